@@ -1,0 +1,13 @@
+"""The two ways a user can be told no: the data or the model is wrong (1), the request is wrong (2)."""
+
+
+class TruewardError(ValueError):
+    """The data or the model is wrong: what was wanted, what was found, what to do. Exit code 1."""
+
+    exit_code = 1
+
+
+class UsageError(TruewardError):
+    """The request is wrong: an unknown method or option, a value out of range. Exit code 2."""
+
+    exit_code = 2

@@ -1,0 +1,64 @@
+"""Writing that is all or nothing: a reader sees the old file or the new one, never half of one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .errors import TruewardError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """Give a temporary path beside ``path``; on success it replaces ``path``, on failure it goes.
+
+    What is written may be a file or a folder. An operating-system error (disk full, no permission)
+    becomes one sentence, and what was at ``path`` before is still there.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    except OSError as e:
+        raise _refused(path, e) from e
+    try:
+        yield scratch / path.name
+        _sync(scratch / path.name)
+        if path.is_dir():
+            old = scratch / "old"
+            path.rename(old)
+            try:
+                (scratch / path.name).rename(path)
+            except OSError:
+                old.rename(path)
+                raise
+        else:
+            (scratch / path.name).replace(path)
+    except OSError as e:
+        raise _refused(path, e) from e
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    for p in [path, *path.rglob("*")] if path.is_dir() else [path]:
+        if p.is_file():
+            fd = os.open(p, os.O_RDONLY)
+            try:
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+
+
+def _refused(path: Path, e: OSError) -> TruewardError:
+    return TruewardError(
+        f"{path} could not be written ({e.strerror or e}); what was there before is unchanged: "
+        "free some space or choose a folder you may write to"
+    )

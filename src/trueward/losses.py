@@ -1,0 +1,64 @@
+"""Element-wise losses on logits and masked reductions: pure tensors in, pure tensors out, never NaN.
+
+``bce`` is linear in its target, ``bce(s, t) = t bce(s, 1) + (1 - t) bce(s, 0)``, and is defined for
+targets outside [0, 1] as well: the noise-corrected and doubly robust losses are one call to it.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def bce(s: Tensor, t: Tensor) -> Tensor:
+    """l(s, t) = softplus(s) - t s, the cross-entropy of sigmoid(s) against any real target t.
+
+    >>> bce(torch.tensor([0.0, 2.0]), torch.tensor([1.0, 0.5]))
+    tensor([0.6931, 1.1269])
+    """
+    return F.softplus(s) - t * s
+
+
+def brier(s: Tensor, t: Tensor) -> Tensor:
+    """(sigmoid(s) - t)^2: bounded below for any real target t, minimised by sigmoid(s) = E[t]."""
+    return (torch.sigmoid(s) - t).square()
+
+
+def log_mixture(s: Tensor, at_zero: Tensor | float, at_one: Tensor | float) -> Tensor:
+    """log( at_zero (1 - sigmoid(s)) + at_one sigmoid(s) ), for probabilities at_zero, at_one.
+
+    Computed in log space, so it is finite (at least log(1e-12)) with finite gradients for every s.
+    """
+    floor = 1e-12
+    low = torch.as_tensor(at_zero, dtype=s.dtype, device=s.device).clamp(min=floor).log()
+    high = torch.as_tensor(at_one, dtype=s.dtype, device=s.device).clamp(min=floor).log()
+    return torch.logaddexp(low + F.logsigmoid(-s), high + F.logsigmoid(s))
+
+
+def masked_mean(value: Tensor, where: Tensor) -> Tensor:
+    """Mean of ``value`` over ``where``; 0 with zero gradient, never NaN, where it is empty.
+
+    >>> masked_mean(torch.tensor([1.0, 5.0]), torch.tensor([0.0, 0.0]))
+    tensor(0.)
+    """
+    where = where.to(value.dtype)
+    return (value * where).sum() / where.sum().clamp(min=1.0)
+
+
+def weighted_mean(value: Tensor, weight: Tensor) -> Tensor:
+    """sum(weight * value) / sum(weight), the self-normalised mean; 0 where all weights are 0."""
+    total = weight.sum()
+    return (value * weight).sum() / torch.where(total > 0, total, torch.ones_like(total))
+
+
+def capped_bce(s: Tensor, t: Tensor, cap: float = 6.0) -> Tensor:
+    """l(s, t) whose part outside t in [0, 1], the linear -(t - clamp(t, 0, 1)) s, sees clamp(s, ±cap).
+
+    Bounded below by -cap |t - clamp(t, 0, 1)|; equals l(s, t) for |s| <= cap.
+    """
+    inside = t.clamp(0, 1)
+    return bce(s, inside) - (t - inside) * s.clamp(-cap, cap)
+
+
+def nonnegative(part: Tensor) -> Tensor:
+    """max(part, 0) of a scalar risk; below 0 the gradient is minus that of part (Kiryo et al. 2017)."""
+    return torch.where(part < 0, part.detach() - part, part)

@@ -1,0 +1,219 @@
+"""The contract every method keeps, and how a method is found.
+
+A method is a frozen dataclass: its fields are its hyper-parameters, its class attributes declare what
+it needs and when it is right, and ``loss(out, b)`` is pure algebra on logits.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass
+from functools import cache
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
+
+from . import samplers
+from .errors import UsageError
+from .losses import bce
+from .options import check, known, options
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from torch import Tensor
+
+    from .data import Columns, Feedback
+
+Claims = tuple[frozenset[str], ...]
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+class Method:
+    """Fields are hyper-parameters; class attributes declare the method; ``loss`` is its mathematics.
+
+    A subclass becomes a frozen, keyword-only dataclass whose fields are checked against their declared
+    ranges. One that lives in ``methods/``, or is named by an entry point ``trueward.methods``, is
+    found under the name of its file. What depends on a field is declared by a property.
+    """
+
+    name: ClassVar[str] = ""
+    paper: ClassVar[str] = ""  # authors, venue, year, equation
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}  # named sets of options
+    variants: ClassVar[tuple[Mapping[str, Any], ...]] = ({},)  # what the contract tests try
+    takes_truth: ClassVar[bool] = False  # fitted on `Labelled`: benchmark only
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Columns the log must have."""
+        return frozenset()
+
+    @property
+    def heads(self) -> dict[str, str]:
+        """Networks trained together, name -> input: x, z or xz."""
+        return {"reward": "x"}
+
+    @property
+    def shared(self) -> bool:
+        """One trunk for all heads on x, or one each."""
+        return False
+
+    @property
+    def nuisances(self) -> tuple[Nuisance | Derived, ...]:
+        """Columns of ``eta`` estimated before the fit, in this order, then held fixed."""
+        return ()
+
+    @property
+    def unbiased_if(self) -> Claims:
+        """Sets of nuisances; with any one set right, E[loss] is the ideal risk for every reward."""
+        return ()
+
+    @property
+    def consistent_if(self) -> Claims:
+        """Sets of nuisances; with any one set right, the minimiser of the population loss is right."""
+        return ()
+
+    @property
+    def assumption(self) -> str:
+        """Say in one sentence when the method is right."""
+        return "none: a heuristic"
+
+    @property
+    def unbounded(self) -> str:
+        """Say what to use instead where the loss has no lower bound; empty where it has one."""
+        return ""
+
+    @property
+    def interval_only(self) -> bool:
+        """Whether ``reward`` is only the lower end of an interval [reward, 1], not a score."""
+        return False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Make the subclass a frozen dataclass."""
+        super().__init_subclass__(**kwargs)
+        if cls.__bases__ != (Method,):
+            raise TypeError(f"{cls.__name__}: methods are final; share mathematics through losses")
+        dataclass(frozen=True, kw_only=True)(cls)
+
+    def __post_init__(self) -> None:
+        """Check every field against its declared range, then the fields together."""
+        check(self, self.name or type(self).__name__)
+        self.validate()
+
+    def validate(self) -> None:
+        """Refuse fields that do not go together."""
+
+    def rows(self, data: Feedback) -> Tensor:
+        """Row numbers that can contribute to the loss; the others are not computed."""
+        return samplers.every(data)
+
+    def loss(self, out: Columns, b: Feedback) -> Tensor:
+        """Scalar loss of the logits ``out`` (one (n,) column a head) on the rows ``b``."""
+        raise AssertionError(type(self).__name__, out, b)
+
+    def monitor(self, out: Columns, b: Feedback) -> Tensor:
+        """Scalar that early stopping minimises on validation rows; what the log shows, no more."""
+        return self.loss(out, b)
+
+    def reward(self, out: Columns) -> Tensor:
+        """(n,) logit that becomes the reward model's output."""
+        return out.reward
+
+
+class Nuisance(Method):
+    """L = mean over ``where`` of l(s, target): a supervised column of ``b.eta``, fitted out of fold."""
+
+    name: str  # type: ignore[misc]
+    target: Callable[..., Any]  # Feedback -> (n,) target in [0, 1]
+    where: Callable[..., Any] = samplers.every  # Feedback -> row numbers that carry the target
+    context: bool = False  # also sees z, where the log has it
+    clip: float = 0.0  # probabilities are raised to this before use, and counted
+
+    @property
+    def heads(self) -> dict[str, str]:
+        return {"reward": "xz" if self.context else "x"}
+
+    def rows(self, data: Feedback) -> Tensor:
+        chosen: Tensor = self.where(data)
+        return chosen
+
+    def loss(self, out: Columns, b: Feedback) -> Tensor:
+        return bce(out.reward, self.target(b)).mean()
+
+
+@dataclass(frozen=True)
+class Derived:
+    """Columns of ``b.eta`` that are computed from others, once.
+
+    ``compute(train, seed)`` gives name -> a number for all rows, and a report with any warnings.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    compute: Callable[[Feedback, int], tuple[dict[str, float], dict[str, Any]]]
+
+
+@cache
+def methods() -> dict[str, type[Method]]:
+    """Every method by name: the files in ``methods/``, then entry points of installed packages."""
+    from . import methods as package  # noqa: PLC0415 - the package imports this module
+
+    found: dict[str, ModuleType] = {
+        m.name: importlib.import_module(f"{package.__name__}.{m.name}")
+        for m in pkgutil.iter_modules(package.__path__)
+    }
+    found |= {e.name: e.load() for e in entry_points(group="trueward.methods")}
+    return {name: _only_method(name, module) for name, module in sorted(found.items())}
+
+
+def _only_method(name: str, module: ModuleType | type[Method]) -> type[Method]:
+    if isinstance(module, type):
+        classes = [module]
+    else:
+        classes = [
+            v
+            for v in vars(module).values()
+            if isinstance(v, type) and v.__module__ == module.__name__ and issubclass(v, Method)
+        ]
+    if len(classes) != 1:
+        raise TypeError(f"methods/{name}.py must define one Method, and defines {len(classes)}")
+    classes[0].name = name
+    return classes[0]
+
+
+def method_class(name: str) -> type[Method]:
+    """Find a method by name, or say which there are."""
+    found = methods()
+    if name not in found:
+        near = difflib.get_close_matches(name, found, 1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(found)}"
+        raise UsageError(f"no method is called {name!r}: {hint}")
+    return found[name]
+
+
+def make(name: str, given: Mapping[str, Any] | None = None) -> Method:
+    """Make a method from its name and options; ``preset`` names a set that the others override."""
+    cls, chosen = method_class(name), dict(given or {})
+    if (preset := chosen.pop("preset", None)) is not None:
+        if preset not in cls.presets:
+            have = ", ".join(cls.presets) or "none"
+            raise UsageError(f"{name} has no preset {preset!r}: it has {have}")
+        chosen = {**cls.presets[preset], **chosen}
+    allowed = options(cls)
+    known(chosen, allowed, name)
+    for option in allowed.values():
+        if option.default is MISSING and option.name not in chosen:
+            raise UsageError(
+                f"{name} needs the option {option.name}, which has no default: choose "
+                f"{option.wanted} ({option.opt.help}), e.g. -o {option.name}={option.kinds[0]}"
+            )
+    read = {k: allowed[k].parse(v, name) if isinstance(v, str) else v for k, v in chosen.items()}
+    return cls(**read)
+
+
+def settings(method: Method) -> dict[str, Any]:
+    """The fields of a method as plain data, for a model card."""
+    return {f.name: getattr(method, f.name) for f in dataclasses.fields(method)}  # type: ignore[arg-type]

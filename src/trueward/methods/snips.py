@@ -1,0 +1,49 @@
+"""Self-normalised inverse propensity scoring."""
+
+from dataclasses import replace
+from typing import Annotated
+
+from torch import Tensor
+
+from trueward.data import Columns, Feedback
+from trueward.losses import bce, weighted_mean
+from trueward.method import Claims, Method, Nuisance
+from trueward.nuisances import propensity
+from trueward.options import Opt
+from trueward.samplers import observed
+
+
+class SNIPS(Method):
+    """L = sum of w l(s, r) / sum of w, with w = o / p and p = max(P(o=1 given x, z), clip).
+
+    Consistent rather than unbiased; does not change when all propensities are scaled.
+    """
+
+    clip: Annotated[float, Opt("propensities are raised to this", 0, 1, open_low=True)] = 0.01
+
+    paper = "Swaminathan and Joachims, NeurIPS 2015"
+
+    @property
+    def needs(self) -> frozenset[str]:
+        return frozenset({"o"})
+
+    @property
+    def nuisances(self) -> tuple[Nuisance, ...]:
+        return (replace(propensity, clip=self.clip),)
+
+    @property
+    def consistent_if(self) -> Claims:
+        return (frozenset({"propensity"}),)
+
+    @property
+    def assumption(self) -> str:
+        return (
+            "whether feedback is given depends on the features and the context only, not on how good "
+            "the answer is beyond them; the propensity is right; feedback is never wrong"
+        )
+
+    def rows(self, data: Feedback) -> Tensor:
+        return observed(data)
+
+    def loss(self, out: Columns, b: Feedback) -> Tensor:
+        return weighted_mean(bce(out.reward, b.y), b.seen / b.eta.propensity)

@@ -1,0 +1,180 @@
+"""A fitted reward model: it scores, says how sure it is, and keeps where it came from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from .errors import TruewardError
+from .files import replacing
+from .nets import Inputs, Net, Shape, Standard
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+FORMAT = 1
+PARTS = ("torch", "numpy", "safetensors", "wordllama", "polars")
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a reward model says of n responses, each (n,) float32.
+
+    ``reward`` is the logit of ``preferred``, P(preferred), the mean over the members; ``spread`` is the
+    standard deviation of P over the members. A model that identifies only an interval has no
+    ``reward`` and no ``preferred``; its P lies in [``low``, ``high``].
+    """
+
+    reward: Tensor | None
+    preferred: Tensor | None
+    spread: Tensor
+    low: Tensor | None = None
+    high: Tensor | None = None
+
+    def columns(self) -> dict[str, Tensor]:
+        """The columns that there are, by name."""
+        return {k: v for k, v in vars(self).items() if v is not None}
+
+
+@dataclass(frozen=True, eq=False)
+class RewardModel:
+    """The networks of one method, the scaling of their features, and the record of the fit."""
+
+    method: str
+    options: dict[str, Any]
+    net: Net
+    standard: Standard  # of x
+    backbone: str | None  # what makes x from text, as JSON; None: features come from outside
+    card: str
+    report: dict[str, Any] = field(default_factory=dict)
+    interval_only: bool = False
+
+    def score(self, prompts: Sequence[str], responses: Sequence[str]) -> Scores:
+        """Score responses to prompts, text by text."""
+        if self.backbone is None:
+            raise TruewardError(
+                "this model was fitted on features from outside, so it cannot read text; make the "
+                "same features and call score_features"
+            )
+        if len(prompts) != len(responses):
+            raise TruewardError(
+                f"scoring takes one prompt a response, and was given {len(prompts)} prompts and "
+                f"{len(responses)} responses"
+            )
+        from .features import backbone  # noqa: PLC0415 - loads text models, which features skip
+
+        return self.score_features(backbone(self.backbone).encode(prompts, responses))
+
+    def score_features(self, x: Tensor) -> Scores:
+        """Score (n, d) features as the model was fitted on."""
+        wanted = len(self.standard.mean)
+        if x.dim() != 2 or x.shape[1] != wanted:
+            raise TruewardError(f"this model reads (n, {wanted}) features, not {tuple(x.shape)}")
+        inputs = Inputs(self.standard, None, torch.float32)
+        with torch.no_grad():
+            logits = [self.net(inputs(i, None, {"x"})).reward for i in x.split(4096)]
+        p = torch.sigmoid(torch.cat(logits, 1).double() if logits else torch.zeros(1, 0))
+        spread = p.std(0, correction=0).float()
+        mean = p.mean(0)
+        if self.interval_only:
+            return Scores(None, None, spread, mean.float(), torch.ones_like(spread))
+        return Scores(torch.logit(mean, 1e-9).float(), mean.float(), spread)
+
+    def save(self, folder: str | Path) -> None:
+        """Write ``model.safetensors`` and ``model.json``; the folder changes as a whole or not at all."""
+        target = Path(folder)
+        if target.exists() and not (target.is_dir() and _ours(target)):
+            raise TruewardError(
+                f"{target} exists and is no reward model, so it is left alone; give another --out"
+            )
+        tensors = {
+            f"net.{k}": v.detach().cpu().contiguous() for k, v in self.net.state_dict().items()
+        }
+        tensors |= {
+            "standard.mean": self.standard.mean.cpu(),
+            "standard.scale": self.standard.scale.cpu(),
+        }
+        with replacing(target) as path:
+            path.mkdir()
+            save_file(tensors, path / "model.safetensors")
+            about = {
+                "format": FORMAT,
+                "trueward": version("trueward"),
+                "method": self.method,
+                "options": self.options,
+                "shape": self.net.shape.to_json(),
+                "interval_only": self.interval_only,
+                "backbone": self.backbone,
+                "sha256": _sha256(path / "model.safetensors"),
+                "versions": {name: version(name) for name in PARTS},
+                "report": self.report,
+                "card": self.card,
+            }
+            (path / "model.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
+
+
+def _ours(folder: Path) -> bool:
+    """An empty folder or one that holds a reward model."""
+    return not any(folder.iterdir()) or (folder / "model.json").exists()
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
+
+
+def load(folder: str | Path) -> RewardModel:
+    """Read what `RewardModel.save` wrote; anything damaged or newer is refused."""
+    path = Path(folder)
+    about = _about(path)
+    try:
+        if _sha256(path / "model.safetensors") != about["sha256"]:
+            raise TruewardError(
+                f"{path}/model.safetensors is not the file that was saved with this model.json: it is "
+                "damaged or incomplete; copy the folder again"
+            )
+        tensors = load_file(path / "model.safetensors")
+        net = Net(Shape.from_json(about["shape"]), 0)
+        net.load_state_dict({k[4:]: v for k, v in tensors.items() if k.startswith("net.")})
+        return RewardModel(
+            method=about["method"],
+            options=about["options"],
+            net=net.eval(),
+            standard=Standard(tensors["standard.mean"], tensors["standard.scale"]),
+            backbone=about["backbone"],
+            card=about["card"],
+            report=about["report"],
+            interval_only=about["interval_only"],
+        )
+    except (SafetensorError, OSError, KeyError, TypeError, RuntimeError) as e:
+        raise TruewardError(
+            f"{path} is a damaged reward model ({type(e).__name__}: {e}); copy or fit it again"
+        ) from e
+
+
+def _about(path: Path) -> dict[str, Any]:
+    file = path / "model.json"
+    if not file.is_file():
+        raise TruewardError(
+            f"{path} is no reward model: it has no model.json; give the folder that fit --out wrote"
+        )
+    try:
+        about = json.loads(file.read_text(encoding="utf-8"))
+        newest = int(about["format"])
+    except (OSError, ValueError, KeyError, TypeError) as e:
+        raise TruewardError(f"{file} is damaged ({e}); copy or fit the model again") from e
+    if newest > FORMAT:
+        raise TruewardError(
+            f"{path} was written by trueward {about.get('trueward', '?')} in format {newest}, and this "
+            f"version reads up to {FORMAT}: upgrade trueward"
+        )
+    return dict(about)

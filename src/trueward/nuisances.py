@@ -1,0 +1,186 @@
+"""The nuisances methods share: what is estimated before the reward, out of fold, and then held fixed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from scipy.optimize import minimize
+
+from . import samplers
+from .errors import TruewardError
+from .method import Derived, Nuisance
+from .streams import numpy_stream
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from .data import Feedback
+
+propensity = Nuisance(name="propensity", target=lambda b: b.o, context=True, clip=0.01)
+"""p(x, z) = P(o=1 given x, z), log-loss on all rows (Rosenbaum and Rubin 1983)."""
+
+imputation = Nuisance(name="imputation", target=lambda b: b.y, where=samplers.observed)
+"""m(x) = P(r=1 given x, o=1), cross-entropy on rated rows."""
+
+noisy = Nuisance(name="noisy", target=lambda b: b.y, where=samplers.observed)
+"""eta(x) = P(r=1 given x, o=1): the noisy proxy that flip rates are read from."""
+
+clicked = Nuisance(name="noisy", target=lambda b: b.y)
+"""eta(x) = P(y=1 given x) over all rows of an implicit log."""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """p -> max(p, low), counting what it raised; the one place where a propensity is clipped."""
+
+    low: float
+
+    def __call__(self, p: Tensor) -> Tensor:
+        """Raise (n,) probabilities to ``low``."""
+        return p.clamp(min=self.low)
+
+    def report(self, p: Tensor, o: Tensor) -> dict[str, Any]:
+        """Count raised rows; effective sample size (sum w)^2 / sum w^2 of w = o/p on rated rows."""
+        seen = o > 0
+        w = 1 / self(p)[seen].double()
+        size = float(w.sum().square() / w.square().sum().clamp(min=1e-300))
+        rated = int(seen.sum())
+        report: dict[str, Any] = {
+            "low": self.low,
+            "clipped": int((p < self.low).sum()),
+            "clipped_rated": int((p[seen] < self.low).sum()),
+            "rows": len(p),
+            "rated": rated,
+            "effective_sample_size": round(size, 1),
+            "largest_weight": round(float(w.max()), 2) if rated else None,
+        }
+        if size < 0.2 * rated:
+            report["warning"] = (
+                f"inverse-propensity weights leave an effective sample of {size:.0f} out of {rated} "
+                "rated rows: the weighted estimate rests on few rows"
+            )
+        return report
+
+
+def platt(logit: Tensor, target: Tensor) -> tuple[float, float]:
+    """(slope, offset) that minimise the log-loss of sigmoid(slope * logit + offset).
+
+    Platt's method; a slope below 0 means that the logit ranks backwards out of fold, that is, it carries
+    nothing: it is then set to 0 and the offset to the base rate.
+    """
+    s, t = logit.double().numpy(), target.double().numpy()
+    mean = float(np.clip(t.mean(), 1e-4, 1 - 1e-4))
+    constant = (0.0, float(np.log(mean / (1 - mean))))
+    if t.min() == t.max() or s.std() < 1e-9:
+        return constant
+
+    def risk(w: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        v = w[0] * s + w[1]
+        gap = 1 / (1 + np.exp(-v)) - t
+        # a ridge of one observation keeps separable logits finite
+        value = np.mean(np.logaddexp(0, v) - t * v) + 0.5 * (w[0] - 1) ** 2 / len(t)
+        return float(value), np.array([np.mean(gap * s) + (w[0] - 1) / len(t), gap.mean()])
+
+    slope, offset = minimize(risk, np.array([1.0, 0.0]), jac=True, method="L-BFGS-B").x
+    return (float(slope), float(offset)) if slope > 0 else constant
+
+
+def flip_rates(quantile: float) -> Derived:
+    """rho_10 = Q_{1-u}(eta), rho_01 = 1 - Q_u(eta), from the out-of-fold proxy, once (methods 2.5).
+
+    Right if anchors exist: rated answers that are certainly good, and certainly bad, to within 1 - u.
+    The report has 95 % intervals over 200 bootstrap draws of prompts.
+    """
+
+    def compute(b: Feedback, seed: int) -> tuple[dict[str, float], dict[str, Any]]:
+        eta = b.eta.noisy.double().cpu().numpy()
+        low, high = _tails(eta, quantile)
+        draws = np.array([_tails(eta[i], quantile) for i in _prompt_draws(b, seed, 200)])
+        report = _judge_rates(low, high, draws, b, eta, quantile)
+        return {"rho_01": high, "rho_10": low}, report
+
+    return Derived("flip_rates", ("rho_01", "rho_10"), compute)
+
+
+def _tails(eta: NDArray[np.float64], u: float) -> tuple[float, float]:
+    low, high = np.quantile(eta, [1 - u, u])
+    return float(low), float(1 - high)
+
+
+def _prompt_draws(b: Feedback, seed: int, count: int) -> list[NDArray[np.intp]]:
+    """Row numbers of ``count`` bootstrap samples of whole prompts."""
+    group = (
+        torch.arange(len(b)) if b.group is None else torch.unique(b.group, return_inverse=True)[1]
+    )
+    ids = group.cpu().numpy()
+    order, rng = np.argsort(ids, kind="stable"), numpy_stream(seed, "bootstrap", "flip_rates")
+    size = np.bincount(ids)
+    start = np.concatenate([[0], np.cumsum(size)])[:-1]
+    draws = []
+    for _ in range(count):
+        g = rng.integers(len(size), size=len(size))
+        within = np.arange(size[g].sum()) - np.repeat(np.cumsum(size[g]) - size[g], size[g])
+        draws.append(order[np.repeat(start[g], size[g]) + within])
+    return draws
+
+
+def _judge_rates(
+    rho_10: float,
+    rho_01: float,
+    draws: NDArray[np.float64],
+    b: Feedback,
+    eta: NDArray[np.float64],
+    u: float,
+) -> dict[str, Any]:
+    """Refuse rates no correction survives; warn of rates that the log does not pin down."""
+    if rho_01 + rho_10 >= 0.9:
+        raise TruewardError(
+            f"the noise rates read from this log are rho_01={rho_01:.2f} and rho_10={rho_10:.2f}, "
+            "which leave almost no signal (1 - rho_01 - rho_10 < 0.1): the features hardly predict "
+            "the feedback; give rates you know (-o rho_01=... -o rho_10=...) or -o correction=none"
+        )
+    bands = np.quantile(draws, [0.025, 0.975], axis=0)
+    span = np.quantile(1 - draws.sum(axis=1), [0.025, 0.975])
+    warnings = []
+    if span[0] < 0.2:
+        warnings.append(f"the interval of 1 - rho_01 - rho_10 reaches down to {span[0]:.2f}")
+    if (bands[1] - bands[0]).max() > 0.15:
+        warnings.append("a noise rate is uncertain by more than .15")
+    groups = np.arange(len(eta)) if b.group is None else b.group.cpu().numpy()
+    cuts = np.quantile(eta, [0.01, 0.99])
+    few = min(len(set(groups[eta <= cuts[0]])), len(set(groups[eta >= cuts[1]])))
+    if few < 30:
+        warnings.append(f"the anchors that the rates are read from sit in only {few} prompts")
+    return {
+        "given": False,
+        "quantile": u,
+        "rho_01": {"value": rho_01, "low": float(bands[0, 1]), "high": float(bands[1, 1])},
+        "rho_10": {"value": rho_10, "low": float(bands[0, 0]), "high": float(bands[1, 0])},
+        **({"warning": "; ".join(warnings)} if warnings else {}),
+    }
+
+
+def activity_rate(prior: float | None, quantile: float) -> Derived:
+    """c = P(act given satisfied) = mean(y) / prior, or the anchor Q_u(eta) when no prior is given.
+
+    The prior is P(r*=1); the anchor assumes answers that certainly satisfy (Elkan and Noto, KDD 2008).
+    """
+
+    def compute(b: Feedback, _seed: int) -> tuple[dict[str, float], dict[str, Any]]:
+        clicks = float(b.y.double().mean())
+        anchor = float(np.quantile(b.eta.noisy.double().cpu().numpy(), quantile))
+        c = anchor if prior is None else clicks / prior
+        if c > 1:
+            raise TruewardError(
+                f"{clicks:.1%} of the responses have a click, more than the given prior "
+                f"P(satisfied) = {prior}: no activity can explain that; raise -o prior"
+            )
+        c = min(1.0, max(c, clicks, 1e-6))  # mean(y) = c E[gamma] <= c
+        report = {"given_prior": prior, "activity_rate": c, "implied_prior": clicks / c}
+        return {"activity_rate": c}, report
+
+    return Derived("activity_rate", ("activity_rate",), compute)

@@ -1,0 +1,81 @@
+"""Which methods a log can support, and the one thing that is missing for the others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .errors import TruewardError
+
+if TYPE_CHECKING:
+    from .data import Feedback
+    from .method import Method
+
+FEWEST = 5  # rows of each class that a fit needs before it means anything
+
+SENTENCES = {
+    "o": "feedback that says bad as well as good (0 and 1, null where none was given); this log has "
+    "clicks only, so nothing says which responses were judged",
+    "z": "context.* columns: facts that sway whether a user reacts but not how good the answer is",
+    "gold": "a gold column with some trusted labels (fit --gold FILE adds one)",
+    "channel.active": "a channel.active column: 1 where the user was active, whether satisfied or not",
+    "channels": "channel.* columns with several signals per response",
+}
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a log has, as far as methods care."""
+
+    columns: frozenset[str]  # o, z, gold, channel.NAME, propensity ...
+    rows: int
+    rated: int  # rows with feedback; on an implicit log, with a click
+    good: int
+    prompts: int
+
+    @staticmethod
+    def of(data: Feedback) -> Facts:
+        """Read the facts off tensors."""
+        rated = data.y if data.o is None else data.o
+        channels = {f"channel.{name}" for name in data.channels}
+        return Facts(
+            columns=frozenset(data.columns() | channels),
+            rows=len(data),
+            rated=int((rated > 0).sum()),
+            good=int(((data.y > 0.5) & (rated > 0)).sum()),
+            prompts=len(data) if data.group is None else len(data.group.unique()),
+        )
+
+
+def lacking(method: Method, facts: Facts) -> str | None:
+    """The one thing the log lacks for ``method``, as the rest of "needs ..."; None if it has all."""
+    for column in sorted(method.needs):
+        if column not in facts.columns:
+            return SENTENCES.get(column, f"the column {column}")
+    if facts.prompts < 2:
+        return f"at least 2 prompts to hold some out; this log has {facts.prompts}"
+    if "o" not in facts.columns:
+        return _few("clicks", facts.good) or _few(
+            "responses without a click", facts.rows - facts.good
+        )
+    if few := _few("responses rated good", facts.good) or _few(
+        "responses rated bad", facts.rated - facts.good
+    ):
+        return few
+    weighted = any(nu.name == "propensity" for nu in method.nuisances)
+    if weighted and facts.rated == facts.rows:
+        return (
+            "the responses nobody rated: every row of this log has feedback, so it shows what rated "
+            "answers are like and not who reacts; log every response that was shown"
+        )
+    return None
+
+
+def _few(what: str, count: int) -> str | None:
+    return f"at least {FEWEST} {what}, and this log has {count}" if count < FEWEST else None
+
+
+def require(method: Method, facts: Facts, where: str = "this log") -> None:
+    """Refuse a method the log cannot support."""
+    if (missing := lacking(method, facts)) is not None:
+        raise TruewardError(f"{where}: {method.name} needs {missing}")

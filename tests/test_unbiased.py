@@ -1,0 +1,200 @@
+"""A declared claim is a theorem, so it is tested: by exact enumeration, or by a saturated fit."""
+
+import itertools
+
+import pytest
+import torch
+from toy import every_variant, rates
+
+from trueward.data import Columns, Feedback
+from trueward.losses import bce
+from trueward.method import make
+
+RHO_01, RHO_10 = 0.1, 0.2
+
+
+@pytest.fixture(autouse=True)
+def double():
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(before)
+
+
+def claims(kind):
+    found = [(i, m, right) for i, m in every_variant() for right in getattr(m, kind)]
+    return pytest.mark.parametrize(
+        ("method", "right"),
+        [(m, right) for _, m, right in found],
+        ids=[f"{i} if {'+'.join(sorted(right)) or 'nothing'}" for i, _, right in found],
+    )
+
+
+def expected_risk(method, right, logit, *, flips, n=3):
+    """Exact E[loss] over all masks and flips: nuisances in ``right`` are true, the others wrong."""
+    g = torch.Generator().manual_seed(7)
+    r = torch.tensor([1.0, 0.0, 1.0])
+    p = 0.2 + 0.6 * torch.rand(n, generator=g)
+    rho_01, rho_10 = (RHO_01, RHO_10) if flips else (0.0, 0.0)
+    truth = {"propensity": p, "imputation": r, "noisy": rho_10 + (1 - rho_01 - rho_10) * r}
+    eta = Columns(
+        {k: v if k in right else 0.15 + 0.7 * torch.rand(n, generator=g) for k, v in truth.items()}
+    )
+    true_rates = "flip_rates" in right or not flips
+    eta |= Columns(rates(n, rho_01, rho_10) if true_rates else rates(n, 0.3, 0.02))
+    total = torch.zeros(())
+    for mask in itertools.product((0.0, 1.0), repeat=n):
+        o = torch.tensor(mask)
+        chance = torch.where(o > 0, p, 1 - p).prod()
+        for turned in itertools.product((0.0, 1.0), repeat=n):
+            f = torch.tensor(turned)
+            rate = torch.where(r > 0, rho_01, rho_10)
+            of_flips = torch.where(f > 0, rate, 1 - rate).prod()
+            if of_flips == 0:
+                continue
+            y = torch.where(f > 0, 1 - r, r) * o
+            b = Feedback(x=torch.zeros(n, 1), y=y, o=o, eta=eta)
+            total = total + chance * of_flips * method.loss(Columns(reward=logit), b)
+    return total, bce(logit, r).mean()
+
+
+def leaf():
+    return torch.tensor([0.3, -1.1, 2.0]).requires_grad_()
+
+
+def gradients(method, right, *, flips):
+    s = leaf()
+    got, ideal = expected_risk(method, right, s, flips=flips)
+    return (
+        got,
+        ideal,
+        torch.autograd.grad(got, s, retain_graph=True)[0],
+        torch.autograd.grad(ideal, s)[0],
+    )
+
+
+@claims("unbiased_if")
+def test_a_claimed_nuisance_makes_risk_and_gradient_those_of_the_truth(method, right):
+    got, ideal, slope, ideal_slope = gradients(method, right, flips="flip_rates" in right)
+    assert torch.allclose(got, ideal, atol=1e-12)
+    assert torch.allclose(slope, ideal_slope, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "right"),
+    [
+        ("naive", {}, set()),
+        ("ips", {}, set()),
+        ("dr", {}, set()),
+        ("causalrm", {"correction": "backward"}, {"flip_rates"}),
+        ("causalrm", {"correction": "backward"}, {"propensity"}),
+        ("causalrm", {"correction": "backward", "impute": "noisy"}, {"flip_rates", "noisy"}),
+        ("causalrm", {"correction": "none"}, {"propensity", "noisy"}),
+    ],
+)
+def test_the_check_has_teeth(name, given, right):
+    """Naive feedback, a wrong propensity, wrong rates and an uncorrected imputation all fail it."""
+    got, ideal, slope, ideal_slope = gradients(make(name, given), frozenset(right), flips=True)
+    assert not torch.allclose(got, ideal, rtol=5e-3)
+    assert not torch.allclose(slope, ideal_slope, rtol=5e-3)
+
+
+# A population of four kinds of answers: P(r*=1), P(o=1), P(active given r*=1).
+GAMMA = (0.25, 0.5, 0.75, 0.5)
+SEEN = (0.5, 0.25, 0.5, 0.75)
+RATE = 0.5  # of activity, the same everywhere
+COUNT = 3200  # rows a kind: every frequency below is then a whole number of rows
+
+
+def population(method, right):
+    """Rows in exact proportion to their probability, and their kind."""
+    implicit = "activity_rate" in right
+    active = "channel.active" in method.needs
+    noise = "flip_rates" in right
+    rows = {"kind": [], "y": [], "o": []}
+    for k, (gamma, p) in enumerate(zip(GAMMA, SEEN, strict=True)):
+        if implicit:
+            acts = gamma * RATE
+            cells = [(1, 1, acts), (0, 1, 1 - acts)]
+        else:
+            up = gamma * (1 - RHO_01 * noise) + (1 - gamma) * RHO_10 * noise
+            cells = [(1, 1, p * up), (0, 1, p * (1 - up)), (0, 0, 1 - p)]
+        for y, o, share in cells:
+            count = round(COUNT * share)
+            assert abs(count - COUNT * share) < 1e-9
+            rows["kind"] += [k] * count
+            rows["y"] += [float(y)] * count
+            rows["o"] += [float(o)] * count
+    kind = torch.tensor(rows["kind"])
+    y, o = torch.tensor(rows["y"]), torch.tensor(rows["o"])
+    gamma = torch.tensor(GAMMA)[kind]
+    wrong = torch.tensor([0.4, 0.7, 0.3, 0.6])[kind]
+    rho = (RHO_01, RHO_10) if noise else (0.0, 0.0)
+    truth = {
+        "propensity": torch.tensor(SEEN)[kind],
+        "imputation": gamma,
+        "noisy": rho[1] + (1 - sum(rho)) * gamma if not implicit else RATE * gamma,
+    }
+    eta = Columns({name: v if name in right else wrong for name, v in truth.items()})
+    eta |= Columns(rates(len(kind), *rho)) | {"activity_rate": torch.full_like(y, RATE)}
+    channels = Columns(active=o) if active else Columns()
+    return Feedback(
+        x=torch.zeros(len(y), 1), y=y, o=None if implicit else o, channels=channels, eta=eta
+    ), kind
+
+
+def saturated(method, b, kind):
+    """The minimiser with one free logit for every kind of answer."""
+    s = torch.zeros(len(GAMMA), requires_grad=True)
+    opt = torch.optim.LBFGS(
+        [s],
+        max_iter=300,
+        tolerance_grad=1e-10,
+        tolerance_change=1e-14,
+        line_search_fn="strong_wolfe",
+    )
+
+    def closure():
+        opt.zero_grad()
+        loss = method.loss(Columns(reward=s[kind]), b)
+        loss.backward()
+        # an EM step shares the gradient of the likelihood, which the line search needs the value of
+        return method.monitor(Columns(reward=s.detach()[kind]), b)
+
+    opt.step(closure)
+    return torch.sigmoid(s.detach())
+
+
+@claims("consistent_if")
+def test_a_claimed_nuisance_makes_the_minimiser_right(method, right):
+    b, kind = population(method, right)
+    assert torch.allclose(saturated(method, b, kind), torch.tensor(GAMMA), atol=1e-4)
+
+
+def test_naive_has_the_wrong_minimiser_when_feedback_is_wrong():
+    b, kind = population(make("causalrm"), {"flip_rates"})
+    got = saturated(make("naive"), b, kind)
+    expected = RHO_10 + (1 - RHO_01 - RHO_10) * torch.tensor(GAMMA)  # 0.375, 0.55, 0.725, 0.55
+    assert torch.allclose(got, expected, atol=1e-4)
+
+
+def test_no_propensity_in_x_corrects_selection_that_follows_the_label():
+    """Half the good and a quarter of the bad answers are rated; IPS with the true p lands on q."""
+    gamma, m1, m0 = 0.5, 0.5, 0.25
+    p = gamma * m1 + (1 - gamma) * m0  # 0.375
+    y = torch.tensor([1.0] * 4 + [0.0] * 2 + [0.0] * 10)
+    o = torch.tensor([1.0] * 6 + [0.0] * 10)
+    b = Feedback(x=torch.zeros(16, 1), y=y, o=o, eta=Columns(propensity=torch.full((16,), p)))
+    s = torch.zeros(1, requires_grad=True)
+    opt = torch.optim.LBFGS([s], max_iter=200, line_search_fn="strong_wolfe")
+
+    def closure():
+        opt.zero_grad()
+        loss = make("ips").loss(Columns(reward=s.expand(16)), b)
+        loss.backward()
+        return loss
+
+    opt.step(closure)
+    assert float(torch.sigmoid(s.detach())) == pytest.approx(
+        gamma * m1 / p, abs=1e-5
+    )  # 2/3, not 1/2
