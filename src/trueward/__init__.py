@@ -1,1 +1,39 @@
-"""trueward."""
+"""Reward models from the feedback a product already logs.
+
+The public names, in the order a user meets them. Several share their name with the module they come
+from (``fit``, ``inspect``, ``methods`` ...): here they are the functions.
+"""
+
+from . import methods as _methods_package  # noqa: F401 - loaded first, so that the function stays
+from .log import Log, read_log
+from .data import Columns, Feedback, Labelled
+from .fit import fit
+from .engine import Train
+from .model import RewardModel, load
+from .log import Test, read_test
+from .evaluate import evaluate
+from .worlds import simulate
+from .method import Method, methods
+from .card import card
+from .errors import TruewardError, UsageError
+
+__all__ = [
+    "read_log",
+    "Log",
+    "Feedback",
+    "Columns",
+    "fit",
+    "Train",
+    "RewardModel",
+    "load",
+    "read_test",
+    "Test",
+    "Labelled",
+    "evaluate",
+    "simulate",
+    "methods",
+    "Method",
+    "card",
+    "TruewardError",
+    "UsageError",
+]

@@ -159,8 +159,7 @@ class Derived:
 @cache
 def methods() -> dict[str, type[Method]]:
     """Every method by name: the files in ``methods/``, then entry points of installed packages."""
-    from . import methods as package  # noqa: PLC0415 - the package imports this module
-
+    package = importlib.import_module("trueward.methods")
     found: dict[str, ModuleType] = {
         m.name: importlib.import_module(f"{package.__name__}.{m.name}")
         for m in pkgutil.iter_modules(package.__path__)

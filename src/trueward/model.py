@@ -91,11 +91,7 @@ class RewardModel:
 
     def save(self, folder: str | Path) -> None:
         """Write ``model.safetensors`` and ``model.json``; the folder changes as a whole or not at all."""
-        target = Path(folder)
-        if target.exists() and not (target.is_dir() and _ours(target)):
-            raise TruewardError(
-                f"{target} exists and is no reward model, so it is left alone; give another --out"
-            )
+        target = claim(folder)
         tensors = {
             f"net.{k}": v.detach().cpu().contiguous() for k, v in self.net.state_dict().items()
         }
@@ -122,9 +118,15 @@ class RewardModel:
             (path / "model.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
 
 
-def _ours(folder: Path) -> bool:
-    """An empty folder or one that holds a reward model."""
-    return not any(folder.iterdir()) or (folder / "model.json").exists()
+def claim(folder: str | Path) -> Path:
+    """Give the folder as a place for a model: a new one, an empty one, or one that holds a model."""
+    path = Path(folder)
+    ours = path.is_dir() and (not any(path.iterdir()) or (path / "model.json").exists())
+    if path.exists() and not ours:
+        raise TruewardError(
+            f"{path} exists and is no reward model, so it is left alone; give another folder"
+        )
+    return path
 
 
 def _sha256(path: Path) -> str:

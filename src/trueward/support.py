@@ -9,6 +9,7 @@ from .errors import TruewardError
 
 if TYPE_CHECKING:
     from .data import Feedback
+    from .log import Log
     from .method import Method
 
 FEWEST = 5  # rows of each class that a fit needs before it means anything
@@ -46,21 +47,30 @@ class Facts:
             prompts=len(data) if data.group is None else len(data.group.unique()),
         )
 
+    @staticmethod
+    def of_log(log: Log) -> Facts:
+        """Read off a log the facts that its tensors will have, before any features are made."""
+        feedback, names = log.frame["feedback"], log.columns
+        renamed = {"user_id": "user"}
+        columns = {renamed.get(c, c) for c in names & {"gold", "user_id", "weight", "propensity"}}
+        columns |= {"group", *log.channels, *(["channels"] if log.channels else [])}
+        columns |= {"o"} if log.regime == "observational" else set()
+        columns |= {"z"} if any(name.startswith("context.") for name in names) else set()
+        return Facts(
+            columns=frozenset(columns),
+            rows=len(log),
+            rated=len(log) - feedback.null_count(),
+            good=int((feedback > 0.5).sum()),
+            prompts=log.frame["prompt_id"].n_unique(),
+        )
+
 
 def lacking(method: Method, facts: Facts) -> str | None:
     """The one thing the log lacks for ``method``, as the rest of "needs ..."; None if it has all."""
     for column in sorted(method.needs):
         if column not in facts.columns:
             return SENTENCES.get(column, f"the column {column}")
-    if facts.prompts < 2:
-        return f"at least 2 prompts to hold some out; this log has {facts.prompts}"
-    if "o" not in facts.columns:
-        return _few("clicks", facts.good) or _few(
-            "responses without a click", facts.rows - facts.good
-        )
-    if few := _few("responses rated good", facts.good) or _few(
-        "responses rated bad", facts.rated - facts.good
-    ):
+    if few := sparse(facts, reads_feedback="channels" not in method.needs or facts.rated > 0):
         return few
     weighted = any(nu.name == "propensity" for nu in method.nuisances)
     if weighted and facts.rated == facts.rows:
@@ -69,6 +79,21 @@ def lacking(method: Method, facts: Facts) -> str | None:
             "answers are like and not who reacts; log every response that was shown"
         )
     return None
+
+
+def sparse(facts: Facts, *, reads_feedback: bool = True) -> str | None:
+    """What a log has too little of for any fit, as the rest of "needs ..."; None if it has enough."""
+    if facts.prompts < 2:
+        return f"at least 2 prompts to hold some out; this log has {facts.prompts}"
+    if not reads_feedback:
+        return None
+    if "o" not in facts.columns:
+        return _few("clicks", facts.good) or _few(
+            "responses without a click", facts.rows - facts.good
+        )
+    return _few("responses rated good", facts.good) or _few(
+        "responses rated bad", facts.rated - facts.good
+    )
 
 
 def _few(what: str, count: int) -> str | None:

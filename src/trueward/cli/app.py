@@ -1,0 +1,91 @@
+"""`trueward`: the commands, and how an error reaches a user."""
+
+from __future__ import annotations
+
+import functools
+import sys
+import traceback
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from trueward.errors import TruewardError
+
+from . import demo, fitting, logs, reference
+from .config import expand
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+app = typer.Typer(
+    name="trueward",
+    help="Reward models from the feedback a product already logs.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+
+def stoppable(command: Callable[..., None]) -> Callable[..., None]:
+    """Turn Ctrl-C into a sentence and exit code 130, before click words it its own way."""
+
+    @functools.wraps(command)
+    def run(*args: Any, **kwargs: Any) -> None:
+        try:
+            command(*args, **kwargs)
+        except KeyboardInterrupt:
+            typer.echo("stopped; nothing half-written is left behind", err=True)
+            raise typer.Exit(130) from None
+
+    return run
+
+
+for _command in (
+    demo.demo,
+    logs.inspect,
+    logs.simulate,
+    fitting.fit,
+    fitting.score,
+    fitting.evaluate,
+    reference.methods,
+):
+    app.command()(stoppable(_command))
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version  # noqa: PLC0415 - only here
+
+        typer.echo(version("trueward"))
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: bool = typer.Option(  # noqa: ARG001 - the callback acts
+        False, "--version", callback=_version, is_eager=True, help="Print the version and stop."
+    ),
+    debug: bool = typer.Option(False, "--debug", help="Show a traceback for an error."),  # noqa: ARG001
+    config: str = typer.Option(  # noqa: ARG001
+        "", "--config", metavar="RUN.YAML", help="Options of the command by name, from a file."
+    ),
+) -> None:
+    """Turn logged feedback into a reward model whose scores mean what people want."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit: 0 done, 1 the data or the model is wrong, 2 the request is."""
+    given = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in given
+    try:
+        app(args=expand([a for a in given if a != "--debug"]), prog_name="trueward")
+    except TruewardError as e:
+        if debug:
+            traceback.print_exc()
+        typer.echo(f"error: {e}", err=True)
+        sys.exit(e.exit_code)
+    except MemoryError:
+        typer.echo("error: this machine has too little memory for these rows; give fewer", err=True)
+        sys.exit(1)

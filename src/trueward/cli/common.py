@@ -1,0 +1,77 @@
+"""What several commands share: options, key=value pairs, progress, printing."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from trueward.errors import TruewardError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from trueward.engine import Progress
+
+Map = Annotated[
+    list[str] | None,
+    typer.Option("--map", metavar="NAME=COLUMN", help="Read column NAME from COLUMN; repeatable."),
+]
+Split = Annotated[
+    str | None, typer.Option("--split", help="Which split of a folder that has several.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Root of all random streams.")]
+
+
+def pairs(given: Iterable[str] | None, flag: str) -> dict[str, str]:
+    """Read ``key=value`` words; the last of one key wins."""
+    read = {}
+    for word in given or ():
+        key, equals, value = word.partition("=")
+        if not equals or not key or not value:
+            raise UsageError(f"{flag} takes NAME=VALUE, not {word!r}")
+        read[key.strip()] = value.strip()
+    return read
+
+
+def show_json(value: Any) -> None:
+    """Print plain data as JSON."""
+    typer.echo(json.dumps(value, indent=1, allow_nan=False))
+
+
+def writable(path: Path, kinds: tuple[str, ...]) -> None:
+    """Refuse an output file of an unknown kind, or where a folder is, before any work."""
+    if path.suffix not in kinds:
+        raise UsageError(f"--out {path} must end in {', '.join(kinds)}")
+    if path.is_dir():
+        raise TruewardError(f"--out {path} is a folder; name a file")
+
+
+def progress() -> Progress:
+    """A bar on a terminal; elsewhere one plain line a stage, so that logs stay short."""
+    if not sys.stderr.isatty():
+        seen: set[str] = set()
+
+        def line(stage: str, _epoch: int, _of: int, _loss: float) -> None:
+            if stage not in seen:
+                seen.add(stage)
+                typer.echo(f"fitting {stage} ...", err=True)
+
+        return line
+
+    def bar(stage: str, epoch: int, of: int, loss: float) -> None:
+        done = round(24 * epoch / of)
+        text = f"{stage:<12} {'█' * done}{'·' * (24 - done)} epoch {epoch}/{of}  loss {loss:.4f}"
+        typer.echo(f"\r\x1b[K{text}", nl=False, err=True)
+
+    return bar
+
+
+def finish_progress() -> None:
+    """End the bar's line."""
+    if sys.stderr.isatty():
+        typer.echo("\r\x1b[K", nl=False, err=True)

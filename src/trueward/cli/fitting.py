@@ -1,0 +1,153 @@
+"""`trueward fit`, `score` and `evaluate`."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from trueward.errors import TruewardError, UsageError
+
+from .common import Json, Map, Seed, Split, finish_progress, pairs, progress, show_json, writable
+
+if TYPE_CHECKING:
+    from trueward.data import Feedback
+    from trueward.model import RewardModel
+
+Model = Annotated[Path, typer.Argument(help="A folder that fit --out wrote.")]
+
+
+def fit(
+    method: Annotated[str, typer.Argument(help="A name from `trueward methods`.")],
+    log: Annotated[str, typer.Argument(help="Parquet, JSONL(.gz), CSV, Arrow or dataset folder.")],
+    out: Annotated[Path, typer.Option("--out", help="The folder to write the model to.")],
+    option: Annotated[
+        list[str] | None,
+        typer.Option("-o", metavar="NAME=VALUE", help="An option of the method; repeatable."),
+    ] = None,
+    gold: Annotated[
+        str | None, typer.Option("--gold", help="A table of prompt, response, gold to join.")
+    ] = None,
+    mapping: Map = None,
+    split: Split = None,
+    backbone: Annotated[
+        str, typer.Option(help="What makes features: wordllama, or precomputed:FILE.")
+    ] = "wordllama",
+    val: Annotated[float, typer.Option(help="Share of the prompts to stop and tune on.")] = 0.2,
+    members: Annotated[int, typer.Option(min=1, max=64, help="Networks trained at once.")] = 1,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the rows at most.")] = None,
+    seed: Seed = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted fit.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Fit a reward model on a log; an interrupted fit goes on with --resume."""
+    from trueward.fit import configure  # noqa: PLC0415 - help pages load nothing heavy
+    from trueward.fit import fit as fit_model  # noqa: PLC0415
+    from trueward.model import claim  # noqa: PLC0415
+
+    if not 0 < val < 1:
+        raise UsageError(f"--val takes a share between 0 and 1, not {val}")
+    chosen: dict[str, Any] = {"seed": seed, "members": members, **pairs(option, "-o")}
+    chosen |= {} if epochs is None else {"epochs": epochs}
+    made, _ = configure(method, chosen)
+    if made.takes_truth:
+        raise UsageError(f"{method} is fitted on clean labels, which a log has not: it is for demo")
+    claim(out)
+    saved = _checkpoint(out, resume)
+    train, held = _read(log, gold, mapping, split, backbone).split(val, seed)
+    model = fit_model(method, train, held, checkpoint=saved, progress=progress(), **chosen)
+    finish_progress()
+    model.save(out)
+    shutil.rmtree(saved, ignore_errors=True)
+    show_json(model.report) if as_json else _tell(model, out)
+
+
+def _checkpoint(out: Path, resume: bool) -> Path:
+    saved = out.with_name(out.name + ".checkpoint")
+    if resume and not saved.is_dir():
+        raise TruewardError(f"--resume found no interrupted fit at {saved}; start without it")
+    if not resume and saved.exists():
+        raise TruewardError(
+            f"{saved} holds an interrupted fit: add --resume to go on with it, or delete that folder"
+        )
+    return saved
+
+
+def _read(
+    log: str, gold: str | None, mapping: list[str] | None, split: str | None, backbone: str
+) -> Feedback:
+    from trueward.features import encode  # noqa: PLC0415 - loads text models
+    from trueward.log import read_log  # noqa: PLC0415
+
+    table = read_log(log, mapping=pairs(mapping, "--map"), split=split)
+    return encode(table.with_gold(gold) if gold else table, backbone=backbone)
+
+
+def _tell(model: RewardModel, out: Path) -> None:
+    rows, rated = model.report["rows"], model.report["rated"]
+    loss = model.report["training"]["validation_loss"]
+    typer.echo(
+        f"{out}: {model.method} on {rows['train']} rows ({rated['train']} with feedback), "
+        f"validation loss {sum(loss) / len(loss):.4f}"
+    )
+    for name, about in model.report["nuisances"].items():
+        typer.echo(f"  {name}: {_about(about)}")
+    for warning in model.report["warnings"]:
+        typer.echo(f"  warning: {warning}")
+
+
+def _about(report: dict[str, Any]) -> str:
+    words = []
+    for k, v in report.items():
+        if isinstance(v, dict) and "value" in v:
+            words.append(f"{k} {v['value']:.3f} [{v['low']:.3f}, {v['high']:.3f}]")
+        elif isinstance(v, int | float) and k not in ("quantile",):
+            words.append(f"{k.replace('_', ' ')} {v:g}")
+    return ", ".join(words)
+
+
+def score(
+    model: Model,
+    texts: Annotated[str, typer.Argument(help="A table of prompt and response.")],
+    out: Annotated[Path, typer.Option("--out", help="The file to write: .parquet, .jsonl, .csv.")],
+    mapping: Map = None,
+    split: Split = None,
+) -> None:
+    """Add reward, P(preferred) and its spread to every prompt and response."""
+    import polars as pl  # noqa: PLC0415 - help pages load nothing heavy
+
+    from trueward.files import replacing  # noqa: PLC0415
+    from trueward.log import read_pairs  # noqa: PLC0415
+    from trueward.model import load  # noqa: PLC0415
+
+    writable(out, (".parquet", ".jsonl", ".csv"))
+    rm = load(model)
+    table = read_pairs(texts, mapping=pairs(mapping, "--map"), split=split)
+    scores = rm.score(table["prompt"].to_list(), table["response"].to_list())
+    scored = table.with_columns(pl.Series(k, v.numpy()) for k, v in scores.columns().items())
+    with replacing(out) as path:
+        write = {".parquet": scored.write_parquet, ".jsonl": scored.write_ndjson}
+        write.get(out.suffix, scored.write_csv)(path)
+    typer.echo(f"{out}: {len(scored)} rows scored")
+
+
+def evaluate(
+    model: Model,
+    test: Annotated[str, typer.Argument(help="A table of prompt, response, label or rating.")],
+    mapping: Map = None,
+    split: Split = None,
+    draws: Annotated[int, typer.Option(min=20, help="Bootstrap draws of prompts.")] = 200,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Measure a model on clean labels or ratings; every figure has its 95 % interval."""
+    from trueward.evaluate import evaluate as measure  # noqa: PLC0415 - help pages load nothing heavy
+    from trueward.log import read_test  # noqa: PLC0415
+    from trueward.model import load  # noqa: PLC0415
+
+    rm = load(model)
+    table = read_test(test, mapping=pairs(mapping, "--map"), split=split)
+    found = measure(rm, table, draws=draws, seed=seed)
+    show_json(found.to_json()) if as_json else typer.echo(str(found))

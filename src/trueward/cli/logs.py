@@ -1,0 +1,84 @@
+"""`trueward inspect` and `trueward simulate`: what a log is, and logs whose truth is known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .common import Json, Map, Seed, Split, pairs, show_json
+
+
+def inspect(
+    log: Annotated[str, typer.Argument(help="Parquet, JSONL(.gz), CSV, Arrow or dataset folder.")],
+    mapping: Map = None,
+    split: Split = None,
+    gold: Annotated[
+        str | None, typer.Option("--gold", help="A table of prompt, response, gold to join.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Say what a log can and cannot identify, and which methods it supports."""
+    from trueward.inspect import inspect as look  # noqa: PLC0415 - help pages load nothing heavy
+    from trueward.log import read_log  # noqa: PLC0415
+
+    table = read_log(log, mapping=pairs(mapping, "--map"), split=split)
+    found = look(table.with_gold(gold) if gold else table)
+    show_json(found.to_json()) if as_json else typer.echo(str(found))
+
+
+def simulate(
+    rated: Annotated[str, typer.Argument(help="A table of prompt, response and rating or label.")],
+    world: Annotated[Path, typer.Argument(help="The folder to write.")],
+    mechanism: Annotated[
+        str,
+        typer.Option(
+            help="Who reacts: rating, label, mar, context, u-shaped, annoyed, mcar, implicit, "
+            "two-channel."
+        ),
+    ] = "rating",
+    alpha: Annotated[
+        float, typer.Option(help="In (0, 1]; the smaller, the stronger the selection.")
+    ] = 0.5,
+    rate: Annotated[
+        float | None, typer.Option(help="Share of responses with a reaction [.2; clicks: .5].")
+    ] = None,
+    rho_01: Annotated[float, typer.Option("--rho-01", help="P(observed 0 given true 1).")] = 0.0,
+    rho_10: Annotated[float, typer.Option("--rho-10", help="P(observed 1 given true 0).")] = 0.0,
+    gold: Annotated[
+        int, typer.Option(min=0, help="Trusted labels to put into the log, drawn at random.")
+    ] = 0,
+    test_share: Annotated[float, typer.Option(help="Share of the prompts kept for test.")] = 0.2,
+    threshold: Annotated[
+        float | None, typer.Option(help="r* = rating > threshold [median of the levels].")
+    ] = None,
+    seed: Seed = 0,
+    mapping: Map = None,
+    split: Split = None,
+    as_json: Json = False,
+) -> None:
+    """Turn rated answers into a log and its truth: log, test, truth and scenario files."""
+    from trueward.log import read_test  # noqa: PLC0415 - help pages load nothing heavy
+    from trueward.worlds import simulate as make_world  # noqa: PLC0415
+
+    table = read_test(rated, mapping=pairs(mapping, "--map"), split=split)
+    made = make_world(
+        table.frame,
+        mechanism=mechanism,
+        alpha=alpha,
+        rate=rate,
+        rho_01=rho_01,
+        rho_10=rho_10,
+        gold=gold,
+        test_share=test_share,
+        threshold=threshold,
+        seed=seed,
+    )
+    folder = made.write(world)
+    if as_json:
+        show_json(made.scenario)
+        return
+    realised = {k: v for k, v in made.scenario["realised"].items() if v is not None}
+    facts = ", ".join(f"{k} {v:.3f}" for k, v in realised.items())
+    typer.echo(f"{folder}: {len(made.log)} rows in the log, {len(made.test)} in the test; {facts}")

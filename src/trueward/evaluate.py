@@ -1,0 +1,297 @@
+"""How good a reward model is on clean labels, every figure with its 95 % interval."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from . import metrics
+from .data import Labelled
+from .errors import TruewardError, UsageError
+from .streams import numpy_stream
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from .log import Test
+
+    Array = NDArray[np.float64]
+    Index = NDArray[np.int64]
+    Known = NDArray[np.bool_]
+    Statistic = Callable[["Draws"], Array]
+
+CELLS = 2_000_000  # weights held at once: 16 MB
+
+_ONE_LABEL = "all labels are equal"
+_CONSTANT = "the score or the quality is the same in every row"
+REASONS = {
+    "auroc": _ONE_LABEL,
+    "r2": _ONE_LABEL,
+    "pearson": _CONSTANT,
+    "spearman": _CONSTANT,
+    "pair_accuracy": "no prompt has two answers of different quality",
+    "best_of_n_lift": "no prompt has two answers",
+}
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure and its interval; None, with the reason, where the data do not define it."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    reason: str | None = None
+
+    def to_json(self) -> dict[str, float | str | None]:
+        """Give value, low and high, and the reason where there is one."""
+        out: dict[str, float | str | None] = {"value": self.value, "low": self.low}
+        out["high"] = self.high
+        return out if self.reason is None else out | {"reason": self.reason}
+
+
+@dataclass(frozen=True)
+class Metrics(Mapping[str, Estimate]):
+    """Estimates by name, and what they were taken on."""
+
+    estimates: dict[str, Estimate]
+    rows: int
+    prompts: int
+    draws: int
+
+    def __getitem__(self, name: str) -> Estimate:
+        """Give one estimate."""
+        return self.estimates[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """Run over the names."""
+        return iter(self.estimates)
+
+    def __len__(self) -> int:
+        """Count the metrics."""
+        return len(self.estimates)
+
+    def to_json(self) -> dict[str, dict[str, float | str | None]]:
+        """Give {"auroc": {"value": .., "low": .., "high": ..}, ...}; undefined is null."""
+        return {name: e.to_json() for name, e in self.estimates.items()}
+
+    def __str__(self) -> str:
+        """Lay out one metric a line."""
+        lines = [f"{'metric':<15}{'value':>9}  95 % interval"]
+        for name, e in self.estimates.items():
+            value = "-" if e.value is None else f"{e.value:.4f}"
+            span = "" if e.low is None else f"{e.low:.4f} to {e.high:.4f}"
+            note = "" if e.reason is None else f"({e.reason})"
+            lines.append(f"{name:<15}{value:>9}  {span}{note}".rstrip())
+        return "\n".join([*lines, f"{self.rows} rows, {self.prompts} prompts"])
+
+
+@dataclass(frozen=True, eq=False)
+class Draws:
+    """How often each prompt, and so each of its rows, was drawn."""
+
+    prompts: Array  # (c, G)
+    rows: Array  # (c, n)
+
+    def of(self, known: Known) -> Array:
+        """Give the weights of the rows whose truth is known."""
+        return self.rows if known.all() else self.rows[:, known]
+
+
+class Scores(Protocol):
+    """What a model says of n rows, each (n,); None where it knows only an interval."""
+
+    @property
+    def reward(self) -> Tensor | None: ...  # noqa: D102
+    @property
+    def preferred(self) -> Tensor | None: ...  # noqa: D102
+
+
+class ScoresFeatures(Protocol):
+    """A fitted reward model."""
+
+    @property
+    def backbone(self) -> str | None: ...  # noqa: D102
+    def score_features(self, x: Tensor) -> Scores: ...  # noqa: D102
+
+
+def evaluate(
+    model: ScoresFeatures, test: Labelled | Test, *, draws: int = 200, seed: int = 0
+) -> Metrics:
+    """Measure ``model`` on ``test``; a test of text is encoded with the model's own backbone."""
+    data = test if isinstance(test, Labelled) else _encoded(test, model.backbone)
+    if None not in (model.backbone, data.backbone) and model.backbone != data.backbone:
+        raise TruewardError(
+            f"the model was fit on the features {model.backbone} and the test has the features "
+            f"{data.backbone}; encode the test with the model's backbone"
+        )
+    scores = model.score_features(data.x)
+    if scores.preferred is None or scores.reward is None:
+        raise TruewardError(
+            "evaluating needs one P(preferred) for each row, and this model identifies only an "
+            "interval; fit it with what pins the scale (gold labels, a prior or an anchor)"
+        )
+    return measure(
+        _numpy(scores.preferred),
+        score=_numpy(scores.reward),
+        r=None if data.r is None else _numpy(data.r),
+        rating=None if data.rating is None else _numpy(data.rating),
+        group=None if data.group is None else data.group.detach().cpu().numpy(),
+        draws=draws,
+        seed=seed,
+    )
+
+
+def _encoded(test: Test, backbone: str | None) -> Labelled:
+    if backbone is None:
+        raise TruewardError(
+            "this model was fit on features of unknown origin and cannot read text; evaluate "
+            "it on a Labelled with features made the same way"
+        )
+    from .features import encode  # noqa: PLC0415 - brings the text backbones
+
+    return encode(test, backbone=backbone)
+
+
+def measure(
+    p: NDArray[Any],
+    *,
+    score: NDArray[Any] | None = None,
+    r: NDArray[Any] | None = None,
+    rating: NDArray[Any] | None = None,
+    group: NDArray[Any] | None = None,
+    draws: int = 200,
+    seed: int = 0,
+) -> Metrics:
+    """Compare predictions with the truth; intervals resample whole prompts ``draws`` times.
+
+    p: (n,) P(preferred). score: (n,) what ranks (auroc, spearman, pairs, best of n), by default p;
+    pearson is of p. r: (n,) labels in [0, 1]. rating: (n,) graded quality; where given, the
+    ranking metrics but auroc are on it, and without r the label metrics are left out. group: (n,)
+    prompt of each row; None takes every row for a prompt of its own. NaN in r or rating is a row
+    whose truth is not known, left out of the metrics on it. draws=0: no intervals.
+    """
+    if r is None and rating is None:
+        raise TruewardError("measuring needs labels r or ratings, and got neither; give one")
+    if draws < 0:
+        raise UsageError(f"draws must be 0 (no intervals) or more, and is {draws}")
+    n = len(p)
+    p = _checked("p", p, n, unit=True)
+    s = p if score is None else _checked("score", score, n)
+    label = None if r is None else _checked("r", r, n, unit=True, gaps=True)
+    quality = label if rating is None else _checked("rating", rating, n, gaps=True)
+    assert quality is not None
+    g = np.arange(n) if group is None else _codes(group, n)
+    prompts = int(g.max()) + 1 if n else 0
+    stats = {} if label is None else _of_labels(p, s, label)
+    stats |= _of_order(p, s, quality, g)
+    if n == 0:
+        empty = Estimate(None, reason="there are no rows")
+        return Metrics(dict.fromkeys(stats, empty), 0, 0, draws)
+    values, sampled = _bootstrap(stats, g, draws, seed)
+    return Metrics(
+        {k: _estimate(k, values[k], sampled[k], prompts, draws) for k in stats}, n, prompts, draws
+    )
+
+
+def _of_labels(p: Array, score: Array, r: Array) -> dict[str, Statistic]:
+    k = ~np.isnan(r)
+    p, score, r = p[k], score[k], r[k]
+    gap = p - r
+    return {
+        "auroc": lambda d: metrics.auroc(score, r, d.of(k)),
+        "r2": lambda d: metrics.r2(p, r, d.of(k)),
+        "brier": lambda d: metrics.mean_of(gap**2, d.of(k)),
+        "nll": lambda d: metrics.mean_of(metrics.nll(p, r), d.of(k)),
+        "ece": lambda d: metrics.ece(p, r, d.of(k)),
+        "bias": lambda d: metrics.mean_of(gap, d.of(k)),
+        "mae": lambda d: metrics.mean_of(np.abs(gap), d.of(k)),
+        "rmse": lambda d: np.sqrt(metrics.mean_of(gap**2, d.of(k))),
+    }
+
+
+def _of_order(p: Array, score: Array, quality: Array, group: Index) -> dict[str, Statistic]:
+    """Collect the metrics on graded quality; those within a prompt are sums over prompts."""
+    k, count = ~np.isnan(quality), int(group.max(initial=-1)) + 1
+    p, score, quality, group = p[k], score[k], quality[k], group[k]
+    right, total = metrics.pairs(score, quality, group, count)
+    lift, choice = metrics.lifts(score, quality, group, count)
+    return {
+        "pearson": lambda d: metrics.pearson(p, quality, d.of(k)),
+        "spearman": lambda d: metrics.spearman(score, quality, d.of(k)),
+        "pair_accuracy": lambda d: metrics.ratio(d.prompts @ right, d.prompts @ total),
+        "best_of_n_lift": lambda d: metrics.ratio(d.prompts @ lift, d.prompts @ choice),
+    }
+
+
+def _bootstrap(
+    stats: dict[str, Statistic], group: Index, draws: int, seed: int
+) -> tuple[dict[str, float], dict[str, Array]]:
+    """Give each statistic on the sample and on ``draws`` resamples of its prompts."""
+    n, count = len(group), int(group.max()) + 1
+    whole = Draws(np.ones((1, count)), np.ones((1, n)))
+    values = {k: float(f(whole)[0]) for k, f in stats.items()}
+    sampled: dict[str, list[Array]] = {k: [] for k in stats}
+    rng = numpy_stream(seed, "bootstrap")
+    left = draws if count > 1 else 0
+    while left > 0:
+        c = min(left, max(1, CELLS // n))
+        left -= c
+        drawn = rng.integers(count, size=(c, count)) + count * np.arange(c)[:, None]
+        times = np.bincount(drawn.ravel(), minlength=c * count).reshape(c, count).astype(float)
+        draw = Draws(times, times[:, group])
+        for k, f in stats.items():
+            sampled[k].append(f(draw))
+    return values, {k: np.concatenate(v) if v else np.zeros(0) for k, v in sampled.items()}
+
+
+def _estimate(name: str, value: float, sampled: Array, prompts: int, draws: int) -> Estimate:
+    """Take the central 95 % of the resamples in which the metric is defined."""
+    if np.isnan(value):
+        return Estimate(None, reason=REASONS.get(name, "the data do not define it"))
+    if draws == 0:
+        return Estimate(value)
+    if prompts < 2:
+        return Estimate(value, reason="one prompt, so no interval")
+    defined = sampled[~np.isnan(sampled)]
+    if 2 * len(defined) < len(sampled):
+        return Estimate(value, reason="undefined in most resamples, so no interval")
+    low, high = np.quantile(defined, [0.025, 0.975])
+    if name == "ece":  # resampling adds noise, which ECE counts as error: reflect that growth
+        low, high = max(0.0, min(value, 2 * value - high)), max(value, 2 * value - low)
+    return Estimate(value, float(low), float(high))
+
+
+def _checked(
+    name: str, values: NDArray[Any], n: int, *, unit: bool = False, gaps: bool = False
+) -> Array:
+    """Give ``values`` as n finite numbers, in [0, 1] if ``unit``, NaN allowed if ``gaps``."""
+    v = np.asarray(values, dtype=np.float64)
+    if v.shape != (n,):
+        raise TruewardError(f"{name} must hold one number for each of {n} rows, not {v.shape}")
+    wrong = ~np.isfinite(v) | ((v < 0) | (v > 1) if unit else False)
+    if gaps and not np.isnan(v).all():
+        wrong &= ~np.isnan(v)
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise TruewardError(
+            f"{name} must hold {'numbers from 0 to 1' if unit else 'finite numbers'}, and row "
+            f"{row + 1} is {v[row]} ({int(wrong.sum())} such rows); drop or repair them"
+        )
+    return v
+
+
+def _codes(group: NDArray[Any], n: int) -> Index:
+    if np.shape(group) != (n,):
+        raise TruewardError(f"group must name the prompt of each of {n} rows, not {group.shape}")
+    return np.asarray(np.unique(group, return_inverse=True)[1], dtype=np.int64)
+
+
+def _numpy(t: Tensor) -> Array:
+    return np.asarray(t.detach().cpu().double().numpy(), dtype=np.float64)

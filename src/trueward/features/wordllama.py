@@ -1,0 +1,143 @@
+"""The default backbone: WordLlama vectors, surface features and hashed n-grams; needs no network.
+
+Every row is a function of its own two texts: nothing is fitted, so nothing can leak or go stale.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from safetensors.numpy import load_file
+from scipy import sparse
+from tokenizers import Tokenizer
+
+from trueward.errors import TruewardError
+
+from . import ngrams, surface
+from .texts import check_pairs, readable, slices
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+VERSION = 1  # raise it with any change of a feature: old cache entries and models must not mix
+WEIGHTS = "weights/l2_supercat_256.safetensors"
+VOCABULARY = "tokenizers/l2_supercat_tokenizer_config.json"
+
+
+@dataclass(frozen=True, eq=False)
+class Tokens:
+    """Token numbers of n texts, end to end."""
+
+    ids: NDArray[np.int64]  # (total,)
+    ends: NDArray[np.int64]  # (n + 1,) text i is ids[ends[i]:ends[i + 1]]
+
+    def __len__(self) -> int:
+        """Count the texts."""
+        return len(self.ends) - 1
+
+    def rows(self) -> NDArray[np.int64]:
+        """Give the (total,) number of the text of each token."""
+        return np.repeat(np.arange(len(self)), np.diff(self.ends))
+
+    def counts(self, vocabulary: int) -> sparse.csr_matrix:
+        """Give the (n, vocabulary) count of each token."""
+        ones = np.ones(len(self.ids), np.float32)
+        table = sparse.csr_matrix((ones, self.ids, self.ends), shape=(len(self), vocabulary))
+        table.sum_duplicates()
+        return table
+
+
+@dataclass(frozen=True, eq=False)
+class WordLlama:
+    """x = [mean vector of prompt | of response | their product | surface | hashed 1-2-grams]."""
+
+    vectors: NDArray[np.float32]  # (vocabulary, 256)
+    tokenizer: Tokenizer
+    weights: str  # digest of the files, so that another release of them is another backbone
+
+    @property
+    def width(self) -> int:
+        """Count the columns of x."""
+        return 3 * self.vectors.shape[1] + surface.WIDTH + ngrams.WIDTH
+
+    def spec(self) -> str:
+        """Give what makes these features again, as JSON."""
+        return json.dumps({"name": "wordllama", "version": VERSION, "weights": self.weights})
+
+    def encode(self, prompts: Sequence[str], responses: Sequence[str]) -> Tensor:
+        """Give float16 (n, width), always finite; an empty text has mean vector 0.
+
+        A text beyond 16 000 characters is read as its first 12 000 and its last 4 000.
+        """
+        check_pairs(prompts, responses)
+        out = np.empty((len(prompts), self.width), np.float16)
+        size = [(len(p), len(r)) for p, r in zip(prompts, responses, strict=True)]
+        p, r = [readable(t) for t in prompts], [readable(t) for t in responses]
+        for part in slices(p, r):
+            out[part] = self._rows(p[part], r[part], np.array(size[part], np.float64))
+        return torch.from_numpy(out)
+
+    def _rows(
+        self, prompts: list[str], responses: list[str], size: NDArray[np.float64]
+    ) -> NDArray[np.float32]:
+        n = len(self.vectors)
+        p, r = self._tokens(prompts), self._tokens(responses)
+        p_counts, r_counts = p.counts(n), r.counts(n)
+        p_mean, r_mean = self._mean(p_counts), self._mean(r_counts)
+        plain = surface.surface(prompts, responses, size, p_counts, r_counts)
+        blocks = [p_mean, r_mean, p_mean * r_mean, plain, ngrams.ngrams(r, n)]
+        return np.concatenate(blocks, axis=1, dtype=np.float32)
+
+    def _tokens(self, texts: list[str]) -> Tokens:
+        # A prompt that has several responses is read once.
+        place = {text: i for i, text in enumerate(dict.fromkeys(texts))}
+        coded = self.tokenizer.encode_batch_fast(list(place), add_special_tokens=False)
+        distinct = [np.array(code.ids, np.int64) for code in coded]
+        ids = [distinct[place[text]] for text in texts]
+        ends = np.cumsum([0, *map(len, ids)])
+        return Tokens(np.concatenate(ids), ends)
+
+    def _mean(self, counts: sparse.csr_matrix) -> NDArray[np.float32]:
+        # A sparse product adds row by row, so that a row does not depend on its neighbours.
+        total = np.asarray(counts.sum(axis=1), np.float32).reshape(-1, 1)
+        mean: NDArray[np.float32] = (counts @ self.vectors) / np.maximum(total, 1)
+        return mean
+
+
+@cache
+def load() -> WordLlama:
+    """Read the vectors and the tokenizer from the folder of the installed wordllama package.
+
+    The package is located, not imported: its import sets up logging for the whole process.
+    """
+    found = importlib.util.find_spec("wordllama")
+    folders = found.submodule_search_locations if found else None
+    if not folders:
+        raise TruewardError(
+            "the default features need the package wordllama, which is not installed: "
+            "pip install wordllama"
+        )
+    weights, vocabulary = Path(folders[0], WEIGHTS), Path(folders[0], VOCABULARY)
+    for path in (weights, vocabulary):
+        if not path.is_file():
+            raise TruewardError(
+                f"the installed wordllama should carry {path}, and does not: "
+                "pip install --force-reinstall 'wordllama>=0.3.9'"
+            )
+    digest = hashlib.sha256(weights.read_bytes() + vocabulary.read_bytes()).hexdigest()[:16]
+    tokenizer = Tokenizer.from_file(str(vocabulary))
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    (vectors,) = load_file(weights).values()
+    return WordLlama(vectors.astype(np.float32), tokenizer, digest)

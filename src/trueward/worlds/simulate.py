@@ -1,0 +1,219 @@
+"""From rated answers to a log with known truth: a split, a selection, noise, and an audit."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from trueward.errors import TruewardError, UsageError
+from trueward.files import replacing
+from trueward.streams import numpy_stream
+
+from .noise import flips
+from .rated import RatedTable, read_rated
+from .selection import MECHANISMS, Rated, Selection, mechanism_named
+from .surface import surface
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+
+_TEXT = ("prompt", "response", "prompt_id")
+FILES = ("log.parquet", "test.parquet", "truth.parquet", "scenario.json")
+RATES = {"implicit": 0.5, "two_channel": 0.5}  # of the papers; every other mechanism: 0.2
+
+
+@dataclass(frozen=True, eq=False)
+class World:
+    """A log as a product would see it, and the truth that only an evaluation may open."""
+
+    log: pl.DataFrame  # prompt, response, prompt_id, feedback or channel.*, gold?, context.*?
+    test: pl.DataFrame  # prompt, response, prompt_id, label, rating: clean and complete
+    truth: pl.DataFrame  # row by row with log: label, rating, propensity, observed, flipped, ...
+    scenario: dict[str, Any]  # every setting, and what it came to
+
+    def write(self, folder: str | Path) -> Path:
+        """Write log.parquet, test.parquet, truth.parquet and scenario.json: all of them or none.
+
+        A world that is already there is replaced; a folder with anything else in it is refused.
+        """
+        folder = Path(folder).resolve()
+        if folder.is_dir():
+            others = sorted(p.name for p in folder.iterdir() if p.name not in FILES)
+        else:
+            others = [folder.name] if folder.exists() else []
+        if others:
+            raise TruewardError(
+                f"{folder} holds {others[0]}, which is not part of a world and would be lost; "
+                "choose a new folder"
+            )
+        with replacing(folder) as path:
+            path.mkdir()
+            for name in ("log", "test", "truth"):
+                getattr(self, name).write_parquet(path / f"{name}.parquet")
+            text = json.dumps(self.scenario, indent=2, allow_nan=False)
+            (path / "scenario.json").write_text(text + "\n", encoding="utf-8")
+        return folder
+
+
+def simulate(
+    rated: pl.DataFrame,
+    *,
+    mechanism: str = "rating",
+    alpha: float = 0.5,
+    rate: float | None = None,
+    rho_01: float = 0.0,
+    rho_10: float = 0.0,
+    gold: int = 0,
+    test_share: float = 0.2,
+    threshold: float | None = None,
+    seed: int = 0,
+    features: NDArray[Any] | None = None,
+) -> World:
+    """Log feedback on ``rated`` (prompt, response, rating or label, prompt_id?) as users would.
+
+    mechanism: who reacts, one of MECHANISMS. alpha in (0, 1]: the smaller, the stronger the
+    selection. rate: mean chance of a reaction; None is .2, and .5 for implicit and two_channel.
+    rho_01, rho_10: P(observed 0 | true 1), P(observed 1 | true 0). gold: trusted labels, drawn
+    uniformly over all rows of the log. threshold: r* = rating > threshold; None is the median of
+    the distinct ratings. features: (n, d), what `mar` and `two_channel` select on; None takes
+    lengths, punctuation and hashed words. Split, context, selection, noise and gold have a stream
+    each: changing one does not change the others.
+    """
+    name = mechanism_named(mechanism)
+    rate = RATES.get(name, 0.2) if rate is None else rate
+    _check(name, alpha, rate, rho_01 + rho_10)
+    table = read_rated(rated, threshold, features)
+    rows, held = table.split(test_share, seed)
+    sel = MECHANISMS[name](_seen(table, rows), alpha, rate, numpy_stream(seed, "context"))
+    shown, truth = _react(sel, table.label[rows], rho_01, rho_10, seed)
+    settings = {"mechanism": name, "alpha": alpha, "rate": rate, "rho_01": rho_01, "rho_10": rho_10}
+    settings |= {"gold": gold, "test_share": test_share, "threshold": table.threshold, "seed": seed}
+    frame = table.frame.with_columns(pl.Series("label", table.label))
+    return World(
+        log=frame[rows].select(_TEXT).with_columns(*shown, *_gold(table.label[rows], gold, seed)),
+        test=frame[held].select(*_TEXT, "label", "rating"),
+        truth=frame[rows].select("label", "rating").with_columns(truth),
+        scenario=settings | _sizes(table, rows, held) | {"realised": _realised(truth, table, rows)},
+    )
+
+
+def _check(name: str, alpha: float, rate: float, rho: float) -> None:
+    """Refuse settings out of range, before any work."""
+    if not 0 < alpha <= 1:
+        raise UsageError(f"alpha must lie in (0, 1], where 1 is no selection, and is {alpha}")
+    if not 0 < rate <= 1:
+        raise UsageError(f"the rate of feedback must lie in (0, 1] and is {rate}")
+    if name == "two_channel" and rho != 0:
+        raise UsageError("the mechanism two_channel has no label noise; leave rho_01 and rho_10 0")
+
+
+def _seen(table: RatedTable, rows: NDArray[np.int64]) -> Rated:
+    """Show the log's rows to a mechanism, ratings rescaled to [1, 5] over the log."""
+    rating = table.frame["rating"].to_numpy()[rows]
+    low, high = rating.min(), rating.max()
+    if low == high or table.label[rows].min() == table.label[rows].max():
+        raise TruewardError(
+            "after the test prompts were set aside every response left for the log is equally "
+            "good; rate more prompts, or take another test_share or seed"
+        )
+
+    def features() -> Array:
+        if table.features is not None:
+            return table.features[rows]
+        text = table.frame[rows]
+        return surface(text["prompt"].to_list(), text["response"].to_list())
+
+    return Rated(1 + 4 * (rating - low) / (high - low), table.label[rows], features)
+
+
+def _react(
+    sel: Selection, label: Array, rho_01: float, rho_10: float, seed: int
+) -> tuple[list[pl.Series], list[pl.Series]]:
+    """Draw what the log shows, and the columns of the truth beside it."""
+    rng = numpy_stream(seed, "selection")
+    truth = {"propensity": sel.propensity}
+    shown = [v.alias(f"context.{k}") for k, v in sel.context.items()]
+    if sel.channels:
+        active = np.zeros(len(label), dtype=bool)
+        for k, mu in sel.channels.items():
+            act = rng.random(len(label)) < mu
+            active |= act
+            truth |= {f"propensity.{k}": mu, f"activity.{k}": act.astype(float)}
+            shown.append(pl.Series(f"channel.{k}", act * label))
+    else:
+        active = rng.random(len(label)) < sel.propensity
+    flipped = flips(label, active, rho_01, rho_10, numpy_stream(seed, "noise"))
+    reported = np.where(flipped, 1 - label, label)
+    latent = sel.clicks or bool(sel.channels)  # the log does not say who could have reacted
+    observed = active & (reported > 0) if latent else active
+    if not sel.channels:
+        shown.insert(0, _sparse("feedback", reported, observed))
+    truth |= {"observed": observed.astype(float), "flipped": flipped.astype(float)}
+    truth |= {"activity": active.astype(float)} if latent else {}
+    return shown, [pl.Series(k, v) for k, v in truth.items()]
+
+
+def _sparse(name: str, values: Array, known: NDArray[np.bool_]) -> pl.Series:
+    """Make a column of ``values`` where ``known`` and null elsewhere."""
+    pairs = zip(values.tolist(), known.tolist(), strict=True)
+    return pl.Series(name, [v if k else None for v, k in pairs], dtype=pl.Float64)
+
+
+def _gold(label: Array, count: int, seed: int) -> list[pl.Series]:
+    """Audit ``count`` rows of all that were shown; a larger audit contains a smaller one."""
+    if not 0 <= count <= len(label):
+        raise UsageError(
+            f"gold={count} trusted labels were wanted from a log of {len(label)} rows; ask for a "
+            "number from 0 to that"
+        )
+    drawn = np.zeros(len(label), dtype=bool)
+    drawn[numpy_stream(seed, "gold").permutation(len(label))[:count]] = True
+    return [_sparse("gold", label, drawn)] if count else []
+
+
+def _sizes(
+    table: RatedTable, rows: NDArray[np.int64], held: NDArray[np.int64]
+) -> dict[str, int | str]:
+    return {
+        "features": "surface" if table.features is None else "given",
+        "levels": table.levels,
+        "merged_duplicates": table.merged,
+        "log_rows": len(rows),
+        "test_rows": len(held),
+        "log_prompts": len(np.unique(table.group[rows])),
+        "test_prompts": len(np.unique(table.group[held])),
+    }
+
+
+def _realised(
+    truth: list[pl.Series], table: RatedTable, rows: NDArray[np.int64]
+) -> dict[str, float | None]:
+    """Say what the draws came to; None where there is nothing to take a share of."""
+    columns = {s.name: s.to_numpy() for s in truth}
+    label, p, flipped = table.label[rows], columns["propensity"], columns["flipped"]
+    active = columns.get("activity", columns["observed"]) > 0
+
+    def mean(values: Array) -> float | None:
+        return float(values.mean()) if len(values) else None
+
+    m_1, m_0 = float(p[label > 0].mean()), float(p[label == 0].mean())
+    return {
+        "prior": mean(label),
+        "rate": mean(active.astype(float)),
+        "observed": mean(columns["observed"]),
+        "mean_propensity": mean(p),
+        "max_propensity": float(p.max()),
+        "saturated": int((p >= 1).sum()),
+        "m_1": m_1,
+        "m_0": m_0,
+        "m_1/m_0": m_1 / m_0 if m_0 > 0 else None,
+        "rho_01": mean(flipped[active & (label > 0)]),
+        "rho_10": mean(flipped[active & (label == 0)]),
+    }
