@@ -182,8 +182,8 @@ def test_training_options_out_of_range_are_refused(bad, words):
     ("spoil", "words"),
     [
         (lambda b: replace(b, o=torch.ones(len(b))), "the responses nobody rated"),
-        (lambda b: replace(b, y=b.o.clone()), "rated bad, and this log has 0"),
-        (lambda b: replace(b, y=torch.zeros(len(b))), "rated good, and this log has 0"),
+        (lambda b: replace(b, y=b.o.clone()), "rated bad, and found 0"),
+        (lambda b: replace(b, y=torch.zeros(len(b))), "rated good, and found 0"),
         (lambda b: replace(b, group=torch.zeros(len(b)).long()), "at least 2 prompts"),
         (lambda b: replace(b, o=None), "clicks only"),
         (lambda b: replace(b, x=b.x.index_fill(0, torch.tensor([7]), torch.nan)), "row 8 has nan"),
@@ -219,7 +219,8 @@ import trueward.checkpoints as c
 c.Checkpoints.__init__.__defaults__ = (0.0,)
 def slow(*a):
     print("epoch", flush=True)
-m = fit("causalrm", log(1500), log(300, 1), epochs=12, patience=12, members=2, checkpoint=sys.argv[2], progress=slow)
+m = fit("causalrm", log(1500), log(300, 1), epochs=12, patience=12, members=2,
+        checkpoint=sys.argv[2], progress=slow)
 m.save(sys.argv[3])
 """
 

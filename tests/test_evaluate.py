@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from dataclasses import dataclass
 
@@ -233,7 +234,7 @@ def test_the_names_of_the_prompts_do_not_matter():
 def test_many_draws_are_taken_in_pieces(monkeypatch):
     p, r, rating, group = arrays()
     whole = measure(p, r=r, rating=rating, group=group)
-    monkeypatch.setattr("trueward.evaluate.CELLS", 3000)
+    monkeypatch.setattr(importlib.import_module("trueward.evaluate"), "CELLS", 3000)
     pieces = measure(p, r=r, rating=rating, group=group)
     for name in whole:
         assert pieces[name].low == pytest.approx(whole[name].low)

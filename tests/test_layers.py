@@ -16,7 +16,7 @@ LAYERS = [
     {"nets", "checkpoints", "engine", "crossfit"},
     {"model", "fit"},
     {"metrics", "evaluate", "inspect", "worlds"},
-    {"demo", "report", "cli"},
+    {"demo", "report", "cli", "__main__"},
 ]
 RANK = {name: i for i, layer in enumerate(LAYERS) for name in layer}
 

@@ -28,6 +28,18 @@ class Checkpoints:
     key: str
     every: float = 2.0  # seconds between two saves of one stage
 
+    @staticmethod
+    def at(folder: str | Path, key: str) -> Checkpoints:
+        """Make the folder, whose presence says that a fit has begun and not ended."""
+        path = Path(folder)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as e:
+            raise TruewardError(
+                f"{path} could not be made ({e.strerror}); choose a place you may write to"
+            ) from e
+        return Checkpoints(path, key)
+
     def save(self, stage: str, state: State) -> None:
         """Write the state after a whole epoch."""
         tensors = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -30,7 +30,12 @@ FITS: dict[str, dict[str, Any]] = {
     "causalrm": {},
     "implicitrm": {"identify": "scar"},
 }
-SHOWN = {"auroc": "AUROC", "r2": "R2", "pair_accuracy": "pair accuracy", "best_of_n_lift": "best-of-n lift"}
+SHOWN = {
+    "auroc": "AUROC",
+    "r2": "R2",
+    "pair_accuracy": "pair accuracy",
+    "best_of_n_lift": "best-of-n lift",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,16 +74,21 @@ class Demo:
 def run(say: Callable[[str], None], *, seed: int = 0, prompts: int = 1500) -> Demo:
     """Run the demo; ``say`` gets a line as each part is done."""
     world = simulate(
-        helpdesk(prompts, seed=seed), mechanism="rating", alpha=0.5, rho_01=0.1, rho_10=0.2, seed=seed
+        helpdesk(prompts, seed=seed),
+        mechanism="rating",
+        alpha=0.5,
+        rho_01=0.1,
+        rho_10=0.2,
+        seed=seed,
     )
-    log = read_log(world.log)
+    log = replace(read_log(world.log), source="the simulated log")
     say(f"simulated {len(log)} answers of a help desk, {log.coverage:.0%} of them with a thumb")
     inspection = str(inspect(log))
     say(inspection)
     data = encode(log)
     truth = Labelled(
         data.x,
-        torch.from_numpy(world.truth["label"].to_numpy()).float(),
+        torch.tensor(world.truth["label"].to_numpy(), dtype=torch.float32),
         group=data.group,
         backbone=data.backbone,
     )

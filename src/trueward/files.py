@@ -9,6 +9,9 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from polars.exceptions import PolarsError
+from safetensors import SafetensorError
+
 from .errors import TruewardError
 
 if TYPE_CHECKING:
@@ -41,7 +44,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
                 raise
         else:
             (scratch / path.name).replace(path)
-    except OSError as e:
+    except (OSError, SafetensorError, PolarsError) as e:  # the last two wrap a full disk
         raise _refused(path, e) from e
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -57,8 +60,9 @@ def _sync(path: Path) -> None:
                 os.close(fd)
 
 
-def _refused(path: Path, e: OSError) -> TruewardError:
+def _refused(path: Path, e: Exception) -> TruewardError:
+    reason = e.strerror if isinstance(e, OSError) and e.strerror else " ".join(str(e).split())
     return TruewardError(
-        f"{path} could not be written ({e.strerror or e}); what was there before is unchanged: "
+        f"{path} could not be written ({reason}); what was there before is unchanged: "
         "free some space or choose a folder you may write to"
     )

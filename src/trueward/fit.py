@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -22,6 +21,8 @@ from .options import known, options
 from .support import Facts, require
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from torch import Tensor
 
 
@@ -50,7 +51,7 @@ def fit(
     store = None
     if checkpoint is not None:
         about = repr((key, made.name, settings(made), cfg))
-        store = Checkpoints(Path(checkpoint), hashlib.sha256(about.encode()).hexdigest())
+        store = Checkpoints.at(checkpoint, hashlib.sha256(about.encode()).hexdigest())
     inputs = Inputs.of(here, cfg.dtype())
     ready = estimate(made, here, there, inputs, cfg, store, progress)
     problem = Problem("reward", made, ready.train, ready.val, inputs)

@@ -10,7 +10,7 @@ import dataclasses
 import difflib
 import importlib
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping  # noqa: TC003 - fields are read at run time
 from dataclasses import MISSING, dataclass
 from functools import cache
 from importlib.metadata import entry_points
@@ -134,13 +134,16 @@ class Nuisance(Method):
 
     @property
     def heads(self) -> dict[str, str]:
+        """One logit, of x, or of x and z."""
         return {"reward": "xz" if self.context else "x"}
 
     def rows(self, data: Feedback) -> Tensor:
+        """Rows that carry the target."""
         chosen: Tensor = self.where(data)
         return chosen
 
     def loss(self, out: Columns, b: Feedback) -> Tensor:
+        """Cross-entropy of the target."""
         return bce(out.reward, self.target(b)).mean()
 
 

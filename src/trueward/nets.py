@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -48,7 +49,7 @@ class Stack(nn.Module):
     def __init__(self, sizes: tuple[int, ...], streams: list[torch.Generator]) -> None:
         super().__init__()
         self.weights, self.biases = nn.ParameterList(), nn.ParameterList()
-        for a, b in zip(sizes, sizes[1:], strict=False):
+        for a, b in itertools.pairwise(sizes):
             for into, size in ((self.weights, (a, b)), (self.biases, (1, b))):
                 drawn = torch.stack([torch.rand(size, generator=g) for g in streams])
                 into.append(nn.Parameter((drawn * 2 - 1) / math.sqrt(max(a, 1))))

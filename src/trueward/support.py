@@ -84,7 +84,7 @@ def lacking(method: Method, facts: Facts) -> str | None:
 def sparse(facts: Facts, *, reads_feedback: bool = True) -> str | None:
     """What a log has too little of for any fit, as the rest of "needs ..."; None if it has enough."""
     if facts.prompts < 2:
-        return f"at least 2 prompts to hold some out; this log has {facts.prompts}"
+        return f"at least 2 prompts to hold some out, and found {facts.prompts}"
     if not reads_feedback:
         return None
     if "o" not in facts.columns:
@@ -97,7 +97,7 @@ def sparse(facts: Facts, *, reads_feedback: bool = True) -> str | None:
 
 
 def _few(what: str, count: int) -> str | None:
-    return f"at least {FEWEST} {what}, and this log has {count}" if count < FEWEST else None
+    return f"at least {FEWEST} {what}, and found {count}" if count < FEWEST else None
 
 
 def require(method: Method, facts: Facts, where: str = "this log") -> None:

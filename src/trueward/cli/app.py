@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import sys
 import traceback
+from importlib.metadata import version as installed
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -56,19 +57,17 @@ for _command in (
 
 def _version(asked: bool) -> None:
     if asked:
-        from importlib.metadata import version  # noqa: PLC0415 - only here
-
-        typer.echo(version("trueward"))
+        typer.echo(installed("trueward"))
         raise typer.Exit
 
 
 @app.callback()
 def root(
-    version: bool = typer.Option(  # noqa: ARG001 - the callback acts
+    version: bool = typer.Option(
         False, "--version", callback=_version, is_eager=True, help="Print the version and stop."
     ),
-    debug: bool = typer.Option(False, "--debug", help="Show a traceback for an error."),  # noqa: ARG001
-    config: str = typer.Option(  # noqa: ARG001
+    debug: bool = typer.Option(False, "--debug", help="Show a traceback for an error."),
+    config: str = typer.Option(
         "", "--config", metavar="RUN.YAML", help="Options of the command by name, from a file."
     ),
 ) -> None:

@@ -7,13 +7,15 @@ from typing import Annotated
 
 import typer
 
+from trueward.demo import run, write_page, write_world
+
 from .common import Json, Seed, show_json, writable
 
 
 def demo(
-    out: Annotated[
-        Path, typer.Option("--out", help="The HTML page to write.")
-    ] = Path("trueward-demo.html"),
+    out: Annotated[Path, typer.Option("--out", help="The HTML page to write.")] = Path(
+        "trueward-demo.html"
+    ),
     world: Annotated[
         Path | None, typer.Option(help="Also write the simulated world to this folder.")
     ] = None,
@@ -22,8 +24,6 @@ def demo(
 ) -> None:
     """Simulate a log whose truth is known, inspect it, fit five ways, and compare."""
     writable(out, (".html",))
-    from trueward.demo import run, write_page, write_world  # noqa: PLC0415 - help loads nothing heavy
-
     found = run(lambda line: typer.echo(line, err=True), seed=seed)
     write_page(found, out)
     if world is not None:

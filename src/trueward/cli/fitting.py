@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
+import polars as pl
 import typer
 
+from trueward.data import Feedback
 from trueward.errors import TruewardError, UsageError
+from trueward.evaluate import evaluate as measure
+from trueward.features import encode
+from trueward.files import replacing
+from trueward.fit import configure
+from trueward.fit import fit as fit_model
+from trueward.log import read_log, read_pairs, read_test
+from trueward.model import RewardModel, claim, load
 
 from .common import Json, Map, Seed, Split, finish_progress, pairs, progress, show_json, writable
-
-if TYPE_CHECKING:
-    from trueward.data import Feedback
-    from trueward.model import RewardModel
 
 Model = Annotated[Path, typer.Argument(help="A folder that fit --out wrote.")]
 
@@ -39,14 +44,12 @@ def fit(
     members: Annotated[int, typer.Option(min=1, max=64, help="Networks trained at once.")] = 1,
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the rows at most.")] = None,
     seed: Seed = 0,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted fit.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with an interrupted fit.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Fit a reward model on a log; an interrupted fit goes on with --resume."""
-    from trueward.fit import configure  # noqa: PLC0415 - help pages load nothing heavy
-    from trueward.fit import fit as fit_model  # noqa: PLC0415
-    from trueward.model import claim  # noqa: PLC0415
-
     if not 0 < val < 1:
         raise UsageError(f"--val takes a share between 0 and 1, not {val}")
     chosen: dict[str, Any] = {"seed": seed, "members": members, **pairs(option, "-o")}
@@ -57,8 +60,14 @@ def fit(
     claim(out)
     saved = _checkpoint(out, resume)
     train, held = _read(log, gold, mapping, split, backbone).split(val, seed)
-    model = fit_model(method, train, held, checkpoint=saved, progress=progress(), **chosen)
-    finish_progress()
+    try:
+        model = fit_model(method, train, held, checkpoint=saved, progress=progress(), **chosen)
+    except TruewardError:
+        if not resume:  # what is wrong with the data stays wrong; there is nothing to go on with
+            shutil.rmtree(saved, ignore_errors=True)
+        raise
+    finally:
+        finish_progress()
     model.save(out)
     shutil.rmtree(saved, ignore_errors=True)
     show_json(model.report) if as_json else _tell(model, out)
@@ -78,9 +87,6 @@ def _checkpoint(out: Path, resume: bool) -> Path:
 def _read(
     log: str, gold: str | None, mapping: list[str] | None, split: str | None, backbone: str
 ) -> Feedback:
-    from trueward.features import encode  # noqa: PLC0415 - loads text models
-    from trueward.log import read_log  # noqa: PLC0415
-
     table = read_log(log, mapping=pairs(mapping, "--map"), split=split)
     return encode(table.with_gold(gold) if gold else table, backbone=backbone)
 
@@ -103,7 +109,7 @@ def _about(report: dict[str, Any]) -> str:
     for k, v in report.items():
         if isinstance(v, dict) and "value" in v:
             words.append(f"{k} {v['value']:.3f} [{v['low']:.3f}, {v['high']:.3f}]")
-        elif isinstance(v, int | float) and k not in ("quantile",):
+        elif isinstance(v, int | float) and k != "quantile":
             words.append(f"{k.replace('_', ' ')} {v:g}")
     return ", ".join(words)
 
@@ -116,20 +122,18 @@ def score(
     split: Split = None,
 ) -> None:
     """Add reward, P(preferred) and its spread to every prompt and response."""
-    import polars as pl  # noqa: PLC0415 - help pages load nothing heavy
-
-    from trueward.files import replacing  # noqa: PLC0415
-    from trueward.log import read_pairs  # noqa: PLC0415
-    from trueward.model import load  # noqa: PLC0415
-
     writable(out, (".parquet", ".jsonl", ".csv"))
     rm = load(model)
     table = read_pairs(texts, mapping=pairs(mapping, "--map"), split=split)
     scores = rm.score(table["prompt"].to_list(), table["response"].to_list())
     scored = table.with_columns(pl.Series(k, v.numpy()) for k, v in scores.columns().items())
     with replacing(out) as path:
-        write = {".parquet": scored.write_parquet, ".jsonl": scored.write_ndjson}
-        write.get(out.suffix, scored.write_csv)(path)
+        if out.suffix == ".parquet":
+            scored.write_parquet(path)
+        elif out.suffix == ".jsonl":
+            scored.write_ndjson(path)
+        else:
+            scored.write_csv(path)
     typer.echo(f"{out}: {len(scored)} rows scored")
 
 
@@ -143,10 +147,6 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Measure a model on clean labels or ratings; every figure has its 95 % interval."""
-    from trueward.evaluate import evaluate as measure  # noqa: PLC0415 - help pages load nothing heavy
-    from trueward.log import read_test  # noqa: PLC0415
-    from trueward.model import load  # noqa: PLC0415
-
     rm = load(model)
     table = read_test(test, mapping=pairs(mapping, "--map"), split=split)
     found = measure(rm, table, draws=draws, seed=seed)

@@ -7,6 +7,10 @@ from typing import Annotated
 
 import typer
 
+from trueward.inspect import inspect as look
+from trueward.log import read_log, read_test
+from trueward.worlds import simulate as make_world
+
 from .common import Json, Map, Seed, Split, pairs, show_json
 
 
@@ -20,9 +24,6 @@ def inspect(
     as_json: Json = False,
 ) -> None:
     """Say what a log can and cannot identify, and which methods it supports."""
-    from trueward.inspect import inspect as look  # noqa: PLC0415 - help pages load nothing heavy
-    from trueward.log import read_log  # noqa: PLC0415
-
     table = read_log(log, mapping=pairs(mapping, "--map"), split=split)
     found = look(table.with_gold(gold) if gold else table)
     show_json(found.to_json()) if as_json else typer.echo(str(found))
@@ -59,9 +60,6 @@ def simulate(
     as_json: Json = False,
 ) -> None:
     """Turn rated answers into a log and its truth: log, test, truth and scenario files."""
-    from trueward.log import read_test  # noqa: PLC0415 - help pages load nothing heavy
-    from trueward.worlds import simulate as make_world  # noqa: PLC0415
-
     table = read_test(rated, mapping=pairs(mapping, "--map"), split=split)
     made = make_world(
         table.frame,

@@ -42,5 +42,7 @@ def _facts(name: str) -> dict[str, object]:
         "needs": sorted(shown.needs),
         "paper": cls.paper,
         "presets": {k: dict(v) for k, v in cls.presets.items()},
-        "options": {o.name: {"takes": o.wanted, "meaning": o.opt.help} for o in options(cls).values()},
+        "options": {
+            o.name: {"takes": o.wanted, "meaning": o.opt.help} for o in options(cls).values()
+        },
     }

@@ -71,6 +71,4 @@ def _unknown(name: str) -> UsageError:
             f"{name!r} names a transformer, which needs the extra `trueward[text]` and is not in "
             f"this version: choose one of {known}, or give its vectors as precomputed:PATH"
         )
-    return UsageError(
-        f"there is no backbone {name!r}: choose one of {known}, or precomputed:PATH"
-    )
+    return UsageError(f"there is no backbone {name!r}: choose one of {known}, or precomputed:PATH")

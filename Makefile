@@ -1,0 +1,31 @@
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test check lint types docs clean
+
+demo: .venv/ready          ## run the main job: simulate, inspect, fit five ways, compare
+	$(BIN)/trueward demo
+
+test: .venv/ready          ## all tests, the slow recovery tests included
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -q
+
+lint: .venv/ready
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: .venv/ready
+	$(BIN)/mypy
+
+docs: .venv/ready          ## the generated pages must have no diff
+	$(BIN)/python docs/generate.py --check
+
+check: lint types docs test
+
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "trueward needs Python 3.11 or newer; set PYTHON=python3.11")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+clean:
+	rm -rf .venv dist build .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,55 @@
+"""Generated pages have no diff, and pages keep what they promise."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_generated_cards_and_help_pages_are_up_to_date():
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "docs" / "generate.py"), "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    "page", [*sorted(p.relative_to(ROOT).as_posix() for p in ROOT.glob("docs/*.md")), "README.md"]
+)
+def test_links_to_files_lead_somewhere(page):
+    text = (ROOT / page).read_text("utf-8")
+    for link in re.findall(r"\]\(([^)#]+)\)", text):
+        if "://" not in link:
+            assert ((ROOT / page).parent / link).exists(), link
+
+
+def test_the_method_in_the_tutorial_keeps_the_contract(tmp_path):
+    """The page's own code, in a file of the method's name, is a method."""
+    code = re.search(
+        r"```python\n(.*?)```", (ROOT / "docs" / "add_a_method.md").read_text("utf-8"), re.S
+    )
+    (tmp_path / "naive_brier.py").write_text(code.group(1))
+    check = (
+        "import torch, naive_brier as m\n"
+        "from trueward.data import Columns, Feedback\n"
+        "b = Feedback(x=torch.zeros(2, 0), y=torch.tensor([1., 0.]), o=torch.tensor([1., 0.]))\n"
+        "loss = m.NaiveBrier().loss(Columns(reward=torch.zeros(2)), b)\n"
+        "assert float(loss) == 0.25, loss\n"
+    )
+    subprocess.run([sys.executable, "-c", check], check=True, cwd=tmp_path)
+
+
+def test_every_runtime_dependency_has_its_reason():
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    reasons = (ROOT / "docs" / "dependencies.md").read_text("utf-8")
+    for line in project["dependencies"]:
+        assert f"| {re.split('[<>=]', line)[0]} |" in reasons, line

@@ -1,0 +1,42 @@
+"""The public names are the promised ones, and each is what it says."""
+
+import doctest
+import inspect as python_inspect
+import subprocess
+import sys
+
+import pytest
+
+import trueward as tw
+import trueward.losses
+import trueward.streams
+
+
+def test_the_public_names_in_the_order_a_user_meets_them():
+    assert tw.__all__[:6] == ["read_log", "Log", "inspect", "encode", "precomputed", "Feedback"]
+    assert {"fit", "RewardModel", "load", "read_test", "evaluate", "simulate", "methods"} <= set(
+        tw.__all__
+    )
+
+
+@pytest.mark.parametrize("name", tw.__all__)
+def test_a_public_name_exists_is_documented_and_is_no_module(name):
+    thing = getattr(tw, name)
+    assert not python_inspect.ismodule(thing)
+    assert python_inspect.getdoc(thing)
+
+
+def test_names_stay_functions_after_their_modules_are_imported():
+    code = (
+        "import importlib, trueward as tw\n"
+        "for m in ('fit', 'inspect', 'evaluate', 'methods', 'card'):\n"
+        "    importlib.import_module('trueward.' + m)\n"
+        "tw.methods()\n"
+        "assert all(callable(getattr(tw, m)) for m in ('fit', 'inspect', 'evaluate', 'methods', 'card'))\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("module", [trueward.losses, trueward.streams])
+def test_examples_in_docstrings_hold(module):
+    assert doctest.testmod(module).failed == 0
