@@ -35,7 +35,7 @@ class Train:
     batch_size: Annotated[
         int | None, Opt("rows a step; none: a 16th of the rows, between 64 and 1024", 1)
     ] = None
-    lr: Annotated[float, Opt("peak learning rate of AdamW", 0, open_low=True)] = 1e-3
+    lr: Annotated[float, Opt("peak learning rate of AdamW", 0, open_low=True)] = 3e-4
     weight_decay: Annotated[float, Opt("of AdamW", 0)] = 0.01
     lr_warm_up: Annotated[float, Opt("share of the steps before the peak; cosine after", 0, 1)] = (
         0.1

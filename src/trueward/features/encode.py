@@ -17,7 +17,7 @@ from .columns import feedback_of, labelled_of
 from .precomputed import precomputed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from torch import Tensor
 
@@ -97,11 +97,10 @@ def features(
     return x
 
 
-def _shown(blocks: list[slice], *, progress: bool) -> list[slice]:
+def _shown(blocks: list[slice], *, progress: bool) -> Iterable[slice]:
     if not progress or len(blocks) < 2 or not sys.stderr.isatty():
         return blocks
     from rich.console import Console  # noqa: PLC0415 - only a terminal needs it
     from rich.progress import track  # noqa: PLC0415
 
-    bar = track(blocks, "features", console=Console(stderr=True), transient=True)
-    return bar  # type: ignore[return-value]
+    return track(blocks, "features", console=Console(stderr=True), transient=True)

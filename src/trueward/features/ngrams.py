@@ -12,7 +12,7 @@ from .hashing import U64, mix
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from .wordllama import Tokens
+    from .tokens import Tokens
 
 WIDTH = 2048  # columns
 SIGNS = 4  # non-zero entries of the projection per n-gram: one collision hides a quarter of it

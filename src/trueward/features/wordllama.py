@@ -16,46 +16,24 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from safetensors.numpy import load_file
-from scipy import sparse
 from tokenizers import Tokenizer
 
 from trueward.errors import TruewardError
 
 from . import ngrams, surface
 from .texts import check_pairs, readable, slices
+from .tokens import Tokens
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+    from scipy import sparse
     from torch import Tensor
 
 VERSION = 1  # raise it with any change of a feature: old cache entries and models must not mix
 WEIGHTS = "weights/l2_supercat_256.safetensors"
 VOCABULARY = "tokenizers/l2_supercat_tokenizer_config.json"
-
-
-@dataclass(frozen=True, eq=False)
-class Tokens:
-    """Token numbers of n texts, end to end."""
-
-    ids: NDArray[np.int64]  # (total,)
-    ends: NDArray[np.int64]  # (n + 1,) text i is ids[ends[i]:ends[i + 1]]
-
-    def __len__(self) -> int:
-        """Count the texts."""
-        return len(self.ends) - 1
-
-    def rows(self) -> NDArray[np.int64]:
-        """Give the (total,) number of the text of each token."""
-        return np.repeat(np.arange(len(self)), np.diff(self.ends))
-
-    def counts(self, vocabulary: int) -> sparse.csr_matrix:
-        """Give the (n, vocabulary) count of each token."""
-        ones = np.ones(len(self.ids), np.float32)
-        table = sparse.csr_matrix((ones, self.ids, self.ends), shape=(len(self), vocabulary))
-        table.sum_duplicates()
-        return table
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +47,7 @@ class WordLlama:
     @property
     def width(self) -> int:
         """Count the columns of x."""
-        return 3 * self.vectors.shape[1] + surface.WIDTH + ngrams.WIDTH
+        return 3 * int(self.vectors.shape[1]) + surface.WIDTH + ngrams.WIDTH
 
     def spec(self) -> str:
         """Give what makes these features again, as JSON."""
