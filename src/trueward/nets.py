@@ -104,19 +104,18 @@ class Standard:
     scale: Tensor  # 1 / sd, 0 where sd is 0
 
     @staticmethod
-    def of(x: Tensor, rows: Tensor | None = None, chunk: int = 4096) -> Standard:
+    def of(x: Tensor, chunk: int = 4096) -> Standard:
         """Measure the columns of ``x`` in chunks, so that no second copy of it is made."""
-        n = len(x) if rows is None else len(rows)
-        total, square = x.new_zeros(x.shape[1], dtype=torch.float64), None
-        parts = torch.arange(n).split(chunk)
-        pick = (lambda i: x[i[0] : i[-1] + 1]) if rows is None else (lambda i: x[rows[i]])
-        for i in parts:
-            total += pick(i).sum(0, dtype=torch.float32)
-        mean = (total / max(n, 1)).float()
+        n = max(1, len(x))
+        parts = [x[i : i + chunk] for i in range(0, len(x), chunk)]
+        total = torch.zeros(x.shape[1], dtype=torch.float64, device=x.device)
+        for part in parts:
+            total += part.sum(0, dtype=torch.float32)
+        mean = (total / n).float()
         square = torch.zeros_like(total)
-        for i in parts:
-            square += (pick(i).float() - mean).square_().sum(0)
-        sd = (square / max(n, 1)).sqrt().float()
+        for part in parts:
+            square += (part.float() - mean).square_().sum(0)
+        sd = (square / n).sqrt().float()
         return Standard(mean, torch.where(sd > 1e-6 * mean.abs() + 1e-12, 1 / sd, 0.0))
 
     def cpu(self) -> Standard:

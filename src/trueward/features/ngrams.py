@@ -15,17 +15,18 @@ if TYPE_CHECKING:
     from .tokens import Tokens
 
 WIDTH = 2048  # columns
+PAIR = 0.5  # weight of two tokens beside one
 SIGNS = 4  # non-zero entries of the projection per n-gram: one collision hides a quarter of it
 
 
 def ngrams(tokens: Tokens, vocabulary: int) -> NDArray[np.float32]:
-    """x_j = sum over distinct n-grams g of w_g s_gj / sqrt(4), with w_g = (1 + log count_g) / norm.
+    """x_j = sum over distinct n-grams g of w_g s_gj / sqrt(4), w_g = a_g (1 + log count_g) / norm.
 
-    s_gj is +1 or -1 in 4 columns that the hash of g chooses, 0 elsewhere. Shape (n, 2048); the
+    a_g is 1 for one token and 0.5 for two: most pairs are unique and only add noise to a row. s_gj is +1 or -1 in 4 columns that the hash of g chooses, 0 elsewhere. Shape (n, 2048); the
     weights of a row have norm 1, and a row without tokens is 0.
     """
     row, gram, count = _counted(tokens, vocabulary)
-    weight = 1 + np.log(count)
+    weight = (1 + np.log(count)) * np.where(gram <= vocabulary, 1.0, PAIR)
     norm = np.sqrt(np.bincount(row, weight * weight, minlength=len(tokens)))
     weight /= norm[row] * SIGNS**0.5
     h = mix(gram + U64(0x9E3779B97F4A7C15))

@@ -33,3 +33,15 @@ class Tokens:
         table = sparse.csr_matrix((ones, self.ids, self.ends), shape=(len(self), vocabulary))
         table.sum_duplicates()
         return table
+
+    def first(self, k: int) -> Tokens:
+        """Give the first ``k`` tokens of each text."""
+        return self._where(np.arange(len(self.ids)) - self.ends[:-1][self.rows()] < k)
+
+    def last(self, k: int) -> Tokens:
+        """Give the last ``k`` tokens of each text."""
+        return self._where(self.ends[1:][self.rows()] - np.arange(len(self.ids)) <= k)
+
+    def _where(self, kept: NDArray[np.bool_]) -> Tokens:
+        counts = np.bincount(self.rows()[kept], minlength=len(self))
+        return Tokens(self.ids[kept], np.concatenate([[0], np.cumsum(counts)]))

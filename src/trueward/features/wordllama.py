@@ -32,13 +32,20 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 VERSION = 1  # raise it with any change of a feature: old cache entries and models must not mix
+VECTORS = 6  # blocks of 256 columns
+EDGE = 12  # tokens in the opening and in the ending of a response
 WEIGHTS = "weights/l2_supercat_256.safetensors"
 VOCABULARY = "tokenizers/l2_supercat_tokenizer_config.json"
 
 
 @dataclass(frozen=True, eq=False)
 class WordLlama:
-    """x = [mean vector of prompt | of response | their product | surface | hashed 1-2-grams]."""
+    """x = [vectors of the prompt and the response | surface | hashed 1-2-grams].
+
+    The vectors are the mean over the tokens of the prompt, of the response, of its opening, of its
+    ending, of its distinct tokens (direction only, weight 1 + log count), and the product of the
+    first two.
+    """
 
     vectors: NDArray[np.float32]  # (vocabulary, 256)
     tokenizer: Tokenizer
@@ -47,7 +54,7 @@ class WordLlama:
     @property
     def width(self) -> int:
         """Count the columns of x."""
-        return 3 * int(self.vectors.shape[1]) + surface.WIDTH + ngrams.WIDTH
+        return VECTORS * int(self.vectors.shape[1]) + surface.WIDTH + ngrams.WIDTH
 
     def spec(self) -> str:
         """Give what makes these features again, as JSON."""
@@ -71,11 +78,12 @@ class WordLlama:
     ) -> NDArray[np.float32]:
         n = len(self.vectors)
         p, r = self._tokens(prompts), self._tokens(responses)
-        p_counts, r_counts = p.counts(n), r.counts(n)
-        p_mean, r_mean = self._mean(p_counts), self._mean(r_counts)
-        plain = surface.surface(prompts, responses, size, p_counts, r_counts)
-        blocks = [p_mean, r_mean, p_mean * r_mean, plain, ngrams.ngrams(r, n)]
-        return np.concatenate(blocks, axis=1, dtype=np.float32)
+        asked, answered = p.counts(n), r.counts(n)
+        p_mean, r_mean = self._mean(asked), self._mean(answered)
+        opening, ending = self._mean(r.first(EDGE).counts(n)), self._mean(r.last(EDGE).counts(n))
+        vectors = [p_mean, r_mean, p_mean * r_mean, opening, ending, self._damped(answered)]
+        plain = surface.surface(prompts, responses, size, asked, answered)
+        return np.concatenate([*vectors, plain, ngrams.ngrams(r, n)], axis=1, dtype=np.float32)
 
     def _tokens(self, texts: list[str]) -> Tokens:
         # A prompt that has several responses is read once.
@@ -91,6 +99,17 @@ class WordLlama:
         total = np.asarray(counts.sum(axis=1), np.float32).reshape(-1, 1)
         mean: NDArray[np.float32] = (counts @ self.vectors) / np.maximum(total, 1)
         return mean
+
+    def _damped(self, counts: sparse.csr_matrix) -> NDArray[np.float32]:
+        """Give sum w v / |v| over the norm of w, w = 1 + log count: no token drowns the others."""
+        damped = counts.copy()
+        damped.data = 1 + np.log(damped.data)
+        norm = np.sqrt(np.asarray(damped.multiply(damped).sum(axis=1), np.float32)).reshape(-1, 1)
+        length = np.linalg.norm(self.vectors, axis=1, keepdims=True)
+        out: NDArray[np.float32] = (damped @ (self.vectors / np.maximum(length, 1e-6))) / (
+            np.maximum(norm, 1)
+        )
+        return out
 
 
 @cache
