@@ -33,7 +33,7 @@ def test_links_to_files_lead_somewhere(page):
 def test_the_method_in_the_tutorial_keeps_the_contract(tmp_path):
     """The page's own code, in a file of the method's name, is a method."""
     code = re.search(
-        r"```python\n(.*?)```", (ROOT / "docs" / "add_a_method.md").read_text("utf-8"), re.S
+        r"```python\n(.*?)```", (ROOT / "docs" / "add_a_method.md").read_text("utf-8"), re.DOTALL
     )
     (tmp_path / "naive_brier.py").write_text(code.group(1))
     check = (

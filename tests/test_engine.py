@@ -17,9 +17,10 @@ from trueward.data import Columns, Feedback
 from trueward.engine import Problem, Train, backward, predict, train_net
 from trueward.errors import TruewardError, UsageError
 from trueward.fit import fit
+from trueward.inputs import Inputs, Standard
 from trueward.method import make
 from trueward.model import load
-from trueward.nets import Inputs, Net, Shape, Standard
+from trueward.nets import Net, Shape
 from trueward.samplers import every, shuffle
 from trueward.streams import torch_stream
 

@@ -13,7 +13,7 @@ LAYERS = [
     {"features"},
     {"samplers", "method", "nuisances"},
     {"methods", "card", "support"},
-    {"nets", "checkpoints", "engine", "crossfit"},
+    {"inputs", "nets", "checkpoints", "engine", "crossfit"},
     {"model", "fit"},
     {"metrics", "evaluate", "inspect", "worlds"},
     {"demo", "report", "cli", "__main__"},

@@ -10,13 +10,13 @@ from torch import Tensor
 
 from .data import Columns, Feedback, fold_of
 from .engine import Problem, Progress, Train, predict, train_net
+from .inputs import Inputs, Standard, leading, reduced
 from .method import Derived, Method, Nuisance
 from .nuisances import Clip, platt
 from .streams import stream_seed
 
 if TYPE_CHECKING:
     from .checkpoints import Checkpoints
-    from .nets import Inputs
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,11 @@ def estimate(
     """Fill the declared nuisances that the log lacks; one that is logged is used as it is, clipped."""
     fold = fold_of(len(train), cfg.folds, stream_seed(cfg.seed, "folds"), train.group)
     report: dict[str, Any] = {}
+    whole = (train.x, val.x)
+    if method.nuisances and train.x.shape[1] > cfg.nuisance_width:
+        basis = leading(train.x, inputs, cfg.nuisance_width, cfg.seed)
+        train, val = (replace(d, x=reduced(d.x, inputs, basis)) for d in (train, val))
+        inputs = replace(inputs, x=Standard.even(train.x))
     for nu in method.nuisances:
         if isinstance(nu, Derived):
             values, report[nu.name] = nu.compute(train, cfg.seed)
@@ -58,6 +63,7 @@ def estimate(
             about |= clip.report(train.eta[nu.name], target)
             train, val = (_with(d, {nu.name: clip(d.eta[nu.name])}) for d in (train, val))
         report[nu.name] = about
+    train, val = (replace(d, x=x) for d, x in zip((train, val), whole, strict=True))
     return Estimated(train, val, report)
 
 

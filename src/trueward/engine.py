@@ -13,6 +13,7 @@ from torch import Tensor
 
 from .data import Columns, Feedback
 from .errors import TruewardError, UsageError
+from .inputs import CHUNK
 from .nets import Net, Shape
 from .options import Opt, check
 from .samplers import shuffle
@@ -20,8 +21,8 @@ from .streams import torch_stream
 
 if TYPE_CHECKING:
     from .checkpoints import Checkpoints
+    from .inputs import Inputs
     from .method import Method
-    from .nets import Inputs
 
 Progress = Callable[[str, int, int, float], None]  # stage, epoch, of, validation loss
 
@@ -45,6 +46,9 @@ class Train:
     hidden: Annotated[tuple[int, ...], Opt("widths of the hidden layers")] = (256, 64)
     members: Annotated[int, Opt("networks trained at once; their spread is reported", 1, 64)] = 1
     folds: Annotated[int, Opt("parts by prompt for out-of-fold nuisances", 2, 20)] = 5
+    nuisance_width: Annotated[
+        int, Opt("nuisances see this many leading directions of wider features", 1)
+    ] = 256
     micro_batch: Annotated[int | None, Opt("rows a forward pass; the gradient is the same", 1)] = (
         None
     )
@@ -253,7 +257,7 @@ def predict(problem: Problem, net: Net, data: Feedback, rows: Tensor | None = No
     """(M, n) logits of every head on ``rows``, in chunks, without gradients."""
     rows = torch.arange(len(data)) if rows is None else rows
     with torch.no_grad():
-        parts = [_forward(problem, net, data, i) for i in rows.split(4096)]
+        parts = [_forward(problem, net, data, i) for i in rows.split(CHUNK)]
     return Columns({k: torch.cat([p[k] for p in parts], 1) for k in parts[0]})
 
 

@@ -14,9 +14,9 @@ from .crossfit import estimate
 from .data import Feedback, Labelled
 from .engine import Problem, Progress, State, Train, predict, train_net
 from .errors import TruewardError, UsageError
+from .inputs import Inputs
 from .method import Method, make, method_class, settings
 from .model import RewardModel
-from .nets import Inputs
 from .options import known, options
 from .support import Facts, require
 
@@ -116,14 +116,14 @@ def _feedback(method: Method, data: Feedback | Labelled) -> Feedback:
 
 
 def _finite(x: Tensor, name: str) -> None:
-    for start in range(0, len(x), 4096):
-        bad = ~x[start : start + 4096].isfinite()
-        if bad.any():
-            row, column = bad.nonzero()[0].tolist()
-            raise TruewardError(
-                f"features must be finite numbers, and {name} row {start + row + 1} has "
-                f"{float(x[start + row, column])} in column {column + 1}: drop or repair that row"
-            )
+    if x.sum(0, dtype=torch.float32).isfinite().all():
+        return
+    bad = next(k for k, row in enumerate(x) if not row.isfinite().all())
+    column = int((~x[bad].isfinite()).nonzero()[0])
+    raise TruewardError(
+        f"features must be finite numbers, and {name} row {bad + 1} has {float(x[bad, column])} in "
+        f"column {column + 1}: drop or repair that row"
+    )
 
 
 def _not_diverged(method: Method, state: State) -> None:

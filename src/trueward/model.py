@@ -16,7 +16,8 @@ from torch import Tensor
 
 from .errors import TruewardError
 from .files import replacing
-from .nets import Inputs, Net, Shape, Standard
+from .inputs import Inputs, Standard
+from .nets import Net, Shape
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -17,8 +17,6 @@ from .streams import torch_stream
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .data import Feedback, Labelled
-
 
 @dataclass(frozen=True)
 class Shape:
@@ -94,65 +92,3 @@ class Net(nn.Module):
             for name, source in self.shape.heads.items()
         }
         return Columns({name: v.squeeze(-1).float() for name, v in heads.items()})
-
-
-@dataclass(frozen=True)
-class Standard:
-    """x -> (x - mean) / sd by column, from the training rows; constant columns become 0."""
-
-    mean: Tensor
-    scale: Tensor  # 1 / sd, 0 where sd is 0
-
-    @staticmethod
-    def of(x: Tensor, chunk: int = 4096) -> Standard:
-        """Measure the columns of ``x`` in chunks, so that no second copy of it is made."""
-        n = max(1, len(x))
-        parts = [x[i : i + chunk] for i in range(0, len(x), chunk)]
-        total = torch.zeros(x.shape[1], dtype=torch.float64, device=x.device)
-        for part in parts:
-            total += part.sum(0, dtype=torch.float32)
-        mean = (total / n).float()
-        square = torch.zeros_like(total)
-        for part in parts:
-            square += (part.float() - mean).square_().sum(0)
-        sd = (square / n).sqrt().float()
-        return Standard(mean, torch.where(sd > 1e-6 * mean.abs() + 1e-12, 1 / sd, 0.0))
-
-    def cpu(self) -> Standard:
-        """The same on the CPU."""
-        return Standard(self.mean.cpu(), self.scale.cpu())
-
-    def __call__(self, x: Tensor, dtype: torch.dtype) -> Tensor:
-        """Standardise a batch, values beyond 10 standard deviations held at 10."""
-        return (
-            torch.addcmul(-self.mean * self.scale, x.float(), self.scale).clamp_(-10, 10).to(dtype)
-        )
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """Turns rows of a log into what a network takes: standardised x, z and both."""
-
-    x: Standard
-    z: Standard | None
-    dtype: torch.dtype
-
-    @staticmethod
-    def of(data: Feedback | Labelled, dtype: torch.dtype) -> Inputs:
-        """Measure the training rows."""
-        z = getattr(data, "z", None)
-        return Inputs(Standard.of(data.x), None if z is None else Standard.of(z), dtype)
-
-    def sizes(self) -> dict[str, int]:
-        """Width of x, z and xz."""
-        d, c = len(self.x.mean), 0 if self.z is None else len(self.z.mean)
-        return {"x": d, "z": c, "xz": d + c}
-
-    def __call__(self, x: Tensor, z: Tensor | None, wanted: set[str]) -> dict[str, Tensor]:
-        """Give the ``wanted`` inputs of a batch."""
-        parts = {"x": self.x(x, self.dtype)} if wanted & {"x", "xz"} else {}
-        if z is not None and self.z is not None and wanted & {"z", "xz"}:
-            parts["z"] = self.z(z, self.dtype)
-        if "xz" in wanted:
-            parts["xz"] = torch.cat([parts["x"], parts["z"]], 1) if "z" in parts else parts["x"]
-        return parts

@@ -22,8 +22,9 @@ SIGNS = 4  # non-zero entries of the projection per n-gram: one collision hides 
 def ngrams(tokens: Tokens, vocabulary: int) -> NDArray[np.float32]:
     """x_j = sum over distinct n-grams g of w_g s_gj / sqrt(4), w_g = a_g (1 + log count_g) / norm.
 
-    a_g is 1 for one token and 0.5 for two: most pairs are unique and only add noise to a row. s_gj is +1 or -1 in 4 columns that the hash of g chooses, 0 elsewhere. Shape (n, 2048); the
-    weights of a row have norm 1, and a row without tokens is 0.
+    a_g is 1 for one token and 0.5 for two, since most pairs are unique and blur the row. s_gj is
+    +1 or -1 in 4 columns that the hash of g chooses, 0 elsewhere. Shape (n, 2048); the weights of a
+    row have norm 1, and a row without tokens is 0.
     """
     row, gram, count = _counted(tokens, vocabulary)
     weight = (1 + np.log(count)) * np.where(gram <= vocabulary, 1.0, PAIR)

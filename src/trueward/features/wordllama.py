@@ -9,7 +9,7 @@ import hashlib
 import importlib.util
 import json
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -105,10 +105,13 @@ class WordLlama:
         damped = counts.copy()
         damped.data = 1 + np.log(damped.data)
         norm = np.sqrt(np.asarray(damped.multiply(damped).sum(axis=1), np.float32)).reshape(-1, 1)
+        mean: NDArray[np.float32] = (damped @ self._directions) / np.maximum(norm, 1)
+        return mean
+
+    @cached_property
+    def _directions(self) -> NDArray[np.float32]:
         length = np.linalg.norm(self.vectors, axis=1, keepdims=True)
-        out: NDArray[np.float32] = (damped @ (self.vectors / np.maximum(length, 1e-6))) / (
-            np.maximum(norm, 1)
-        )
+        out: NDArray[np.float32] = self.vectors / np.maximum(length, 1e-6)
         return out
 
 

@@ -1,0 +1,119 @@
+"""What a network takes: features standardised in place of use, and reduced where there are many."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from .streams import torch_stream
+
+if TYPE_CHECKING:
+    from .data import Feedback
+
+SAMPLE = 16_384  # rows that means, deviations and directions are measured on
+CHUNK = 1024  # rows that are standardised at once
+
+
+@dataclass(frozen=True)
+class Standard:
+    """x -> (x - mean) / sd by column, held within 10 deviations; constant columns become 0.
+
+    Mean and scale are rounded to bf16, so that fp32 and bf16 products see the same centre.
+    """
+
+    mean: Tensor
+    scale: Tensor  # 1 / sd, 0 where sd is 0
+
+    @staticmethod
+    def of(x: Tensor) -> Standard:
+        """Measure up to 16 384 rows, spread over the data, in chunks: no second copy is made."""
+        parts = _some(len(x), SAMPLE).split(CHUNK)
+        n = max(1, sum(map(len, parts)))
+        total = torch.zeros(x.shape[1], dtype=torch.float64, device=x.device)
+        for i in parts:
+            total += x[i].sum(0, dtype=torch.float32)
+        mean = _rounded((total / n).float())
+        square = torch.zeros_like(total)
+        for i in parts:
+            square += x[i].float().sub_(mean).square_().sum(0)
+        sd = (square / n).sqrt().float()
+        return Standard(mean, _rounded(torch.where(sd > 1e-6 * mean.abs() + 1e-12, 1 / sd, 0.0)))
+
+    @staticmethod
+    def even(x: Tensor) -> Standard:
+        """Scale all columns alike, to a mean square of 1: principal directions keep their weight."""
+        size = x[_some(len(x), SAMPLE)].float().square().mean().sqrt().clamp(min=1e-12)
+        return Standard(torch.zeros_like(x[0]).float(), _rounded(torch.ones_like(x[0]).float() / size))
+
+    def cpu(self) -> Standard:
+        """The same on the CPU."""
+        return Standard(self.mean.cpu(), self.scale.cpu())
+
+    def __call__(self, x: Tensor, dtype: torch.dtype) -> Tensor:
+        """Standardise a batch; in bf16 where both the features and the network are."""
+        work = dtype if x.dtype == dtype else torch.float32
+        centred = x.to(work).sub(self.mean.to(work))
+        return centred.mul_(self.scale.to(work)).clamp_(-10, 10).to(dtype)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Turns rows of a log into what a network takes: standardised x, z and both."""
+
+    x: Standard
+    z: Standard | None
+    dtype: torch.dtype
+
+    @staticmethod
+    def of(data: Feedback, dtype: torch.dtype) -> Inputs:
+        """Measure the training rows."""
+        return Inputs(Standard.of(data.x), None if data.z is None else Standard.of(data.z), dtype)
+
+    def sizes(self) -> dict[str, int]:
+        """Width of x, z and xz."""
+        d, c = len(self.x.mean), 0 if self.z is None else len(self.z.mean)
+        return {"x": d, "z": c, "xz": d + c}
+
+    def __call__(self, x: Tensor, z: Tensor | None, wanted: set[str]) -> dict[str, Tensor]:
+        """Give the ``wanted`` inputs of a batch."""
+        parts = {"x": self.x(x, self.dtype)} if wanted & {"x", "xz"} else {}
+        if z is not None and self.z is not None and wanted & {"z", "xz"}:
+            parts["z"] = self.z(z, self.dtype)
+        if "xz" in wanted:
+            parts["xz"] = torch.cat([parts["x"], parts["z"]], 1) if "z" in parts else parts["x"]
+        return parts
+
+
+def leading(x: Tensor, inputs: Inputs, width: int, seed: int) -> Tensor:
+    """(d, width) orthonormal basis near the leading principal directions of the standardised x.
+
+    Randomised range finder with one power step (Halko, Martinsson and Tropp, SIAM Review 2011) on
+    16 rows a direction.
+    """
+    start = torch.randn(x.shape[1], width, generator=torch_stream(seed, "directions"))
+    basis = start.to(x.device, inputs.dtype)
+    for _ in range(2):
+        image = torch.zeros(x.shape[1], width, device=x.device)
+        for i in _some(len(x), 16 * width).split(CHUNK):
+            rows = inputs.x(x[i], inputs.dtype)
+            image += (rows.T @ (rows @ basis)).float()
+        basis = torch.linalg.qr(image)[0].to(inputs.dtype)
+    return basis
+
+
+def reduced(x: Tensor, inputs: Inputs, basis: Tensor) -> Tensor:
+    """(n, width) coordinates of the standardised x in ``basis``, chunk by chunk."""
+    parts = [inputs.x(part, inputs.dtype) @ basis for part in x.split(CHUNK)]
+    return torch.cat(parts)
+
+
+def _some(n: int, most: int) -> Tensor:
+    """Row numbers, at most ``most`` of them, evenly spread."""
+    return torch.linspace(0, n - 1, min(n, most)).long() if n > most else torch.arange(n)
+
+
+def _rounded(v: Tensor) -> Tensor:
+    return v.bfloat16().float()
