@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 PENALTIES = torch.tensor([1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3])
-STRENGTHS = (0.3, 1.0, 3.0, 10.0)  # of the sparse head, 1 / penalty
+STRENGTHS = (1.0, 3.0, 10.0)  # of the sparse head, 1 / penalty
 FOLDS = 3
 COLUMNS = ("WordLlama", "surface", "TF-IDF", "WordLlama + surface", "default")
 
@@ -105,6 +105,7 @@ def _heads(a: Tensor, y: Tensor, inside: Tensor) -> Tensor:
     parts, many = inside.shape[1], len(PENALTIES)
     bound = a.T @ a * (0.25 / inside.sum(0).min())
     roots = [torch.linalg.cholesky(bound + p * torch.eye(len(bound))) for p in PENALTIES]
+    steps = [torch.cholesky_inverse(root) for root in roots]
     share = (inside / inside.sum(0)).repeat_interleave(many, 1)
     penalty = PENALTIES.repeat(parts)
     w = torch.zeros(a.shape[1] + 1, parts * many)
@@ -113,8 +114,8 @@ def _heads(a: Tensor, y: Tensor, inside: Tensor) -> Tensor:
     for _ in range(40):
         gap = (torch.sigmoid(a @ ahead[:-1] + ahead[-1]) - y) * share
         slope, new = a.T @ gap + penalty * ahead[:-1], ahead.clone()
-        for j, root in enumerate(roots):
-            new[:-1, j::many] -= torch.cholesky_solve(slope[:, j::many], root)
+        for j, step in enumerate(steps):
+            new[:-1, j::many] -= step @ slope[:, j::many]
         new[-1] -= 4 * gap.sum(0)
         later = (1 + (1 + 4 * t * t) ** 0.5) / 2
         ahead = new + (t - 1) / later * (new - w)

@@ -171,6 +171,8 @@ def test_stopping_restores_the_best_epoch_even_when_all_epochs_were_used():
         ({"lr": -1.0}, "(0"),
         ({"epoch": 3}, "did you mean epochs"),
         ({"hidden": "wide"}, "hidden takes"),
+        ({"hidden": (0,)}, "at least 1"),
+        ({"device": "cpu:x"}, "cpu or cuda"),
     ],
 )
 def test_training_options_out_of_range_are_refused(bad, words):
@@ -220,13 +222,13 @@ import trueward.checkpoints as c
 c.Checkpoints.__init__.__defaults__ = (0.0,)
 def slow(*a):
     print("epoch", flush=True)
-m = fit("causalrm", log(1500), log(300, 1), epochs=12, patience=12, members=2,
+m = fit("causalrm", log(1500), log(300, 1), epochs=12, patience=2, members=2,
         checkpoint=sys.argv[2], progress=slow)
 m.save(sys.argv[3])
 """
 
 
-@pytest.mark.parametrize("kill_after", [1, 17, 35])
+@pytest.mark.parametrize("kill_after", [1, 7, 13])
 def test_a_fit_killed_at_any_moment_resumes_to_the_same_model(tmp_path, kill_after):
     def command(name):
         where = [str(Path(__file__).parent), str(tmp_path / name), str(tmp_path / f"{name}-rm")]
@@ -263,3 +265,29 @@ def test_a_damaged_checkpoint_is_named(tmp_path):
 
 def test_every_row_is_a_candidate_by_default():
     assert every(log(5)).tolist() == [0, 1, 2, 3, 4]
+
+
+def test_hidden_layers_can_be_written_as_text():
+    assert fit("naive", log(60), log(60, 1), epochs=1, hidden="16,8").net.shape.hidden == (16, 8)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda b: replace(b, x=b.x[:, :5]), "same columns"),
+        (lambda b: replace(b, z=torch.zeros(len(b), 1)), "same columns"),
+        (lambda b: replace(b, eta=Columns(propensity=b.o + 0.1)), "same columns"),
+    ],
+)
+def test_logs_with_other_columns_than_the_training_rows_are_refused(spoil, words):
+    with pytest.raises(TruewardError, match=words):
+        fit("ips", log(200), spoil(log(200, 1)), epochs=1)
+
+
+def test_columns_that_are_not_aligned_are_refused():
+    with pytest.raises(TruewardError, match="y has 3"):
+        Feedback(torch.zeros(4, 2), torch.zeros(3))
+
+
+def test_a_method_can_be_given_as_an_object():
+    assert fit(make("ips", {"clip": 0.3}), log(200), log(200, 1), epochs=1).method == "ips"

@@ -211,3 +211,29 @@ def test_a_prior_below_the_share_of_clicks_is_refused():
     train, val = (replace(line(300, k)[0], o=None) for k in (0, 1))
     with pytest.raises(TruewardError, match="raise -o prior"):
         fit("implicitrm", train, val, identify="scar", prior=0.05, epochs=2)
+
+
+def test_a_model_with_an_activity_head_on_context_scores_without_context():
+    g = torch.Generator().manual_seed(0)
+    logs = [
+        replace(b, o=None, z=torch.randn(len(b), 2, generator=g))
+        for b, _ in (line(300, k) for k in (0, 1))
+    ]
+    model = fit("implicitrm", *logs, identify="split", epochs=2)
+    assert model.score_features(logs[1].x).preferred.isfinite().all()
+
+
+def test_activity_that_is_not_logged_for_some_rows_is_left_out():
+    log, _ = line(400)
+    act = torch.where(torch.arange(400) % 4 == 0, torch.nan, log.o)
+    b = replace(log, o=None, channels=Columns(active=act))
+    assert fit("implicitrm", b, b, identify="activity", epochs=2)
+
+
+def test_too_few_gold_labels_are_refused():
+    log, truth = line(100)
+    gold = torch.full((100,), torch.nan)
+    gold[:2] = truth.r[:2]
+    b = replace(log, o=None, gold=gold)
+    with pytest.raises(TruewardError, match="at least 5 gold labels, and found 2"):
+        fit("implicitrm", b, b, identify="gold")

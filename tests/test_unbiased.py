@@ -99,48 +99,47 @@ def test_the_check_has_teeth(name, given, right):
     assert not torch.allclose(slope, ideal_slope, rtol=5e-3)
 
 
-# A population of four kinds of answers: P(r*=1), P(o=1), P(active given r*=1).
-GAMMA = (0.25, 0.5, 0.75, 0.5)
-SEEN = (0.5, 0.25, 0.5, 0.75)
+# A population of four kinds of answers, each shown in two contexts that sway both the answer's quality and
+# who reacts: P(r*=1) and P(o=1) by kind and context. The reward sees the kind only, and should be the mean
+# over the contexts; a wrong propensity or a wrong proxy then has another minimiser.
+GAMMA = ((0.25, 0.75), (0.5, 1.0), (0.75, 0.25), (0.5, 0.5))
+SEEN = ((0.5, 0.25), (0.25, 0.75), (0.5, 0.25), (0.75, 0.5))
 RATE = 0.5  # of activity, the same everywhere
-COUNT = 3200  # rows a kind: every frequency below is then a whole number of rows
+COUNT = 3200  # rows a kind and context: every frequency below is then a whole number of rows
+TARGET = tuple(sum(g) / 2 for g in GAMMA)
 
 
-def population(method, right):
+def cells(gamma, p, *, implicit, noise):
+    """(y, o, share) of what may be seen of one kind in one context."""
+    if implicit:
+        return [(1, 1, gamma * RATE), (0, 1, 1 - gamma * RATE)]
+    up = gamma * (1 - RHO_01 * noise) + (1 - gamma) * RHO_10 * noise
+    return [(1, 1, p * up), (0, 1, p * (1 - up)), (0, 0, 1 - p)]
+
+
+def population(method, right, *, noise=None):
     """Rows in exact proportion to their probability, and their kind."""
     implicit = "activity_rate" in right
-    active = "channel.active" in method.needs
-    noise = "flip_rates" in right
-    rows = {"kind": [], "y": [], "o": []}
-    for k, (gamma, p) in enumerate(zip(GAMMA, SEEN, strict=True)):
-        if implicit:
-            acts = gamma * RATE
-            cells = [(1, 1, acts), (0, 1, 1 - acts)]
-        else:
-            up = gamma * (1 - RHO_01 * noise) + (1 - gamma) * RHO_10 * noise
-            cells = [(1, 1, p * up), (0, 1, p * (1 - up)), (0, 0, 1 - p)]
-        for y, o, share in cells:
-            count = round(COUNT * share)
-            assert abs(count - COUNT * share) < 1e-9
-            rows["kind"] += [k] * count
-            rows["y"] += [float(y)] * count
-            rows["o"] += [float(o)] * count
-    kind = torch.tensor(rows["kind"])
-    y, o = torch.tensor(rows["y"]), torch.tensor(rows["o"])
-    gamma = torch.tensor(GAMMA)[kind]
-    wrong = torch.tensor([0.4, 0.7, 0.3, 0.6])[kind]
+    noise = "flip_rates" in right if noise is None else noise
+    rows = []
+    for k in range(len(GAMMA)):
+        for c in (0, 1):
+            for y, o, share in cells(GAMMA[k][c], SEEN[k][c], implicit=implicit, noise=noise):
+                count = round(COUNT * share)
+                assert abs(count - COUNT * share) < 1e-9
+                rows += [(k, c, y, o)] * count
+    kind, context, y, o = (torch.tensor(v) for v in zip(*rows, strict=True))
+    y, o = y.double(), o.double()
+    gamma, seen = torch.tensor(GAMMA)[kind, context], torch.tensor(SEEN)[kind, context]
     rho = (RHO_01, RHO_10) if noise else (0.0, 0.0)
-    truth = {
-        "propensity": torch.tensor(SEEN)[kind],
-        "imputation": gamma,
-        "noisy": rho[1] + (1 - sum(rho)) * gamma if not implicit else RATE * gamma,
-    }
+    noisy = RATE * gamma if implicit else rho[1] + (1 - sum(rho)) * gamma
+    truth = {"propensity": seen, "imputation": gamma, "noisy": noisy}
+    wrong = torch.tensor(((0.4, 0.6), (0.7, 0.3), (0.3, 0.8), (0.6, 0.4)))[kind, context]
     eta = Columns({name: v if name in right else wrong for name, v in truth.items()})
     eta |= Columns(rates(len(kind), *rho)) | {"activity_rate": torch.full_like(y, RATE)}
-    channels = Columns(active=o) if active else Columns()
-    return Feedback(
-        x=torch.zeros(len(y), 1), y=y, o=None if implicit else o, channels=channels, eta=eta
-    ), kind
+    channels = Columns(active=o) if "channel.active" in method.needs else Columns()
+    b = Feedback(torch.zeros(len(y), 1), y, None if implicit else o, channels=channels, eta=eta)
+    return b, kind
 
 
 def saturated(method, b, kind):
@@ -168,14 +167,23 @@ def saturated(method, b, kind):
 @claims("consistent_if")
 def test_a_claimed_nuisance_makes_the_minimiser_right(method, right):
     b, kind = population(method, right)
-    assert torch.allclose(saturated(method, b, kind), torch.tensor(GAMMA), atol=1e-4)
+    assert torch.allclose(saturated(method, b, kind), torch.tensor(TARGET), atol=1e-4)
+
+
+@claims("consistent_if")
+def test_without_the_claimed_nuisance_the_minimiser_is_wrong(method, right):
+    if "activity_rate" in right:
+        pytest.skip("the activity rate is a constant: see the prior that pins the scale")
+    wrong = right - {"propensity", "noisy"}
+    b, kind = population(method, wrong, noise="flip_rates" in right)
+    assert not torch.allclose(saturated(method, b, kind), torch.tensor(TARGET), atol=0.02)
 
 
 def test_naive_has_the_wrong_minimiser_when_feedback_is_wrong():
     b, kind = population(make("causalrm"), {"flip_rates"})
-    got = saturated(make("naive"), b, kind)
-    expected = RHO_10 + (1 - RHO_01 - RHO_10) * torch.tensor(GAMMA)  # 0.375, 0.55, 0.725, 0.55
-    assert torch.allclose(got, expected, atol=1e-4)
+    shown = torch.tensor(SEEN) / torch.tensor(SEEN).sum(1, keepdim=True)
+    rated = (shown * (RHO_10 + (1 - RHO_01 - RHO_10) * torch.tensor(GAMMA))).sum(1)
+    assert torch.allclose(saturated(make("naive"), b, kind), rated, atol=1e-4)
 
 
 def test_no_propensity_in_x_corrects_selection_that_follows_the_label():

@@ -424,3 +424,17 @@ def test_features_of_another_table_are_refused(rated):
     x[1, 0] = np.nan
     with pytest.raises(TruewardError, match="row 2 of the features"):
         simulate(rated, mechanism="mar", features=x)
+
+
+def test_dialogues_that_open_without_a_prompt_are_not_one_prompt():
+    turns = pl.DataFrame(
+        {
+            "prompt": ["", "Hi.", "", "Hello.", "", "Hey."],
+            "response": ["Hi.", "How are you?", "Hello.", "Fine?", "Hey.", "Well?"],
+            "prompt_id": ["a", "a", "b", "b", "c", "c"],
+            "rating": [1.0, 2.0, 3.0, 4.0, 1.0, 4.0],
+        }
+    )
+    world = simulate(turns, rate=1.0, alpha=1.0, test_share=0.34, seed=1)
+    assert len(world.test) == 2
+    assert world.test["prompt_id"].n_unique() == 1

@@ -10,9 +10,10 @@ from .method import Derived, Method, methods
 from .options import options
 
 
-def card(name: str) -> str:
+def card(method: str | type[Method]) -> str:
     """Markdown: title, formula, assumption, columns, claims, options, paper."""
-    cls = methods()[name]
+    cls = methods()[method] if isinstance(method, str) else method
+    name = cls.name
     module = inspect.getmodule(cls)
     title = inspect.cleandoc((module and module.__doc__) or "").split("\n")[0]
     shown = cls(**cls.variants[0])

@@ -13,7 +13,8 @@ from .engine import Problem, Progress, Train, predict, train_net
 from .inputs import Inputs, Standard, leading, reduced
 from .method import Derived, Method, Nuisance
 from .nuisances import Clip, platt
-from .streams import stream_seed
+from .samplers import every, population
+from .streams import stream_seed, torch_stream
 
 if TYPE_CHECKING:
     from .checkpoints import Checkpoints
@@ -47,13 +48,18 @@ def estimate(
         inputs = replace(inputs, x=Standard.even(train.x))
     for nu in method.nuisances:
         if isinstance(nu, Derived):
-            values, report[nu.name] = nu.compute(train, cfg.seed)
+            if set(nu.columns) <= set(train.eta):
+                report[nu.name] = {"logged": True}
+                continue
+            g = torch_stream(cfg.seed, "population", nu.name)
+            rows = population(every(train), train.weight, g)
+            values, report[nu.name] = nu.compute(replace(train, x=train.x[:, :0])[rows], cfg.seed)
             train, val = (
                 _with(d, {k: torch.full_like(d.y, v) for k, v in values.items()})
                 for d in (train, val)
             )
             continue
-        about: dict[str, Any] = {"logged": nu.name in train.eta and nu.name in val.eta}
+        about: dict[str, Any] = {"logged": nu.name in train.eta}
         if not about["logged"]:
             problem = Problem(nu.name, nu, train, val, inputs, fold)
             here, there, about = _out_of_fold(problem, cfg, checkpoints, progress)
@@ -84,7 +90,8 @@ def _out_of_fold(
     state = train_net(problem, cfg, checkpoints, progress)
     everywhere = predict(problem, state.net, train).reward.cpu()
     logit = everywhere.gather(0, fold[None])[0]
-    rows, target = nu.rows(train), nu.target(train).cpu()
+    g = torch_stream(cfg.seed, "population", nu.name)
+    rows, target = population(nu.rows(train), train.weight, g), nu.target(train).cpu()
     slope, offset = platt(logit[rows], target[rows])
     there = predict(problem, state.net, problem.val).reward.mean(0).cpu()
     here, there = (torch.sigmoid(slope * v + offset).to(train.y) for v in (logit, there))

@@ -65,6 +65,17 @@ class Feedback:
     t: float = 1.0  # training progress in [0, 1], for schedules
     backbone: str | None = None  # what made x, as JSON; a model that keeps it can score text
 
+    def __post_init__(self) -> None:
+        """Refuse columns that are not aligned row by row."""
+        columns = {"y": self.y, "o": self.o, "z": self.z, "gold": self.gold, "group": self.group}
+        columns |= {"user": self.user, "weight": self.weight, **self.channels, **self.eta}
+        for name, column in columns.items():
+            if column is not None and len(column) != len(self.x):
+                raise TruewardError(
+                    f"every column has a value for each of the {len(self.x)} rows of x, and {name} "
+                    f"has {len(column)}: give one a row"
+                )
+
     def __len__(self) -> int:
         """Count the rows."""
         return len(self.y)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -16,7 +17,7 @@ from .errors import TruewardError, UsageError
 from .inputs import CHUNK
 from .nets import Net, Shape
 from .options import Opt, check
-from .samplers import shuffle
+from .samplers import population, shuffle
 from .streams import torch_stream
 
 if TYPE_CHECKING:
@@ -60,7 +61,9 @@ class Train:
     def __post_init__(self) -> None:
         """Check the ranges."""
         check(self, "fit")
-        if self.device.split(":")[0] not in ("auto", "cpu", "cuda"):
+        if any(width < 1 for width in self.hidden):
+            raise UsageError(f"fit: option hidden takes widths of at least 1, not {self.hidden}")
+        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):
             raise UsageError(f"fit: option device takes auto, cpu or cuda, not {self.device!r}")
 
     def place(self) -> torch.device:
@@ -91,7 +94,6 @@ class State:
     value: list[float]  # validation loss there, a member each
     waited: list[int]
     epoch: int = 0
-    train_loss: float = math.nan  # mean over the last epoch
     kept: list[float] = field(default_factory=list)  # training loss of each member's best epoch
 
     def record(self, current: list[float], train: list[float], patience: int) -> None:
@@ -128,6 +130,8 @@ def train_net(
 ) -> State:
     """Minimise the method's loss with AdamW; stop on what the validation log shows; best weights back."""
     rows, val_rows = problem.method.rows(problem.train), problem.method.rows(problem.val)
+    g = torch_stream(cfg.seed, "validation", problem.stage)
+    val_rows = population(val_rows, problem.val.weight, g)
     state = _start(problem, cfg)
     if checkpoints is not None:
         checkpoints.resume(problem.stage, state)
@@ -183,7 +187,7 @@ def _epoch(
         for group in state.optimiser.param_groups:
             group["lr"] = cfg.lr * _schedule(step, steps, cfg.lr_warm_up)
         state.optimiser.zero_grad(set_to_none=True)
-        total += backward(problem, state.net, i, state.epoch / cfg.epochs, cfg.micro_batch)
+        total += backward(problem, state.net, i, state.epoch / cfg.epochs, cfg.micro_batch).cpu()
         clip_gradient(state.net, cfg.clip_norm)
         state.optimiser.step()
         batches += 1

@@ -7,6 +7,10 @@ class TruewardError(ValueError):
     exit_code = 1
 
 
+class NotWrittenError(TruewardError):
+    """A disk or a permission stood in the way; what was there, and what was done so far, is kept."""
+
+
 class UsageError(TruewardError):
     """The request is wrong: an unknown method or option, a value out of range. Exit code 2."""
 

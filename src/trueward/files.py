@@ -1,4 +1,8 @@
-"""Writing that is all or nothing: a reader sees the old file or the new one, never half of one."""
+"""Writing that is all or nothing: the old file or folder, or the new one, never half of one.
+
+A file is replaced in one step. A folder needs two renames: a kill between them leaves the old one whole in
+a hidden folder beside it.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,7 @@ from typing import TYPE_CHECKING
 from polars.exceptions import PolarsError
 from safetensors import SafetensorError
 
-from .errors import TruewardError
+from .errors import NotWrittenError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +43,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
             path.rename(old)
             try:
                 (scratch / path.name).rename(path)
-            except OSError:
+            except BaseException:  # Ctrl-C too: the old one must not go with the scratch folder
                 old.rename(path)
                 raise
         else:
@@ -60,9 +64,9 @@ def _sync(path: Path) -> None:
                 os.close(fd)
 
 
-def _refused(path: Path, e: Exception) -> TruewardError:
+def _refused(path: Path, e: Exception) -> NotWrittenError:
     reason = e.strerror if isinstance(e, OSError) and e.strerror else " ".join(str(e).split())
-    return TruewardError(
+    return NotWrittenError(
         f"{path} could not be written ({reason}); what was there before is unchanged: "
         "free some space or choose a folder you may write to"
     )

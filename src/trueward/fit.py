@@ -11,7 +11,7 @@ import torch
 from .card import card
 from .checkpoints import Checkpoints
 from .crossfit import estimate
-from .data import Feedback, Labelled
+from .data import Columns, Feedback, Labelled
 from .engine import Problem, Progress, State, Train, predict, train_net
 from .errors import TruewardError, UsageError
 from .inputs import Inputs
@@ -22,8 +22,6 @@ from .support import Facts, require
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from torch import Tensor
 
 
 def fit(
@@ -38,15 +36,12 @@ def fit(
     """Fit ``method`` on ``train``, stopping on what ``val`` shows; give the reward model.
 
     Options of the method and of `Train` are keywords: ``fit("ips", train, val, clip=0.05, seed=1)``.
-    With ``checkpoint``, a folder, an interrupted fit goes on from there and ends in the same model.
+    With ``checkpoint``, a folder, an interrupted fit goes on from there and ends in the same model;
+    the folder is the caller's to delete once the model is saved.
     Only the method ``oracle`` takes `Labelled`, which is the truth.
     """
     made, cfg = configure(method, chosen)
-    here, there = (_feedback(made, d).to(cfg.place()) for d in (train, val))
-    require(made, Facts.of(here), "the training rows")
-    require(made, Facts.of(there), "the validation rows")
-    for data, name in ((here, "training"), (there, "validation")):
-        _finite(data.x, name)
+    here, there = _checked(made, train, val, cfg)
     key = fingerprint(here, there)
     store = None
     if checkpoint is not None:
@@ -56,7 +51,8 @@ def fit(
     ready = estimate(made, here, there, inputs, cfg, store, progress)
     problem = Problem("reward", made, ready.train, ready.val, inputs)
     state = train_net(problem, cfg, store, progress)
-    _not_diverged(made, state)
+    warnings = [f"{k}: {v['warning']}" for k, v in ready.report.items() if "warning" in v]
+    warnings += _divergence(made, state)
     report = {
         "rows": {"train": len(here), "validation": len(there)},
         "rated": {"train": Facts.of(here).rated, "validation": Facts.of(there).rated},
@@ -64,20 +60,28 @@ def fit(
         "training": _training(cfg, state),
         "nuisances": ready.report,
         "spread": _spread(made, problem, state),
+        "warnings": warnings,
     }
-    report["warnings"] = [
-        f"{name}: {about['warning']}" for name, about in ready.report.items() if "warning" in about
-    ]
-    return RewardModel(
-        method=made.name,
-        options=settings(made),
-        net=state.net.cpu().eval(),
-        standard=inputs.x.cpu(),
-        backbone=here.backbone,
-        card=card(made.name),
-        report=report,
-        interval_only=made.interval_only,
-    )
+    net, text = state.net.cpu().eval(), card(type(made))
+    return RewardModel(made, net, inputs.x.cpu(), here.backbone, text, report)
+
+
+def _checked(
+    made: Method, train: Feedback | Labelled, val: Feedback | Labelled, cfg: Train
+) -> tuple[Feedback, Feedback]:
+    """Both logs on the device, or what is wrong with them."""
+    here, there = (_feedback(made, d).to(cfg.place()) for d in (train, val))
+    require(made, Facts.of(here), "the training rows")
+    require(made, Facts.of(there), "the validation rows")
+    if here.x.shape[1:] != there.x.shape[1:] or here.columns() != there.columns():
+        raise TruewardError(
+            f"training and validation rows must have the same columns, and have features "
+            f"{here.x.shape[1]} and {there.x.shape[1]} wide with {sorted(here.columns())} and "
+            f"{sorted(there.columns())}: encode both from one log, or in the same way"
+        )
+    for data, name in ((here, "training"), (there, "validation")):
+        _finite(data, name)
+    return here, there
 
 
 def configure(method: str | Method, chosen: dict[str, Any]) -> tuple[Method, Train]:
@@ -104,36 +108,52 @@ def _feedback(method: Method, data: Feedback | Labelled) -> Feedback:
                 f"{method.name} learns from feedback and was given clean labels (Labelled); pass the "
                 "log's Feedback"
             )
-        return data
+        return dataclasses.replace(data, y=data.y.float())
     if isinstance(data, Feedback) or data.r is None:
         raise TruewardError(
             f"{method.name} is a benchmark's ceiling and is fitted on clean labels (Labelled with r); "
             "a log has none: choose another method"
         )
     return Feedback(
-        data.x, data.r, torch.ones_like(data.r), group=data.group, backbone=data.backbone
+        data.x,
+        data.r.float(),
+        torch.ones_like(data.r).float(),
+        group=data.group,
+        backbone=data.backbone,
     )
 
 
-def _finite(x: Tensor, name: str) -> None:
-    if x.sum(0, dtype=torch.float32).isfinite().all():
-        return
-    bad = next(k for k, row in enumerate(x) if not row.isfinite().all())
-    column = int((~x[bad].isfinite()).nonzero()[0])
-    raise TruewardError(
-        f"features must be finite numbers, and {name} row {bad + 1} has {float(x[bad, column])} in "
-        f"column {column + 1}: drop or repair that row"
-    )
+def _finite(data: Feedback, name: str) -> None:
+    columns = {"y": data.y, "o": data.o, "z": data.z, "weight": data.weight, **data.eta}
+    for what, column in {"features": data.x, **columns}.items():
+        if column is None or column.sum(0, dtype=torch.float32).isfinite().all():
+            continue
+        row = next(k for k, v in enumerate(column) if not v.isfinite().all())
+        values = column[row].reshape(-1)
+        at = int((~values.isfinite()).nonzero()[0])
+        raise TruewardError(
+            f"{what} must be finite numbers, and {name} row {row + 1} has {float(values[at])} in "
+            f"column {at + 1}: drop or repair that row"
+        )
+    if data.weight is not None and not (data.weight > 0).all():
+        row = int((data.weight <= 0).nonzero()[0])
+        raise TruewardError(f"weights must be above 0, and {name} row {row + 1} has none: drop it")
 
 
-def _not_diverged(method: Method, state: State) -> None:
-    """A risk cannot be negative; a fitted one that is has run down an unbounded surrogate."""
-    lowest = min(*state.value, *state.kept)
-    if method.unbounded and lowest < 0:
+def _divergence(method: Method, state: State) -> list[str]:
+    """Refuse a run-away fit: an estimated risk far below 0 where none can be; warn of a lesser one."""
+    if not method.unbounded:
+        return []
+    if (lowest := min(state.value)) < 0:
         raise TruewardError(
             f"{method.name} diverged: its estimate of a risk, which cannot be negative, fell to "
-            f"{lowest:.3g}, because this form of the loss has no lower bound; use {method.unbounded}"
+            f"{lowest:.3g} on the validation rows, because this form of the loss has no lower bound; "
+            f"use {method.unbounded}"
         )
+    if (lowest := min(state.kept)) < 0:
+        found = f"the training loss fell to {lowest:.3g}, below any risk"
+        return [f"{found}: this form has no lower bound; {method.unbounded} has one"]
+    return []
 
 
 def _training(cfg: Train, state: State) -> dict[str, Any]:
@@ -161,20 +181,17 @@ def _spread(method: Method, problem: Problem, state: State) -> dict[str, float]:
 
 
 def fingerprint(train: Feedback, val: Feedback) -> str:
-    """SHA-256 of the feedback columns and of 256 rows of features, spread over the data."""
+    """SHA-256 of every column by name, the features by their column sums and 256 whole rows."""
     digest = hashlib.sha256()
     for data in (train, val):
         some = torch.linspace(0, max(0, len(data) - 1), min(256, len(data))).long()
-        columns = [
-            data.y,
-            data.o,
-            data.z,
-            data.gold,
-            data.weight,
-            *data.channels.values(),
-            *data.eta.values(),
-        ]
-        for column in (*columns, data.x[some].float()):
-            if column is not None:
-                digest.update(column.float().cpu().contiguous().numpy().tobytes())
+        columns = {"rows": data.x[some], "sums": data.x.sum(0, dtype=torch.float32)}
+        for f in dataclasses.fields(data):
+            value = getattr(data, f.name)
+            if f.name != "x":
+                found = value if isinstance(value, Columns) else {f.name: value}
+                columns |= {f"{f.name}.{k}": v for k, v in found.items() if torch.is_tensor(v)}
+        for name, column in columns.items():
+            digest.update(f"{name} {tuple(column.shape)} {column.dtype}".encode())
+            digest.update(column.double().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()

@@ -46,7 +46,9 @@ class Standard:
     def even(x: Tensor) -> Standard:
         """Scale all columns alike, to a mean square of 1: principal directions keep their weight."""
         size = x[_some(len(x), SAMPLE)].float().square().mean().sqrt().clamp(min=1e-12)
-        return Standard(torch.zeros_like(x[0]).float(), _rounded(torch.ones_like(x[0]).float() / size))
+        return Standard(
+            torch.zeros_like(x[0]).float(), _rounded(torch.ones_like(x[0]).float() / size)
+        )
 
     def cpu(self) -> Standard:
         """The same on the CPU."""

@@ -97,6 +97,8 @@ class Method:
         if cls.__bases__ != (Method,):
             raise TypeError(f"{cls.__name__}: methods are final; share mathematics through losses")
         dataclass(frozen=True, kw_only=True)(cls)
+        if "name" not in cls.__annotations__:
+            cls.name = cls.__module__.rpartition(".")[2]
 
     def __post_init__(self) -> None:
         """Check every field against its declared range, then the fields together."""

@@ -17,10 +17,13 @@ from torch import Tensor
 from .errors import TruewardError
 from .files import replacing
 from .inputs import Inputs, Standard
+from .method import Method, make, settings
 from .nets import Net, Shape
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from .data import Columns
 
 FORMAT = 1
 PARTS = ("torch", "numpy", "safetensors", "wordllama", "polars")
@@ -50,14 +53,17 @@ class Scores:
 class RewardModel:
     """The networks of one method, the scaling of their features, and the record of the fit."""
 
-    method: str
-    options: dict[str, Any]
+    made_by: Method
     net: Net
     standard: Standard  # of x
     backbone: str | None  # what makes x from text, as JSON; None: features come from outside
     card: str
     report: dict[str, Any] = field(default_factory=dict)
-    interval_only: bool = False
+
+    @property
+    def method(self) -> str:
+        """Name of the method that was fitted."""
+        return self.made_by.name
 
     def score(self, prompts: Sequence[str], responses: Sequence[str]) -> Scores:
         """Score responses to prompts, text by text."""
@@ -82,13 +88,18 @@ class RewardModel:
             raise TruewardError(f"this model reads (n, {wanted}) features, not {tuple(x.shape)}")
         inputs = Inputs(self.standard, None, torch.float32)
         with torch.no_grad():
-            logits = [self.net(inputs(i, None, {"x"})).reward for i in x.split(4096)]
+            logits = [self._reward(self.net(inputs(i, None, {"x"}))) for i in x.split(4096)]
         p = torch.sigmoid(torch.cat(logits, 1).double() if logits else torch.zeros(1, 0))
         spread = p.std(0, correction=0).float()
         mean = p.mean(0)
-        if self.interval_only:
+        if self.made_by.interval_only:
             return Scores(None, None, spread, mean.float(), torch.ones_like(spread))
         return Scores(torch.logit(mean, 1e-9).float(), mean.float(), spread)
+
+    def _reward(self, out: Columns) -> Tensor:
+        """(M, n) logits of the reward, from those of all heads."""
+        members = range(self.net.shape.members)
+        return torch.stack([self.made_by.reward(out[torch.tensor(m)]) for m in members])
 
     def save(self, folder: str | Path) -> None:
         """Write ``model.safetensors`` and ``model.json``; the folder changes as a whole or not at all."""
@@ -107,15 +118,15 @@ class RewardModel:
                 "format": FORMAT,
                 "trueward": version("trueward"),
                 "method": self.method,
-                "options": self.options,
+                "options": settings(self.made_by),
                 "shape": self.net.shape.to_json(),
-                "interval_only": self.interval_only,
                 "backbone": self.backbone,
                 "sha256": _sha256(path / "model.safetensors"),
                 "versions": {name: version(name) for name in PARTS},
                 "report": self.report,
                 "card": self.card,
             }
+            about["digest"] = _digest(about)
             (path / "model.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
 
 
@@ -135,6 +146,12 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(f, "sha256").hexdigest()
 
 
+def _digest(about: dict[str, Any]) -> str:
+    """SHA-256 of all that a model.json says, but for the digest itself."""
+    said = {k: v for k, v in about.items() if k != "digest"}
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+
 def load(folder: str | Path) -> RewardModel:
     """Read what `RewardModel.save` wrote; anything damaged or newer is refused."""
     path = Path(folder)
@@ -149,16 +166,14 @@ def load(folder: str | Path) -> RewardModel:
         net = Net(Shape.from_json(about["shape"]), 0)
         net.load_state_dict({k[4:]: v for k, v in tensors.items() if k.startswith("net.")})
         return RewardModel(
-            method=about["method"],
-            options=about["options"],
+            made_by=make(about["method"], about["options"]),
             net=net.eval(),
             standard=Standard(tensors["standard.mean"], tensors["standard.scale"]),
             backbone=about["backbone"],
             card=about["card"],
             report=about["report"],
-            interval_only=about["interval_only"],
         )
-    except (SafetensorError, OSError, KeyError, TypeError, RuntimeError) as e:
+    except (SafetensorError, OSError, LookupError, AttributeError, TypeError, RuntimeError) as e:
         raise TruewardError(
             f"{path} is a damaged reward model ({type(e).__name__}: {e}); copy or fit it again"
         ) from e
@@ -180,4 +195,6 @@ def _about(path: Path) -> dict[str, Any]:
             f"{path} was written by trueward {about.get('trueward', '?')} in format {newest}, and this "
             f"version reads up to {FORMAT}: upgrade trueward"
         )
+    if about.get("digest") != _digest(about):
+        raise TruewardError(f"{file} is damaged or was edited by hand; copy or fit the model again")
     return dict(about)

@@ -85,10 +85,14 @@ class Net(nn.Module):
         self.trunks = nn.ModuleDict(trunks)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Columns:
-        """Logits of all heads, float32."""
-        hidden = {k: F.leaky_relu(trunk(inputs[k])) for k, trunk in self.trunks.items()}
+        """Logits, float32, of the heads whose inputs are given; a score needs no context."""
+        hidden = {
+            k: F.leaky_relu(trunk(inputs[k])) for k, trunk in self.trunks.items() if k in inputs
+        }
+        seen = {**inputs, **hidden}
         heads = {
-            name: self.get_submodule(f"head_{name}")(hidden.get(source, inputs[source]))
+            name: self.get_submodule(f"head_{name}")(seen[source])
             for name, source in self.shape.heads.items()
+            if source in seen
         }
         return Columns({name: v.squeeze(-1).float() for name, v in heads.items()})

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from scipy.optimize import minimize
+from scipy.special import expit
 
 from . import samplers
 from .errors import TruewardError
@@ -80,7 +81,7 @@ def platt(logit: Tensor, target: Tensor) -> tuple[float, float]:
 
     def risk(w: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         v = w[0] * s + w[1]
-        gap = 1 / (1 + np.exp(-v)) - t
+        gap = expit(v) - t
         # a ridge of one observation keeps separable logits finite
         value = np.mean(np.logaddexp(0, v) - t * v) + 0.5 * (w[0] - 1) ** 2 / len(t)
         return float(value), np.array([np.mean(gap * s) + (w[0] - 1) / len(t), gap.mean()])
@@ -89,26 +90,32 @@ def platt(logit: Tensor, target: Tensor) -> tuple[float, float]:
     return (float(slope), float(offset)) if slope > 0 else constant
 
 
-def flip_rates(quantile: float) -> Derived:
+def flip_rates(
+    quantile: float, rho_01: float | None = None, rho_10: float | None = None
+) -> Derived:
     """rho_10 = Q_{1-u}(eta), rho_01 = 1 - Q_u(eta), from the out-of-fold proxy, once (methods 2.5).
 
     Right if anchors exist: rated answers that are certainly good, and certainly bad, to within 1 - u.
-    The report has 95 % intervals over 200 bootstrap draws of prompts.
+    A rate that is given stands, and is judged together with the other. The report has 95 % intervals
+    over 200 bootstrap draws of prompts.
     """
 
     def compute(b: Feedback, seed: int) -> tuple[dict[str, float], dict[str, Any]]:
         eta = b.eta.noisy.double().cpu().numpy()
-        low, high = _tails(eta, quantile)
-        draws = np.array([_tails(eta[i], quantile) for i in _prompt_draws(b, seed, 200)])
+
+        def tails(rows: NDArray[np.float64]) -> tuple[float, float]:
+            low, high = np.quantile(rows, [1 - quantile, quantile])
+            return (
+                float(low) if rho_10 is None else rho_10,
+                float(1 - high) if rho_01 is None else rho_01,
+            )
+
+        low, high = tails(eta)
+        draws = np.array([tails(eta[i]) for i in _prompt_draws(b, seed, 200)])
         report = _judge_rates(low, high, draws, b, eta, quantile)
         return {"rho_01": high, "rho_10": low}, report
 
     return Derived("flip_rates", ("rho_01", "rho_10"), compute)
-
-
-def _tails(eta: NDArray[np.float64], u: float) -> tuple[float, float]:
-    low, high = np.quantile(eta, [1 - u, u])
-    return float(low), float(1 - high)
 
 
 def _prompt_draws(b: Feedback, seed: int, count: int) -> list[NDArray[np.intp]]:
@@ -139,7 +146,7 @@ def _judge_rates(
     """Refuse rates no correction survives; warn of rates that the log does not pin down."""
     if rho_01 + rho_10 >= 0.9:
         raise TruewardError(
-            f"the noise rates read from this log are rho_01={rho_01:.2f} and rho_10={rho_10:.2f}, "
+            f"the noise rates of this log come to rho_01={rho_01:.2f} and rho_10={rho_10:.2f}, "
             "which leave almost no signal (1 - rho_01 - rho_10 < 0.1): the features hardly predict "
             "the feedback; give rates you know (-o rho_01=... -o rho_10=...) or -o correction=none"
         )
@@ -156,7 +163,6 @@ def _judge_rates(
     if few < 30:
         warnings.append(f"the anchors that the rates are read from sit in only {few} prompts")
     return {
-        "given": False,
         "quantile": u,
         "rho_01": {"value": rho_01, "low": float(bands[0, 1]), "high": float(bands[1, 1])},
         "rho_10": {"value": rho_10, "low": float(bands[0, 0]), "high": float(bands[1, 0])},
@@ -164,15 +170,21 @@ def _judge_rates(
     }
 
 
-def activity_rate(prior: float | None, quantile: float) -> Derived:
-    """c = P(act given satisfied) = mean(y) / prior, or the anchor Q_u(eta) when no prior is given.
+def activity_rate(
+    prior: float | None, quantile: float, false_click: float = 0.0, missed_click: float = 0.0
+) -> Derived:
+    """c = P(act given satisfied) = h(mean(y)) / prior, or the anchor h(Q_u(eta)) without a prior.
 
+    h(v) = (v - g) / (1 - f - g) undoes misclicks: P(y=1) = g + (1 - f - g) c r.
     The prior is P(r*=1); the anchor assumes answers that certainly satisfy (Elkan and Noto, KDD 2008).
     """
 
     def compute(b: Feedback, _seed: int) -> tuple[dict[str, float], dict[str, Any]]:
-        clicks = float(b.y.double().mean())
-        anchor = float(np.quantile(b.eta.noisy.double().cpu().numpy(), quantile))
+        def meant(share: float) -> float:
+            return max(0.0, (share - false_click) / (1 - false_click - missed_click))
+
+        clicks = meant(float(b.y.double().mean()))
+        anchor = meant(float(np.quantile(b.eta.noisy.double().cpu().numpy(), quantile)))
         c = anchor if prior is None else clicks / prior
         if c > 1:
             raise TruewardError(

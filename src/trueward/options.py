@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
+import re
 import types
 from dataclasses import MISSING, dataclass, field
 from typing import (
@@ -68,7 +69,13 @@ class Option:
     @property
     def wanted(self) -> str:
         """What may be written, in words."""
-        words = {float: "a number", int: "a whole number", bool: "true or false", str: "text"}
+        words: dict[Any, str] = {
+            float: "a number",
+            int: "a whole number",
+            bool: "true or false",
+            str: "text",
+            tuple: "whole numbers such as 256,64",
+        }
         parts = [words.get(k, "none" if k is type(None) else str(k)) for k in self.kinds]
         joined = ", ".join(parts[:-1]) + " or " + parts[-1] if len(parts) > 1 else parts[0]
         return f"{joined} in {self.opt.range()}" if self.opt.range() else joined
@@ -88,6 +95,8 @@ class Option:
                     return kind(text)
                 except ValueError:
                     continue
+            if kind is tuple and re.fullmatch(r"[\d, ]*", text):
+                return tuple(int(word) for word in text.replace(",", " ").split())
             if kind is str:
                 return text
         raise UsageError(f"{owner}: option {self.name} takes {self.wanted}, not {text!r}")
@@ -102,6 +111,8 @@ class Option:
             for k in self.kinds
         )
         number = isinstance(value, int | float) and not isinstance(value, bool)
+        if isinstance(value, tuple):
+            typed = typed and all(type(v) is int for v in value)
         if not (literal or typed) or (number and not self.opt.admits(value)):
             raise UsageError(f"{owner}: option {self.name} takes {self.wanted}, not {value!r}")
 

@@ -23,18 +23,27 @@ def observed(data: Feedback) -> Tensor:
     return every(data) if data.o is None else data.o.nonzero().squeeze(-1).cpu()
 
 
+def population(rows: Tensor, weight: Tensor | None, g: torch.Generator) -> Tensor:
+    """Rows as they are, or, with ``weight``, each weight / mean(weight) times on average.
+
+    Systematic resampling: any loss or mean over the result sees the population the weights describe.
+    """
+    if weight is None or not len(rows):
+        return rows
+    # in random order, or a period in the log would alias with the comb
+    order = rows[torch.randperm(len(rows), generator=g)]
+    return order[_systematic(weight[order].double().cpu(), g)]
+
+
 def shuffle(
     rows: Tensor, size: int, g: torch.Generator, weight: Tensor | None = None
 ) -> Iterator[Tensor]:
     """Every row once, in random order, in batches of nearly equal length of at most ``size``.
 
-    With ``weight`` a row comes weight / mean(weight) times on average (systematic resampling), so
-    that any loss sees the population the weights describe.
+    With ``weight``, every row of the `population`.
     """
-    order = rows[torch.randperm(len(rows), generator=g)]
-    if weight is not None:  # in random order, or a period in the log would alias with the comb
-        order = order[_systematic(weight[order].double().cpu(), g)]
-        order = order[torch.randperm(len(order), generator=g)]
+    order = population(rows, weight, g)
+    order = order[torch.randperm(len(order), generator=g)]
     if len(order):
         yield from order.tensor_split(-(-len(order) // size))
 

@@ -33,6 +33,7 @@ class Facts:
     rated: int  # rows with feedback; on an implicit log, with a click
     good: int
     prompts: int
+    gold: int = 0  # rows with a trusted label
 
     @staticmethod
     def of(data: Feedback) -> Facts:
@@ -45,6 +46,7 @@ class Facts:
             rated=int((rated > 0).sum()),
             good=int(((data.y > 0.5) & (rated > 0)).sum()),
             prompts=len(data) if data.group is None else len(data.group.unique()),
+            gold=0 if data.gold is None else int((~data.gold.isnan()).sum()),
         )
 
     @staticmethod
@@ -62,6 +64,7 @@ class Facts:
             rated=len(log) - feedback.null_count(),
             good=int((feedback > 0.5).sum()),
             prompts=log.frame["prompt_id"].n_unique(),
+            gold=log.frame["gold"].count() if "gold" in names else 0,
         )
 
 
@@ -70,6 +73,8 @@ def lacking(method: Method, facts: Facts) -> str | None:
     for column in sorted(method.needs):
         if column not in facts.columns:
             return SENTENCES.get(column, f"the column {column}")
+    if "gold" in method.needs and (few := _few("gold labels", facts.gold)):
+        return few
     if few := sparse(facts, reads_feedback="channels" not in method.needs or facts.rated > 0):
         return few
     weighted = any(nu.name == "propensity" for nu in method.nuisances)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -49,6 +50,9 @@ def writable(path: Path, kinds: tuple[str, ...]) -> None:
         raise UsageError(f"--out {path} must end in {', '.join(kinds)}")
     if path.is_dir():
         raise TruewardError(f"--out {path} is a folder; name a file")
+    place = next(p for p in path.resolve().parents if p.exists())
+    if not place.is_dir() or not os.access(place, os.W_OK):
+        raise TruewardError(f"--out {path} is where you may not write; choose another place")
 
 
 def progress() -> Progress:

@@ -10,7 +10,7 @@ import polars as pl
 import typer
 
 from trueward.data import Feedback
-from trueward.errors import TruewardError, UsageError
+from trueward.errors import NotWrittenError, TruewardError, UsageError
 from trueward.evaluate import evaluate as measure
 from trueward.features import encode
 from trueward.files import replacing
@@ -62,6 +62,8 @@ def fit(
     train, held = _read(log, gold, mapping, split, backbone).split(val, seed)
     try:
         model = fit_model(method, train, held, checkpoint=saved, progress=progress(), **chosen)
+    except NotWrittenError:
+        raise  # what is done so far is kept for --resume
     except TruewardError:
         if not resume:  # what is wrong with the data stays wrong; there is nothing to go on with
             shutil.rmtree(saved, ignore_errors=True)
@@ -74,7 +76,8 @@ def fit(
 
 
 def _checkpoint(out: Path, resume: bool) -> Path:
-    saved = out.with_name(out.name + ".checkpoint")
+    whole = out.resolve()
+    saved = whole.with_name(whole.name + ".checkpoint")
     if resume and not saved.is_dir():
         raise TruewardError(f"--resume found no interrupted fit at {saved}; start without it")
     if not resume and saved.exists():
@@ -98,6 +101,13 @@ def _tell(model: RewardModel, out: Path) -> None:
         f"{out}: {model.method} on {rows['train']} rows ({rated['train']} with feedback), "
         f"validation loss {sum(loss) / len(loss):.4f}"
     )
+    spread = model.report["spread"]
+    if spread["members"] > 1:
+        low, high = spread["lowest_mean"], spread["highest_mean"]
+        typer.echo(
+            f"  {spread['members']} members: spread of P {spread['mean_sd']:.3f} on average, "
+            f"mean P from {low:.3f} to {high:.3f}"
+        )
     for name, about in model.report["nuisances"].items():
         typer.echo(f"  {name}: {_about(about)}")
     for warning in model.report["warnings"]:

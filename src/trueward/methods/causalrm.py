@@ -29,6 +29,9 @@ class CausalRM(Method):
                forward: c = CE(rho_10 + (1 - rho_01 - rho_10) sigmoid(s), t), t = r; none: rates are 0.
     risk       plain; nonnegative: max(R_1, 0) + max(R_0, 0) over the parts for l(s,1) and l(s,0);
                capped: the linear part sees clamp(s, -6, 6); brier: c = (sigmoid(s) - t)^2.
+
+    preset=paper is the published loss to the letter: rates and imputation as in the authors' code. Its
+    nuisances are still fitted as all nuisances are, out of fold by log-loss, where theirs are in-sample.
     """
 
     estimator: Annotated[
@@ -91,7 +94,11 @@ class CausalRM(Method):
         rates = self.correction != "none" and None in (self.rho_01, self.rho_10)
         weighted = (replace(propensity, clip=self.clip),) if self.estimator != "none" else ()
         proxy = (noisy,) if self.estimator == "dr" or rates else ()
-        once = (flip_rates(self.quantile),) if rates and self.rates == "once" else ()
+        once = (
+            (flip_rates(self.quantile, self.rho_01, self.rho_10),)
+            if rates and self.rates == "once"
+            else ()
+        )
         return (*weighted, *proxy, *once)
 
     @property
@@ -124,6 +131,8 @@ class CausalRM(Method):
     @property
     def unbounded(self) -> str:
         loose = self.risk == "plain" and (self.correction == "backward" or self.estimator == "dr")
+        if self.correction == "forward":
+            return "" if not loose else "estimator=snips, or correction=backward with risk=brier"
         return "" if not loose else "correction=forward, or risk=nonnegative or brier"
 
     def validate(self) -> None:

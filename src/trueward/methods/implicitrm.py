@@ -70,8 +70,12 @@ class ImplicitRM(Method):
         if self.identify == "none":
             return ()
         if self.identify == "activity":
-            return (replace(propensity, target=lambda b: b.channels["active"]),)
-        return (clicked, activity_rate(self.prior, self.anchor_quantile))
+            return (replace(propensity, target=active, where=logged),)
+        return (clicked, activity_rate(*self._scale))
+
+    @property
+    def _scale(self) -> tuple[float | None, float, float, float]:
+        return self.prior, self.anchor_quantile, self.false_click, self.missed_click
 
     @property
     def consistent_if(self) -> Claims:
@@ -100,6 +104,10 @@ class ImplicitRM(Method):
                 "pins it (-o identify=scar, split, activity or gold), or take the interval with "
                 "-o allow_unidentified=true"
             )
+        if self.prior is not None and self.identify not in ("scar", "split"):
+            raise UsageError(
+                f"implicitrm: identify={self.identify} would ignore the given prior; drop one"
+            )
         misclick = self.false_click or self.missed_click
         if misclick and (self.form == "em" or self.identify in ("none", "activity")):
             raise UsageError("implicitrm: misclick rates need form=direct and a modelled activity")
@@ -109,12 +117,14 @@ class ImplicitRM(Method):
         if self.identify == "none":
             return bce(s, b.y).mean()
         if self.identify == "activity":
-            w = torch.nan_to_num(b.channels["active"]) / b.eta.propensity
+            w = active(b) / b.eta.propensity
             return (w * bce(s, b.y)).sum() / w.sum().clamp(min=1e-12)
         c = b.eta.activity_rate
         v = out.activity if "activity" in out else torch.logit(c.clamp(1e-6, 1 - 1e-6))
         if b.t < self.warm_up:  # start at r a = eta with a = c: breaks the tie r = a = sqrt(eta)
-            start = bce(s, (b.eta.noisy / c).clamp(max=0.99)).mean()
+            f, g = self.missed_click, self.false_click
+            meant = (b.eta.noisy - g).clamp(min=0.0) / (1 - f - g)
+            start = bce(s, (meant / c).clamp(max=0.99)).mean()
             return start + (bce(v, c).mean() if "activity" in out else 0)
         likelihood = self.em(s, v, b.y) if self.form == "em" else self.direct(s, v, b.y)
         return likelihood + self.pinned(s, v, out, b)
@@ -146,6 +156,16 @@ class ImplicitRM(Method):
             known = ~b.gold.isnan()
             total = total + (bce(s, b.gold.nan_to_num()) * known).mean()
         return total
+
+
+def active(b: Feedback) -> Tensor:
+    """(n,) 1 where the user is known to have been active."""
+    return b.channels["active"].nan_to_num()
+
+
+def logged(b: Feedback) -> Tensor:
+    """Row numbers where activity is known, one way or the other."""
+    return (~b.channels["active"].isnan()).nonzero().squeeze(-1).cpu()
 
 
 def posteriors(s: Tensor, v: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -156,8 +156,16 @@ def _features(features: NDArray[Any] | None, n: int) -> NDArray[np.float64] | No
 
 
 def _groups(prompt: pl.Series, prompt_id: pl.Series) -> NDArray[np.int64]:
-    """Give rows of one prompt one number; two ids of one text are one prompt, kept together."""
-    text = prompt.rank("dense").to_numpy().astype(np.int64) - 1
+    """Give rows of one prompt one number; two ids of one text are one prompt, kept together.
+
+    Empty text says nothing of what was asked, so there the id alone counts.
+    """
+    named = pl.DataFrame({"text": prompt, "id": prompt_id}).select(
+        pl.when(pl.col("text").str.strip_chars() == "")
+        .then(pl.lit("\x00") + pl.col("id"))
+        .otherwise("text")
+    )
+    text = named.to_series().rank("dense").to_numpy().astype(np.int64) - 1
     ids = prompt_id.rank("dense").to_numpy().astype(np.int64) - 1
     offset = int(text.max()) + 1
     size = offset + int(ids.max()) + 1
