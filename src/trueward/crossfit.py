@@ -41,6 +41,7 @@ def estimate(
     """Fill the declared nuisances that the log lacks; one that is logged is used as it is, clipped."""
     fold = fold_of(len(train), cfg.folds, stream_seed(cfg.seed, "folds"), train.group)
     report: dict[str, Any] = {}
+    cfg = replace(cfg, epochs=cfg.nuisance_epochs, lr=cfg.nuisance_lr)
     whole = (train.x, val.x)
     if method.nuisances and train.x.shape[1] > cfg.nuisance_width:
         basis = leading(train.x, inputs, cfg.nuisance_width, cfg.seed)

@@ -33,9 +33,12 @@ class Train:
     """How networks are trained; the same for every method and nuisance."""
 
     seed: Annotated[int, Opt("root of all random streams", 0)] = 0
-    epochs: Annotated[int, Opt("passes over the rows at most", 1)] = 30
+    epochs: Annotated[
+        int | None,
+        Opt("passes over the rows at most; none: 25 000 rows' worth, between 4 and 8", 1),
+    ] = None
     batch_size: Annotated[
-        int | None, Opt("rows a step; none: a 16th of the rows, between 64 and 1024", 1)
+        int | None, Opt("rows a step; none: a 12th of the rows, between 64 and 1024", 1)
     ] = None
     lr: Annotated[float, Opt("peak learning rate of AdamW", 0, open_low=True)] = 3e-4
     weight_decay: Annotated[float, Opt("of AdamW", 0)] = 0.01
@@ -47,6 +50,8 @@ class Train:
     hidden: Annotated[tuple[int, ...], Opt("widths of the hidden layers")] = (256, 64)
     members: Annotated[int, Opt("networks trained at once; their spread is reported", 1, 64)] = 1
     folds: Annotated[int, Opt("parts by prompt for out-of-fold nuisances", 2, 20)] = 5
+    nuisance_epochs: Annotated[int, Opt("the same for nuisances", 1)] = 5
+    nuisance_lr: Annotated[float, Opt("the same for nuisances", 0, open_low=True)] = 1e-3
     nuisance_width: Annotated[
         int, Opt("nuisances see this many leading directions of wider features", 1)
     ] = 256
@@ -135,16 +140,16 @@ def train_net(
     state = _start(problem, cfg)
     if checkpoints is not None:
         checkpoints.resume(problem.stage, state)
-    size = cfg.batch_size or min(1024, max(64, len(rows) // 16))
-    steps = max(1, -(-len(rows) // size)) * cfg.epochs
+    size = cfg.batch_size or min(1024, max(64, len(rows) // 12))
+    epochs = cfg.epochs or min(8, max(4, round(25_000 / max(1, len(rows)))))
     saved = time.monotonic()
-    while state.epoch < cfg.epochs and min(state.waited) < cfg.patience:
-        train = _epoch(problem, cfg, state, rows, size, steps)
+    while state.epoch < epochs and min(state.waited) < cfg.patience:
+        train = _epoch(problem, cfg, state, rows, size, epochs)
         current = _validate(problem, state.net, val_rows)
         state.record(current, train, cfg.patience)
         state.epoch += 1
         if progress is not None:
-            progress(problem.stage, state.epoch, cfg.epochs, sum(current) / len(current))
+            progress(problem.stage, state.epoch, epochs, sum(current) / len(current))
         if checkpoints is not None and time.monotonic() - saved > checkpoints.every:
             checkpoints.save(problem.stage, state)
             saved = time.monotonic()
@@ -157,7 +162,7 @@ def train_net(
         for best, p in zip(state.best, state.net.parameters(), strict=True):
             p.copy_(best)
     if checkpoints is not None:
-        state.epoch = cfg.epochs
+        state.epoch = epochs
         checkpoints.save(problem.stage, state)
     return state
 
@@ -176,18 +181,18 @@ def _start(problem: Problem, cfg: Train) -> State:
 
 
 def _epoch(
-    problem: Problem, cfg: Train, state: State, rows: Tensor, size: int, steps: int
+    problem: Problem, cfg: Train, state: State, rows: Tensor, size: int, epochs: int
 ) -> list[float]:
     """One pass over the rows; gives the mean training loss of every member."""
     g = torch_stream(cfg.seed, "batches", problem.stage, state.epoch)
-    per_epoch = steps // cfg.epochs
+    per_epoch = max(1, -(-len(rows) // size))
     total, batches = torch.zeros(state.net.shape.members), 0
     for i in shuffle(rows, size, g, problem.train.weight):
         step = state.epoch * per_epoch + batches
         for group in state.optimiser.param_groups:
-            group["lr"] = cfg.lr * _schedule(step, steps, cfg.lr_warm_up)
+            group["lr"] = cfg.lr * _schedule(step, per_epoch * epochs, cfg.lr_warm_up)
         state.optimiser.zero_grad(set_to_none=True)
-        total += backward(problem, state.net, i, state.epoch / cfg.epochs, cfg.micro_batch).cpu()
+        total += backward(problem, state.net, i, state.epoch / epochs, cfg.micro_batch).cpu()
         clip_gradient(state.net, cfg.clip_norm)
         state.optimiser.step()
         batches += 1
@@ -279,7 +284,8 @@ def _validate(problem: Problem, net: Net, rows: Tensor) -> list[float]:
 def clip_gradient(net: Net, longest: float) -> None:
     """Scale each member's gradient to norm ``longest`` at most; members do not affect one another."""
     grads = [p.grad for p in net.parameters() if p.grad is not None]
-    norm = torch.stack([g.flatten(1).square().sum(1) for g in grads]).sum(0).sqrt()
+    parts = [torch.linalg.vector_norm(g.flatten(1), dim=1) for g in grads]
+    norm = torch.linalg.vector_norm(torch.stack(parts), dim=0)
     scale = (longest / norm.clamp(min=1e-12)).clamp(max=1.0)
     for g in grads:
         g.mul_(scale.view(-1, *[1] * (g.dim() - 1)))

@@ -7,6 +7,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
 from .card import card
 from .checkpoints import Checkpoints
@@ -14,13 +15,14 @@ from .crossfit import estimate
 from .data import Columns, Feedback, Labelled
 from .engine import Problem, Progress, State, Train, predict, train_net
 from .errors import TruewardError, UsageError
-from .inputs import Inputs
+from .inputs import Inputs, row_digests
 from .method import Method, make, method_class, settings
 from .model import RewardModel
 from .options import known, options
 from .support import Facts, require
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 
@@ -42,7 +44,10 @@ def fit(
     """
     made, cfg = configure(method, chosen)
     here, there = _checked(made, train, val, cfg)
-    key = fingerprint(here, there)
+    digests = [row_digests(d.x) for d in (here, there)]
+    for data, digest, name in zip((here, there), digests, ("training", "validation"), strict=True):
+        _finite(data, digest, name)
+    key = fingerprint((here, there), digests)
     store = None
     if checkpoint is not None:
         about = repr((key, made.name, settings(made), cfg))
@@ -79,8 +84,6 @@ def _checked(
             f"{here.x.shape[1]} and {there.x.shape[1]} wide with {sorted(here.columns())} and "
             f"{sorted(there.columns())}: encode both from one log, or in the same way"
         )
-    for data, name in ((here, "training"), (there, "validation")):
-        _finite(data, name)
     return here, there
 
 
@@ -123,10 +126,12 @@ def _feedback(method: Method, data: Feedback | Labelled) -> Feedback:
     )
 
 
-def _finite(data: Feedback, name: str) -> None:
-    columns = {"y": data.y, "o": data.o, "z": data.z, "weight": data.weight, **data.eta}
-    for what, column in {"features": data.x, **columns}.items():
-        if column is None or column.sum(0, dtype=torch.float32).isfinite().all():
+def _finite(data: Feedback, digest: Tensor, name: str) -> None:
+    suspect = None if digest.isfinite().all() else data.x
+    columns = {"features": suspect, "y": data.y, "o": data.o, "z": data.z, "weight": data.weight}
+    columns |= data.eta
+    for what, column in columns.items():
+        if column is None or column.isfinite().all():
             continue
         row = next(k for k, v in enumerate(column) if not v.isfinite().all())
         values = column[row].reshape(-1)
@@ -167,7 +172,7 @@ def _training(cfg: Train, state: State) -> dict[str, Any]:
 
 def _spread(method: Method, problem: Problem, state: State) -> dict[str, float]:
     """How far the members disagree on the validation rows."""
-    out = predict(problem, state.net, problem.val)
+    out = predict(problem, state.net, problem.val, method.rows(problem.val))
     p = torch.sigmoid(
         torch.stack([method.reward(out[torch.tensor(m)]) for m in range(len(out.reward))])
     )
@@ -180,12 +185,12 @@ def _spread(method: Method, problem: Problem, state: State) -> dict[str, float]:
     }
 
 
-def fingerprint(train: Feedback, val: Feedback) -> str:
-    """SHA-256 of every column by name, the features by their column sums and 256 whole rows."""
+def fingerprint(logs: Sequence[Feedback], digests: Sequence[Tensor]) -> str:
+    """SHA-256 of every column by name, the features by a digest of every row and 256 whole rows."""
     digest = hashlib.sha256()
-    for data in (train, val):
+    for data, rows in zip(logs, digests, strict=True):
         some = torch.linspace(0, max(0, len(data) - 1), min(256, len(data))).long()
-        columns = {"rows": data.x[some], "sums": data.x.sum(0, dtype=torch.float32)}
+        columns = {"rows": data.x[some], "digests": rows}
         for f in dataclasses.fields(data):
             value = getattr(data, f.name)
             if f.name != "x":
