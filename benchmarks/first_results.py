@@ -30,6 +30,7 @@ from trueward.errors import TruewardError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+NOISE = {"rho_01": 0.1, "rho_10": 0.2}
 METHODS: dict[str, tuple[str, dict[str, object]]] = {
     "oracle": ("oracle", {}),
     "naive": ("naive", {}),
@@ -37,11 +38,11 @@ METHODS: dict[str, tuple[str, dict[str, object]]] = {
     "snips": ("snips", {}),
     "dr": ("dr", {}),
     "causalrm": ("causalrm", {}),
+    "causalrm, true rates given": ("causalrm", NOISE),
     "causalrm preset=paper": ("causalrm", {"preset": "paper"}),
     "implicitrm identify=scar": ("implicitrm", {"identify": "scar"}),
 }
 ALPHAS, SEEDS = (0.5, 0.2), (0, 1, 2)
-NOISE = {"rho_01": 0.1, "rho_10": 0.2}
 RATE = 0.2
 
 

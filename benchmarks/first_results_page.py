@@ -28,7 +28,7 @@ Made by
 
 **What to expect.** In this world the chance of feedback depends on the grade itself, so the assumption of `ips`, `snips`,
 `dr` and `causalrm` (feedback depends on features and context only) is false, and no propensity in x can repair it. The noise
-part of `causalrm` is right when the rates are. `implicitrm` sees thumbs up only, and assumes that every satisfied user is
+part of `causalrm` is right when the rates are; the row with the true rates given knows what no log says. `implicitrm` sees thumbs up only, and assumes that every satisfied user is
 equally likely to give one.
 """
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from scipy import sparse
     from torch import Tensor
 
-VERSION = 1  # raise it with any change of a feature: old cache entries and models must not mix
+VERSION = 2  # raise it with any change of a feature: old cache entries and models must not mix
 VECTORS = 6  # blocks of 256 columns
 EDGE = 12  # tokens in the opening and in the ending of a response
 WEIGHTS = "weights/l2_supercat_256.safetensors"
