@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from .data import Columns, Feedback, fold_of
-from .engine import Problem, Progress, Train, predict, train_net
+from .engine import Problem, Progress, Train, narrower, predict, train_net
 from .inputs import Inputs, Standard, leading, reduced
 from .method import Derived, Method, Nuisance
 from .nuisances import Clip, platt
@@ -41,7 +41,9 @@ def estimate(
     """Fill the declared nuisances that the log lacks; one that is logged is used as it is, clipped."""
     fold = fold_of(len(train), cfg.folds, stream_seed(cfg.seed, "folds"), train.group)
     report: dict[str, Any] = {}
-    cfg = replace(cfg, epochs=cfg.nuisance_epochs, lr=cfg.nuisance_lr)
+    narrow = narrower(train.x.shape[1], cfg.nuisance_width)
+    epochs = round(cfg.nuisance_epochs * min(4.0, narrow))
+    cfg = replace(cfg, epochs=epochs, lr=cfg.nuisance_lr * narrow)
     whole = (train.x, val.x)
     if method.nuisances and train.x.shape[1] > cfg.nuisance_width:
         basis = leading(train.x, inputs, cfg.nuisance_width, cfg.seed)

@@ -35,12 +35,19 @@ class Train:
     seed: Annotated[int, Opt("root of all random streams", 0)] = 0
     epochs: Annotated[
         int | None,
-        Opt("passes over the rows at most; none: 25 000 rows' worth, between 4 and 8", 1),
+        Opt("passes over the rows at most; none: 4 to 8, more on fewer than 1024 features", 1),
     ] = None
     batch_size: Annotated[
         int | None, Opt("rows a step; none: a 12th of the rows, between 64 and 1024", 1)
     ] = None
-    lr: Annotated[float, Opt("peak learning rate of AdamW", 0, open_low=True)] = 3e-4
+    lr: Annotated[
+        float | None,
+        Opt(
+            "peak learning rate of AdamW; none: 3e-4, times sqrt(1024/d) below 1024 features",
+            0,
+            open_low=True,
+        ),
+    ] = None
     weight_decay: Annotated[float, Opt("of AdamW", 0)] = 0.01
     lr_warm_up: Annotated[float, Opt("share of the steps before the peak; cosine after", 0, 1)] = (
         0.1
@@ -141,7 +148,7 @@ def train_net(
     if checkpoints is not None:
         checkpoints.resume(problem.stage, state)
     size = cfg.batch_size or min(1024, max(64, len(rows) // 12))
-    epochs = cfg.epochs or min(8, max(4, round(25_000 / max(1, len(rows)))))
+    epochs = cfg.epochs or passes(len(rows), problem.train.x.shape[1])
     saved = time.monotonic()
     while state.epoch < epochs and min(state.waited) < cfg.patience:
         train = _epoch(problem, cfg, state, rows, size, epochs)
@@ -167,13 +174,27 @@ def train_net(
     return state
 
 
+def passes(rows: int, width: int) -> int:
+    """Epochs when none are given: 4 to 8 on wide features, up to four times as many on narrow ones.
+
+    Wide features are memorised within a few passes; narrow ones need the steps.
+    """
+    wide = min(8.0, max(4.0, 25_000 / max(1, rows)))
+    return round(wide * min(4.0, narrower(width, 1024)))
+
+
+def narrower(width: int, than: int) -> float:
+    """sqrt(than / width), at least 1: how far features are narrower than the defaults are made for."""
+    return math.sqrt(max(1.0, than / max(1, width)))
+
+
 def _start(problem: Problem, cfg: Train) -> State:
     method = problem.method
     members = cfg.members if problem.fold is None else int(problem.fold.max()) + 1
     shape = Shape(problem.inputs.sizes(), dict(method.heads), cfg.hidden, method.shared, members)
     net = Net(shape, cfg.seed, problem.stage).to(problem.train.y.device)
     optimiser = torch.optim.AdamW(
-        net.parameters(), lr=cfg.lr, weight_decay=cfg.weight_decay, fused=True
+        net.parameters(), lr=0.0, weight_decay=cfg.weight_decay, fused=True
     )
     best = [p.detach().clone() for p in net.parameters()]
     inf = [math.inf] * members
@@ -186,11 +207,12 @@ def _epoch(
     """One pass over the rows; gives the mean training loss of every member."""
     g = torch_stream(cfg.seed, "batches", problem.stage, state.epoch)
     per_epoch = max(1, -(-len(rows) // size))
+    peak = cfg.lr or 3e-4 * narrower(problem.train.x.shape[1], 1024)
     total, batches = torch.zeros(state.net.shape.members), 0
     for i in shuffle(rows, size, g, problem.train.weight):
         step = state.epoch * per_epoch + batches
         for group in state.optimiser.param_groups:
-            group["lr"] = cfg.lr * _schedule(step, per_epoch * epochs, cfg.lr_warm_up)
+            group["lr"] = peak * _schedule(step, per_epoch * epochs, cfg.lr_warm_up)
         state.optimiser.zero_grad(set_to_none=True)
         total += backward(problem, state.net, i, state.epoch / epochs, cfg.micro_batch).cpu()
         clip_gradient(state.net, cfg.clip_norm)

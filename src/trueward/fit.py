@@ -76,8 +76,10 @@ def _checked(
 ) -> tuple[Feedback, Feedback]:
     """Both logs on the device, or what is wrong with them."""
     here, there = (_feedback(made, d).to(cfg.place()) for d in (train, val))
-    require(made, Facts.of(here), "the training rows")
-    require(made, Facts.of(there), "the validation rows")
+    facts = Facts.of(here)
+    require(made, facts, "the training rows")
+    # what trains on gold labels needs them among the training rows only
+    require(made, dataclasses.replace(Facts.of(there), gold=facts.gold), "the validation rows")
     if here.x.shape[1:] != there.x.shape[1:] or here.columns() != there.columns():
         raise TruewardError(
             f"training and validation rows must have the same columns, and have features "
