@@ -2,12 +2,13 @@
 
 python benchmarks/sweep_speed.py [--rows 20000] [--dim 256] [--seeds 5] [--repeats 1] [--json]
 
-One after another: `fit` of every method on every log, with all cores for each fit. The sweep: `fit_many`, which
-trains the seeds of a method as one stacked network and fits a nuisance that several methods share once a log,
-in one process a core. Both in fp32, both from features in memory, process start-up included in the sweep's time.
-differ: the largest difference of P(preferred) on 2 000 fresh rows over all fits.
-limit: the ratio at which the sweep would do its own share of the work at the speed of this machine's matrix product,
-measured in the same run: what no arrangement of the same arithmetic can exceed.
+One after another: `fit` of every method on every log, with all cores for each fit. The sweep: one call of `fit_many`
+with a thread a core; the seeds of a method are stacked networks, a nuisance that several methods share is fitted once
+a log. Both in fp32, both from features in memory.
+limit: the ratio if the sweep's own matrix products ran at the speed of torch's product of two 1024 x 1024 matrices,
+measured in the same run, and all else took no time.
+differ: the largest difference of P(preferred) on 2 000 fresh rows over all fits, each fit with the one core that a
+stack of the sweep has; beside it what `fit` differs from itself by when it has all cores instead.
 """
 
 from __future__ import annotations
@@ -17,14 +18,12 @@ import json
 import os
 import statistics
 import time
-from concurrent.futures import ProcessPoolExecutor
 from functools import cache
-from multiprocessing import get_context
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.profiler import ProfilerActivity, profile
+from torch.utils.flop_counter import FlopCounterMode
 
 from trueward.data import Feedback, split_rows
 from trueward.errors import TruewardError
@@ -32,6 +31,7 @@ from trueward.fit import fit
 from trueward.method import make
 from trueward.streams import torch_stream
 from trueward.sweep import Job, fit_many
+from trueward.threads import in_threads
 
 RATES = {"rho_01": 0.1, "rho_10": 0.2}
 SHARING: list[tuple[str, dict[str, Any]]] = [  # ask for the same nuisances
@@ -48,8 +48,9 @@ ALONE: list[tuple[str, dict[str, Any]]] = [
         *("eps_softmax", "naive"),
     )
 ]
-UNITS = [ALONE[:1], ALONE[1:2], ALONE[2:3], SHARING, *([m] for m in ALONE[3:])]  # longest first
+METHODS = [*SHARING, *ALONE]
 FP32 = {"precision": "fp32"}
+CORES = os.cpu_count() or 1
 
 
 @cache
@@ -78,65 +79,46 @@ def predicted(model: Any, rows: int, dim: int) -> list[float]:
     return found.tolist()
 
 
-def one_by_one(rows: int, dim: int, seeds: int) -> dict[tuple[str, int], list[float]]:
-    found = {}
-    for name, given in (m for unit in UNITS for m in unit):
-        for seed in range(seeds):
-            try:
-                model: Any = fit(make(name, given), *log(rows, dim, seed), seed=seed, **FP32)
-            except TruewardError as e:
-                model = e
-            found[_label(name, given), seed] = predicted(model, rows, dim)
-    return found
-
-
-def unit(
-    methods: list[tuple[str, dict[str, Any]]], rows: int, dim: int, seeds: int
-) -> dict[tuple[str, int], list[float]]:
-    keys = [(name, given, seed) for name, given in methods for seed in range(seeds)]
-    jobs = [Job(make(name, given), *log(rows, dim, seed), seed=seed) for name, given, seed in keys]
-    models = fit_many(jobs, **FP32)
+def jobs(rows: int, dim: int, seeds: int) -> dict[tuple[str, int], Job]:
     return {
-        (_label(name, given), seed): predicted(model, rows, dim)
-        for (name, given, seed), model in zip(keys, models, strict=True)
+        (_label(name, given), seed): Job(make(name, given), *log(rows, dim, seed), seed=seed)
+        for name, given in METHODS
+        for seed in range(seeds)
     }
 
 
-def sweep(rows: int, dim: int, seeds: int) -> dict[tuple[str, int], list[float]]:
-    cores, found = os.cpu_count() or 1, {}
-    before = os.environ.get("OMP_NUM_THREADS")
-    os.environ["OMP_NUM_THREADS"] = "1"
+def alone(job: Job) -> Any:
+    """`fit` of one job."""
     try:
-        with ProcessPoolExecutor(cores, mp_context=get_context("spawn")) as pool:
-            parts = [pool.submit(unit, methods, rows, dim, seeds) for methods in UNITS]
-            for part in parts:
-                found |= part.result()
-    finally:
-        if before is None:
-            del os.environ["OMP_NUM_THREADS"]
-        else:
-            os.environ["OMP_NUM_THREADS"] = before
-    return found
+        return fit(job.method, job.train, job.val, seed=job.seed, **FP32)
+    except TruewardError as e:
+        return e
+
+
+def sweep(asked: dict[tuple[str, int], Job], threads: int) -> list[Any]:
+    return fit_many(list(asked.values()), threads=threads, **FP32)
 
 
 def _label(name: str, given: dict[str, Any]) -> str:
     return " ".join([name, *(f"{k}={v}" for k, v in given.items())])
 
 
-def least_seconds(rows: int, dim: int) -> float:
-    """Give the seconds that the matrix products of the sweep of one log take at the machine's speed."""
+def products(rows: int, dim: int) -> float:
+    """Count the FLOP of the matrix products in the sweep of one log."""
+    with FlopCounterMode(display=False) as seen:
+        sweep(jobs(rows, dim, 1), 1)
+    return float(seen.get_total_flops())
+
+
+def speed() -> float:
+    """FLOP/s of torch's matrix product with all cores."""
     a, b = torch.randn(1024, 1024), torch.randn(1024, 1024)
     taken = []
     for _ in range(20):
         begin = time.perf_counter()
         a @ b
         taken.append(time.perf_counter() - begin)
-    speed = 2 * 1024**3 / statistics.median(taken)
-    with profile(activities=[ProfilerActivity.CPU], with_flops=True) as seen:
-        for methods in UNITS:
-            unit(methods, rows, dim, 1)
-    products = ("aten::mm", "aten::bmm", "aten::addmm")
-    return sum(e.flops for e in seen.key_averages() if e.key in products) / speed
+    return 2 * 1024**3 / statistics.median(taken)
 
 
 def main() -> None:
@@ -147,36 +129,45 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
-    size = (given.rows, given.dim, given.seeds)
-    for seed in range(given.seeds):
-        log(given.rows, given.dim, seed)
+    size = (given.rows, given.dim)
+    asked = jobs(*size, given.seeds)
     seconds: dict[str, list[float]] = {"one by one": [], "sweep": []}
-    differ = 0.0
     for _ in range(given.repeats):
         begin = time.perf_counter()
-        ones = one_by_one(*size)
+        ones = [alone(job) for job in asked.values()]
         middle = time.perf_counter()
-        many = sweep(*size)
+        many = sweep(asked, CORES)
         seconds["one by one"].append(middle - begin)
         seconds["sweep"].append(time.perf_counter() - middle)
-        gaps = [(torch.tensor(ones[k]) - torch.tensor(many[k])).abs().max() for k in ones]
-        differ = max(differ, *(float(gap.nan_to_num(0)) for gap in gaps))
+    same = in_threads(alone, list(asked.values()), CORES)
     taken = {k: statistics.median(v) for k, v in seconds.items()}
-    least = least_seconds(given.rows, given.dim) * given.seeds
     result = {
-        "fits": len(ones),
+        "fits": len(asked),
         "seconds": taken,
         "ratio": taken["one by one"] / taken["sweep"],
-        "limit": taken["one by one"] / least,
-        "differ": differ,
-        "cores": os.cpu_count(),
+        "limit": taken["one by one"] * speed() / (products(*size) * given.seeds),
+        "failed": sum(isinstance(m, TruewardError) for m in many),
+        "differ": apart(same, many, *size),
+        "differ_threads": apart(ones, same, *size),
+        "cores": CORES,
     }
     if given.json:
         print(json.dumps(result))
         return
-    print(f"{result['fits']} fits on {given.rows:,} x {given.dim}, {result['cores']} cores, fp32")
+    print(f"{result['fits']} fits on {given.rows:,} x {given.dim}, {CORES} cores, fp32")
     print(f"one by one {taken['one by one']:.1f} s, sweep {taken['sweep']:.1f} s: ", end="")
-    print(f"{result['ratio']:.1f}x; limit {result['limit']:.1f}x; differ {differ:.1e}")
+    print(f"{result['ratio']:.1f}x; limit {result['limit']:.1f}x; {result['failed']} failed")
+    print(f"sweep and fit differ by {result['differ']:.1e} at most; ", end="")
+    print(f"fit with 1 and with {CORES} cores by {result['differ_threads']:.1e}")
+
+
+def apart(a: list[Any], b: list[Any], rows: int, dim: int) -> float:
+    """Give the largest difference of P(preferred) on fresh rows over all fits."""
+    gaps = [
+        (torch.tensor(predicted(m, rows, dim)) - torch.tensor(predicted(n, rows, dim))).abs().max()
+        for m, n in zip(a, b, strict=True)
+    ]
+    return max(float(gap.nan_to_num(0)) for gap in gaps)
 
 
 if __name__ == "__main__":

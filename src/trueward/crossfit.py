@@ -18,6 +18,7 @@ from .nuisances import Clip, platt
 from .samplers import every, population
 from .step import Problem, bare, predict
 from .streams import stream_seed, torch_stream
+from .threads import in_threads
 from .train import Train, narrower
 
 if TYPE_CHECKING:
@@ -79,23 +80,29 @@ class Ground:
 Fitted = dict[Nuisance, tuple[Tensor, Tensor, dict[str, Any]] | TruewardError]
 
 
-def fit_together(asked: Sequence[tuple[Ground, Sequence[Method]]]) -> list[Fitted]:
+def fit_together(
+    asked: Sequence[tuple[Ground, Sequence[Method]]], threads: int = 1
+) -> list[Fitted]:
     """Fit what the methods ask of each log and the log lacks: once a log, for all logs at once."""
     found: list[Fitted] = [{} for _ in asked]
-    wanted: dict[Nuisance, list[int]] = {}
+    wanted: list[tuple[int, Nuisance]] = []
     for k, (ground, methods) in enumerate(asked):
         needed = (_unclipped(n) for m in methods for n in m.nuisances if isinstance(n, Nuisance))
-        for nu in dict.fromkeys(n for n in needed if n.name not in ground.train.eta):
-            wanted.setdefault(nu, []).append(k)
-    for nu, places in wanted.items():
-        grounds = [asked[k][0] for k in places]
-        problems = [ground.problem(nu) for ground in grounds]
-        states = train_nets(problems, [ground.settings for ground in grounds])
-        for k, ground, problem, state in zip(places, grounds, problems, states, strict=True):
-            if isinstance(state, TruewardError):
-                found[k][nu] = state
-            else:
-                found[k][nu] = _out_of_fold(problem, state, ground.cfg.seed)
+        missing = dict.fromkeys(n for n in needed if n.name not in ground.train.eta)
+        wanted += [(k, nu) for nu in missing]
+    problems = [asked[k][0].problem(nu) for k, nu in wanted]
+    states = train_nets(problems, [asked[k][0].settings for k, _ in wanted], threads)
+
+    def predicted(i: int) -> Any:
+        state, seed = states[i], asked[wanted[i][0]][0].cfg.seed
+        if isinstance(state, TruewardError):
+            return state
+        return _out_of_fold(problems[i], state, seed)
+
+    for (k, nu), values in zip(
+        wanted, in_threads(predicted, range(len(wanted)), threads), strict=True
+    ):
+        found[k][nu] = values
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 import time
 from collections.abc import Callable
@@ -25,6 +26,7 @@ from .step import (
     predict,
 )
 from .streams import torch_stream
+from .threads import in_threads
 from .train import Train, narrower
 
 if TYPE_CHECKING:
@@ -56,11 +58,14 @@ def train_net(
     return state
 
 
-def train_nets(problems: Sequence[Problem], cfgs: Sequence[Train]) -> list[State | TruewardError]:
+def train_nets(
+    problems: Sequence[Problem], cfgs: Sequence[Train], threads: int = 1
+) -> list[State | TruewardError]:
     """`train_net` of every problem; those that take the same steps are trained as one stacked network.
 
     The numbers are those of training them one by one, up to rounding. A problem that fails has its
-    error in the place of its state.
+    error in the place of its state. With ``threads``, a stack is cut into as many, and the stacks are
+    trained in threads of one core each, the longest first.
     """
     found: list[State | TruewardError] = []
     groups: dict[object, list[tuple[int, Run]]] = {}
@@ -72,13 +77,19 @@ def train_nets(problems: Sequence[Problem], cfgs: Sequence[Train]) -> list[State
             continue
         found.append(run.state)
         groups.setdefault(run.alike, []).append((k, run))
-    for group in groups.values():
-        _train([run for _, run in group])
-        for k, run in group:
-            try:
-                found[k] = finished(run)
-            except TruewardError as e:
-                found[k] = e
+    stacks = [
+        group[i : i + most]
+        for group in groups.values()
+        for most in (-(-len(group) // threads),)
+        for i in range(0, len(group), most)
+    ]
+    stacks.sort(key=lambda stack: -sum(run.work for _, run in stack))
+    in_threads(lambda stack: _train([run for _, run in stack]), stacks, threads)
+    for k, run in itertools.chain.from_iterable(stacks):
+        try:
+            found[k] = finished(run)
+        except TruewardError as e:
+            found[k] = e
     return found
 
 

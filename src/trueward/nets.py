@@ -81,7 +81,7 @@ class Stack(nn.Module):
             flat = product(h, mine.transpose(1, 2).flatten(2), rows)
             h = flat.unflatten(-1, (mine.shape[1], -1)).transpose(1, 2).flatten(0, 1)
             return h + bias
-        return product(h, w, rows) + bias
+        return shifted(product(h, w, rows), bias, rows)
 
 
 def product(h: Tensor, w: Tensor, rows: Sequence[int] | None = None) -> Tensor:
@@ -95,6 +95,14 @@ def product(h: Tensor, w: Tensor, rows: Sequence[int] | None = None) -> Tensor:
     if rows is None or min(rows) == h.shape[1]:
         return torch.bmm(h, w)
     out: Tensor = _Ragged.apply(h, w, rows)  # type: ignore[no-untyped-call]
+    return out
+
+
+def shifted(h: Tensor, bias: Tensor, rows: Sequence[int] | None = None) -> Tensor:
+    """(L, n, b) + (L, 1, b), equal in every bit to the L sums one by one, and so its gradient."""
+    if rows is None or min(rows) == h.shape[1] or bias.shape[2] > 1:  # columns are added row by row
+        return h + bias
+    out: Tensor = _RaggedShift.apply(h, bias, rows)  # type: ignore[no-untyped-call]
     return out
 
 
@@ -115,6 +123,22 @@ class _Ragged(torch.autograd.Function):
         parts = [h[k, :n].T @ slope[k, :n] for k, n in enumerate(sizes)]
         into = torch.bmm(slope, w.transpose(1, 2)) if ctx.needs_input_grad[0] else None
         return into, torch.stack(parts), None
+
+
+class _RaggedShift(torch.autograd.Function):
+    """h + bias whose k-th gradient in bias comes from the first rows[k] rows only."""
+
+    @staticmethod
+    def forward(ctx: Any, h: Tensor, bias: Tensor, rows: Sequence[int]) -> Tensor:
+        ctx.rows = rows
+        return h + bias
+
+    @staticmethod
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, Tensor, None]:
+        each = len(slope) // len(ctx.rows)
+        sizes = [n for n in ctx.rows for _ in range(each)]
+        parts = [slope[k, :n].sum(0, keepdim=True) for k, n in enumerate(sizes)]
+        return slope, torch.stack(parts), None
 
 
 class Net(nn.Module):

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from .step import Problem
 
 
+VECTOR = 16  # float32 numbers in the widest
+
+
 @dataclass
 class State:
     """Everything that training changes: what a checkpoint keeps."""
@@ -63,6 +66,12 @@ class Run:
     def steps(self) -> int:
         """Steps an epoch."""
         return max(1, -(-len(self.rows) // self.size))
+
+    @property
+    def work(self) -> int:
+        """Rows that heads pass, in a whole training."""
+        shape = self.state.net.shape
+        return len(self.rows) * self.epochs * shape.members * len(shape.heads)
 
     @property
     def going(self) -> bool:
@@ -129,5 +138,18 @@ def _start(problem: Problem, cfg: Train) -> State:
 
 
 def adamw(net: Net, cfg: Train) -> torch.optim.AdamW:
-    """The optimiser; its rate is set step by step."""
-    return torch.optim.AdamW(net.parameters(), lr=0.0, weight_decay=cfg.weight_decay, fused=True)
+    """The optimiser; its rate is set step by step.
+
+    The fused kernel rounds numbers that do not fill a vector of the processor in another way, so those of
+    a member would depend on how many members there are; where there are any, the plain one is used.
+    """
+    whole = {True: [], False: []}  # type: dict[bool, list[torch.nn.Parameter]]
+    for p in net.parameters():
+        whole[p[0].numel() % VECTOR == 0].append(p)
+    groups = [
+        {"params": whole[True], "fused": True},
+        {"params": whole[False], "fused": False, "foreach": True},
+    ]
+    return torch.optim.AdamW(
+        [g for g in groups if g["params"]], lr=0.0, weight_decay=cfg.weight_decay
+    )

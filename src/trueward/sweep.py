@@ -9,6 +9,7 @@ from .crossfit import Estimated, Fitted, Ground, estimate, fit_together
 from .engine import train_nets
 from .errors import TruewardError
 from .fit import Prepared, configure
+from .threads import in_threads
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,12 +42,15 @@ class _Begun:
     place: tuple[object, ...]  # equal for jobs that may share their nuisances
 
 
-def fit_many(jobs: Sequence[Job], **chosen: Any) -> list[RewardModel | TruewardError]:
+def fit_many(
+    jobs: Sequence[Job], *, threads: int = 1, **chosen: Any
+) -> list[RewardModel | TruewardError]:
     """`fit` of every job; one that fails leaves its error in its place and the others as they are.
 
     The numbers are those of the fits one by one, up to rounding. Jobs that take the same steps - the
     seeds of a method, the settings of a search - are trained as one stacked network, and a nuisance
-    that several methods ask of one log and seed is fitted once. ``chosen`` are options of `Train`.
+    that several methods ask of one log and seed is fitted once. ``threads``: stacks at work at once,
+    each on one core. ``chosen`` are options of `Train`.
     """
     found: list[Any] = [None] * len(jobs)
     begun: dict[int, _Begun] = {}
@@ -56,17 +60,22 @@ def fit_many(jobs: Sequence[Job], **chosen: Any) -> list[RewardModel | TruewardE
             begun[k] = _begin(job, chosen, logs)
         except TruewardError as e:
             found[k] = e
+    fitted = _fitted(begun, threads)
     ready: dict[int, tuple[Estimated, Problem]] = {}
-    for k, (ground, fitted) in _fitted(begun).items():
-        method, log = begun[k].method, begun[k].log
-        try:
-            values = estimate(method, ground, fitted)
-            ready[k] = values, log.problem(method, values)
-        except TruewardError as e:
-            found[k] = e
-    states = train_nets([p for _, p in ready.values()], [begun[k].cfg for k in ready])
-    for (k, (values, problem)), state in zip(ready.items(), states, strict=True):
-        found[k] = _modelled(begun[k], values, problem, state)
+    for k, made in zip(
+        begun,
+        in_threads(lambda k: _estimated(begun[k], *fitted[k]), list(begun), threads),
+        strict=True,
+    ):
+        if isinstance(made, TruewardError):
+            found[k] = made
+        else:
+            ready[k] = made
+    states = train_nets([p for _, p in ready.values()], [begun[k].cfg for k in ready], threads)
+    parts = [(begun[k], *ready[k], s) for k, s in zip(ready, states, strict=True)]
+    models = in_threads(lambda part: _modelled(*part), parts, threads)
+    for k, model in zip(ready, models, strict=True):
+        found[k] = model
     return found
 
 
@@ -80,16 +89,26 @@ def _begin(job: Job, chosen: dict[str, Any], logs: dict[tuple[object, ...], Prep
     return _Begun(method, cfg, log, (*same, cfg))
 
 
-def _fitted(begun: dict[int, _Begun]) -> dict[int, tuple[Ground, Fitted]]:
+def _fitted(begun: dict[int, _Begun], threads: int) -> dict[int, tuple[Ground, Fitted]]:
     """The ground of every job, and the nuisances fitted on it."""
     shared: dict[tuple[object, ...], list[int]] = {}
     for k, job in begun.items():
         shared.setdefault(job.place, []).append(k)
     grounds = [begun[ks[0]].log.ground(begun[ks[0]].cfg) for ks in shared.values()]
     asked = [[begun[k].method for k in ks] for ks in shared.values()]
-    fitted = fit_together(list(zip(grounds, asked, strict=True)))
+    fitted = fit_together(list(zip(grounds, asked, strict=True)), threads)
     parts = zip(shared.values(), grounds, fitted, strict=True)
     return {k: (ground, values) for ks, ground, values in parts for k in ks}
+
+
+def _estimated(
+    job: _Begun, ground: Ground, fitted: Fitted
+) -> tuple[Estimated, Problem] | TruewardError:
+    try:
+        values = estimate(job.method, ground, fitted)
+        return values, job.log.problem(job.method, values)
+    except TruewardError as e:
+        return e
 
 
 def _modelled(

@@ -81,6 +81,16 @@ class Draw:
             made.append(replace(data, x=self.prepared.features(rows), eta=eta))
         return made[0], made[1]
 
+    def gold(self) -> tuple[Tensor, Tensor]:
+        """(x, label) of the trusted labels that the log has."""
+        parts = []
+        for data, rows in ((self.train, self.rows_train), (self.val, self.rows_val)):
+            gold = torch.full((len(data),), float("nan")) if data.gold is None else data.gold
+            known = (~gold.isnan()).nonzero().squeeze(-1)
+            parts.append((self.prepared.features(rows[known.numpy()]), gold[known]))
+        (x, label), (more, others) = parts
+        return torch.cat([x, more]), torch.cat([label, others])
+
     def labelled(self, truth: Truth, few: Rows | None = None) -> Labelled:
         """Clean labels with features, of some rows of ``truth`` or of all."""
         some = np.arange(len(truth.rows)) if few is None else few
@@ -107,8 +117,10 @@ def drawn(folder: str, digest: str, scenario: str, seed: int) -> Draw:
     return _simulated(prepared, chosen, seed)
 
 
-def labels(data: Feedback) -> int:
+def labels(data: Feedback | Labelled) -> int:
     """Count what users said: ratings; on a click log clicks; with channels rows with any click."""
+    if isinstance(data, Labelled):
+        return len(data)
     if data.o is not None:
         return int((data.o > 0).sum())
     said = data.y > 0

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .entries import MethodEntry
     from .scenarios import Scenario
 
-FORMAT = 1  # of jobs and rows; a change of what a job computes is a new format
+FORMAT = 2  # of jobs and rows; a change of what a job computes is a new format
 MOST = 8  # methods in one unit
 LONGEST = 2_000_000  # rows x fits in one unit: some ten minutes of a core
 

@@ -10,7 +10,7 @@ from trueward.worlds import PREDICTIONS
 
 from .entries import CLEAN, NAIVE
 from .intervals import Interval, mean, share
-from .work import METRICS
+from .work import METRICS, ON_GOLD
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,9 +81,11 @@ class Section:
 
 def metrics_of(runs: Runs) -> tuple[str, ...]:
     """Give the metrics of a run, the one that differences are shown of first."""
-    if runs.about["config"]["kind"] == "predictions":
+    config = runs.about["config"]
+    if config["kind"] == "predictions":
         return (AVERAGE, *(name.lower() for name in PREDICTIONS))
-    return ("r2", *(m for m in METRICS if m != "r2"))
+    gold = config["gold"] or any(s["gold"] for s in config["scenarios"])
+    return ("r2", *((ON_GOLD,) if gold else ()), *(m for m in METRICS if m != "r2"))
 
 
 def sections(runs: Runs) -> list[Section]:

@@ -18,13 +18,15 @@ from .figure import draw
 from .folder import Runs
 from .sets import SETS
 from .summary import ON_TEST, Section, metrics_of, sections
+from .work import ON_GOLD
 
 if TYPE_CHECKING:
     from .intervals import Interval
 
 NAMES = {
     "auroc": "AUROC ↑", "pair_accuracy": "pair accuracy ↑", "r2": "R2 ↑", "brier": "Brier ↓",
-    "nll": "NLL ↓", "ece": "ECE ↓", "mae": "MAE ↓", "bias": "bias", "mean": "mean error ↓",
+    "r2_gold": "R2 + gold ↑", "nll": "NLL ↓", "ece": "ECE ↓", "mae": "MAE ↓", "bias": "bias",
+    "mean": "mean error ↓",
     **{name.lower(): f"{name} ↓" for name in PREDICTIONS},
 }  # fmt: skip
 
@@ -112,6 +114,11 @@ def _head(runs: Runs, done: int) -> list[str]:
         "at random. *Recovered* is (method - naive) / (clean-mcar - naive) with Fieller's interval; a "
         "dash says that the gap cannot be told from 0."
     )
+    if ON_GOLD in metrics_of(runs):
+        meaning += (
+            " *R2 + gold* is R2 after Platt's scaling on the gold labels of the log, the same for "
+            "every method: what a few trusted labels do for the scale, which no ranking follows from."
+        )
     return [*lines, "", meaning]
 
 

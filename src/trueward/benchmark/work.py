@@ -15,11 +15,14 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from trueward.data import Labelled
 from trueward.errors import TruewardError, UsageError
-from trueward.evaluate import evaluate
+from trueward.evaluate import evaluate, measure
 from trueward.fit import configure
 from trueward.method import method_class
+from trueward.nuisances import platt
 from trueward.options import options as options_in
 from trueward.support import Facts, lacking
 from trueward.sweep import Job as Fit
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
     from .jobs import Job, Row, Unit
 
 METRICS = ("auroc", "pair_accuracy", "r2", "brier", "nll", "ece", "mae", "bias")
+ON_GOLD = "r2_gold"  # R2 once the score is scaled by Platt's method on the gold rows of the log
 ON_TEST = "r2"  # what the papers' code maximised on the test set
 
 
@@ -62,6 +66,11 @@ class Begun:
     train: Feedback | Labelled
     val: Feedback | Labelled
     tried: list[Trial] = field(default_factory=list)
+
+    @property
+    def truthful(self) -> bool:
+        """Whether the learner has clean labels of its own."""
+        return isinstance(self.train, Labelled)
 
     def trials(self) -> list[dict[str, Any]]:
         """Give the options of every trial."""
@@ -202,12 +211,13 @@ def _finished(b: Begun, folder: str) -> Row:
     def measured(trial: Trial) -> dict[str, float | None]:
         assert trial.model is not None
         found = evaluate(trial.model, test, draws=0)
-        return {k: found[k].value for k in METRICS}
+        scaled = {} if b.truthful else scaled_on_gold(trial.model, draw, test)
+        return {k: found[k].value for k in METRICS} | scaled
 
     assert chosen.model is not None
     row: Row = {
         "status": "done",
-        "labels": len(b.train) if isinstance(b.train, Labelled) else labels(b.train),
+        "labels": labels(b.train),
         "metrics": measured(chosen),
         "chosen": chosen.options,
         "trials": len(b.tried),
@@ -219,6 +229,22 @@ def _finished(b: Begun, folder: str) -> Row:
         best = [m for m in map(measured, fitted) if m[ON_TEST] is not None]
         row["on_test"] = max(best, key=lambda m: float(m[ON_TEST] or 0.0)) if best else None
     return row
+
+
+def scaled_on_gold(model: RewardModel, draw: Draw, test: Labelled) -> dict[str, float | None]:
+    """R2 of sigmoid(a score + b), a and b fitted on the gold rows of the log; {} without gold.
+
+    What a few trusted labels do for the scale of any method; they cannot change its ranking.
+    """
+    x, label = draw.gold()
+    if not len(label):
+        return {}
+    known, tested = model.score_features(x).reward, model.score_features(test.x).reward
+    if known is None or tested is None or test.r is None or not known.isfinite().all():
+        return {ON_GOLD: None}
+    slope, offset = platt(known, label)
+    p = torch.sigmoid(slope * tested.double() + offset)
+    return {ON_GOLD: measure(p.numpy(), r=test.r.numpy(), draws=0)["r2"].value}
 
 
 def _predicted(job: Job, draw: Draw) -> Row:
