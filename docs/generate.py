@@ -14,13 +14,16 @@ from trueward.card import card, summary
 from trueward.method import methods
 
 DOCS = Path(__file__).parent
-COMMANDS = ("", "demo", "inspect", "simulate", "fit", "score", "evaluate", "methods")
+COMMANDS = (
+    *("", "demo", "inspect", "simulate", "fit", "score", "evaluate", "methods"),
+    *("benchmark run", "benchmark table", "benchmark list"),
+)
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def help_page(command: str) -> str:
     """Give the help text of one command at a fixed width."""
-    words = [sys.executable, "-m", "trueward", *([command] if command else []), "--help"]
+    words = [sys.executable, "-m", "trueward", *command.split(), "--help"]
     env = {**os.environ, "COLUMNS": "100", "TERMINAL_WIDTH": "100", "NO_COLOR": "1", "TERM": "dumb"}
     text = subprocess.run(words, capture_output=True, text=True, check=True, env=env).stdout  # noqa: S603
     return ANSI.sub("", text).rstrip()

@@ -461,6 +461,14 @@ def test_a_config_says_the_same_as_the_command_line_which_wins(tmp_path, capsys)
     assert json.loads(shown)["training"]["seed"] == 4
 
 
+def test_a_config_reaches_the_commands_of_benchmark(tmp_path, capsys):
+    (tmp_path / "run.yaml").write_text("limit: 0\n")
+    words = ["--config", str(tmp_path / "run.yaml"), "benchmark", "run", "quick", "--out", "x"]
+    code, _out, err = run(words, capsys)
+    assert code == 2
+    assert "--limit takes a whole number of at least 1" in err
+
+
 def test_debug_shows_the_traceback(tmp_path, capsys):
     code, _out, err = run(["--debug", "inspect", str(tmp_path / "nothing.csv")], capsys)
     assert code == 1

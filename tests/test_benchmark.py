@@ -23,6 +23,7 @@ from trueward.benchmark.table import write_table
 from trueward.data import Feedback, Labelled
 from trueward.errors import NotWrittenError, TruewardError, UsageError
 from trueward.method import method_class
+from trueward.nuisances import platt
 
 SMALL = """
 name: small
@@ -120,6 +121,34 @@ def test_no_prompt_is_on_two_sides(tmp_path):
     train, _ = draw.feedback()
     x = draw.prepared.features(np.arange(700))
     assert torch.equal(train.x, x[torch.from_numpy(draw.rows_train)])
+
+
+def test_gold_labels_scale_every_score_alike_and_rank_nothing(tmp_path):
+    jobs, folders = first_jobs(
+        config_of(tmp_path, SMALL.replace("rate: 0.5", "rate: 0.5\ngold: 60"))
+    )
+    job = next(j for j in jobs if j.method.label == "naive" and j.scenario.mechanism == "rating")
+    scenario = json.dumps(dataclasses.asdict(job.scenario), sort_keys=True)
+    draw = drawn(folders[job.set], job.digest, scenario, job.seed)
+    x, gold = draw.gold()
+    assert len(x) == len(gold) == 60
+    truth = torch.cat([draw.truth_train.label, draw.truth_val.label])
+    named = torch.cat([draw.train.gold, draw.val.gold])
+    assert torch.equal(gold, truth[~named.isnan()])
+
+    class Model:  # its scores are right up to a scale and a shift
+        def score_features(self, x):
+            return SimpleNamespace(reward=5 * x[:, 0].float() + 20)
+
+    test = draw.labelled(draw.test)
+    slope, offset = platt(5 * x[:, 0].float() + 20, gold)
+    p = torch.sigmoid(slope * (5 * test.x[:, 0].double() + 20) + offset)
+    brier = (p - test.r).square().mean() / (test.r.mean() * (1 - test.r.mean()))
+    found = work.scaled_on_gold(Model(), draw, test)
+    assert found == {"r2_gold": pytest.approx(1 - float(brier), abs=1e-4)}
+    assert run_job(job, folders[job.set])["metrics"]["r2_gold"] is not None
+    oracle = next(j for j in jobs if j.method.label == "oracle" and j.scenario == job.scenario)
+    assert "r2_gold" not in run_job(oracle, folders[oracle.set])["metrics"]
 
 
 def test_a_job_is_a_function_of_its_config(tmp_path):

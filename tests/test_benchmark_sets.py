@@ -186,3 +186,14 @@ def test_real_logs_have_feedback_and_a_truth_of_their_own():
     assert 0.1 < picks.frame["feedback"].count() / len(picks.frame) < 0.3
     known = picks.frame.drop_nulls("feedback")
     assert ((known["rating"] > picks.threshold) == (known["feedback"] > 0)).all()
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the shared sets are not here")
+def test_arena_prompts_are_their_text_for_the_file_numbers_them_anew_for_some_models():
+    whole = read_set("arena", Place(data=SHARED)).frame
+    assert whole["prompt"].n_unique() == 302
+    assert "prompt_id" not in whole.columns
+    entry = set_entry({"name": "arena", "rows": 300})
+    made = prepare(entry, "wordllama", SHARED, lambda _line: None)
+    assert made.about["threshold"] == 5.5
+    assert made.rows["group"].value_counts()["count"].max() < 30

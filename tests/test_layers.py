@@ -7,7 +7,7 @@ import trueward
 
 ROOT = Path(trueward.__file__).parent
 LAYERS = [
-    {"errors", "streams", "files", "options"},
+    {"errors", "streams", "files", "options", "threads"},
     {"data", "losses"},
     {"readers", "log"},
     {"features"},

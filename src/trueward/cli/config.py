@@ -10,6 +10,9 @@ import yaml
 from trueward.errors import UsageError
 
 
+GROUP = "benchmark"
+
+
 def expand(given: list[str]) -> list[str]:
     """Replace ``--config FILE`` by the options in the file, right after the command's name."""
     for i, word in enumerate(given):
@@ -21,6 +24,8 @@ def expand(given: list[str]) -> list[str]:
             continue
         words = _words(Path(file))
         command = next((k for k, w in enumerate(rest) if not w.startswith("-")), len(rest) - 1)
+        if rest[command : command + 1] == [GROUP]:  # its commands are the second word
+            command += 1
         return rest[: command + 1] + words + rest[command + 1 :]
     return given
 
