@@ -14,11 +14,13 @@ from test_bad_commands import run
 from trueward import method
 from trueward.benchmark import Runs, read_config, ready, run_benchmark, work
 from trueward.benchmark.draw import drawn, labels
-from trueward.benchmark.intervals import mean, share
+from trueward.benchmark.intervals import Interval, mean, share
 from trueward.benchmark.jobs import Unit, grouped
+from trueward.benchmark.overview import overview
 from trueward.benchmark.prepared import prepare
 from trueward.benchmark.runner import jobs_of
 from trueward.benchmark.search import Between, OneOf, criterion, draws, space_of
+from trueward.benchmark.summary import Figure, Section
 from trueward.benchmark.table import write_table
 from trueward.data import Feedback, Labelled
 from trueward.errors import NotWrittenError, TruewardError, UsageError
@@ -508,3 +510,51 @@ def test_bad_commands(tmp_path, capsys, words, code, said):
     assert (found, said in err) == (code, True), err
     assert err.count("\n") == 1
     assert not out.exists()
+
+
+# the overview
+
+
+def scene(mechanism, gaps, failed=()):
+    """A scenario with naive at R2 .1 and methods whose difference to it has the interval given."""
+    settings = {"set": "s", "mechanism": mechanism, "alpha": 0.5, "rate": 0.2}
+    settings |= {"rho_01": 0.1, "rho_10": 0.2, "gold": 0, "more": {}}
+
+    def figure(name, gap):
+        value = Interval(0.1 if gap is None else 0.1 + sum(gap) / 2)
+        between = None if gap is None else Interval(sum(gap) / 2, *gap)
+        return Figure(name, "r2", "observable criterion", 5, value, between, None)
+
+    rows = [{"method": m, "status": "done", "seed": 0} for m in ("naive", *gaps)]
+    rows += [{"method": m, "status": "failed", "seed": k} for k, m in enumerate(failed)]
+    figures = [figure("naive", None), *(figure(m, g) for m, g in gaps.items())]
+    return Section(settings, rows, figures)
+
+
+def test_the_overview_marks_only_intervals_that_leave_0_out():
+    found = [
+        scene("rating", {"ips": (0.01, 0.03), "dr": (-0.3, -0.1)}, failed=["sdr", "sdr"]),
+        scene("mcar", {"ips": (-0.01, 0.02), "dr": (-0.2, -0.1)}),
+        scene("scar", {"upu": (0.1, 0.2)}),
+    ]
+    lines = overview(found)
+    assert "| ips | 2 | 1, 0 |  |" in lines
+    assert "| dr | 2 | 0, 2 |  |" in lines
+    assert "| sdr | 0 | – | 2 |" in lines
+    at = lines.index("| method | rating | mcar |")
+    rows = lines[at + 2 : lines.index("", at)]
+    assert rows == [
+        "| naive | (0.100) | (0.100) |",
+        "| ips | +0.020 ▲ | +0.005 |",
+        "| dr | -0.200 ▼ | -0.150 ▼ |",
+        "| sdr | 2 failed |  |",
+    ]
+    assert "| upu | +0.150 ▲ |" in lines[lines.index("### s, clicks: R2 minus naive's") :]
+    assert overview(found[:2]) == []
+
+
+def test_scenarios_of_one_mechanism_are_told_apart_by_what_differs():
+    strong = scene("rating", {"ips": (0.0, 0.1)})
+    strong.settings["alpha"] = 0.2
+    found = [scene("rating", {"ips": (0.0, 0.1)}), strong, scene("mcar", {})]
+    assert "| method | rating alpha 0.5 | rating alpha 0.2 | mcar |" in overview(found)

@@ -16,6 +16,7 @@ from .config import FEWEST_SEEDS
 from .entries import CLEAN, NAIVE, ORACLE
 from .figure import draw
 from .folder import Runs
+from .overview import overview
 from .sets import SETS
 from .summary import ON_TEST, Section, metrics_of, sections
 from .work import ON_GOLD
@@ -69,6 +70,7 @@ def write_table(folder: str | Path, out: str | Path | None = None) -> Written:
 def markdown(runs: Runs, found: list[Section]) -> str:
     """Lay out every scenario as one table, the settings and what is lost around it."""
     lines = _head(runs, sum(len(s.rows) for s in found))
+    lines += overview(found) if runs.about["config"]["kind"] == "fit" else []
     for section in found:
         lines += ["", f"## {title(section.settings)}", "", _rule(section, runs), ""]
         lines += _rows(section, runs)

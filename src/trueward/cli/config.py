@@ -9,7 +9,6 @@ import yaml
 
 from trueward.errors import UsageError
 
-
 GROUP = "benchmark"
 
 

@@ -2,8 +2,8 @@
 
 from .chances import water_fill
 from .helpdesk import helpdesk
-from .mechanisms import MECHANISMS
+from .mechanisms import CLICKS, MECHANISMS
 from .predictions import PREDICTIONS
 from .simulate import World, simulate
 
-__all__ = ["MECHANISMS", "PREDICTIONS", "World", "helpdesk", "simulate", "water_fill"]
+__all__ = ["CLICKS", "MECHANISMS", "PREDICTIONS", "World", "helpdesk", "simulate", "water_fill"]

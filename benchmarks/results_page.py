@@ -1,0 +1,166 @@
+r"""docs/benchmark.md from three finished runs: mechanisms, real and selection.
+
+python benchmarks/results_page.py --mechanisms runs/mechanisms --real runs/real --selection runs/selection \
+    --out docs/benchmark.md
+
+Every figure of the page is read from the runs; the figure is that of `trueward benchmark table`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmark_findings import FINDINGS
+from scipy.stats import kendalltau
+
+from trueward.benchmark import Runs
+from trueward.benchmark.overview import overview
+from trueward.benchmark.summary import OBSERVABLE, ON_TEST, sections
+from trueward.benchmark.table import markdown, plus_minus, write_table
+
+if TYPE_CHECKING:
+    from trueward.benchmark.summary import Section
+
+PUBLISHED = {  # R2 of the authors' result notebook, Scenario 2: HelpSteer, UltraFeedback, PKU-SafeRLHF
+    "naive": (0.1380, 0.4408, 0.5143),
+    "ips": (0.1625, 0.4465, 0.5399),
+    "mtips": (0.1686, 0.4580, 0.5644),
+    "cvib": (0.1701, 0.4657, 0.5849),
+    "dr": (0.1788, 0.4743, 0.6290),
+    "mtdr": (0.1857, 0.4824, 0.6559),
+    "sdr": (0.1925, 0.4529, 0.6873),
+    "co_teaching": (0.1441, 0.4532, 0.5328),
+    "codis": (0.1555, 0.4584, 0.5472),
+    "labelwave": (0.1610, 0.4649, 0.5672),
+    "eps_softmax": (0.1730, 0.4712, 0.6010),
+    "dividemix": (0.2045, 0.4766, 0.6488),
+    "causalrm ips, rates searched": (0.2870, 0.5034, 0.7740),
+    "causalrm dr, rates searched": (0.3020, 0.4959, 0.7135),
+}
+
+HEAD = """# What recovers what
+
+Every method of both papers on real texts, under every reason to react that `trueward simulate` knows, and on two real
+logs with a randomised truth. Nothing is chosen on a test set but in the one column that says so. Made by
+
+```text
+trueward benchmark run mechanisms --data ../shared/data --out runs/mechanisms
+trueward benchmark run real       --data ../shared/data --out runs/real
+trueward benchmark run selection  --data ../shared/data --out runs/selection
+python benchmarks/results_page.py --mechanisms runs/mechanisms --real runs/real --selection runs/selection \\
+    --out docs/benchmark.md
+```
+
+and {counts}. How a table is made and what its columns mean is in [the benchmark command](benchmark_command.md).
+"""
+
+
+def page(mechanisms: Path, real: Path, selection: Path) -> str:
+    """Give the whole page."""
+    runs = {name: Runs.read(p) for name, p in
+            (("mechanisms", mechanisms), ("real", real), ("selection", selection))}  # fmt: skip
+    counts = ", ".join(
+        f"{sum(r['status'] == 'done' for r in run.rows()):,} fits of `{name}` in "
+        f"{sum(r['seconds'] or 0 for r in run.rows()) / 60:,.0f} minutes of a core"
+        for name, run in runs.items()
+    )
+    found = {name: sections(run) for name, run in runs.items()}
+    parts = [HEAD.format(counts=counts), FINDINGS, "## mechanisms\n", about(runs["mechanisms"])]
+    parts += [
+        row.replace("## At a glance", "### Standing") for row in overview(found["mechanisms"])
+    ]
+    parts += ["", "![Recovered share](benchmark/recovered.svg)", "", "## real", ""]
+    parts += body(markdown(runs["real"], found["real"]))
+    parts += ["", "## selection", "", about(runs["selection"])]
+    for section in found["selection"]:
+        parts += ranking(section)
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def about(run: Runs) -> str:
+    """Say what a run asked for."""
+    config = run.about["config"]
+    return f"{config['about']} {len(config['seeds'])} seeds."
+
+
+def body(text: str) -> list[str]:
+    """Take the sections of a table, one level down."""
+    lines = text.splitlines()
+    first = next(k for k, line in enumerate(lines) if line.startswith("## "))
+    return [f"#{line}" if line.startswith("#") else line for line in lines[first:]]
+
+
+def ranking(section: Section) -> list[str]:
+    """Put the published order beside ours, chosen by the log and chosen on the test."""
+    ours = {
+        how: {
+            m: f.value.value
+            for m in PUBLISHED
+            if (f := section.figure(m, "r2", how)) is not None and f.value is not None
+        }
+        for how in (OBSERVABLE, ON_TEST)
+    }
+    columns = {**{name: {m: v[k] for m, v in PUBLISHED.items()} for k, name in
+                  enumerate(("HelpSteer", "UltraFeedback", "PKU-SafeRLHF"))},
+               "chosen on test": ours[ON_TEST], "chosen by the log": ours[OBSERVABLE]}  # fmt: skip
+    lines = [
+        "",
+        f"### {section.settings['set']}",
+        "",
+        "R2, and in brackets the rank. The first three columns are the published ones, each chosen on its test set.",
+        "",
+        f"| method | {' | '.join(columns)} | chosen by the log, ± | R2 + gold |",
+        f"|---{'|---:' * (len(columns) + 2)}|",
+    ]
+    for method in PUBLISHED:
+        cells = [_ranked(values, method) for values in columns.values()]
+        for metric in ("r2", "r2_gold"):
+            figure = section.figure(method, metric)
+            cells.append(plus_minus(figure.value if figure else None))
+        lines.append(f"| {method} | {' | '.join(cells)} |")
+    lines += ["", "Kendall's tau of the ranks:", ""]
+    for how, mine in (("chosen on test", ours[ON_TEST]), ("chosen by the log", ours[OBSERVABLE])):
+        taus = []
+        for k, name in enumerate(("HelpSteer", "UltraFeedback", "PKU-SafeRLHF")):
+            both = [m for m in PUBLISHED if m in mine]
+            tau = kendalltau([PUBLISHED[m][k] for m in both], [mine[m] for m in both])
+            taus.append(f"{tau.statistic:+.2f} with {name} (p = {tau.pvalue:.2f})")
+        lines.append(f"- {how}: {', '.join(taus)}")
+    both = [m for m in PUBLISHED if m in ours[OBSERVABLE] and m in ours[ON_TEST]]
+    tau = kendalltau([ours[OBSERVABLE][m] for m in both], [ours[ON_TEST][m] for m in both])
+    lines.append(f"- chosen by the log with chosen on test: {tau.statistic:+.2f}")
+    gains = sorted(((ours[ON_TEST][m] - ours[OBSERVABLE][m], m) for m in both), reverse=True)
+    lines += ["", "What choosing on the test adds to R2: " +
+              ", ".join(f"{m} {gain:+.3f}" for gain, m in gains) + "."]  # fmt: skip
+    return lines
+
+
+def _ranked(values: dict[str, float], method: str) -> str:
+    if method not in values:
+        return "–"
+    rank = 1 + sum(v > values[method] for v in values.values())
+    return f"{values[method]:.3f} ({rank})"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    for name in ("mechanisms", "real", "selection"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    given = parser.parse_args()
+    text = page(given.mechanisms, given.real, given.selection)
+    figures = given.out.with_suffix("")
+    figures.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        write_table(given.mechanisms, scratch)
+        for name in ("recovered.svg", "summary.csv"):
+            shutil.copy(Path(scratch) / name, figures / name)
+    given.out.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
