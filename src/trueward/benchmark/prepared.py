@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 import torch
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from trueward.errors import TruewardError
 from trueward.features import backbone
@@ -25,7 +23,7 @@ from trueward.features.encode import features
 from trueward.files import replacing
 from trueward.readers import fingerprint
 from trueward.streams import numpy_stream
-from trueward.worlds.rated import read_rated
+from trueward.worlds.rated import prompt_groups, read_rated
 
 from .sets import read_set
 from .tables import Answers, Place
@@ -137,7 +135,7 @@ def _table(
         if not frame["rating"].count() or not frame["feedback"].count():
             raise TruewardError("the set has no feedback or no truth; check its files")
         ids = frame["prompt_id" if "prompt_id" in frame.columns else "prompt"]
-        group = pl.Series("group", _groups(frame["prompt"], ids))
+        group = pl.Series("group", prompt_groups(frame["prompt"], ids))
         kept = frame.select("prompt", "response", "rating", "feedback").with_columns(group)
         return kept, np.arange(len(frame)), threshold
     place = np.arange(len(frame), dtype=np.float64)[:, None]
@@ -146,18 +144,6 @@ def _table(
     made = table.frame.select("prompt", "response", "rating")
     rows = table.features[:, 0].astype(np.int64)
     return made.with_columns(pl.Series("group", table.group)), rows, table.threshold
-
-
-def _groups(prompt: pl.Series, ids: pl.Series) -> NDArray[np.int64]:
-    """Number the prompts; rows that share a text (not blank) or an id are of one prompt."""
-    blank = pl.DataFrame({"text": prompt, "id": ids}).select(
-        pl.when(pl.col("text").str.strip_chars() == "").then("id").otherwise("text")
-    )
-    text = blank.to_series().rank("dense").to_numpy().astype(np.int64) - 1
-    named = ids.rank("dense").to_numpy().astype(np.int64) + int(text.max())
-    size = int(named.max()) + 1
-    edges = coo_array((np.ones(len(text)), (text, named)), shape=(size, size))
-    return np.asarray(connected_components(edges, directed=False)[1][text], dtype=np.int64)
 
 
 def _directions(x: NDArray[np.float16]) -> NDArray[np.float32]:

@@ -71,7 +71,7 @@ def read_rated(
         )
     return RatedTable(
         frame=merged.drop("row"),
-        group=_groups(merged["prompt"], merged["prompt_id"]),
+        group=prompt_groups(merged["prompt"], merged["prompt_id"]),
         label=label,
         threshold=cut,
         levels=len(listed),
@@ -155,14 +155,14 @@ def _features(features: NDArray[Any] | None, n: int) -> NDArray[np.float64] | No
     return x
 
 
-def _groups(prompt: pl.Series, prompt_id: pl.Series) -> NDArray[np.int64]:
+def prompt_groups(prompt: pl.Series, prompt_id: pl.Series) -> NDArray[np.int64]:
     """Give rows of one prompt one number; two ids of one text are one prompt, kept together.
 
     Empty text says nothing of what was asked, so there the id alone counts.
     """
     named = pl.DataFrame({"text": prompt, "id": prompt_id}).select(
         pl.when(pl.col("text").str.strip_chars() == "")
-        .then(pl.lit("\x00") + pl.col("id"))
+        .then(pl.lit("\x00") + pl.col("id").cast(pl.String))
         .otherwise("text")
     )
     text = named.to_series().rank("dense").to_numpy().astype(np.int64) - 1
