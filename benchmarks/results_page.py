@@ -3,24 +3,31 @@ r"""docs/benchmark.md from three finished runs: mechanisms, real and selection.
 python benchmarks/results_page.py --mechanisms runs/mechanisms --real runs/real --selection runs/selection \
     --out docs/benchmark.md
 
-Every figure of the page is read from the runs; the figure is that of `trueward benchmark table`.
+Every figure of the page is read from the runs, also those in the prose of `benchmark_findings.md`, where
+`{{gap RUN|SET/MECHANISM|METHOD|METRIC}}` is a difference to naive, `{{value ...}}` a mean over seeds,
+`{{added ...}}` what choosing on the test adds to it, `{{range RUN|MECHANISMS|METHOD|METRIC}}` the span of differences to
+naive over sets and these mechanisms, `{{better RUN|METHOD|METRIC}}` and `{{worse ...}}` how many scenarios' intervals lie above or below 0, and
+`{{failed RUN|METHOD}}` how many fits were refused or ran away.
 """
 
 from __future__ import annotations
 
 import argparse
-import shutil
+import dataclasses
+import re
 import tempfile
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark_findings import FINDINGS
 from scipy.stats import kendalltau
 
 from trueward.benchmark import Runs
-from trueward.benchmark.overview import overview
+from trueward.benchmark.figure import draw
+from trueward.benchmark.overview import BETTER, WORSE, mark, overview
 from trueward.benchmark.summary import OBSERVABLE, ON_TEST, sections
-from trueward.benchmark.table import markdown, plus_minus, write_table
+from trueward.benchmark.table import markdown, plus_minus
+from trueward.files import replacing
 
 if TYPE_CHECKING:
     from trueward.benchmark.summary import Section
@@ -41,6 +48,21 @@ PUBLISHED = {  # R2 of the authors' result notebook, Scenario 2: HelpSteer, Ultr
     "causalrm ips, rates searched": (0.2870, 0.5034, 0.7740),
     "causalrm dr, rates searched": (0.3020, 0.4959, 0.7135),
 }
+
+DRAWN = (
+    *(
+        "causalrm",
+        "causalrm, true rates and propensity (known nuisances)",
+        "dr",
+        "ips",
+        "sdr",
+        "mtdr",
+    ),
+    *("ips (known nuisances)", "co_teaching", "eps_softmax", "dividemix", "cvib", "f_correction"),
+    *("implicitrm identify=scar", "implicitrm identify=gold", "nnpu", "recrec", "bpr"),
+    "rmf (known nuisances)",
+)
+FINDINGS = Path(__file__).with_name("benchmark_findings.md")
 
 HEAD = """# What recovers what
 
@@ -69,7 +91,8 @@ def page(mechanisms: Path, real: Path, selection: Path) -> str:
         for name, run in runs.items()
     )
     found = {name: sections(run) for name, run in runs.items()}
-    parts = [HEAD.format(counts=counts), FINDINGS, "## mechanisms\n", about(runs["mechanisms"])]
+    findings = filled(FINDINGS.read_text(encoding="utf-8"), found)
+    parts = [HEAD.format(counts=counts), findings, "## mechanisms\n", about(runs["mechanisms"])]
     parts += [
         row.replace("## At a glance", "### Standing") for row in overview(found["mechanisms"])
     ]
@@ -79,6 +102,83 @@ def page(mechanisms: Path, real: Path, selection: Path) -> str:
     for section in found["selection"]:
         parts += ranking(section)
     return "\n".join(parts).rstrip() + "\n"
+
+
+def filled(text: str, found: dict[str, list[Section]]) -> str:
+    """Put the figures of the runs into prose, and fill its lines anew."""
+
+    def one(match: re.Match[str]) -> str:
+        what, _, rest = " ".join(match[1].split()).partition(" ")
+        run, *names = rest.split("|")
+        look = {
+            "gap": difference,
+            "value": average,
+            "added": added,
+            "range": span,
+            "failed": failures,
+        }.get(what)
+        if look is None:
+            return standing(what, found[run], *names)
+        return look(found[run], *names)
+
+    whole = re.sub(r"\{\{(.+?)\}\}", one, text, flags=re.DOTALL)
+    return "\n\n".join(textwrap.fill(p, 120, break_on_hyphens=False) for p in whole.split("\n\n"))
+
+
+def difference(found: list[Section], where: str, method: str, metric: str) -> str:
+    """Give a method's mean minus naive's."""
+    figure = scenario(found, where).figure(method, metric)
+    gap = figure.minus_naive if figure else None
+    assert gap is not None, (where, method, metric)
+    return f"{gap.value:+.3f}"
+
+
+def average(found: list[Section], where: str, method: str, metric: str) -> str:
+    """Give a method's mean over seeds."""
+    figure = scenario(found, where).figure(method, metric)
+    mean = figure.value if figure else None
+    assert mean is not None, (where, method, metric)
+    return f"{mean.value:.3f}"
+
+
+def added(found: list[Section], where: str, method: str, metric: str) -> str:
+    """Give what choosing on the test adds to a method's mean."""
+    section = scenario(found, where)
+    figures = [section.figure(method, metric, how) for how in (OBSERVABLE, ON_TEST)]
+    ours, best = (f.value.value for f in figures if f and f.value)
+    return f"{best - ours:+.3f}"
+
+
+def span(found: list[Section], mechanisms: str, method: str, metric: str) -> str:
+    """Give the least and the largest of a method's means minus naive's, over all sets."""
+    gaps = [
+        f.minus_naive.value
+        for s in found
+        if s.settings["mechanism"] in mechanisms.split(",")
+        if (f := s.figure(method, metric)) is not None and f.minus_naive is not None
+    ]
+    return f"{min(gaps):.3f} to {max(gaps):.3f}"
+
+
+def standing(what: str, found: list[Section], method: str, metric: str) -> str:
+    """Count the scenarios where a method is better, or worse, than naive."""
+    figures = [f for s in found if (f := s.figure(method, metric)) is not None]
+    assert figures, (method, metric)
+    marks = [mark(f.minus_naive) for f in figures]
+    return f"{marks.count({'better': BETTER, 'worse': WORSE}[what])} of {len(marks)}"
+
+
+def failures(found: list[Section], method: str) -> str:
+    """Count the fits of a method that failed, of all it was tried in."""
+    rows = [r for s in found for r in s.rows if r["method"] == method]
+    failed = sum(r["status"] == "failed" for r in rows)
+    return f"{failed} of {sum(r['status'] != 'not applicable' for r in rows)}"
+
+
+def scenario(found: list[Section], where: str) -> Section:
+    """Find the one scenario called SET/MECHANISM."""
+    (one,) = (s for s in found if f"{s.settings['set']}/{s.settings['mechanism']}" == where)
+    return one
 
 
 def about(run: Runs) -> str:
@@ -155,10 +255,16 @@ def main() -> None:
     text = page(given.mechanisms, given.real, given.selection)
     figures = given.out.with_suffix("")
     figures.mkdir(parents=True, exist_ok=True)
+    drawn = [
+        dataclasses.replace(s, figures=[f for f in s.figures if f.method in DRAWN])
+        for s in sections(Runs.read(given.mechanisms))
+    ]
     with tempfile.TemporaryDirectory() as scratch:
-        write_table(given.mechanisms, scratch)
-        for name in ("recovered.svg", "summary.csv"):
-            shutil.copy(Path(scratch) / name, figures / name)
+        files, reason = draw(drawn, "r2", Path(scratch))
+        if reason is not None:
+            raise SystemExit(reason)
+        with replacing(figures / "recovered.svg") as path:
+            path.write_bytes(files[0].read_bytes())
     given.out.write_text(text, encoding="utf-8")
 
 
