@@ -80,7 +80,12 @@ def test_fields_survive_json_and_pickle(method):
 @all_variants
 def test_options_can_be_written_as_text(method):
     words = {
-        k: str(v).lower() if isinstance(v, bool) else str(v) for k, v in settings(method).items()
+        k: ",".join(map(str, v))
+        if isinstance(v, tuple)
+        else str(v).lower()
+        if isinstance(v, bool)
+        else str(v)
+        for k, v in settings(method).items()
     }
     assert make(method.name, words) == method
 

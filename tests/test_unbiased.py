@@ -131,22 +131,46 @@ COUNT = 3200  # rows a kind and context: every frequency below is then a whole n
 TARGET = tuple(sum(g) / 2 for g in GAMMA)
 
 
-def cells(gamma, p, *, implicit, noise):
+M_1, M_0 = 0.5, 0.25  # P(feedback) for good and bad answers, where the label alone decides
+
+
+def cells(gamma, p, *, implicit, noise, label=False):
     """(y, o, share) of what may be seen of one kind in one context."""
     if implicit:
         return [(1, 1, gamma * RATE), (0, 1, 1 - gamma * RATE)]
-    up = gamma * (1 - RHO_01 * noise) + (1 - gamma) * RHO_10 * noise
-    return [(1, 1, p * up), (0, 1, p * (1 - up)), (0, 0, 1 - p)]
+    good, bad = (gamma * M_1, (1 - gamma) * M_0) if label else (gamma * p, (1 - gamma) * p)
+    up = good * (1 - RHO_01 * noise) + bad * RHO_10 * noise
+    return [(1, 1, up), (0, 1, good + bad - up), (0, 0, 1 - good - bad)]
+
+
+def channel_population(*, independent):
+    """Rows of two channels in exact proportion: a satisfied user fires them with chances 1/2 and 1/4."""
+    both = 0.125 if independent else 0.25
+    shares = {(1, 1): both, (1, 0): 0.5 - both, (0, 1): 0.25 - both, (0, 0): 0.25 + both}
+    rows = []
+    for k, gamma in enumerate(TARGET):
+        for pattern, share in shares.items():
+            rows += [(k, *pattern)] * round(
+                COUNT * (gamma * share + (1 - gamma) * (sum(pattern) == 0))
+            )
+    kind, copy, like = (torch.tensor(v) for v in zip(*rows, strict=True))
+    n = len(kind)
+    channels = Columns(copy=copy.double(), like=like.double())
+    return Feedback(torch.zeros(n, 1), torch.zeros(n), z=torch.zeros(n, 1), channels=channels), kind
 
 
 def population(method, right, *, noise=None):
     """Rows in exact proportion to their probability, and their kind."""
-    implicit = "activity_rate" in right
+    if "two channels" in method.needs:
+        return channel_population(independent="independent_channels" in right)
+    implicit, label = "activity_rate" in right, "label_selection" in right
     noise = "flip_rates" in right if noise is None else noise
     rows = []
     for k in range(len(GAMMA)):
         for c in (0, 1):
-            for y, o, share in cells(GAMMA[k][c], SEEN[k][c], implicit=implicit, noise=noise):
+            for y, o, share in cells(
+                GAMMA[k][c], SEEN[k][c], implicit=implicit, noise=noise, label=label
+            ):
                 count = round(COUNT * share)
                 assert abs(count - COUNT * share) < 1e-9
                 rows += [(k, c, y, o)] * count
@@ -165,25 +189,32 @@ def population(method, right, *, noise=None):
 
 
 def saturated(method, b, kind):
-    """The minimiser with one free logit for every kind of answer."""
-    s = torch.zeros(len(GAMMA), requires_grad=True)
+    """The minimiser with one free logit for every kind of answer and head, and one for a single number."""
+    free = {
+        h: torch.zeros(1 if source == "one" else len(GAMMA), requires_grad=True)
+        for h, source in method.heads.items()
+    }
     opt = torch.optim.LBFGS(
-        [s],
-        max_iter=300,
+        list(free.values()),
+        max_iter=1000,
         tolerance_grad=1e-10,
         tolerance_change=1e-14,
         line_search_fn="strong_wolfe",
     )
 
+    def out():
+        return Columns({h: v[kind] if len(v) > 1 else v.expand(len(kind)) for h, v in free.items()})
+
     def closure():
         opt.zero_grad()
-        loss = method.loss(Columns(reward=s[kind]), b)
+        loss = method.loss(out(), b)
         loss.backward()
         # an EM step shares the gradient of the likelihood, which the line search needs the value of
-        return method.monitor(Columns(reward=s.detach()[kind]), b)
+        return method.monitor(Columns({h: v.detach() for h, v in out().items()}), b)
 
     opt.step(closure)
-    return torch.sigmoid(s.detach())
+    found = method.reward(Columns({h: v.detach().expand(len(GAMMA)) for h, v in free.items()}))
+    return torch.sigmoid(found)
 
 
 @claims("consistent_if")
@@ -196,7 +227,7 @@ def test_a_claimed_nuisance_makes_the_minimiser_right(method, right):
 def test_without_the_claimed_nuisance_the_minimiser_is_wrong(method, right):
     if "activity_rate" in right:
         pytest.skip("the activity rate is a constant: see the prior that pins the scale")
-    wrong = right - {"propensity", "noisy"}
+    wrong = right - {"propensity", "noisy", "independent_channels", "label_selection"}
     b, kind = population(method, wrong, noise="flip_rates" in right)
     assert not torch.allclose(saturated(method, b, kind), torch.tensor(TARGET), atol=0.02)
 

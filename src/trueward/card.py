@@ -84,8 +84,7 @@ def _options(cls: type[Method]) -> list[str]:
 
 
 def _plain(value: object) -> str:
-    return (
-        {None: "none", True: "true", False: "false"}.get(value, str(value))
-        if isinstance(value, bool | None)
-        else str(value)
-    )
+    if isinstance(value, tuple):
+        return ",".join(map(str, value)) or "empty"
+    words = {None: "none", True: "true", False: "false"}
+    return words[value] if isinstance(value, bool | None) else str(value)

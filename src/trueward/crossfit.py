@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .checkpoints import Checkpoints
+    from .nets import Net
     from .runs import State
 
 
@@ -53,16 +54,34 @@ class Ground:
         return fold_of(len(self.train), self.cfg.folds, seed, self.train.group)
 
     @cached_property
+    def basis(self) -> Tensor | None:
+        """(d, width) leading directions of wide features; None where they are not wide."""
+        x, width = self.train.x, self.cfg.nuisance_width
+        return None if x.shape[1] <= width else leading(x, self.inputs, width, self.cfg.seed)
+
+    @cached_property
     def narrow(self) -> tuple[Feedback, Feedback, Inputs]:
         """Training and validation rows on the leading directions of wide features."""
-        x, width = self.train.x, self.cfg.nuisance_width
-        if x.shape[1] <= width:
+        basis = self.basis
+        if basis is None:
             return self.train, self.val, self.inputs
-        basis = leading(x, self.inputs, width, self.cfg.seed)
         train, val = (
             replace(d, x=reduced(d.x, self.inputs, basis)) for d in (self.train, self.val)
         )
         return train, val, replace(self.inputs, x=Standard.even(train.x))
+
+    def unfolded(self, net: Net) -> Net:
+        """A network that learned on the leading directions as one that reads the features themselves."""
+        if self.basis is None:
+            return net
+        scale = self.narrow[2].x.scale
+        return net.unfolded(self.basis.float() * scale)
+
+    def standardised(self, eta: Columns, eta_val: Columns) -> tuple[Feedback, Feedback]:
+        """Training and validation rows with the features that networks see, and with these nuisances."""
+        train, val, inputs = self.narrow
+        here, there = (replace(d, x=inputs.x(d.x, torch.float32)) for d in (train, val))
+        return replace(here, eta=eta), replace(there, eta=eta_val)
 
     @property
     def settings(self) -> Train:
@@ -123,11 +142,9 @@ def estimate(
         if not isinstance(nu, Nuisance) and set(nu.columns) <= set(train.eta):
             report[nu.name] = {"logged": True}
         elif isinstance(nu, Computed):
-            narrow = [
-                replace(n, eta=d.eta) for n, d in zip(ground.narrow[:2], (train, val), strict=True)
-            ]
-            apply, report[nu.name] = nu.fit(narrow[0], seed)
-            train, val = (_with(d, apply(n)) for d, n in zip((train, val), narrow, strict=True))
+            here, there = ground.standardised(train.eta, val.eta)
+            apply, report[nu.name] = nu.fit(here, there, seed)
+            train, val = _with(train, apply(here)), _with(val, apply(there))
         elif isinstance(nu, Derived):
             g = torch_stream(seed, "population", nu.name)
             rows = population(every(train), train.weight, g)
@@ -147,8 +164,8 @@ def estimate(
                 values = fitted[plain]
                 if isinstance(values, TruewardError):
                     raise values
-                here, there, about = values
-                train, val = _with(train, {nu.name: here}), _with(val, {nu.name: there})
+                known, shown, about = values
+                train, val = _with(train, {nu.name: known}), _with(val, {nu.name: shown})
             if nu.clip:
                 clip, target = Clip(nu.clip), nu.target(train)
                 about = about | clip.report(train.eta[nu.name], target)

@@ -48,15 +48,19 @@ def fit(
     the folder is the caller's to delete once the model is saved.
     Only the method ``oracle`` takes `Labelled`, which is the truth.
     """
-    made, cfg = configure(method, chosen)
+    named, cfg = configure(method, chosen)
+    made, reasons = suited(named, train)
     log = Prepared.of(made, train, val, cfg)
     store = None
     if checkpoint is not None:
         about = repr((log.key, made.name, settings(made), cfg))
         store = Checkpoints.at(checkpoint, hashlib.sha256(about.encode()).hexdigest())
-    ready = estimate(made, log.ground(cfg), None, store, progress)
-    problem = log.problem(made, ready)
-    return log.model(problem, cfg, ready, train_net(problem, cfg, store, progress))
+    ground = log.ground(cfg)
+    ready = estimate(made, ground, None, store, progress)
+    problem = log.problem(made, ready, ground)
+    model = log.model(problem, cfg, ready, train_net(problem, cfg, store, progress), ground)
+    model.report.update({"reasons": list(reasons)} if reasons else {})
+    return model
 
 
 @dataclass(frozen=True)
@@ -89,15 +93,17 @@ class Prepared:
         """What nuisances are fitted on."""
         return Ground(self.train, self.val, self.inputs, cfg)
 
-    def problem(self, made: Method, ready: Estimated) -> Problem:
+    def problem(self, made: Method, ready: Estimated, ground: Ground) -> Problem:
         """The reward's network, with the nuisances in place."""
+        here, there, inputs = ground.narrow if made.narrow else (self.train, self.val, self.inputs)
         train, val = (
-            dataclasses.replace(d, eta=eta)
-            for d, eta in ((self.train, ready.train), (self.val, ready.val))
+            dataclasses.replace(d, eta=eta) for d, eta in ((here, ready.train), (there, ready.val))
         )
-        return Problem("reward", made, train, val, self.inputs)
+        return Problem("reward", made, train, val, inputs)
 
-    def model(self, problem: Problem, cfg: Train, ready: Estimated, state: State) -> RewardModel:
+    def model(
+        self, problem: Problem, cfg: Train, ready: Estimated, state: State, ground: Ground
+    ) -> RewardModel:
         """The trained network with the record of the fit; a run-away fit is refused."""
         made = problem.method
         warnings = [f"{k}: {v['warning']}" for k, v in ready.report.items() if "warning" in v]
@@ -112,7 +118,8 @@ class Prepared:
             "spread": _spread(made, problem, state),
             "warnings": warnings,
         }
-        net, text = state.net.cpu().eval(), card(type(made))
+        net = ground.unfolded(state.net) if made.narrow else state.net
+        net, text = net.cpu().eval(), card(type(made))
         return RewardModel(made, net, self.inputs.x.cpu(), self.train.backbone, text, report)
 
 
@@ -154,6 +161,11 @@ def configure(method: str | Method, chosen: dict[str, Any]) -> tuple[Method, Tra
     }
     made = method if isinstance(method, Method) else make(name, rest)
     return made, Train(**{**made.defaults, **mine})
+
+
+def suited(made: Method, train: Feedback | Labelled) -> tuple[Method, tuple[str, ...]]:
+    """The method for this log, where it depends on what the log offers, and why."""
+    return (made, ()) if isinstance(train, Labelled) else made.on(Facts.of(train))
 
 
 def _feedback(method: Method, data: Feedback | Labelled) -> Feedback:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,13 +20,14 @@ CHUNK = 256  # rows that are standardised at once
 
 @dataclass(frozen=True)
 class Standard:
-    """x -> (x - mean) / sd by column, held within 10 deviations; constant columns become 0.
+    """x -> (x - mean) / sd by column, held within ``limit`` deviations; constant columns become 0.
 
     Mean and scale are rounded to bf16, so that fp32 and bf16 products see the same centre.
     """
 
     mean: Tensor
     scale: Tensor  # 1 / sd, 0 where sd is 0
+    limit: float = 10.0
 
     @staticmethod
     def of(x: Tensor) -> Standard:
@@ -44,21 +46,23 @@ class Standard:
 
     @staticmethod
     def even(x: Tensor) -> Standard:
-        """Scale all columns alike, to a mean square of 1: principal directions keep their weight."""
+        """Scale all columns alike, to a mean square of 1: principal directions keep their weight.
+
+        Nothing is held back: a network on directions is then one on x (`Net.unfolded`).
+        """
         size = x[_some(len(x), SAMPLE)].float().square().mean().sqrt().clamp(min=1e-12)
-        return Standard(
-            torch.zeros_like(x[0]).float(), _rounded(torch.ones_like(x[0]).float() / size)
-        )
+        ones = torch.ones_like(x[0]).float()
+        return Standard(0 * ones, _rounded(ones / size), math.inf)
 
     def cpu(self) -> Standard:
         """The same on the CPU."""
-        return Standard(self.mean.cpu(), self.scale.cpu())
+        return Standard(self.mean.cpu(), self.scale.cpu(), self.limit)
 
     def __call__(self, x: Tensor, dtype: torch.dtype) -> Tensor:
         """Standardise a batch; in bf16 where both the features and the network are."""
         work = dtype if x.dtype == dtype else torch.float32
         centred = x.to(work).sub(self.mean.to(work))
-        return centred.mul_(self.scale.to(work)).clamp_(-10, 10).to(dtype)
+        return centred.mul_(self.scale.to(work)).clamp_(-self.limit, self.limit).to(dtype)
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,4 @@
-"""The contract every method keeps, and how a method is found.
-
-A method is a frozen dataclass: its fields are its hyper-parameters, its class attributes declare what
-it needs and when it is right, and ``loss(out, b)`` is pure algebra on logits.
-"""
+"""The contract every method keeps, and how a method is found."""
 
 from __future__ import annotations
 
@@ -29,6 +25,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from .data import Feedback
+    from .support import Facts
 
 Claims = tuple[frozenset[str], ...]
 
@@ -37,9 +34,9 @@ Claims = tuple[frozenset[str], ...]
 class Method:
     """Fields are hyper-parameters; class attributes declare the method; ``loss`` is its mathematics.
 
-    A subclass becomes a frozen, keyword-only dataclass whose fields are checked against their declared
-    ranges. One that lives in ``methods/``, or is named by an entry point ``trueward.methods``, is
-    found under the name of its file. What depends on a field is declared by a property.
+    A subclass becomes a frozen, keyword-only dataclass whose fields are checked against their ranges. One
+    that lives in ``methods/``, or is named by an entry point ``trueward.methods``, is found under the
+    name of its file. What depends on a field is declared by a property.
     """
 
     name: ClassVar[str] = ""
@@ -109,6 +106,15 @@ class Method:
         """Whether ``reward`` is only the lower end of an interval [reward, 1], not a score."""
         return False
 
+    @property
+    def narrow(self) -> bool:
+        """Whether its network learns on the leading directions of wide features, as nuisances do."""
+        return False
+
+    def on(self, facts: Facts) -> tuple[Method, tuple[str, ...]]:  # noqa: ARG002
+        """The method for a log with these facts, and what a user is to be told of that choice."""
+        return self, ()
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Make the subclass a frozen dataclass."""
         super().__init_subclass__(**kwargs)
@@ -162,6 +168,10 @@ class Method:
         """(n,) logit that becomes the reward model's output."""
         return out.reward
 
+    def interval(self, out: Columns) -> tuple[Tensor, Tensor] | None:  # noqa: ARG002
+        """(n,) logits of the ends of a 95 % interval of P(preferred), where the method has one."""
+        return None
+
 
 class Nuisance(Method):
     """L = mean over ``where`` of l(s, target): a supervised column of ``b.eta``, fitted out of fold."""
@@ -203,12 +213,16 @@ class Derived:
 class Computed:
     """Columns of ``b.eta`` that a fitted transformation gives row by row, features included.
 
-    ``fit(train, seed)`` gives what maps the columns x and y of any rows to values, and a report.
+    ``fit(train, val, seed)`` gives what maps any rows to values, and a report. Of these rows x holds the
+    standardised features, in their leading directions where they are wide.
     """
 
     name: str
     columns: tuple[str, ...]
-    fit: Callable[[Feedback, int], tuple[Callable[[Feedback], dict[str, Tensor]], dict[str, Any]]]
+    fit: Callable[
+        [Feedback, Feedback, int],
+        tuple[Callable[[Feedback], dict[str, Tensor]], dict[str, Any]],
+    ]
 
 
 Estimable = Nuisance | Derived | Computed
@@ -278,7 +292,7 @@ def make(name: str, given: Mapping[str, Any] | None = None) -> Method:
                 f"{option.wanted} ({option.opt.help}), e.g. -o {option.name}={option.kinds[0]}"
             )
     read = {k: allowed[k].parse(v, name) if isinstance(v, str) else v for k, v in chosen.items()}
-    return cls(**read)
+    return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in read.items()})
 
 
 def settings(method: Method) -> dict[str, Any]:

@@ -34,8 +34,8 @@ class Scores:
     """What a reward model says of n responses, each (n,) float32.
 
     ``reward`` is the logit of ``preferred``, P(preferred), the mean over the members; ``spread`` is the
-    standard deviation of P over the members. A model that identifies only an interval has no
-    ``reward`` and no ``preferred``; its P lies in [``low``, ``high``].
+    standard deviation of P over the members. Where the method gives an interval, P lies in [``low``,
+    ``high``]; one that identifies nothing more has no ``reward`` and no ``preferred``.
     """
 
     reward: Tensor | None
@@ -88,18 +88,24 @@ class RewardModel:
             raise TruewardError(f"this model reads (n, {wanted}) features, not {tuple(x.shape)}")
         inputs = Inputs(self.standard, None, torch.float32)
         with torch.no_grad():
-            logits = [self._reward(self.net(inputs(i, None, {"x"}))) for i in x.split(4096)]
-        p = torch.sigmoid(torch.cat(logits, 1).double() if logits else torch.zeros(1, 0))
-        spread = p.std(0, correction=0).float()
-        mean = p.mean(0)
+            parts = [self._logits(self.net(inputs(i, None, {"x"}))) for i in x.split(4096)]
+        p = torch.sigmoid(torch.cat(parts, 2).double() if parts else torch.zeros(1, 1, 0))
+        spread = p[0].std(0, correction=0).float()
+        mean, *ends = p.mean(1)
         if self.made_by.interval_only:
             return Scores(None, None, spread, mean.float(), torch.ones_like(spread))
-        return Scores(torch.logit(mean, 1e-9).float(), mean.float(), spread)
+        low, high = (v.float() for v in ends) if ends else (None, None)
+        return Scores(torch.logit(mean, 1e-9).float(), mean.float(), spread, low, high)
 
-    def _reward(self, out: Columns) -> Tensor:
-        """(M, n) logits of the reward, from those of all heads."""
-        members = range(self.net.shape.members)
-        return torch.stack([self.made_by.reward(out[torch.tensor(m)]) for m in members])
+    def _logits(self, out: Columns) -> Tensor:
+        """(1, M, n) logits of the reward, or (3, M, n) with the ends of its interval."""
+        found = []
+        for m in range(self.net.shape.members):
+            mine = out[torch.tensor(m)]
+            found.append(
+                torch.stack([self.made_by.reward(mine), *(self.made_by.interval(mine) or ())])
+            )
+        return torch.stack(found, 1)
 
     def save(self, folder: str | Path) -> None:
         """Write ``model.safetensors`` and ``model.json``; the folder changes as a whole or not at all."""

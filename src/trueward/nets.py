@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -185,3 +185,17 @@ class Net(nn.Module):
         n = next(iter(out.values())).shape[1]
         out |= {name: ONE * v.expand(-1, n) for name, v in self.numbers.items()}
         return Columns(out)
+
+    def unfolded(self, basis: Tensor) -> Net:
+        """The same function of wide inputs x, where this network was given x @ ``basis``, (d, width)."""
+        shape = replace(self.shape, inputs={**self.shape.inputs, "x": len(basis)})
+        wide = Net(shape, 0)
+        state = self.state_dict()
+        first = [f"trunks.{k}" for k in self.trunks if k == "x"]
+        first += [f"heads.{k}" for k in self.heads if shape.heads[k] == "x" and not first]
+        for name in first:
+            state[f"{name}.weights.0"] = (
+                basis.to(state[f"{name}.weights.0"]) @ state[f"{name}.weights.0"]
+            )
+        wide.load_state_dict(state)
+        return wide.to(basis.device)

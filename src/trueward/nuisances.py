@@ -32,6 +32,9 @@ imputation = Nuisance(name="imputation", target=lambda b: b.y, where=samplers.ob
 noisy = Nuisance(name="noisy", target=lambda b: b.y, where=samplers.observed)
 """eta(x) = P(r=1 given x, o=1): the noisy proxy that flip rates are read from."""
 
+responds = Nuisance(name="responds", target=lambda b: b.o)
+"""P(o=1 given x): who reacts to what, whatever the context was."""
+
 clicked = Nuisance(name="noisy", target=lambda b: b.y)
 """eta(x) = P(y=1 given x) over all rows of an implicit log."""
 
@@ -228,7 +231,7 @@ def click_propensity(alpha: float, rate: float) -> Computed:
     """
 
     def fit(
-        train: Feedback, _seed: int
+        train: Feedback, _val: Feedback, _seed: int
     ) -> tuple[Callable[[Feedback], dict[str, Tensor]], dict[str, Any]]:
         clicks = float(train.y.double().mean())
         k = rate / (clicks + (1 - clicks) * alpha**4)
@@ -249,7 +252,7 @@ def strata(nu: float, far: float) -> Computed:
     """
 
     def fit(
-        train: Feedback, seed: int
+        train: Feedback, _val: Feedback, seed: int
     ) -> tuple[Callable[[Feedback], dict[str, Tensor]], dict[str, Any]]:
         from sklearn.svm import OneClassSVM  # noqa: PLC0415 - slow to import
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
-import re
 import types
 from dataclasses import MISSING, dataclass, field
 from typing import (
@@ -74,7 +73,9 @@ class Option:
             int: "a whole number",
             bool: "true or false",
             str: "text",
-            tuple: "whole numbers such as 256,64",
+            tuple[int, ...]: "whole numbers such as 256,64",
+            tuple[float, ...]: "numbers such as 0.1,0.02",
+            tuple[str, ...]: "names such as copy,like",
         }
         parts = [words.get(k, "none" if k is type(None) else str(k)) for k in self.kinds]
         joined = ", ".join(parts[:-1]) + " or " + parts[-1] if len(parts) > 1 else parts[0]
@@ -95,8 +96,11 @@ class Option:
                     return kind(text)
                 except ValueError:
                     continue
-            if kind is tuple and re.fullmatch(r"[\d, ]*", text):
-                return tuple(int(word) for word in text.replace(",", " ").split())
+            if get_origin(kind) is tuple:
+                try:
+                    return tuple(get_args(kind)[0](w) for w in text.replace(",", " ").split())
+                except ValueError:
+                    continue
             if kind is str:
                 return text
         raise UsageError(f"{owner}: option {self.name} takes {self.wanted}, not {text!r}")
@@ -104,17 +108,26 @@ class Option:
     def check(self, value: Any, owner: str) -> None:
         """Refuse a value of the wrong type or outside the range."""
         literal = any(isinstance(k, str) and value == k for k in self.kinds)
-        typed = any(
-            isinstance(k, type)
-            and isinstance(value, (int, float) if k is float else k)
-            and (k is bool or not isinstance(value, bool))
+        values = value if isinstance(value, tuple) else (value,)
+        kinds = [
+            get_args(k)[0] if get_origin(k) is tuple else k
             for k in self.kinds
-        )
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if isinstance(value, tuple):
-            typed = typed and all(type(v) is int for v in value)
-        if not (literal or typed) or (number and not self.opt.admits(value)):
+            if (get_origin(k) is tuple) == isinstance(value, tuple)
+        ]
+        typed = any(all(_is(v, k) for v in values) for k in kinds)
+        numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
+        if not (literal or typed) or not all(map(self.opt.admits, numbers)):
             raise UsageError(f"{owner}: option {self.name} takes {self.wanted}, not {value!r}")
+
+
+def _is(value: Any, kind: Any) -> bool:
+    """Whether a value has a type; a whole number is a number, and true is neither."""
+    wide = (int, float) if kind is float else kind
+    return (
+        isinstance(kind, type)
+        and isinstance(value, wide)
+        and (kind is bool or not isinstance(value, bool))
+    )
 
 
 def options(cls: type) -> dict[str, Option]:
@@ -138,7 +151,7 @@ def _kinds(hint: Any) -> tuple[Any, ...]:
         return tuple(k for part in get_args(hint) for k in _kinds(part))
     if get_origin(hint) is Literal:
         return get_args(hint)
-    return (get_origin(hint) or hint,)
+    return (hint if get_origin(hint) is tuple else get_origin(hint) or hint,)
 
 
 def check(owner: Any, name: str) -> None:

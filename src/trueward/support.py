@@ -22,8 +22,12 @@ SENTENCES = {
     "channel.active": "a channel.active column: 1 where the user was active, whether satisfied or not",
     "clicks": "a log of clicks, where feedback is 1 or null; this one also says bad",
     "propensity": "a propensity column: the chance that a satisfied user acts, as it was logged",
+    "unrated": "the responses nobody rated: every row of this log has feedback, so it shows what rated "
+    "answers are like and not who reacts; log every response that was shown",
     "group": "a prompt_id column, or prompts: it compares answers to one prompt",
-    "channels": "channel.* columns with several signals per response",
+    "channels": "channel.* columns with signals per response",
+    "two channels": "two or more channel.* columns: one signal alone cannot tell satisfaction from activity "
+    "(implicitrm says what else could)",
 }
 
 
@@ -43,10 +47,11 @@ class Facts:
         """Read the facts off tensors."""
         rated = data.y if data.o is None else data.o
         channels = {f"channel.{name}" for name in data.channels}
+        if len(channels) > 1:
+            channels = channels | {"two channels"}
+        regime = {"clicks"} if data.o is None else {"unrated"} if (rated <= 0).any() else set()
         return Facts(
-            columns=frozenset(
-                data.columns() | channels | ({"clicks"} if data.o is None else set())
-            ),
+            columns=frozenset(data.columns() | channels | regime),
             rows=len(data),
             rated=int((rated > 0).sum()),
             good=int(((data.y > 0.5) & (rated > 0)).sum()),
@@ -61,7 +66,9 @@ class Facts:
         renamed = {"user_id": "user"}
         columns = {renamed.get(c, c) for c in names & {"gold", "user_id", "weight", "propensity"}}
         columns |= {"group", *log.channels, *(["channels"] if log.channels else [])}
+        columns |= {"two channels"} if len(log.channels) > 1 else set()
         columns |= {"o"} if log.regime == "observational" else {"clicks"}
+        columns |= {"unrated"} if log.regime == "observational" and log.has_unrated else set()
         columns |= {"z"} if any(name.startswith("context.") for name in names) else set()
         return Facts(
             columns=frozenset(columns),
@@ -75,21 +82,18 @@ class Facts:
 
 def lacking(method: Method, facts: Facts) -> str | None:
     """The one thing the log lacks for ``method``, as the rest of "needs ..."; None if it has all."""
+    method, _ = method.on(facts)
     for column in sorted(method.needs):
         if column not in facts.columns:
             return SENTENCES.get(column, f"the column {column}")
     if "gold" in method.needs and (few := _few("gold labels", facts.gold)):
         return few
-    if few := sparse(facts, reads_feedback="channels" not in method.needs or facts.rated > 0):
+    signals = method.needs & {"channels", "two channels"}
+    if few := sparse(facts, reads_feedback=not signals or facts.rated > 0):
         return few
     estimated = {nu.name for nu in method.nuisances} | set(method.heads)
     weighted = "propensity" in estimated and "o" in method.needs
-    if weighted and facts.rated == facts.rows:
-        return (
-            "the responses nobody rated: every row of this log has feedback, so it shows what rated "
-            "answers are like and not who reacts; log every response that was shown"
-        )
-    return None
+    return SENTENCES["unrated"] if weighted and "unrated" not in facts.columns else None
 
 
 def sparse(facts: Facts, *, reads_feedback: bool = True) -> str | None:

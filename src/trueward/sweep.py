@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from .crossfit import Estimated, Fitted, Ground, estimate, fit_together
 from .engine import train_nets
 from .errors import TruewardError
-from .fit import Prepared, configure
+from .fit import Prepared, configure, suited
 from .threads import in_threads
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ class _Begun:
     cfg: Train
     log: Prepared
     place: tuple[object, ...]  # equal for jobs that may share their nuisances
+    reasons: tuple[str, ...]  # why that method
 
 
 def fit_many(
@@ -72,7 +73,7 @@ def fit_many(
         else:
             ready[k] = made
     states = train_nets([p for _, p in ready.values()], [begun[k].cfg for k in ready], threads)
-    parts = [(begun[k], *ready[k], s) for k, s in zip(ready, states, strict=True)]
+    parts = [(begun[k], fitted[k][0], *ready[k], s) for k, s in zip(ready, states, strict=True)]
     models = in_threads(lambda part: _modelled(*part), parts, threads)
     for k, model in zip(ready, models, strict=True):
         found[k] = model
@@ -81,12 +82,13 @@ def fit_many(
 
 def _begin(job: Job, chosen: dict[str, Any], logs: dict[tuple[object, ...], Prepared]) -> _Begun:
     method, cfg = configure(job.method, {**chosen, "seed": job.seed})
+    method, reasons = suited(method, job.train)
     same = (id(job.train), id(job.val), method.takes_truth)
     log = logs.get((*same, cfg.dtype()))
     if log is None:
         log = logs[(*same, cfg.dtype())] = Prepared.of(method, job.train, job.val, cfg)
     log.require(method)
-    return _Begun(method, cfg, log, (*same, cfg))
+    return _Begun(method, cfg, log, (*same, cfg), reasons)
 
 
 def _fitted(begun: dict[int, _Begun], threads: int) -> dict[int, tuple[Ground, Fitted]]:
@@ -106,17 +108,23 @@ def _estimated(
 ) -> tuple[Estimated, Problem] | TruewardError:
     try:
         values = estimate(job.method, ground, fitted)
-        return values, job.log.problem(job.method, values)
+        return values, job.log.problem(job.method, values, ground)
     except TruewardError as e:
         return e
 
 
 def _modelled(
-    job: _Begun, values: Estimated, problem: Problem, state: State | TruewardError
+    job: _Begun,
+    ground: Ground,
+    values: Estimated,
+    problem: Problem,
+    state: State | TruewardError,
 ) -> RewardModel | TruewardError:
     if isinstance(state, TruewardError):
         return state
     try:
-        return job.log.model(problem, job.cfg, values, state)
+        model = job.log.model(problem, job.cfg, values, state, ground)
     except TruewardError as e:
         return e
+    model.report.update({"reasons": list(job.reasons)} if job.reasons else {})
+    return model

@@ -92,7 +92,7 @@ def _with_nuisances(method: Method, train: Feedback, job: Job) -> Feedback:
             values, _ = wanted.compute(train, job.seed)
             made = {k: torch.full_like(train.y, v) for k, v in values.items()}
         else:
-            transform, _ = wanted.fit(train, job.seed)
+            transform, _ = wanted.fit(train, train, job.seed)
             made = transform(train)
         train = replace(train, eta=train.eta | made)
     return replace(train, x=train.x[:, :0])

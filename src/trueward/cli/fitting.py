@@ -97,6 +97,8 @@ def _read(
 def _tell(model: RewardModel, out: Path) -> None:
     rows, rated = model.report["rows"], model.report["rated"]
     loss = model.report["training"]["validation_loss"]
+    for sentence in model.report.get("reasons", ()):
+        typer.echo(sentence)
     typer.echo(
         f"{out}: {model.method} on {rows['train']} rows ({rated['train']} with feedback), "
         f"validation loss {sum(loss) / len(loss):.4f}"

@@ -103,4 +103,5 @@ def _written(cls: type[Method], key: str | None, value: Any, chosen: Mapping[str
 def _text(chosen: Mapping[str, Any]) -> str:
     words = {None: "none", True: "true", False: "false"}
     plain = {k: words[v] if isinstance(v, bool | None) else v for k, v in chosen.items()}
-    return " ".join(f"{k}={v}" for k, v in plain.items())
+    listed = {k: ",".join(map(str, v)) if isinstance(v, tuple) else v for k, v in plain.items()}
+    return " ".join(f"{k}={v}" for k, v in listed.items())

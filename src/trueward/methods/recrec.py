@@ -88,7 +88,7 @@ def popularity() -> Computed:
         return torch.zeros_like(b.y).index_add(0, ids, b.y)[ids]
 
     def fit(
-        train: Feedback, _seed: int
+        train: Feedback, _val: Feedback, _seed: int
     ) -> tuple[Callable[[Feedback], dict[str, Tensor]], dict[str, Any]]:
         most = counts(train).max().clamp(min=1e-6)
 

@@ -1,0 +1,284 @@
+"""Gold labels as the anchor: a logistic regression of them on what the log says and on the features."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from scipy.special import expit
+
+from .data import fold_of
+from .errors import TruewardError
+from .method import Computed
+from .streams import numpy_stream, stream_seed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from .data import Feedback
+
+    Array = NDArray[np.float64]
+    Evidence = Callable[[Feedback], list[Tensor]]  # n rows -> (n,) log-odds each, naive's first
+
+FEWEST = 10  # gold labels
+WIDTHS = (0.0, 0.1, 0.2, 0.35, 0.6, 1.0, 2.0)  # s: sd of what the features add to the log-odds
+USUAL = 0.5  # sd of the half-normal prior of s
+DRAWS = 200  # bootstrap samples of gold prompts
+LOOSE = 1e-2  # precision of the intercept
+CHUNK = 4096  # rows that are predicted at once
+
+
+@dataclass(frozen=True)
+class Mode:
+    """The mode of a posterior, its curvature there, and the log marginal likelihood by Laplace's method."""
+
+    w: Array
+    curvature: Array
+    evidence: float
+
+
+@dataclass(frozen=True)
+class Prior:
+    """w ~ N(centre, 1 / precision) over intercept, k pieces of evidence and the features.
+
+    ``centre`` and precision ``ridge`` are those of the evidence; ``sign`` says which way a piece may count, 0
+    either. The features have the sd ``s`` and no say where s is 0.
+    """
+
+    ridge: float
+    centre: tuple[float, ...]
+    sign: tuple[float, ...]
+
+    def __call__(self, s: float, width: int) -> tuple[Array, Array, Array]:
+        """(precision, centre, sign) of ``width`` columns of a design; features count where s > 0."""
+        k = len(self.centre)
+        d = width - 1 - k if s else 0
+        precision = np.r_[LOOSE, np.full(k, self.ridge), np.full(d, s**-2 if s else 1.0)]
+        return precision, np.r_[0.0, self.centre, np.zeros(d)], np.r_[0.0, self.sign, np.zeros(d)]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Gold rows: their design (n, 1 + k + d), labels, weights and prompts."""
+
+    a: Array
+    y: Array
+    weight: Array
+    group: NDArray[np.int64]
+
+    def mode(self, prior: Prior, s: float) -> Mode:
+        """Find the mode with ``sign`` kept: a coefficient on the wrong side is held at 0, one by one."""
+        precision, centre, sign = prior(s, self.a.shape[1])
+        a = self.a[:, : len(centre)]
+        while True:
+            found = logistic(a, self.y, self.weight, precision, centre)
+            worst = int((sign * found.w).argmin())
+            if sign[worst] * found.w[worst] >= -1e-6:
+                return found
+            precision[worst], centre[worst] = 1e12, 0.0
+
+    def at(self, rows: NDArray[np.bool_]) -> Sample:
+        """Take some rows."""
+        return Sample(self.a[rows], self.y[rows], self.weight[rows], self.group[rows])
+
+
+def logistic(a: Array, y: Array, weight: Array, precision: Array, centre: Array) -> Mode:
+    """argmin_w sum_i weight_i l(a_i w, y_i) + sum_j precision_j (w_j - centre_j)^2 / 2, by Newton."""
+
+    def risk(w: Array) -> float:
+        v = a @ w
+        loss = weight @ (np.logaddexp(0, v) - y * v)
+        return float(loss + 0.5 * precision @ np.square(w - centre))
+
+    w, now = centre.copy(), risk(centre)
+    for _ in range(100):
+        p = expit(a @ w)
+        slope = a.T @ (weight * (p - y)) + precision * (w - centre)
+        curvature = (a.T * (weight * p * (1 - p))) @ a + np.diag(precision)
+        step, length = np.linalg.solve(curvature, slope), 1.0
+        while (then := risk(w - length * step)) > now and length > 1e-6:
+            length /= 2
+        if then > now - 1e-10 * (1 + abs(now)):
+            break
+        w, now = w - length * step, then
+    volume = np.log(precision).sum() - np.linalg.slogdet(curvature)[1]
+    return Mode(w, curvature, float(0.5 * volume - now))
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """P(good) as gold labels have it: a mean over widths s of the features' part, each with its share."""
+
+    share: Array
+    modes: tuple[Array, ...]
+    draws: tuple[
+        Array, ...
+    ]  # (DRAWS, columns) of every mode: what other gold labels would have given
+
+    @staticmethod
+    def of(gold: Sample, prior: Prior, seed: int) -> tuple[Anchor, dict[float, float]]:
+        """Fit every width; give also the share of each."""
+        widths = [s for s in WIDTHS if s or prior.centre]
+        found = [gold.mode(prior, s) for s in widths]
+        log_share = np.array(
+            [m.evidence - s**2 / (2 * USUAL**2) for s, m in zip(widths, found, strict=True)]
+        )
+        share = np.exp(log_share - log_share.max())
+        share = np.where(share > 1e-3 * share.sum(), share, 0.0)
+        kept = np.flatnonzero(share)
+        times = resampled(gold.group, seed)
+        anchor = Anchor(
+            share[kept] / share.sum(),
+            tuple(found[j].w for j in kept),
+            tuple(_stepped(gold, prior, widths[j], found[j], times) for j in kept),
+        )
+        return anchor, {widths[j]: float(share[j] / share.sum()) for j in kept}
+
+    def __call__(self, a: Array) -> tuple[Array, Array, Array]:
+        """P(good) of (n, columns) rows, and the ends of its 95 % interval over the draws."""
+        total = np.zeros((len(a), 1 + DRAWS))
+        for share, w, draws in zip(self.share, self.modes, self.draws, strict=True):
+            total += share * expit(a[:, : len(w)] @ np.vstack([w, draws]).T)
+        low, high = np.quantile(total[:, 1:], [0.025, 0.975], axis=1)
+        return total[:, 0], np.minimum(low, total[:, 0]), np.maximum(high, total[:, 0])
+
+
+def _stepped(gold: Sample, prior: Prior, s: float, mode: Mode, times: Array) -> Array:
+    """One Newton step from the mode for every bootstrap sample, where row i counts times[:, i]."""
+    precision, centre, sign = prior(s, gold.a.shape[1])
+    a = gold.a[:, : len(mode.w)]
+    error = gold.weight * (expit(a @ mode.w) - gold.y)
+    slope = (times * error) @ a + precision * (mode.w - centre)
+    free = np.abs(mode.w * sign) > 1e-6
+    slope[:, (sign != 0) & ~free] = 0.0  # held at 0, and so in every draw
+    return np.asarray(mode.w - np.linalg.solve(mode.curvature, slope.T).T)
+
+
+def resampled(group: NDArray[np.int64], seed: int) -> Array:
+    """(DRAWS, n) how often each row comes in a bootstrap sample of as many prompts."""
+    ids = np.unique(group, return_inverse=True)[1]
+    count = int(ids.max()) + 1
+    rng = numpy_stream(seed, "bootstrap", "gold")
+    return np.asarray(rng.multinomial(count, np.full(count, 1 / count), DRAWS)[:, ids], float)
+
+
+def anchoring(evidence: Evidence, prior: Prior) -> Computed:
+    """P(good) of every row, with its interval, from gold labels (methods 4.2).
+
+    logit P = b_0 + b . evidence + w . x; see `Prior`. s is averaged over by its marginal likelihood. The
+    interval: 200 bootstrap draws of gold prompts, one Newton step from the mode each.
+    """
+
+    def fit(
+        train: Feedback, val: Feedback, seed: int
+    ) -> tuple[Callable[[Feedback], dict[str, Tensor]], dict[str, Any]]:
+        parts = [_gold(d) for d in (train, val)]
+        labels = [d.gold.double().cpu().numpy() for d in parts if d.gold is not None]
+        enough(np.concatenate(labels))
+        e = np.concatenate([_read(evidence, d) for d in parts])
+        x = np.concatenate([d.x.double().cpu().numpy() for d in parts])
+        about, middle = e.mean(0), train.x.double().mean(0).cpu().numpy()
+        scale = 1 / np.sqrt(np.square(x - middle).sum(1).mean().clip(1e-12))
+
+        def design(e: Array, x: Array) -> Array:
+            return np.hstack([np.ones((len(x), 1)), e - about, (x - middle) * scale])
+
+        gold = Sample(design(e, x), np.concatenate(labels), _weights(parts), _groups(parts))
+        anchor, share = Anchor.of(gold, prior, seed)
+
+        def apply(b: Feedback) -> dict[str, Tensor]:
+            e = _read(evidence, b)
+            found = [
+                anchor(design(e[i], b.x[i].double().cpu().numpy()))
+                for i in np.array_split(np.arange(len(b)), max(1, -(-len(b) // CHUNK)))
+            ]
+            columns = (np.concatenate(c) for c in zip(*found, strict=True))
+            return dict(zip(COLUMNS, (torch.from_numpy(c).to(b.y) for c in columns), strict=True))
+
+        return apply, _report(gold, prior, anchor, share, seed)
+
+    return Computed("anchor", COLUMNS, fit)
+
+
+COLUMNS = ("target", "low", "high")
+
+
+def _read(evidence: Evidence, b: Feedback) -> Array:
+    parts = [v.double().cpu().numpy() for v in evidence(b)]
+    return np.stack(parts, 1) if parts else np.zeros((len(b), 0))
+
+
+def _gold(data: Feedback) -> Feedback:
+    """Take the rows with a gold label."""
+    known = [] if data.gold is None else (~data.gold.isnan()).nonzero().squeeze(-1).tolist()
+    return data[torch.tensor(known, dtype=torch.long)]
+
+
+def _weights(parts: list[Feedback]) -> Array:
+    """Give how many rows of the population each gold row stands for, 1 on average."""
+    weight = torch.cat([torch.ones_like(d.y) if d.weight is None else d.weight for d in parts])
+    return (weight.double() / weight.double().mean()).cpu().numpy()
+
+
+def _groups(parts: list[Feedback]) -> NDArray[np.int64]:
+    """Number the prompts; every row is one of its own where the log has none."""
+    if any(d.group is None for d in parts):
+        return np.arange(sum(map(len, parts)))
+    return torch.cat([d.group for d in parts if d.group is not None]).cpu().numpy()
+
+
+def enough(y: Array) -> None:
+    """Refuse gold labels that nothing can be fitted on."""
+    good = int((y > 0.5).sum())
+    if len(y) < FEWEST:
+        raise TruewardError(
+            f"an anchor needs at least {FEWEST} gold labels, and found {len(y)}: have more responses audited"
+        )
+    if good in (0, len(y)):
+        raise TruewardError(
+            f"all {len(y)} gold labels say {'good' if good else 'bad'}, so they cannot tell one from the "
+            "other: audit responses drawn at random"
+        )
+
+
+def _report(
+    gold: Sample, prior: Prior, anchor: Anchor, share: dict[float, float], seed: int
+) -> dict[str, Any]:
+    """Say what was found, and the error on held-out gold prompts beside that of naive scaled alike."""
+    k, best = len(prior.centre), max(share, key=lambda s: share[s])
+    mean = sum(q * w[: 1 + k] for q, w in zip(anchor.share, anchor.modes, strict=True))
+    about: dict[str, Any] = {
+        "gold": len(gold.y),
+        "good": int((gold.y > 0.5).sum()),
+        "coefficients": [round(float(v), 4) for v in np.asarray(mean)],
+        "share_of_width": {f"{s:g}": round(q, 4) for s, q in share.items()},
+    }
+    groups = torch.from_numpy(np.unique(gold.group, return_inverse=True)[1])
+    if int(groups.max()) + 1 < 5:
+        return about
+    fold = fold_of(len(gold.y), 5, stream_seed(seed, "gold folds"), groups).numpy()
+    rivals = {"anchored": (prior, best)} | (
+        {"naive": (Prior(prior.ridge, (1.0,), (0.0,)), 0.0)} if k else {}
+    )
+    brier = {}
+    for name, (chosen, s) in rivals.items():
+        error = np.zeros(len(gold.y))
+        for j in range(5):
+            rest, here = gold.at(fold != j), fold == j
+            w = rest.mode(chosen, s).w
+            error[here] = np.square(expit(gold.a[here, : len(w)] @ w) - gold.y[here])
+        brier[name] = error
+    about["held_out_brier"] = {name: round(float(e.mean()), 4) for name, e in brier.items()}
+    if k:
+        gap = brier["anchored"] - brier["naive"]
+        if gap.mean() > 1.96 * gap.std() / np.sqrt(len(gap)):
+            about["warning"] = (
+                "on held-out gold labels it does worse than naive scaled on the same labels "
+                f"(Brier {brier['anchored'].mean():.3f} against {brier['naive'].mean():.3f})"
+            )
+    return about

@@ -1,0 +1,131 @@
+"""Gold labels and everything the log says: its signals as evidence, gold as the scale."""
+
+from dataclasses import replace
+from typing import Annotated, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from trueward.anchor import Prior, anchoring
+from trueward.data import Columns, Feedback
+from trueward.losses import bce
+from trueward.method import Estimable, Method
+from trueward.nuisances import clicked, noisy, responds
+from trueward.options import Opt
+from trueward.pairs import rate
+from trueward.support import Facts
+
+RATINGS, REACTIONS, CLICKS, CHANNEL = "ratings", "reactions", "clicks", "channel."
+
+
+class Anchored(Method):
+    """L = mean l(s, g), g = sigmoid(b_0 + b . e(x) + w . x) fitted on the gold labels.
+
+    e: naive's log-odds log P(up)/P(down), with log P(up)/P(none) and log P(down)/P(none), given x and out of
+    fold; of clicks, and of each channel, the log-odds that it fires. b ~ N(c, 1/ridge), c = 1 for naive's
+    log-odds and 0 for the rest; w ~ N(0, s^2), s averaged over by its marginal likelihood. Two more heads
+    learn the ends of g's 95 % interval, which speaks of the draw of gold labels and of nothing else.
+    """
+
+    signals: Annotated[
+        Literal["all", "none"] | tuple[str, ...],
+        Opt("what of the log counts: ratings, reactions, clicks, channel.NAME; none: gold alone"),
+    ] = "all"
+    ridge: Annotated[float, Opt("precision of b, in log-odds", 0, open_low=True)] = 1.0
+    monotone: Annotated[
+        Literal["none", "up", "both"],
+        Opt("a thumb up, or a click, may only count for good; both: and a thumb down against it"),
+    ] = "none"
+
+    paper = "ours (methods 4.2); stacking: Wolpert 1992; evidence: MacKay 1992"
+    variants = (
+        {},
+        {"signals": ("clicks", "channel.copy")},
+        {"signals": "none"},
+        {"signals": ("ratings",), "monotone": "both"},
+    )
+
+    @property
+    def needs(self) -> frozenset[str]:
+        own = {RATINGS: "o", REACTIONS: "unrated", CLICKS: "clicks"}
+        signals = self.signals if isinstance(self.signals, tuple) else ()
+        only = signals and not {RATINGS, REACTIONS, CLICKS} & set(signals)
+        return frozenset(
+            {"gold", *(own.get(s, s) for s in signals), *(["channels"] if only else [])}
+        )
+
+    @property
+    def heads(self) -> dict[str, str]:
+        return {"reward": "x", "low": "x", "high": "x", "level": "one"}
+
+    @property
+    def shared(self) -> bool:
+        return True
+
+    @property
+    def narrow(self) -> bool:
+        return True
+
+    @property
+    def assumption(self) -> str:
+        return (
+            "gold labels are drawn at random from the shown responses (or weighted), and given the features "
+            "their log-odds are near a sum of the log's log-odds and a part linear in the features"
+        )
+
+    def on(self, facts: Facts) -> tuple[Method, tuple[str, ...]]:
+        if self.signals != "all":
+            return self, ()
+        rated = (RATINGS, *((REACTIONS,) if "unrated" in facts.columns else ()))
+        found = rated if "o" in facts.columns else (CLICKS,) if facts.rated else ()
+        channels = sorted(c for c in facts.columns if c.startswith(CHANNEL))
+        return replace(self, signals=(*found, *channels)), ()
+
+    @property
+    def _signals(self) -> tuple[str, ...]:
+        usual = {"all": (RATINGS, REACTIONS), "none": ()}
+        return self.signals if isinstance(self.signals, tuple) else usual[self.signals]
+
+    @property
+    def _pieces(self) -> dict[str, tuple[float, float]]:
+        """Of every piece of evidence the centre of its coefficient and the sign it may have."""
+        up, down = float(self.monotone != "none"), -float(self.monotone == "both")
+        both = {RATINGS, REACTIONS} <= set(self._signals)
+        pieces = {
+            RATINGS: {"noisy": (1.0, up)}
+            | ({"up": (0.0, up), "down": (0.0, down)} if both else {}),
+            REACTIONS: {} if both else {"responds": (0.0, 0.0)},
+            CLICKS: {"noisy": (1.0, up)},
+        }
+        return {k: v for s in self._signals for k, v in pieces.get(s, {s: (0.0, 0.0)}).items()}
+
+    @property
+    def nuisances(self) -> tuple[Estimable, ...]:
+        own = {RATINGS: noisy, REACTIONS: responds, CLICKS: clicked}
+        asked = (own.get(s) or rate(s.removeprefix(CHANNEL)) for s in self._signals)
+        centre, sign = zip(*self._pieces.values(), strict=True) if self._pieces else ((), ())
+        return (*asked, anchoring(self.evidence, Prior(self.ridge, centre, sign)))
+
+    def evidence(self, b: Feedback) -> list[Tensor]:
+        """(n,) log-odds, a piece each."""
+        odds = {k: torch.logit(v.double(), 1e-6) for k, v in b.eta.items() if k in self._read}
+        if {"noisy", "responds"} <= set(odds):
+            q, p = odds["noisy"], odds["responds"]
+            odds |= {"up": p + F.logsigmoid(q), "down": p + F.logsigmoid(-q)}
+        return [odds[k] for k in self._pieces]
+
+    @property
+    def _read(self) -> set[str]:
+        return {"noisy", "responds", *self._signals}
+
+    def loss(self, out: Columns, b: Feedback) -> Tensor:
+        ends = bce(out.low + out.level, b.eta.low) + bce(out.high + out.level, b.eta.high)
+        return (bce(self.reward(out), b.eta.target) + ends).mean()
+
+    def reward(self, out: Columns) -> Tensor:
+        return out.reward + out.level  # a number moves at once to where the labels' mean is
+
+    def interval(self, out: Columns) -> tuple[Tensor, Tensor]:
+        low = torch.minimum(out.low, out.reward) + out.level
+        return low, torch.maximum(out.high, out.reward) + out.level

@@ -1,0 +1,149 @@
+"""Good, bad or no feedback: three outcomes whose chances lie on a segment where only the label decides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from scipy.linalg import eigh
+from scipy.special import expit
+from scipy.stats import chi2
+
+from .method import Computed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from .data import Feedback
+
+    Array = NDArray[np.float64]
+
+GRID = np.linspace(-8, 8, 129)  # log-odds of a good answer
+TOP = 0.995  # quantile of the predictions that is certainly good, where nothing else says
+LEVEL = 0.001  # p-value below which the log is taken to deny the segment
+
+
+@dataclass(frozen=True)
+class Segment:
+    """(P(up), P(down)) of an answer that is certainly bad, and of one that is certainly good."""
+
+    bad: Array
+    good: Array
+
+    def place(self, up: Array, down: Array) -> Array:
+        """argmax_s sum_k p_k log P_k(s): log-odds of the nearest point to (up, down, none), by likelihood."""
+        g = expit(GRID)[:, None]
+        two = g * self.good + (1 - g) * self.bad
+        three = np.log(np.hstack([two, 1 - two.sum(1, keepdims=True)]).clip(1e-9))
+        value = np.stack([up, down, 1 - up - down], 1) @ three.T
+        rows = np.arange(len(value))
+        at = value.argmax(1).clip(1, len(GRID) - 2)
+        left, here, right = (value[rows, at + k] for k in (-1, 0, 1))
+        bend = np.minimum(left - 2 * here + right, -1e-12)
+        return np.asarray(
+            GRID[at] + (0.5 * (left - right) / bend).clip(-1, 1) * (GRID[1] - GRID[0])
+        )
+
+
+@dataclass(frozen=True)
+class Line:
+    """The one direction in which outcomes vary with the features, and the test that there is no second."""
+
+    mean: Array  # (P(up), P(down))
+    direction: Array  # towards good: a thumb up gains on a thumb down
+    first: float  # n rho^2 / (1 - rho^2) of the two canonical correlations with the features
+    second: float  # chi-squared with 1 degree of freedom where the outcomes lie on a line
+
+    @staticmethod
+    def of(outcome: Array, predicted: Array, weight: Array) -> Line:
+        """Reduced-rank regression of (n, 2) outcomes on their (n, 2) out-of-fold predictions."""
+        w = weight / weight.sum()
+        mean = w @ outcome
+        y, h = outcome - mean, predicted - w @ predicted
+        between, own, spread = (y.T * w) @ h, (y.T * w) @ y, (h.T * w) @ h
+        explained = between @ np.linalg.pinv(spread) @ between.T
+        share, axes = eigh(explained, own + 1e-12 * np.eye(2))
+        size = weight.sum() ** 2 / np.square(weight).sum()
+        second, first = (float(size * s / max(1 - s, 1e-12)) for s in share.clip(0, 1))
+        direction = own @ axes[:, 1]
+        return Line(mean, direction * np.sign(direction[0] - direction[1]), first, second)
+
+    def segment(self, rho_01: float, rho_10: float, predicted: Array) -> tuple[Segment, str]:
+        """Cut the line where an answer is certainly good, and certainly bad; say what cut the good end.
+
+        A good one has down / up = rho_01 / (1 - rho_01), a bad one up / down = rho_10 / (1 - rho_10). Where
+        everybody would react before the line comes to the first, the rates do not fit it, and it ends at
+        the top of the (n, 2) predictions: some answers are taken to be certainly good.
+        """
+        y, d = self.mean, self.direction / np.linalg.norm(self.direction)
+        rates = [
+            ((1 - rho_01) * y[1] - rho_01 * y[0], (1 - rho_01) * d[1] - rho_01 * d[0]),
+            ((1 - rho_10) * y[0] - rho_10 * y[1], (1 - rho_10) * d[0] - rho_10 * d[1]),
+        ]
+        walls = [(y[0], d[0]), (y[1], d[1]), (1 - y.sum(), -d.sum())]
+        # each is value + t slope >= 0; a rate that the mean itself breaks is more noise than the log has
+        cuts = [(-value / slope, slope) for value, slope in rates + walls if value > 0 and slope]
+        low = max((t for t, slope in cuts if slope > 0), default=0.0)
+        high, by = min((t for t, slope in cuts if slope < 0), default=0.0), "rates"
+        if high == -walls[2][0] / walls[2][1]:
+            place = np.quantile((predicted - y) @ d, TOP)
+            high, by = min(high, max(float(place), 1e-6)), "the top of the log"
+        return Segment(y + low * d, y + high * d), by
+
+
+def label_shift(rho_01: float, rho_10: float) -> Computed:
+    """gamma(x) by algebra from a three-class model, where feedback depends on the label alone (methods 4.1).
+
+    (P(up), P(down)) given x = gamma G + (1 - gamma) B for two points G and B. Their line is the first
+    canonical direction of the outcomes on their out-of-fold predictions, which noise in these does not
+    bend; the given rates cut it. Where the second canonical correlation is not 0 either (p < .001), selection
+    follows something else in x: then gamma is (P(up given rated) - rho_10) / (1 - rho_01 - rho_10), as if
+    feedback were missing at random given x, and the report warns.
+    """
+
+    def fit(
+        train: Feedback, _val: Feedback, _seed: int
+    ) -> tuple[Callable[[Feedback], dict[str, Tensor]], dict[str, Any]]:
+        seen, up = (v.double().cpu().numpy() for v in (train.seen, train.seen * train.y))
+        weight = np.ones(len(up)) if train.weight is None else train.weight.double().cpu().numpy()
+        predicted = np.stack(_chances(train), 1)
+        line = Line.of(np.stack([up, seen - up], 1), predicted, weight)
+        segment, scale = line.segment(rho_01, rho_10, predicted)
+        p = float(chi2.sf(line.second, 1))
+        report: dict[str, Any] = {
+            "m_1": round(float(segment.good.sum()), 4),
+            "m_0": round(float(segment.bad.sum()), 4),
+            "test": {"chi_squared": round(line.second, 2), "p": p},
+            "selection": "label" if p >= LEVEL else "at random given x",
+            "scale": scale,
+        }
+        if p < LEVEL:
+            report["warning"] = (
+                "who reacts depends on more than how good the answer is (rank test: chi-squared "
+                f"{line.second:.0f}, p = {p:.1g}), so missing feedback is taken to say nothing; gold labels "
+                "would tell more (anchored)"
+            )
+        elif line.first < chi2.isf(LEVEL, 2):
+            report["warning"] = (
+                "the features hardly predict the feedback, so the answers are not told apart"
+            )
+
+        def apply(b: Feedback) -> dict[str, Tensor]:
+            if p < LEVEL:
+                return {"target": ((b.eta.noisy - rho_10) / (1 - rho_01 - rho_10)).clamp(0, 1)}
+            return {"target": torch.from_numpy(expit(segment.place(*_chances(b)))).to(b.y)}
+
+        return apply, report
+
+    return Computed("label_shift", ("target",), fit)
+
+
+def _chances(b: Feedback) -> tuple[Array, Array]:
+    """P(up) and P(down) given x, out of fold."""
+    q, p = (v.double().cpu().numpy() for v in (b.eta.noisy, b.eta.responds))
+    return q * p, (1 - q) * p
