@@ -179,13 +179,13 @@ class Nuisance(Method):
     name: str  # type: ignore[misc]
     target: Callable[..., Any]  # Feedback -> (n,) target in [0, 1]
     where: Callable[..., Any] = samplers.every  # Feedback -> row numbers that carry the target
-    context: bool = False  # also sees z, where the log has it
+    reads: str = "x"  # x, z, or xz: both, where the log has context
     clip: float = 0.0  # probabilities are raised to this before use, and counted
 
     @property
     def heads(self) -> dict[str, str]:
-        """One logit, of x, or of x and z."""
-        return {"reward": "xz" if self.context else "x"}
+        """One logit, of what it reads."""
+        return {"reward": self.reads}
 
     def rows(self, data: Feedback) -> Tensor:
         """Rows that carry the target."""

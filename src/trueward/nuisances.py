@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from .data import Feedback
 
-propensity = Nuisance(name="propensity", target=lambda b: b.o, context=True, clip=0.01)
+propensity = Nuisance(name="propensity", target=lambda b: b.o, reads="xz", clip=0.01)
 """p(x, z) = P(o=1 given x, z), log-loss on all rows (Rosenbaum and Rubin 1983)."""
 
 imputation = Nuisance(name="imputation", target=lambda b: b.y, where=samplers.observed)

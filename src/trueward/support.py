@@ -83,14 +83,20 @@ class Facts:
 def lacking(method: Method, facts: Facts) -> str | None:
     """The one thing the log lacks for ``method``, as the rest of "needs ..."; None if it has all."""
     method, _ = method.on(facts)
-    for column in sorted(method.needs):
+    context = {"z"} if any(getattr(nu, "reads", "") == "z" for nu in method.nuisances) else set()
+    for column in sorted(method.needs | context):
         if column not in facts.columns:
             return SENTENCES.get(column, f"the column {column}")
     if "gold" in method.needs and (few := _few("gold labels", facts.gold)):
         return few
     signals = method.needs & {"channels", "two channels"}
-    if few := sparse(facts, reads_feedback=not signals or facts.rated > 0):
-        return few
+    if "unrated" in method.needs:
+        few = _few("responses with feedback", facts.rated)
+        few = few or _few("responses without", facts.rows - facts.rated)
+    else:
+        few = sparse(facts, reads_feedback=not signals or facts.rated > 0)
+    if few or facts.prompts < 2:
+        return few or sparse(facts)
     estimated = {nu.name for nu in method.nuisances} | set(method.heads)
     weighted = "propensity" in estimated and "o" in method.needs
     return SENTENCES["unrated"] if weighted and "unrated" not in facts.columns else None

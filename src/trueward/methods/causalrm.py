@@ -62,6 +62,9 @@ class CausalRM(Method):
         float, Opt("the rates are read from the (1-u) and u quantile of eta", 0.5, 1)
     ] = 0.99
     clip: Annotated[float, Opt("propensities are raised to this", 0, 1, open_low=True)] = 0.01
+    propensity_from: Annotated[
+        Literal["xz", "z"], Opt("p of features and context, or of the context alone")
+    ] = "xz"
 
     paper = "CausalRM, arXiv 2603.18736; Li et al., KDD 2024; Natarajan et al., NeurIPS 2013"
     presets = {
@@ -92,7 +95,11 @@ class CausalRM(Method):
     @property
     def nuisances(self) -> tuple[Estimable, ...]:
         rates = self.correction != "none" and None in (self.rho_01, self.rho_10)
-        weighted = (replace(propensity, clip=self.clip),) if self.estimator != "none" else ()
+        weighted = (
+            (replace(propensity, clip=self.clip, reads=self.propensity_from),)
+            if self.estimator != "none"
+            else ()
+        )
         proxy = (noisy,) if self.estimator == "dr" or rates else ()
         once = (
             (flip_rates(self.quantile, self.rho_01, self.rho_10),)

@@ -21,6 +21,9 @@ class DR(Method):
     """
 
     clip: Annotated[float, Opt("propensities are raised to this", 0, 1, open_low=True)] = 0.01
+    propensity_from: Annotated[
+        Literal["xz", "z"], Opt("p of features and context, or of the context alone")
+    ] = "xz"
     view: Annotated[
         Literal["ratings", "clicks"],
         Opt(
@@ -43,7 +46,7 @@ class DR(Method):
     def nuisances(self) -> tuple[Estimable, ...]:
         if self.view == "clicks":
             return (click_propensity(self.alpha, self.rate), replace(clicked, name="imputation"))
-        return (replace(propensity, clip=self.clip), imputation)
+        return (replace(propensity, clip=self.clip, reads=self.propensity_from), imputation)
 
     @property
     def unbiased_if(self) -> Claims:

@@ -19,8 +19,10 @@ class ImplicitRM(Method):
 
     Only the product r a is identified: r may lie anywhere in [P(y=1 given x), 1]. ``identify`` says
     what pins it.  scar: a = c, from the prior, or the anchor max r = 1;  split: a sees the context z
-    only, the scale from the prior or the anchor;  activity: channel.active is logged, and active rows
-    are labelled;  gold: rows with a trusted label enter as l(s, gold);  none: nothing, an interval.
+    only, so r and a are identified up to one factor, and that comes from the prior or the anchor (with
+    activity_from=xz by the shape of the networks alone, that is, hardly);  activity: channel.active is
+    logged, and active rows are labelled;  gold: rows with a trusted label enter as l(s, gold);  none:
+    nothing, an interval.
     """
 
     identify: Annotated[
@@ -34,6 +36,9 @@ class ImplicitRM(Method):
         0.99
     )
     form: Annotated[Literal["direct", "em"], Opt("the likelihood, or its EM step")] = "direct"
+    activity_from: Annotated[
+        Literal["z", "xz"], Opt("split: activity of the context alone, or of the features as well")
+    ] = "z"
     warm_up: Annotated[
         float, Opt("share of training that starts r and a at their scale", 0, 1, open_high=True)
     ] = 0.1
@@ -43,11 +48,17 @@ class ImplicitRM(Method):
     missed_click: Annotated[float, Opt("f: P(no click though satisfied and active)", 0, 0.5)] = 0.0
     allow_unidentified: Annotated[bool, Opt("identify=none: accept an interval")] = False
 
-    paper = "ImplicitRM, arXiv 2603.23184, Eq. (7); the likelihood form is ours"
+    paper = (
+        "ImplicitRM, arXiv 2603.23184, Eq. (7); the likelihood form is ours; preset sar_em: Bekker, "
+        "Robberechts and Davis, ECML 2019"
+    )
+    presets = {"sar_em": {"identify": "split", "form": "em", "w_prior": 0.0, "w_mu": 0.0}}
     variants = (
         *({"identify": i, "form": f} for i in ("scar", "split", "gold") for f in ("direct", "em")),
         {"identify": "scar", "prior": 0.7},
         {"identify": "split", "prior": 0.7, "false_click": 0.05, "missed_click": 0.1},
+        {"identify": "split", "activity_from": "xz"},
+        presets["sar_em"],
         {"identify": "activity"},
         {"identify": "none", "allow_unidentified": True},
     )
@@ -62,7 +73,7 @@ class ImplicitRM(Method):
 
     @property
     def heads(self) -> dict[str, str]:
-        activity = {"split": "z", "gold": "x"}.get(self.identify)
+        activity = {"split": self.activity_from, "gold": "x"}.get(self.identify)
         return {"reward": "x"} | ({"activity": activity} if activity else {})
 
     @property

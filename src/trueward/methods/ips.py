@@ -22,6 +22,9 @@ class IPS(Method):
     """
 
     clip: Annotated[float, Opt("propensities are raised to this", 0, 1, open_low=True)] = 0.01
+    propensity_from: Annotated[
+        Literal["xz", "z"], Opt("p of features and context, or of the context alone")
+    ] = "xz"
     view: Annotated[
         Literal["ratings", "clicks"],
         Opt(
@@ -44,7 +47,7 @@ class IPS(Method):
     def nuisances(self) -> tuple[Estimable, ...]:
         if self.view == "clicks":
             return (click_propensity(self.alpha, self.rate),)
-        return (replace(propensity, clip=self.clip),)
+        return (replace(propensity, clip=self.clip, reads=self.propensity_from),)
 
     @property
     def unbiased_if(self) -> Claims:

@@ -1,7 +1,7 @@
 """Self-normalised inverse propensity scoring."""
 
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Literal
 
 from torch import Tensor
 
@@ -20,6 +20,9 @@ class SNIPS(Method):
     """
 
     clip: Annotated[float, Opt("propensities are raised to this", 0, 1, open_low=True)] = 0.01
+    propensity_from: Annotated[
+        Literal["xz", "z"], Opt("p of features and context, or of the context alone")
+    ] = "xz"
 
     paper = "Swaminathan and Joachims, NeurIPS 2015"
 
@@ -29,7 +32,7 @@ class SNIPS(Method):
 
     @property
     def nuisances(self) -> tuple[Nuisance, ...]:
-        return (replace(propensity, clip=self.clip),)
+        return (replace(propensity, clip=self.clip, reads=self.propensity_from),)
 
     @property
     def consistent_if(self) -> Claims:

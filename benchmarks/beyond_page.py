@@ -1,0 +1,173 @@
+r"""docs/beyond.md from a finished run of the config beyond: what was asked of the estimators, and what they do.
+
+python benchmarks/beyond_page.py --beyond runs/beyond --channels runs/channels --out docs/beyond.md
+
+A cell is one set under one mechanism and noise. `anchored` is taken as it is, every other method recalibrated by
+Platt's method on the same gold labels (R2 + gold); all figures are means over seeds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trueward.benchmark import Runs
+from trueward.benchmark.summary import sections
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from trueward.benchmark.summary import Section
+
+GOLD_ALONE = "gold labels alone"
+TOLERANCE = 0.005
+TRUTHFUL = ("oracle", "clean-mcar")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One scenario and its means."""
+
+    section: Section
+
+    @property
+    def name(self) -> str:
+        """Set, mechanism, alpha and noise."""
+        s = self.section.settings
+        noise = f"{s['rho_01']:g}/{s['rho_10']:g}" if s["rho_01"] or s["rho_10"] else "none"
+        return f"{s['set']} | {s['mechanism']} {s['alpha']:g} | {noise}"
+
+    @property
+    def mechanism(self) -> str:
+        """Who reacts."""
+        return str(self.section.settings["mechanism"])
+
+    def values(self, method: str, metric: str) -> dict[int, float]:
+        """A method's figure by seed, where it could be fitted."""
+        rows = [r for r in self.section.rows if r["method"] == method and r.get("metrics")]
+        return {
+            r["seed"]: r["metrics"][metric] for r in rows if r["metrics"].get(metric) is not None
+        }
+
+    def mean(self, method: str, metric: str) -> float:
+        """Its mean over seeds; NaN without any."""
+        found = self.values(method, metric)
+        return sum(found.values()) / len(found) if found else math.nan
+
+    def gap(self, metric: str, rival: str, theirs: str, method: str = "anchored") -> float:
+        """Mean difference over the seeds that both have; infinite where the rival has none."""
+        mine, other = self.values(method, metric), self.values(rival, theirs)
+        both = mine.keys() & other.keys()
+        if not mine:
+            return -math.inf
+        return sum(mine[s] - other[s] for s in both) / len(both) if both else math.inf
+
+    @property
+    def methods(self) -> Iterable[str]:
+        """Every method with a figure."""
+        return dict.fromkeys(f.method for f in self.section.figures)
+
+
+def counted(cells: Sequence[Cell], good: Sequence[bool]) -> str:
+    """Say how many cells do, and name those that do not."""
+    missing = [c.name.replace(" | ", ", ") for c, g in zip(cells, good, strict=True) if not g]
+    names = f" (not: {'; '.join(missing)})" if missing else ""
+    return f"{sum(good)} of {len(good)}{names}"
+
+
+def like_clean(cells: Sequence[Cell]) -> list[bool]:
+    """Anchored has the R2 of clean-mcar, and its AUROC within .01."""
+    clean = "clean-mcar"
+    return [
+        c.gap("r2", clean, "r2") >= 0 and c.gap("auroc", clean, "auroc") >= -0.01 for c in cells
+    ]
+
+
+def not_below(cells: Sequence[Cell], rival: str, metric: str, theirs: str, by: float) -> list[bool]:
+    """Anchored is no more than ``by`` below."""
+    return [c.gap(metric, rival, theirs) >= -by for c in cells]
+
+
+def best(cells: Sequence[Cell]) -> list[bool]:
+    """Anchored beats every other method recalibrated on the same labels."""
+    apart = (*TRUTHFUL, "anchored", "auto")
+    return [all(c.gap("r2", m, "r2_gold") > 0 for m in c.methods if m not in apart) for c in cells]
+
+
+def ranks(cells: Sequence[Cell], rival: str, by: float) -> list[bool]:
+    """AUROC of three_outcome is no more than ``by`` below."""
+    return [c.gap("auroc", rival, "auroc", "three_outcome") >= -by for c in cells]
+
+
+def asked(cells: Sequence[Cell]) -> list[str]:
+    """A line for everything that was asked."""
+    of = {m: [c for c in cells if c.mechanism == m] for m in {c.mechanism for c in cells}}
+    strong = [c for c in of["rating"] if c.section.settings["alpha"] < 0.3]
+    weak = [c for c in of["rating"] if c.section.settings["alpha"] > 0.3]
+    lines = [
+        (
+            "`rating`: anchored has the R2 of clean-mcar, AUROC within .01",
+            of["rating"],
+            like_clean(of["rating"]),
+        ),
+        ("`label`: the same", of["label"], like_clean(of["label"])),
+    ]
+    lines += [
+        (
+            f"all: anchored at most .005 below naive + gold, {metric}",
+            cells,
+            not_below(cells, "naive", metric, theirs, TOLERANCE),
+        )
+        for metric, theirs in (("r2", "r2_gold"), ("auroc", "auroc"))
+    ]
+    lines += [
+        (
+            f"all: anchored not below the gold labels alone, {metric}",
+            cells,
+            not_below(cells, GOLD_ALONE, metric, metric, 0.0),
+        )
+        for metric in ("r2", "auroc")
+    ]
+    lines += [
+        ("all: anchored beats every other method + gold, R2", cells, best(cells)),
+        (
+            "`rating` .2: three_outcome AUROC within .01 of clean-mcar",
+            strong,
+            ranks(strong, "clean-mcar", 0.01),
+        ),
+        ("`rating` .5: within .02", weak, ranks(weak, "clean-mcar", 0.02)),
+        ("`label`: within .02", of["label"], ranks(of["label"], "clean-mcar", 0.02)),
+        ("all: three_outcome AUROC at most .02 below naive", cells, ranks(cells, "naive", 0.02)),
+    ]
+    return [f"| {what} | {counted(some, good)} |" for what, some, good in lines]
+
+
+def table(cells: Sequence[Cell]) -> list[str]:
+    """R2 / AUROC of the methods that matter, a cell a row."""
+    methods = ["clean-mcar", "anchored", "naive", GOLD_ALONE, "three_outcome"]
+    lines = [
+        f"| set | mechanism | noise | {' | '.join(methods)} |",
+        f"|---|---|---|{'---:|' * len(methods)}",
+    ]
+    for c in cells:
+        shown = [
+            f"{c.mean(m, 'r2_gold' if m in ('naive', 'three_outcome') else 'r2'):.3f} / {c.mean(m, 'auroc'):.3f}"
+            for m in methods
+        ]
+        lines.append(f"| {c.name} | {' | '.join(shown)} |")
+    return lines
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--beyond", type=Path, required=True)
+    given = parser.parse_args()
+    cells = [Cell(s) for s in sections(Runs.read(given.beyond))]
+    print("\n".join(["| asked | holds in |", "|---|---|", *asked(cells), "", *table(cells)]))
+
+
+if __name__ == "__main__":
+    main()
