@@ -371,6 +371,83 @@ def contents(folder):
     }
 
 
+def audited(d, labels):
+    """Gold labels for the first answers of the log."""
+    n = len(labels)
+    gold = pl.DataFrame(
+        {"prompt": ROWS["prompt"][:n], "response": ROWS["response"][:n], "gold": labels}
+    )
+    gold.write_csv(d / "gold.csv")
+    return str(d / "gold.csv")
+
+
+@case(1, "all 60 gold labels say good", "at random")
+def gold_labels_of_one_class(d):
+    gold = audited(d, [1.0] * 60)
+    return fitting(table(d / "log.parquet"), d, "--gold", gold, method="anchored")
+
+
+@case(1, "gold labels, and found")
+def gold_labels_too_few(d):
+    gold = audited(d, [1.0, 0.0, 1.0])
+    return fitting(table(d / "log.parquet"), d, "--gold", gold, method="anchored")
+
+
+@case(1, "none of the 60 gold rows")
+def gold_rows_that_do_not_join(d):
+    pl.DataFrame(
+        {"prompt": ["Why?"] * 60, "response": [f"{i}" for i in range(60)], "gold": [0.0, 1.0] * 30}
+    ).write_csv(d / "gold.csv")
+    log = table(d / "log.parquet")
+    return fitting(log, d, "--gold", str(d / "gold.csv"), method="anchored")
+
+
+@case(1, "gold labels must agree", "row 61")
+def gold_labels_that_contradict_each_other(d):
+    gold = pl.read_csv(audited(d, [0.0, 1.0] * 30))
+    pl.concat([gold, gold.head(1).with_columns(gold=pl.lit(1.0))]).write_csv(d / "gold.csv")
+    log = table(d / "log.parquet")
+    return fitting(log, d, "--gold", str(d / "gold.csv"), method="anchored")
+
+
+@case(2, "ratings, reactions, clicks or channel.NAME, not thumbs")
+def a_signal_that_there_is_not(d):
+    return fitting(table(d / "log.parquet"), d, "-o", "signals=thumbs", method="anchored")
+
+
+@case(1, "have the same context", "144 rows")
+def context_that_is_constant(d):
+    log = table(d / "log.parquet", **{"context.device": ["phone"] * N})
+    return fitting(log, d, "-o", "propensity_from=z", method="ips")
+
+
+@case(1, "context column 1 of 1", "follows from the feedback")
+def context_that_predicts_feedback_perfectly(d):
+    reacted = [float(y is not None) for y in ROWS["feedback"]]
+    return fitting(table(d / "log.parquet", **{"context.reacted": reacted}), d, method="ips")
+
+
+def signals(d, copy, like):
+    columns = {"feedback": None, "channel.copy": copy, "channel.like": like}
+    return fitting(table(d / "log.parquet", **columns), d, method="channels")
+
+
+@case(1, "no two channels fire together", "'copy&like': 0")
+def channels_that_never_fire_together(d):
+    return signals(d, [1.0, 0.0] * (N // 2), [0.0, 1.0] * (N // 2))
+
+
+@case(1, "channel.like always fires in the 144 rows")
+def a_channel_that_always_fires(d):
+    return signals(d, [1.0, 0.0] * (N // 2), [1.0] * N)
+
+
+@case(1, "two or more channel")
+def one_channel_for_a_method_of_several(d):
+    clicks = {"feedback": [1.0, None] * (N // 2), "channel.copy": [1.0, 0.0] * (N // 2)}
+    return fitting(table(d / "log.parquet", **clicks), d, method="channels")
+
+
 def test_there_are_at_least_forty_cases():
     assert len(CASES) >= 40
 

@@ -21,7 +21,7 @@ from .method import Method, make, method_class, settings
 from .model import RewardModel
 from .options import known, options
 from .step import Problem, predict
-from .support import Facts, require
+from .support import Facts, require, require_context
 from .train import Train
 
 if TYPE_CHECKING:
@@ -141,6 +141,7 @@ def _checked(
 def _require(made: Method, here: Feedback, there: Feedback) -> None:
     facts = Facts.of(here)
     require(made, facts, "the training rows")
+    require_context(made, here)
     # what trains on gold labels needs them among the training rows only
     require(made, dataclasses.replace(Facts.of(there), gold=facts.gold), "the validation rows")
 

@@ -125,3 +125,25 @@ def require(method: Method, facts: Facts, where: str = "this log") -> None:
     """Refuse a method the log cannot support."""
     if (missing := lacking(method, facts)) is not None:
         raise TruewardError(f"{where}: {method.name} needs {missing}")
+
+
+def require_context(method: Method, data: Feedback) -> None:
+    """Refuse context that sways nothing, or that leaves nobody to compare with, where a method reads it."""
+    reads = {*method.heads.values(), *(getattr(nu, "reads", "") for nu in method.nuisances)}
+    if data.z is None or not reads & {"z", "xz"}:
+        return
+    if "z" in reads and bool((data.z == data.z[:1]).all()):
+        raise TruewardError(
+            f"all {len(data)} rows have the same context, so it sways nothing: log what differs between "
+            f"users, or fit {method.name} without context"
+        )
+    reacted = (data.y if data.o is None else data.o) > 0
+    for k in range(data.z.shape[1]):
+        there, rest = data.z[reacted, k], data.z[~reacted, k]
+        apart = len(there) and len(rest) and (there.min() > rest.max() or there.max() < rest.min())
+        if apart:
+            raise TruewardError(
+                f"context column {k + 1} of {data.z.shape[1]} tells the {len(there)} rows with feedback "
+                f"from the {len(rest)} without, so no two of them can be compared: leave it out, it follows "
+                "from the feedback"
+            )

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from trueward.anchor import Prior, anchoring
 from trueward.data import Columns, Feedback
+from trueward.errors import UsageError
 from trueward.losses import bce
 from trueward.method import Estimable, Method
 from trueward.nuisances import clicked, noisy, responds
@@ -82,6 +83,13 @@ class Anchored(Method):
         found = rated if "o" in facts.columns else (CLICKS,) if facts.rated else ()
         channels = sorted(c for c in facts.columns if c.startswith(CHANNEL))
         return replace(self, signals=(*found, *channels)), ()
+
+    def validate(self) -> None:
+        for s in self.signals if isinstance(self.signals, tuple) else ():
+            if s not in (RATINGS, REACTIONS, CLICKS) and not s.startswith(CHANNEL):
+                raise UsageError(
+                    f"anchored: signals takes ratings, reactions, clicks or channel.NAME, not {s}"
+                )
 
     @property
     def _signals(self) -> tuple[str, ...]:
