@@ -112,13 +112,10 @@ def logistic(a: Array, y: Array, weight: Array, precision: Array, centre: Array)
 
 @dataclass(frozen=True)
 class Anchor:
-    """P(good) as gold labels have it: a mean over widths s of the features' part, each with its share."""
+    """log-odds of good as gold labels have them, and as other draws of gold labels would have had them."""
 
-    share: Array
-    modes: tuple[Array, ...]
-    draws: tuple[
-        Array, ...
-    ]  # (DRAWS, columns) of every mode: what other gold labels would have given
+    w: Array  # (columns,) mean of the modes over the widths s, each with its share
+    draws: Array  # (DRAWS, columns)
 
     @staticmethod
     def of(gold: Sample, prior: Prior, seed: int) -> tuple[Anchor, dict[float, float]]:
@@ -130,22 +127,22 @@ class Anchor:
         )
         share = np.exp(log_share - log_share.max())
         share = np.where(share > 1e-3 * share.sum(), share, 0.0)
-        kept = np.flatnonzero(share)
+        share /= share.sum()
         times = resampled(gold.group, seed)
-        anchor = Anchor(
-            share[kept] / share.sum(),
-            tuple(found[j].w for j in kept),
-            tuple(_stepped(gold, prior, widths[j], found[j], times) for j in kept),
-        )
-        return anchor, {widths[j]: float(share[j] / share.sum()) for j in kept}
+        w, draws = np.zeros(gold.a.shape[1]), np.zeros((DRAWS, gold.a.shape[1]))
+        for j in np.flatnonzero(share):
+            some = len(found[j].w)
+            w[:some] += share[j] * found[j].w
+            draws[:, :some] += share[j] * _stepped(gold, prior, widths[j], found[j], times)
+        shares = {s: float(q) for s, q in zip(widths, share, strict=True) if q}
+        return Anchor(w, draws), shares
 
     def __call__(self, a: Array) -> tuple[Array, Array, Array]:
         """P(good) of (n, columns) rows, and the ends of its 95 % interval over the draws."""
-        total = np.zeros((len(a), 1 + DRAWS))
-        for share, w, draws in zip(self.share, self.modes, self.draws, strict=True):
-            total += share * expit(a[:, : len(w)] @ np.vstack([w, draws]).T)
-        low, high = np.quantile(total[:, 1:], [0.025, 0.975], axis=1)
-        return total[:, 0], np.minimum(low, total[:, 0]), np.maximum(high, total[:, 0])
+        value = a @ self.w
+        others = np.sort(a.astype(np.float32) @ self.draws.T.astype(np.float32), 1)
+        low, high = (others[:, round(q * (DRAWS - 1))] for q in (0.025, 0.975))
+        return expit(value), expit(np.minimum(low, value)), expit(np.maximum(high, value))
 
 
 def _stepped(gold: Sample, prior: Prior, s: float, mode: Mode, times: Array) -> Array:
@@ -251,11 +248,10 @@ def _report(
 ) -> dict[str, Any]:
     """Say what was found, and the error on held-out gold prompts beside that of naive scaled alike."""
     k, best = len(prior.centre), max(share, key=lambda s: share[s])
-    mean = sum(q * w[: 1 + k] for q, w in zip(anchor.share, anchor.modes, strict=True))
     about: dict[str, Any] = {
         "gold": len(gold.y),
         "good": int((gold.y > 0.5).sum()),
-        "coefficients": [round(float(v), 4) for v in np.asarray(mean)],
+        "coefficients": [round(float(v), 4) for v in anchor.w[: 1 + k]],
         "share_of_width": {f"{s:g}": round(q, 4) for s, q in share.items()},
     }
     groups = torch.from_numpy(np.unique(gold.group, return_inverse=True)[1])

@@ -192,8 +192,10 @@ def _out_of_fold(
     nu, train, fold = problem.method, problem.train, problem.fold
     assert isinstance(nu, Nuisance)
     assert fold is not None
-    everywhere = predict(problem, state.net, train).reward.cpu()
-    logit = everywhere.gather(0, fold[None])[0]
+    logit = torch.empty(len(train))
+    for m in range(int(fold.max()) + 1):
+        own = (fold == m).nonzero().squeeze(-1)
+        logit[own] = predict(problem, state.net.member(m), train, own).reward[0].cpu()
     g = torch_stream(seed, "population", nu.name)
     rows, target = population(nu.rows(train), train.weight, g), nu.target(train).cpu()
     slope, offset = platt(logit[rows], target[rows])

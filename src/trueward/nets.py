@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import math
 from dataclasses import asdict, dataclass, replace
@@ -185,6 +186,14 @@ class Net(nn.Module):
         n = next(iter(out.values())).shape[1]
         out |= {name: ONE * v.expand(-1, n) for name, v in self.numbers.items()}
         return Columns(out)
+
+    def member(self, m: int) -> Net:
+        """Member ``m`` alone."""
+        alone = copy.deepcopy(self)
+        alone.shape = replace(self.shape, members=1)
+        for p in alone.parameters():
+            p.data = p.data[m : m + 1]
+        return alone
 
     def unfolded(self, basis: Tensor) -> Net:
         """The same function of wide inputs x, where this network was given x @ ``basis``, (d, width)."""

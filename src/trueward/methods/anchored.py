@@ -39,7 +39,7 @@ class Anchored(Method):
         Opt("a thumb up, or a click, may only count for good; both: and a thumb down against it"),
     ] = "none"
 
-    defaults = {"lr": 2e-3}  # its targets have no noise: the sooner learned, the better
+    defaults = {"lr": 2e-3, "nuisance_lr": 2e-3}  # noiseless targets, averaged nuisances
     paper = "ours (methods 4.2); stacking: Wolpert 1992; evidence: MacKay 1992"
     variants = (
         {},

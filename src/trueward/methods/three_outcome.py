@@ -39,6 +39,7 @@ class ThreeOutcome(Method):
     rho_01: Annotated[float, replace(RATE, help="P(observed 0 given true 1)")] = 0.0
     rho_10: Annotated[float, replace(RATE, help="P(observed 1 given true 0)")] = 0.0
 
+    defaults = {"lr": 2e-3, "nuisance_lr": 2e-3}  # noiseless targets, averaged nuisances
     paper = (
         "ours (methods 4.1); label shift: Saerens et al. 2002, Lipton et al. 2018; Anderson 1951"
     )
