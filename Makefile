@@ -3,7 +3,7 @@ BIN := .venv/bin
 
 .PHONY: demo test check lint types docs clean
 
-demo: .venv/ready          ## run the main job: simulate, inspect, fit five ways, compare
+demo: .venv/ready          ## run the main job: simulate, inspect, fit six ways, compare
 	$(BIN)/trueward demo
 
 test: .venv/ready          ## all tests, the slow recovery tests included

@@ -1,4 +1,4 @@
-"""The main job on a world whose truth is known: simulate, inspect, fit five ways, compare."""
+"""The main job on a world whose truth is known: simulate, inspect, fit six ways, compare."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ FITS: dict[str, dict[str, Any]] = {
     "ips": {},
     "causalrm": {},
     "implicitrm": {"identify": "scar"},
+    "anchored": {},
 }
+GOLD = 300  # trusted labels in the log, which anchored alone reads
 SHOWN = {
     "auroc": "AUROC",
     "r2": "R2",
@@ -79,6 +81,7 @@ def run(say: Callable[[str], None], *, seed: int = 0, prompts: int = 1500) -> De
         alpha=0.5,
         rho_01=0.1,
         rho_10=0.2,
+        gold=GOLD,
         seed=seed,
     )
     log = replace(read_log(world.log), source="the simulated log")
@@ -112,7 +115,13 @@ def write_page(demo: Demo, file: Path) -> None:
 def write_world(folder: Path, seed: int = 0) -> None:
     """Write the demo's world as `simulate` does, to try the other commands on."""
     simulate(
-        helpdesk(seed=seed), mechanism="rating", alpha=0.5, rho_01=0.1, rho_10=0.2, seed=seed
+        helpdesk(seed=seed),
+        mechanism="rating",
+        alpha=0.5,
+        rho_01=0.1,
+        rho_10=0.2,
+        gold=GOLD,
+        seed=seed,
     ).write(folder)
 
 
@@ -146,11 +155,11 @@ PAGE = """<!doctype html>
  .track {{ fill: #eee; }} .band {{ fill: #7aa6d8; }} .mid {{ fill: #124; }}
  pre {{ background: #f6f6f6; padding: 1rem; overflow-x: auto; font-size: 13px; }}
 </style>
-<h1>Five reward models from one log</h1>
+<h1>Six reward models from one log</h1>
 <p>A generated help desk: answers of known quality, thumbs from the few users who react, some of them
 wrong. <code>oracle</code> is fitted on every clean label and is the ceiling; the others see only the log;
-<code>implicitrm</code> sees only the thumbs up. All are measured on clean labels of other questions;
-brackets and bars are 95 % intervals.</p>
+<code>implicitrm</code> sees only the thumbs up, <code>anchored</code> also 300 trusted labels. All are
+measured on clean labels of other questions; brackets and bars are 95 % intervals.</p>
 <table><tr><th></th>{head}</tr>{rows}</table>
 <p>Scenario: {facts}.</p>
 <h2>What <code>inspect</code> says of the log</h2><pre>{inspection}</pre>

@@ -22,7 +22,7 @@ def demo(
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Simulate a log whose truth is known, inspect it, fit five ways, and compare."""
+    """Simulate a log whose truth is known, inspect it, fit six ways, and compare."""
     writable(out, (".html",))
     found = run(lambda line: typer.echo(line, err=True), seed=seed)
     write_page(found, out)
