@@ -1,6 +1,6 @@
-r"""docs/beyond.md from a finished run of the config beyond: what was asked of the estimators, and what they do.
+"""What was asked of the estimators, and what they do, from a finished run of the config beyond.
 
-python benchmarks/beyond_page.py --beyond runs/beyond --channels runs/channels --out docs/beyond.md
+python benchmarks/beyond_page.py --beyond runs/beyond
 
 A cell is one set under one mechanism and noise. `anchored` is taken as it is, every other method recalibrated by
 Platt's method on the same gold labels (R2 + gold); all figures are means over seeds.

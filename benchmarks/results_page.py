@@ -81,16 +81,13 @@ and {counts}. How a table is made and what its columns mean is in [the benchmark
 """
 
 
-def page(mechanisms: Path, real: Path, selection: Path) -> str:
+def page(runs: dict[str, Runs], found: dict[str, list[Section]]) -> str:
     """Give the whole page."""
-    runs = {name: Runs.read(p) for name, p in
-            (("mechanisms", mechanisms), ("real", real), ("selection", selection))}  # fmt: skip
     counts = ", ".join(
         f"{sum(r['status'] == 'done' for r in run.rows()):,} fits of `{name}` in "
         f"{sum(r['seconds'] or 0 for r in run.rows()) / 60:,.0f} minutes of a core"
         for name, run in runs.items()
     )
-    found = {name: sections(run) for name, run in runs.items()}
     findings = filled(FINDINGS.read_text(encoding="utf-8"), found)
     parts = [HEAD.format(counts=counts), findings, "## mechanisms\n", about(runs["mechanisms"])]
     parts += [
@@ -252,12 +249,15 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
-    text = page(given.mechanisms, given.real, given.selection)
+    folders = {name: getattr(given, name) for name in ("mechanisms", "real", "selection")}
+    runs = {name: Runs.read(folder) for name, folder in folders.items()}
+    found = {name: sections(run) for name, run in runs.items()}
+    text = page(runs, found)
     figures = given.out.with_suffix("")
     figures.mkdir(parents=True, exist_ok=True)
     drawn = [
         dataclasses.replace(s, figures=[f for f in s.figures if f.method in DRAWN])
-        for s in sections(Runs.read(given.mechanisms))
+        for s in found["mechanisms"]
     ]
     with tempfile.TemporaryDirectory() as scratch:
         files, reason = draw(drawn, "r2", Path(scratch))

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from scipy.special import expit
 
-from .data import fold_of
+from .data import fold_of, prompt_numbers
 from .errors import TruewardError
 from .method import Computed
 from .streams import numpy_stream, stream_seed
@@ -29,15 +29,19 @@ FEWEST = 10  # gold labels
 WIDTHS = (0.0, 0.1, 0.2, 0.35, 0.6, 1.0, 2.0)  # s: sd of what the features add to the log-odds
 USUAL = 0.5  # sd of the half-normal prior of s
 DRAWS = 200  # bootstrap samples of gold prompts
+FOLDS = 5  # of gold prompts, for the error on those held out
 LOOSE = 1e-2  # precision of the intercept
+COLUMNS = ("target", "low", "high")
 CHUNK = 4096  # rows that are predicted at once
 
 
 @dataclass(frozen=True)
 class Mode:
-    """The mode of a posterior, its curvature there, and the log marginal likelihood by Laplace's method."""
+    """Mode of a posterior, its prior and curvature, and its log evidence by Laplace's method."""
 
     w: Array
+    precision: Array
+    centre: Array
     curvature: Array
     evidence: float
 
@@ -64,7 +68,7 @@ class Prior:
 
 @dataclass(frozen=True)
 class Sample:
-    """Gold rows: their design (n, 1 + k + d), labels, weights and prompts."""
+    """Gold rows: their design (n, 1 + k + d), labels, weights and the numbers of their prompts."""
 
     a: Array
     y: Array
@@ -107,7 +111,7 @@ def logistic(a: Array, y: Array, weight: Array, precision: Array, centre: Array)
             break
         w, now = w - length * step, then
     volume = np.log(precision).sum() - np.linalg.slogdet(curvature)[1]
-    return Mode(w, curvature, float(0.5 * volume - now))
+    return Mode(w, precision, centre, curvature, float(0.5 * volume - now))
 
 
 @dataclass(frozen=True)
@@ -133,7 +137,7 @@ class Anchor:
         for j in np.flatnonzero(share):
             some = len(found[j].w)
             w[:some] += share[j] * found[j].w
-            draws[:, :some] += share[j] * _stepped(gold, prior, widths[j], found[j], times)
+            draws[:, :some] += share[j] * _stepped(gold, found[j], times)
         shares = {s: float(q) for s, q in zip(widths, share, strict=True) if q}
         return Anchor(w, draws), shares
 
@@ -145,23 +149,19 @@ class Anchor:
         return expit(value), expit(np.minimum(low, value)), expit(np.maximum(high, value))
 
 
-def _stepped(gold: Sample, prior: Prior, s: float, mode: Mode, times: Array) -> Array:
+def _stepped(gold: Sample, mode: Mode, times: Array) -> Array:
     """One Newton step from the mode for every bootstrap sample, where row i counts times[:, i]."""
-    precision, centre, sign = prior(s, gold.a.shape[1])
     a = gold.a[:, : len(mode.w)]
     error = gold.weight * (expit(a @ mode.w) - gold.y)
-    slope = (times * error) @ a + precision * (mode.w - centre)
-    free = np.abs(mode.w * sign) > 1e-6
-    slope[:, (sign != 0) & ~free] = 0.0  # held at 0, and so in every draw
+    slope = (times * error) @ a + mode.precision * (mode.w - mode.centre)
     return np.asarray(mode.w - np.linalg.solve(mode.curvature, slope.T).T)
 
 
 def resampled(group: NDArray[np.int64], seed: int) -> Array:
     """(DRAWS, n) how often each row comes in a bootstrap sample of as many prompts."""
-    ids = np.unique(group, return_inverse=True)[1]
-    count = int(ids.max()) + 1
+    count = int(group.max()) + 1
     rng = numpy_stream(seed, "bootstrap", "gold")
-    return np.asarray(rng.multinomial(count, np.full(count, 1 / count), DRAWS)[:, ids], float)
+    return np.asarray(rng.multinomial(count, np.full(count, 1 / count), DRAWS)[:, group], float)
 
 
 def anchoring(evidence: Evidence, prior: Prior) -> Computed:
@@ -174,7 +174,7 @@ def anchoring(evidence: Evidence, prior: Prior) -> Computed:
     def fit(
         train: Feedback, val: Feedback, seed: int
     ) -> tuple[Callable[[Feedback], dict[str, Tensor]], dict[str, Any]]:
-        parts = [_gold(d) for d in (train, val)]
+        parts = [d[d.audited] for d in (train, val)]
         labels = [d.gold.double().cpu().numpy() for d in parts if d.gold is not None]
         enough(np.concatenate(labels))
         e = np.concatenate([_read(evidence, d) for d in parts])
@@ -199,21 +199,12 @@ def anchoring(evidence: Evidence, prior: Prior) -> Computed:
 
         return apply, _report(gold, prior, anchor, share, seed)
 
-    return Computed("anchor", COLUMNS, fit)
-
-
-COLUMNS = ("target", "low", "high")
+    return Computed("anchor", COLUMNS, fit, features=True)
 
 
 def _read(evidence: Evidence, b: Feedback) -> Array:
     parts = [v.double().cpu().numpy() for v in evidence(b)]
     return np.stack(parts, 1) if parts else np.zeros((len(b), 0))
-
-
-def _gold(data: Feedback) -> Feedback:
-    """Take the rows with a gold label."""
-    known = [] if data.gold is None else (~data.gold.isnan()).nonzero().squeeze(-1).tolist()
-    return data[torch.tensor(known, dtype=torch.long)]
 
 
 def _weights(parts: list[Feedback]) -> Array:
@@ -224,9 +215,9 @@ def _weights(parts: list[Feedback]) -> Array:
 
 def _groups(parts: list[Feedback]) -> NDArray[np.int64]:
     """Number the prompts; every row is one of its own where the log has none."""
-    if any(d.group is None for d in parts):
-        return np.arange(sum(map(len, parts)))
-    return torch.cat([d.group for d in parts if d.group is not None]).cpu().numpy()
+    known = [d.group for d in parts if d.group is not None]
+    group = torch.cat(known) if len(known) == len(parts) else None
+    return prompt_numbers(sum(map(len, parts)), group).numpy()
 
 
 def enough(y: Array) -> None:
@@ -254,17 +245,17 @@ def _report(
         "coefficients": [round(float(v), 4) for v in anchor.w[: 1 + k]],
         "share_of_width": {f"{s:g}": round(q, 4) for s, q in share.items()},
     }
-    groups = torch.from_numpy(np.unique(gold.group, return_inverse=True)[1])
-    if int(groups.max()) + 1 < 5:
+    if gold.group.max() + 1 < FOLDS:
         return about
-    fold = fold_of(len(gold.y), 5, stream_seed(seed, "gold folds"), groups).numpy()
+    group = torch.from_numpy(gold.group)
+    fold = fold_of(len(gold.y), FOLDS, stream_seed(seed, "gold folds"), group).numpy()
     rivals = {"anchored": (prior, best)} | (
         {"naive": (Prior(prior.ridge, (1.0,), (0.0,)), 0.0)} if k else {}
     )
     brier = {}
     for name, (chosen, s) in rivals.items():
         error = np.zeros(len(gold.y))
-        for j in range(5):
+        for j in range(FOLDS):
             rest, here = gold.at(fold != j), fold == j
             w = rest.mode(chosen, s).w
             error[here] = np.square(expit(gold.a[here, : len(w)] @ w) - gold.y[here])

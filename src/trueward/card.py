@@ -7,7 +7,7 @@ import re
 from dataclasses import MISSING
 
 from .method import Method, Nuisance, methods
-from .options import options
+from .options import options, written
 
 
 def card(method: str | type[Method]) -> str:
@@ -78,13 +78,6 @@ def _claims(cls: type[Method], kind: str) -> str:
 def _options(cls: type[Method]) -> list[str]:
     rows = []
     for o in options(cls).values():
-        default = "must be given" if o.default is MISSING else f"`{_plain(o.default)}`"
+        default = "must be given" if o.default is MISSING else f"`{written(o.default) or 'empty'}`"
         rows.append(f"| `{o.name}` | {o.wanted} | {default} | {re.sub(r'[|]', '/', o.opt.help)} |")
     return rows
-
-
-def _plain(value: object) -> str:
-    if isinstance(value, tuple):
-        return ",".join(map(str, value)) or "empty"
-    words = {None: "none", True: "true", False: "false"}
-    return words[value] if isinstance(value, bool | None) else str(value)

@@ -77,11 +77,12 @@ class Ground:
         scale = self.narrow[2].x.scale
         return net.unfolded(self.basis.float() * scale)
 
-    def standardised(self, eta: Columns, eta_val: Columns) -> tuple[Feedback, Feedback]:
-        """Training and validation rows with the features that networks see, and with these nuisances."""
+    @property
+    def standardised(self) -> tuple[Feedback, Feedback]:
+        """Training and validation rows with the features as networks see them."""
         train, val, inputs = self.narrow
         here, there = (replace(d, x=inputs.x(d.x, torch.float32)) for d in (train, val))
-        return replace(here, eta=eta), replace(there, eta=eta_val)
+        return here, there
 
     @property
     def settings(self) -> Train:
@@ -142,13 +143,16 @@ def estimate(
         if not isinstance(nu, Nuisance) and set(nu.columns) <= set(train.eta):
             report[nu.name] = {"logged": True}
         elif isinstance(nu, Computed):
-            here, there = ground.standardised(train.eta, val.eta)
+            rows = ground.standardised if nu.features else (bare(train), bare(val))
+            here, there = (
+                replace(d, eta=now.eta) for d, now in zip(rows, (train, val), strict=True)
+            )
             apply, report[nu.name] = nu.fit(here, there, seed)
             train, val = _with(train, apply(here)), _with(val, apply(there))
         elif isinstance(nu, Derived):
             g = torch_stream(seed, "population", nu.name)
-            rows = population(every(train), train.weight, g)
-            numbers, report[nu.name] = nu.compute(bare(train)[rows], seed)
+            sample = population(every(train), train.weight, g)
+            numbers, report[nu.name] = nu.compute(bare(train)[sample], seed)
             train, val = (
                 _with(d, {k: torch.full_like(d.y, v) for k, v in numbers.items()})
                 for d in (train, val)

@@ -93,6 +93,12 @@ class Feedback:
             )
         return self.o
 
+    @property
+    def audited(self) -> Tensor:
+        """Row numbers with a trusted label."""
+        known = torch.zeros(len(self)) if self.gold is None else ~self.gold.isnan()
+        return known.nonzero().squeeze(-1)
+
     def to(self, device: torch.device) -> Feedback:
         """Move every column to ``device``."""
         if self.y.device == device:
@@ -156,11 +162,16 @@ def split_rows(
     return (fold != 0).nonzero().squeeze(-1), (fold == 0).nonzero().squeeze(-1)
 
 
+def prompt_numbers(n: int, group: Tensor | None) -> Tensor:
+    """(n,) number of each row's prompt, from 0 on; every row is a prompt of its own without ``group``."""
+    return torch.arange(n) if group is None else torch.unique(group, return_inverse=True)[1].cpu()
+
+
 def fold_of(
     n: int, k: int, seed: int, group: Tensor | None = None, *, share: float | None = None
 ) -> Tensor:
     """(n,) fold number in 0..k-1; rows of one group share it. With ``share``, fold 0 has that share."""
-    ids = torch.arange(n) if group is None else torch.unique(group, return_inverse=True)[1].cpu()
+    ids = prompt_numbers(n, group)
     count = int(ids.max()) + 1 if n else 0
     if count < 2:
         raise TruewardError(

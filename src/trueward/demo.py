@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    import polars as pl
+
     from .evaluate import Metrics
+    from .worlds import World
 
 FITS: dict[str, dict[str, Any]] = {
     "oracle": {},
@@ -75,15 +78,7 @@ class Demo:
 
 def run(say: Callable[[str], None], *, seed: int = 0, prompts: int = 1500) -> Demo:
     """Run the demo; ``say`` gets a line as each part is done."""
-    world = simulate(
-        helpdesk(prompts, seed=seed),
-        mechanism="rating",
-        alpha=0.5,
-        rho_01=0.1,
-        rho_10=0.2,
-        gold=GOLD,
-        seed=seed,
-    )
+    world = _world(helpdesk(prompts, seed=seed), seed)
     log = replace(read_log(world.log), source="the simulated log")
     say(f"simulated {len(log)} answers of a help desk, {log.coverage:.0%} of them with a thumb")
     inspection = str(inspect(log))
@@ -114,15 +109,13 @@ def write_page(demo: Demo, file: Path) -> None:
 
 def write_world(folder: Path, seed: int = 0) -> None:
     """Write the demo's world as `simulate` does, to try the other commands on."""
-    simulate(
-        helpdesk(seed=seed),
-        mechanism="rating",
-        alpha=0.5,
-        rho_01=0.1,
-        rho_10=0.2,
-        gold=GOLD,
-        seed=seed,
-    ).write(folder)
+    _world(helpdesk(seed=seed), seed).write(folder)
+
+
+def _world(rated: pl.DataFrame, seed: int) -> World:
+    return simulate(
+        rated, mechanism="rating", alpha=0.5, rho_01=0.1, rho_10=0.2, gold=GOLD, seed=seed
+    )
 
 
 def _cell(found: Metrics, name: str) -> str:

@@ -20,7 +20,7 @@ from .inputs import Inputs, row_digests
 from .method import Method, make, method_class, settings
 from .model import RewardModel
 from .options import known, options
-from .step import Problem, predict
+from .step import Problem, member_of, predict
 from .support import Facts, require, require_context
 from .train import Train
 
@@ -58,9 +58,8 @@ def fit(
     ground = log.ground(cfg)
     ready = estimate(made, ground, None, store, progress)
     problem = log.problem(made, ready, ground)
-    model = log.model(problem, cfg, ready, train_net(problem, cfg, store, progress), ground)
-    model.report.update({"reasons": list(reasons)} if reasons else {})
-    return model
+    state = train_net(problem, cfg, store, progress)
+    return log.model(problem, cfg, ready, state, ground, reasons)
 
 
 @dataclass(frozen=True)
@@ -102,7 +101,13 @@ class Prepared:
         return Problem("reward", made, train, val, inputs)
 
     def model(
-        self, problem: Problem, cfg: Train, ready: Estimated, state: State, ground: Ground
+        self,
+        problem: Problem,
+        cfg: Train,
+        ready: Estimated,
+        state: State,
+        ground: Ground,
+        reasons: tuple[str, ...],
     ) -> RewardModel:
         """The trained network with the record of the fit; a run-away fit is refused."""
         made = problem.method
@@ -117,6 +122,7 @@ class Prepared:
             "nuisances": ready.report,
             "spread": _spread(made, problem, state),
             "warnings": warnings,
+            **({"reasons": list(reasons)} if reasons else {}),
         }
         net = ground.unfolded(state.net) if made.narrow else state.net
         net, text = net.cpu().eval(), card(type(made))
@@ -239,7 +245,7 @@ def _spread(method: Method, problem: Problem, state: State) -> dict[str, float]:
     """How far the members disagree on the validation rows."""
     out = predict(problem, state.net, problem.val, method.rows(problem.val))
     p = torch.sigmoid(
-        torch.stack([method.reward(out[torch.tensor(m)]) for m in range(len(out.reward))])
+        torch.stack([method.reward(member_of(out, m)) for m in range(len(out.reward))])
     )
     means = p.mean(1)
     return {

@@ -6,7 +6,7 @@ import dataclasses
 import difflib
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterator, Mapping  # noqa: TC003 - fields are read at run time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, dataclass
 from functools import cache, partial
 from importlib.metadata import entry_points
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .support import Facts
 
 Claims = tuple[frozenset[str], ...]
+Rowwise = Callable[["Feedback"], dict[str, "Tensor"]]  # columns of any rows
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
@@ -199,7 +200,7 @@ class Nuisance(Method):
 
 @dataclass(frozen=True)
 class Derived:
-    """Columns of ``b.eta`` that are computed from others, once.
+    """Columns of ``b.eta`` computed from others, once.
 
     ``compute(train, seed)`` gives name -> a number for all rows, and a report with any warnings.
     """
@@ -213,16 +214,14 @@ class Derived:
 class Computed:
     """Columns of ``b.eta`` that a fitted transformation gives row by row, features included.
 
-    ``fit(train, val, seed)`` gives what maps any rows to values, and a report. Of these rows x holds the
-    standardised features, in their leading directions where they are wide.
+    ``fit(train, val, seed)`` gives what maps any rows to values, and a report. With ``features`` x holds
+    the standardised features of these rows, in their leading directions where they are wide.
     """
 
     name: str
     columns: tuple[str, ...]
-    fit: Callable[
-        [Feedback, Feedback, int],
-        tuple[Callable[[Feedback], dict[str, Tensor]], dict[str, Any]],
-    ]
+    fit: Callable[[Feedback, Feedback, int], tuple[Rowwise, dict[str, Any]]]
+    features: bool = False
 
 
 Estimable = Nuisance | Derived | Computed

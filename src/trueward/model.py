@@ -19,6 +19,7 @@ from .files import replacing
 from .inputs import Inputs, Standard
 from .method import Method, make, settings
 from .nets import Net, Shape
+from .step import member_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,7 +102,7 @@ class RewardModel:
         """(1, M, n) logits of the reward, or (3, M, n) with the ends of its interval."""
         found = []
         for m in range(self.net.shape.members):
-            mine = out[torch.tensor(m)]
+            mine = member_of(out, m)
             found.append(
                 torch.stack([self.made_by.reward(mine), *(self.made_by.interval(mine) or ())])
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -11,9 +11,15 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from . import samplers
+from .data import prompt_numbers
 from .errors import TruewardError
 from .method import Computed, Derived, Nuisance
+from .options import Opt
 from .streams import numpy_stream, torch_stream
+
+PropensityFrom = Annotated[
+    Literal["xz", "z"], Opt("p of features and context, or of the context alone")
+]
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -125,10 +131,7 @@ def flip_rates(
 
 def _prompt_draws(b: Feedback, seed: int, count: int) -> list[NDArray[np.intp]]:
     """Row numbers of ``count`` bootstrap samples of whole prompts."""
-    group = (
-        torch.arange(len(b)) if b.group is None else torch.unique(b.group, return_inverse=True)[1]
-    )
-    ids = group.cpu().numpy()
+    ids = prompt_numbers(len(b), b.group).numpy()
     order, rng = np.argsort(ids, kind="stable"), numpy_stream(seed, "bootstrap", "flip_rates")
     size = np.bincount(ids)
     start = np.concatenate([[0], np.cumsum(size)])[:-1]
@@ -197,7 +200,7 @@ def activity_rate(
 
         clicks, share = meant(float(b.y.double().mean())), prior
         if gold and b.gold is not None:
-            share = float(b.gold[~b.gold.isnan()].double().mean())
+            share = float(b.gold[b.audited].double().mean())
         if share is None:
             c = meant(float(np.quantile(b.eta.noisy.double().cpu().numpy(), quantile)))
         else:
@@ -288,4 +291,4 @@ def strata(nu: float, far: float) -> Computed:
             report["warning"] = f"a stratum of the rows without a click is empty: {report}"
         return apply, report
 
-    return Computed("strata", ("stratum",), fit)
+    return Computed("strata", ("stratum",), fit, features=True)

@@ -130,6 +130,14 @@ def _is(value: Any, kind: Any) -> bool:
     )
 
 
+def written(value: Any) -> str:
+    """A value as a user would write it."""
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    words = {None: "none", True: "true", False: "false"}
+    return words[value] if isinstance(value, bool | None) else str(value)
+
+
 def options(cls: type) -> dict[str, Option]:
     """The options of a dataclass, in the order of its fields."""
     return dict(_options(cls))

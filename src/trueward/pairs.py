@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from scipy.stats import chi2
 
+from .data import prompt_numbers
 from .errors import TruewardError
 from .method import Computed, Nuisance
 from .support import FEWEST
@@ -50,21 +51,20 @@ def _column(names: Sequence[str]) -> str:
     return f"channel.{'&'.join(names)}"
 
 
-def products(names: Sequence[str]) -> dict[str, Product]:
+def products(names: Sequence[str]) -> dict[tuple[str, ...], Product]:
     """What gives gamma(x): P_1 P_2 / P_12 of a pair, P_123 P_1 P_2 P_3 / (P_12 P_13 P_23) of the first three.
 
     Where busy users do everything, a pair gives less than gamma and three give nearly gamma, so their
     disagreement shows dependence that all pairs share.
     """
-    found: dict[str, Product] = {
-        "&".join(pair): {pair[:1]: 1, pair[1:]: 1, pair: -1}
-        for pair in itertools.combinations(names, 2)
+    found: dict[tuple[str, ...], Product] = {
+        pair: {pair[:1]: 1, pair[1:]: 1, pair: -1} for pair in itertools.combinations(names, 2)
     }
     if len(names) > 2:
         three = tuple(names[:3])
         product: Product = {three: 1} | {(k,): 1 for k in three}
         product |= dict.fromkeys(itertools.combinations(three, 2), -1)
-        found["&".join(three)] = product
+        found[three] = product
     return found
 
 
@@ -82,13 +82,14 @@ def agreement(names: Sequence[str]) -> Computed:
     """
     asked = products(names)
 
+    def floored(b: Feedback, names: tuple[str, ...]) -> Tensor:
+        return b.eta[_column(names)].double().clamp(min=FLOOR)
+
     def value(b: Feedback, product: Product) -> Tensor:
-        p = {k: b.eta[_column(k)].double().clamp(min=FLOOR) for k in product}
-        return torch.stack([p[k] ** e for k, e in product.items()]).prod(0)
+        return torch.stack([floored(b, k) ** e for k, e in product.items()]).prod(0)
 
     def corrected(b: Feedback, product: Product) -> Tensor:
-        p = {k: b.eta[_column(k)].double().clamp(min=FLOOR) for k in product}
-        errors = [e * (_together(b, k).double() - p[k]) / p[k] for k, e in product.items()]
+        errors = [e * (_together(b, k).double() / floored(b, k) - 1) for k, e in product.items()]
         return value(b, product) * (1 + torch.stack(errors).sum(0))
 
     def fit(
@@ -97,10 +98,10 @@ def agreement(names: Sequence[str]) -> Computed:
         found = torch.stack([corrected(train, product) for product in asked.values()], 1)
 
         def apply(b: Feedback) -> dict[str, Tensor]:
-            pairs = [value(b, product) for product in asked.values() if len(product) == 3]
+            pairs = [value(b, product) for names, product in asked.items() if len(names) == 2]
             return {"pairs": torch.stack(pairs).mean(0).clamp(0, 1).to(b.y)}
 
-        return apply, _judged(list(asked), found, train.group)
+        return apply, _judged(["&".join(k) for k in asked], found, train.group)
 
     return Computed("agreement", ("pairs",), fit)
 
@@ -109,11 +110,7 @@ def _judged(names: list[str], values: Tensor, group: Tensor | None) -> dict[str,
     """Give mean and 95 % interval of every estimate, clustered by prompt, and compare them."""
     known = ~values.isnan().any(1)
     v = values[known].cpu().numpy()
-    ids = (
-        np.arange(len(v))
-        if group is None
-        else np.unique(group[known].cpu(), return_inverse=True)[1]
-    )
+    ids = prompt_numbers(len(v), None if group is None else group[known]).numpy()
     mean = v.mean(0)
     sums = np.stack([np.bincount(ids, c) for c in (v - mean).T], 1)
     covariance = sums.T @ sums / len(v) ** 2

@@ -47,16 +47,15 @@ class Facts:
         """Read the facts off tensors."""
         rated = data.y if data.o is None else data.o
         channels = {f"channel.{name}" for name in data.channels}
-        if len(channels) > 1:
-            channels = channels | {"two channels"}
-        regime = {"clicks"} if data.o is None else {"unrated"} if (rated <= 0).any() else set()
         return Facts(
-            columns=frozenset(data.columns() | channels | regime),
+            columns=frozenset(
+                data.columns() | channels | ({"clicks"} if data.o is None else set())
+            ),
             rows=len(data),
             rated=int((rated > 0).sum()),
             good=int(((data.y > 0.5) & (rated > 0)).sum()),
             prompts=len(data) if data.group is None else len(data.group.unique()),
-            gold=0 if data.gold is None else int((~data.gold.isnan()).sum()),
+            gold=len(data.audited),
         )
 
     @staticmethod
@@ -66,9 +65,7 @@ class Facts:
         renamed = {"user_id": "user"}
         columns = {renamed.get(c, c) for c in names & {"gold", "user_id", "weight", "propensity"}}
         columns |= {"group", *log.channels, *(["channels"] if log.channels else [])}
-        columns |= {"two channels"} if len(log.channels) > 1 else set()
         columns |= {"o"} if log.regime == "observational" else {"clicks"}
-        columns |= {"unrated"} if log.regime == "observational" and log.has_unrated else set()
         columns |= {"z"} if any(name.startswith("context.") for name in names) else set()
         return Facts(
             columns=frozenset(columns),
@@ -79,27 +76,39 @@ class Facts:
             gold=log.frame["gold"].count() if "gold" in names else 0,
         )
 
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Names of the channels, without their prefix."""
+        prefix = "channel."
+        return tuple(sorted(c[len(prefix) :] for c in self.columns if c.startswith(prefix)))
+
+    @property
+    def offers(self) -> frozenset[str]:
+        """The columns, and what follows from them: unrated rows, two channels."""
+        more = {"unrated"} if "o" in self.columns and self.rated < self.rows else set()
+        return self.columns | more | ({"two channels"} if len(self.channels) > 1 else set())
+
 
 def lacking(method: Method, facts: Facts) -> str | None:
     """The one thing the log lacks for ``method``, as the rest of "needs ..."; None if it has all."""
     method, _ = method.on(facts)
     context = {"z"} if any(getattr(nu, "reads", "") == "z" for nu in method.nuisances) else set()
     for column in sorted(method.needs | context):
-        if column not in facts.columns:
+        if column not in facts.offers:
             return SENTENCES.get(column, f"the column {column}")
     if "gold" in method.needs and (few := _few("gold labels", facts.gold)):
         return few
+    reacts = "unrated" in method.needs  # reads who reacts, and can do without both kinds of ratings
     signals = method.needs & {"channels", "two channels"}
-    if "unrated" in method.needs:
+    few = sparse(facts, reads_feedback=not reacts and (not signals or facts.rated > 0))
+    if reacts and not few:
         few = _few("responses with feedback", facts.rated)
         few = few or _few("responses without", facts.rows - facts.rated)
-    else:
-        few = sparse(facts, reads_feedback=not signals or facts.rated > 0)
-    if few or facts.prompts < 2:
-        return few or sparse(facts)
+    if few:
+        return few
     estimated = {nu.name for nu in method.nuisances} | set(method.heads)
     weighted = "propensity" in estimated and "o" in method.needs
-    return SENTENCES["unrated"] if weighted and "unrated" not in facts.columns else None
+    return SENTENCES["unrated"] if weighted and "unrated" not in facts.offers else None
 
 
 def sparse(facts: Facts, *, reads_feedback: bool = True) -> str | None:

@@ -123,8 +123,6 @@ def _modelled(
     if isinstance(state, TruewardError):
         return state
     try:
-        model = job.log.model(problem, job.cfg, values, state, ground)
+        return job.log.model(problem, job.cfg, values, state, ground, job.reasons)
     except TruewardError as e:
         return e
-    model.report.update({"reasons": list(job.reasons)} if job.reasons else {})
-    return model

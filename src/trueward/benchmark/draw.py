@@ -85,9 +85,9 @@ class Draw:
         """(x, label) of the trusted labels that the log has."""
         parts = []
         for data, rows in ((self.train, self.rows_train), (self.val, self.rows_val)):
-            gold = torch.full((len(data),), float("nan")) if data.gold is None else data.gold
-            known = (~gold.isnan()).nonzero().squeeze(-1)
-            parts.append((self.prepared.features(rows[known.numpy()]), gold[known]))
+            known = data.audited
+            label = torch.empty(0) if data.gold is None else data.gold[known]
+            parts.append((self.prepared.features(rows[known.numpy()]), label))
         (x, label), (more, others) = parts
         return torch.cat([x, more]), torch.cat([label, others])
 

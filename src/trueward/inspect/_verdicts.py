@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from trueward.errors import UsageError
 from trueward.method import methods
-from trueward.options import options
+from trueward.options import options, written
 from trueward.support import lacking
 
 if TYPE_CHECKING:
@@ -101,7 +101,4 @@ def _written(cls: type[Method], key: str | None, value: Any, chosen: Mapping[str
 
 
 def _text(chosen: Mapping[str, Any]) -> str:
-    words = {None: "none", True: "true", False: "false"}
-    plain = {k: words[v] if isinstance(v, bool | None) else v for k, v in chosen.items()}
-    listed = {k: ",".join(map(str, v)) if isinstance(v, tuple) else v for k, v in plain.items()}
-    return " ".join(f"{k}={v}" for k, v in listed.items())
+    return " ".join(f"{k}={written(v)}" for k, v in chosen.items())

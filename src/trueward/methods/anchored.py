@@ -11,13 +11,14 @@ from trueward.anchor import Prior, anchoring
 from trueward.data import Columns, Feedback
 from trueward.errors import UsageError
 from trueward.losses import bce
-from trueward.method import Estimable, Method
+from trueward.method import Estimable, Method, Nuisance
 from trueward.nuisances import clicked, noisy, responds
 from trueward.options import Opt
 from trueward.pairs import rate
 from trueward.support import Facts
 
 RATINGS, REACTIONS, CLICKS, CHANNEL = "ratings", "reactions", "clicks", "channel."
+FEEDBACK = {RATINGS: ("o", noisy), REACTIONS: ("unrated", responds), CLICKS: ("clicks", clicked)}
 
 
 class Anchored(Method):
@@ -50,12 +51,10 @@ class Anchored(Method):
 
     @property
     def needs(self) -> frozenset[str]:
-        own = {RATINGS: "o", REACTIONS: "unrated", CLICKS: "clicks"}
         signals = self.signals if isinstance(self.signals, tuple) else ()
-        only = signals and not {RATINGS, REACTIONS, CLICKS} & set(signals)
-        return frozenset(
-            {"gold", *(own.get(s, s) for s in signals), *(["channels"] if only else [])}
-        )
+        columns = {FEEDBACK[s][0] if s in FEEDBACK else s for s in signals}
+        only = signals and not FEEDBACK.keys() & set(signals)
+        return frozenset({"gold", *columns, *(["channels"] if only else [])})
 
     @property
     def heads(self) -> dict[str, str]:
@@ -79,14 +78,13 @@ class Anchored(Method):
     def on(self, facts: Facts) -> tuple[Method, tuple[str, ...]]:
         if self.signals != "all":
             return self, ()
-        rated = (RATINGS, *((REACTIONS,) if "unrated" in facts.columns else ()))
+        rated = (RATINGS, *((REACTIONS,) if "unrated" in facts.offers else ()))
         found = rated if "o" in facts.columns else (CLICKS,) if facts.rated else ()
-        channels = sorted(c for c in facts.columns if c.startswith(CHANNEL))
-        return replace(self, signals=(*found, *channels)), ()
+        return replace(self, signals=(*found, *(CHANNEL + k for k in facts.channels))), ()
 
     def validate(self) -> None:
         for s in self.signals if isinstance(self.signals, tuple) else ():
-            if s not in (RATINGS, REACTIONS, CLICKS) and not s.startswith(CHANNEL):
+            if s not in FEEDBACK and not s.startswith(CHANNEL):
                 raise UsageError(
                     f"anchored: signals takes ratings, reactions, clicks or channel.NAME, not {s}"
                 )
@@ -110,23 +108,25 @@ class Anchored(Method):
         return {k: v for s in self._signals for k, v in pieces.get(s, {s: (0.0, 0.0)}).items()}
 
     @property
+    def _rates(self) -> tuple[Nuisance, ...]:
+        """The chance of every signal."""
+        return tuple(
+            FEEDBACK[s][1] if s in FEEDBACK else rate(s.removeprefix(CHANNEL))
+            for s in self._signals
+        )
+
+    @property
     def nuisances(self) -> tuple[Estimable, ...]:
-        own = {RATINGS: noisy, REACTIONS: responds, CLICKS: clicked}
-        asked = (own.get(s) or rate(s.removeprefix(CHANNEL)) for s in self._signals)
         centre, sign = zip(*self._pieces.values(), strict=True) if self._pieces else ((), ())
-        return (*asked, anchoring(self.evidence, Prior(self.ridge, centre, sign)))
+        return (*self._rates, anchoring(self.evidence, Prior(self.ridge, centre, sign)))
 
     def evidence(self, b: Feedback) -> list[Tensor]:
         """(n,) log-odds, a piece each."""
-        odds = {k: torch.logit(v.double(), 1e-6) for k, v in b.eta.items() if k in self._read}
+        odds = {nu.name: torch.logit(b.eta[nu.name].double(), 1e-6) for nu in self._rates}
         if {"noisy", "responds"} <= set(odds):
             q, p = odds["noisy"], odds["responds"]
             odds |= {"up": p + F.logsigmoid(q), "down": p + F.logsigmoid(-q)}
         return [odds[k] for k in self._pieces]
-
-    @property
-    def _read(self) -> set[str]:
-        return {"noisy", "responds", *self._signals}
 
     def loss(self, out: Columns, b: Feedback) -> Tensor:
         ends = bce(out.low + out.level, b.eta.low) + bce(out.high + out.level, b.eta.high)

@@ -5,7 +5,6 @@ from typing import NamedTuple
 from torch import Tensor
 
 from trueward.data import Columns, Feedback
-from trueward.losses import bce, masked_mean
 from trueward.method import Method
 from trueward.methods.anchored import Anchored
 from trueward.methods.channels import Channels
@@ -46,13 +45,12 @@ class Auto(Method):
 
     def loss(self, out: Columns, b: Feedback) -> Tensor:
         """Without a log to look at: that of naive."""
-        error = bce(out.reward, b.y)
-        return error.mean() if b.o is None else masked_mean(error, b.o)
+        return Naive().loss(out, b)
 
 
 def choice(facts: Facts) -> Choice:
     """Look at what a log has, best first."""
-    has = facts.columns
+    has = facts.offers
     rated = f"{facts.rated} of {facts.rows} rows have feedback"
     if "gold" in has and facts.gold >= ENOUGH:
         return Choice(

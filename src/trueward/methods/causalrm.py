@@ -10,7 +10,7 @@ from trueward.data import Columns, Feedback
 from trueward.errors import UsageError
 from trueward.losses import bce, brier, capped_bce, log_mixture, nonnegative
 from trueward.method import Claims, Estimable, Method
-from trueward.nuisances import flip_rates, noisy, propensity
+from trueward.nuisances import PropensityFrom, flip_rates, noisy, propensity
 from trueward.options import Opt
 from trueward.samplers import every, observed
 
@@ -62,9 +62,7 @@ class CausalRM(Method):
         float, Opt("the rates are read from the (1-u) and u quantile of eta", 0.5, 1)
     ] = 0.99
     clip: Annotated[float, Opt("propensities are raised to this", 0, 1, open_low=True)] = 0.01
-    propensity_from: Annotated[
-        Literal["xz", "z"], Opt("p of features and context, or of the context alone")
-    ] = "xz"
+    propensity_from: PropensityFrom = "xz"
 
     paper = "CausalRM, arXiv 2603.18736; Li et al., KDD 2024; Natarajan et al., NeurIPS 2013"
     presets = {

@@ -91,9 +91,8 @@ class Channels(Method):
         )
 
     def on(self, facts: Facts) -> tuple[Method, tuple[str, ...]]:
-        have = sorted(c.removeprefix("channel.") for c in facts.columns if c.startswith("channel."))
-        known = self.channels == "all" and len(have) > 1
-        return (replace(self, channels=tuple(have)) if known else self), ()
+        known = self.channels == "all" and len(facts.channels) > 1
+        return (replace(self, channels=facts.channels) if known else self), ()
 
     def validate(self) -> None:
         if len(self.names) == 1:

@@ -8,7 +8,7 @@ from torch import Tensor
 from trueward.data import Columns, Feedback
 from trueward.losses import bce
 from trueward.method import Claims, Estimable, Method
-from trueward.nuisances import click_propensity, clicked, imputation, propensity
+from trueward.nuisances import PropensityFrom, click_propensity, clicked, imputation, propensity
 from trueward.options import Opt
 
 
@@ -21,9 +21,7 @@ class DR(Method):
     """
 
     clip: Annotated[float, Opt("propensities are raised to this", 0, 1, open_low=True)] = 0.01
-    propensity_from: Annotated[
-        Literal["xz", "z"], Opt("p of features and context, or of the context alone")
-    ] = "xz"
+    propensity_from: PropensityFrom = "xz"
     view: Annotated[
         Literal["ratings", "clicks"],
         Opt(

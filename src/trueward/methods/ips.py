@@ -8,7 +8,7 @@ from torch import Tensor
 from trueward.data import Columns, Feedback
 from trueward.losses import bce
 from trueward.method import Claims, Estimable, Method
-from trueward.nuisances import click_propensity, propensity
+from trueward.nuisances import PropensityFrom, click_propensity, propensity
 from trueward.options import Opt
 from trueward.samplers import every, observed
 
@@ -22,9 +22,7 @@ class IPS(Method):
     """
 
     clip: Annotated[float, Opt("propensities are raised to this", 0, 1, open_low=True)] = 0.01
-    propensity_from: Annotated[
-        Literal["xz", "z"], Opt("p of features and context, or of the context alone")
-    ] = "xz"
+    propensity_from: PropensityFrom = "xz"
     view: Annotated[
         Literal["ratings", "clicks"],
         Opt(

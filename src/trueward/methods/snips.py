@@ -1,14 +1,14 @@
 """Self-normalised inverse propensity scoring."""
 
 from dataclasses import replace
-from typing import Annotated, Literal
+from typing import Annotated
 
 from torch import Tensor
 
 from trueward.data import Columns, Feedback
 from trueward.losses import bce, weighted_mean
 from trueward.method import Claims, Method, Nuisance
-from trueward.nuisances import propensity
+from trueward.nuisances import PropensityFrom, propensity
 from trueward.options import Opt
 from trueward.samplers import observed
 
@@ -20,9 +20,7 @@ class SNIPS(Method):
     """
 
     clip: Annotated[float, Opt("propensities are raised to this", 0, 1, open_low=True)] = 0.01
-    propensity_from: Annotated[
-        Literal["xz", "z"], Opt("p of features and context, or of the context alone")
-    ] = "xz"
+    propensity_from: PropensityFrom = "xz"
 
     paper = "Swaminathan and Joachims, NeurIPS 2015"
 
