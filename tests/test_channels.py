@@ -104,11 +104,12 @@ def world(n=20_000, seed=0, *, busy=0.0):
 
 def test_independent_channels_agree_and_each_gives_the_mean_reward():
     b, gamma = world()
-    apply, report = agreement(("copy", "like", "share")).fit(b, b, 0)
+    pairs = agreement(("copy", "like", "share"))
+    at, report = pairs.fit(b, b, 0)
     assert report["test"]["p"] > 0.001
     for about in report["mean_reward"].values():
         assert about["low"] < 0.55 < about["high"]
-    assert apply(b)["pairs"].numpy() == pytest.approx(gamma, abs=1e-6)
+    assert pairs.apply(at, b)["target"].numpy() == pytest.approx(gamma, abs=1e-6)
 
 
 def test_channels_that_busy_users_share_disagree_and_the_report_says_so():

@@ -137,9 +137,12 @@ def test_with_both_wrong_it_is_not(name):
 def test_the_published_propensity_of_a_click_is_read_off_the_click():
     """One click in four, alpha = 1/2: k (1/4 + 3/4 / 16) = .2, so k = .2 / (19/64) = 64/95."""
     b = rows([1.0, 0.0, 0.0, 0.0])
-    apply, _ = click_propensity(0.5, 0.2).fit(b, b, 0)
+    published = click_propensity(0.5, 0.2)
+    at, _ = published.fit(b, b, 0)
     k = 64 / 95
-    assert apply(b)["propensity"].tolist() == pytest.approx([k, k / 16, k / 16, k / 16])
+    assert published.apply(at, b)["propensity"].tolist() == pytest.approx(
+        [k, k / 16, k / 16, k / 16]
+    )
 
 
 def test_ips_on_clicks_weighs_rows_without_a_click_up_as_negatives():

@@ -447,34 +447,3 @@ def test_a_head_on_nothing_learns_one_number_for_all_rows():
     state = started(Constant(), b, epochs=20)
     level = torch.sigmoid(30 * state.net.numbers["level"].detach())
     assert level.flatten().tolist() == pytest.approx([float(b.y.mean())] * 2, abs=0.03)
-
-
-def test_a_network_on_directions_is_the_same_function_of_the_features():
-    from trueward.nets import Net, Shape
-
-    basis = torch.linalg.qr(torch.randn(40, 8))[0]
-    x = torch.randn(5, 40)
-    for shared in (False, True):
-        net = Net(
-            Shape({"x": 8}, {"reward": "x", "low": "x", "level": "one"}, (6, 4), shared, 2), 0
-        )
-        wide = net.unfolded(basis)
-        narrow = net({"x": x @ basis})
-        for name, value in wide({"x": x}).items():
-            assert torch.allclose(value, narrow[name], atol=1e-5), name
-
-
-def test_a_method_on_directions_scores_the_features_themselves():
-    """Wide features: what is trained on 16 directions scores all 64 as it scored the validation rows."""
-    g = torch.Generator().manual_seed(0)
-    x = torch.randn(600, 64, generator=g)
-    r = (x[:, 0] > 0).float()
-    o = (torch.rand(600, generator=g) < 0.2 + 0.4 * r).float()
-    data = Feedback(x, r * o, o, group=torch.arange(600))
-    model = fit("three_outcome", *data.split(0.2), nuisance_width=16, precision="fp32")
-    assert model.net.shape.inputs["x"] == 64
-    s = model.score_features(x).reward
-    assert s.shape == (600,)
-    from sklearn.metrics import roc_auc_score
-
-    assert roc_auc_score(r, s) > 0.6

@@ -317,11 +317,11 @@ def test_recrec_is_pinned_to_popularity_only_where_it_is_asked_to():
 def test_the_popularity_of_a_prompt_is_read_off_its_clicks():
     """Four clicks, one, none: sqrt(4/4), sqrt(1/4), 0; a validation prompt with more counts as the most."""
     b = clicks([1.0] * 4 + [1.0, 0.0] + [0.0], [5] * 4 + [2, 2] + [9])
-    apply, report = popularity().fit(b, b, 0)
+    at, report = popularity().fit(b, b, 0)
     assert report == {"most_clicks": 4}
-    assert apply(b)["popularity"].tolist() == [1, 1, 1, 1, 0.5, 0.5, 0]
+    assert popularity().apply(at, b)["popularity"].tolist() == [1, 1, 1, 1, 0.5, 0.5, 0]
     more = clicks([1.0] * 6, [1] * 6)
-    assert apply(more)["popularity"].tolist() == [1] * 6
+    assert popularity().apply(at, more)["popularity"].tolist() == [1] * 6
 
 
 def test_the_published_sampler_takes_all_clicks_and_four_times_as_many_others():
@@ -394,8 +394,9 @@ def test_strata_are_those_of_the_support_vector_machine():
     x = torch.randn(600, 4, generator=g)
     y = (torch.rand(600, generator=g) < torch.sigmoid(4 * x[:, 0])).double()
     b = Feedback(x, y)
-    apply, report = strata(0.1, 0.1).fit(b, b, 0)
-    k = apply(b)["stratum"]
+    where = strata(0.1, 0.1)
+    at, report = where.fit(b, b, 0)
+    k = where.apply(at, b)["stratum"]
     z = ((x - x.mean(0)) / x.std(0)).float()
     svm = OneClassSVM(nu=0.1).fit(z[y > 0].numpy())
     d = torch.from_numpy(svm.decision_function(z.numpy()))

@@ -11,7 +11,7 @@ from scipy.special import expit
 
 from .data import fold_of, prompt_numbers
 from .errors import TruewardError
-from .method import Computed
+from .estimable import Computed
 from .streams import numpy_stream, stream_seed
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from .data import Feedback
+    from .estimable import Parameters
 
     Array = NDArray[np.float64]
     Evidence = Callable[[Feedback], list[Tensor]]  # n rows -> (n,) log-odds each, naive's first
@@ -171,35 +172,42 @@ def anchoring(evidence: Evidence, prior: Prior) -> Computed:
     interval: 200 bootstrap draws of gold prompts, one Newton step from the mode each.
     """
 
-    def fit(
-        train: Feedback, val: Feedback, seed: int
-    ) -> tuple[Callable[[Feedback], dict[str, Tensor]], dict[str, Any]]:
+    def fit(train: Feedback, val: Feedback, seed: int) -> tuple[Parameters, dict[str, Any]]:
         parts = [d[d.audited] for d in (train, val)]
         labels = [d.gold.double().cpu().numpy() for d in parts if d.gold is not None]
         enough(np.concatenate(labels))
         e = np.concatenate([_read(evidence, d) for d in parts])
         x = np.concatenate([d.x.double().cpu().numpy() for d in parts])
-        about, middle = e.mean(0), train.x.double().mean(0).cpu().numpy()
+        middle = train.x.double().mean(0).cpu().numpy()
         scale = 1 / np.sqrt(np.square(x - middle).sum(1).mean().clip(1e-12))
-
-        def design(e: Array, x: Array) -> Array:
-            return np.hstack([np.ones((len(x), 1)), e - about, (x - middle) * scale])
-
-        gold = Sample(design(e, x), np.concatenate(labels), _weights(parts), _groups(parts))
+        centre = np.r_[e.mean(0), middle]
+        unit = np.r_[np.ones(e.shape[1]), np.full(len(middle), scale)]
+        gold = Sample(
+            _design((np.hstack([e, x]) - centre) * unit),
+            np.concatenate(labels),
+            _weights(parts),
+            _groups(parts),
+        )
         anchor, share = Anchor.of(gold, prior, seed)
+        about = _report(gold, prior, anchor, share, seed)
+        numbers = {"w": anchor.w, "draws": anchor.draws, "centre": centre, "unit": unit}
+        return {k: torch.from_numpy(v) for k, v in numbers.items()}, about
 
-        def apply(b: Feedback) -> dict[str, Tensor]:
-            e = _read(evidence, b)
-            found = [
-                anchor(design(e[i], b.x[i].double().cpu().numpy()))
-                for i in np.array_split(np.arange(len(b)), max(1, -(-len(b) // CHUNK)))
-            ]
-            columns = (np.concatenate(c) for c in zip(*found, strict=True))
-            return dict(zip(COLUMNS, (torch.from_numpy(c).to(b.y) for c in columns), strict=True))
+    def apply(at: Parameters, b: Feedback) -> dict[str, Tensor]:
+        known = {k: v.double().cpu().numpy() for k, v in at.items()}
+        anchor, e = Anchor(known["w"], known["draws"]), _read(evidence, b)
+        found = []
+        for i in np.array_split(np.arange(len(b)), max(1, -(-len(b) // CHUNK))):
+            seen = np.hstack([e[i], b.x[i].double().cpu().numpy()])
+            found.append(anchor(_design((seen - known["centre"]) * known["unit"])))
+        columns = (np.concatenate(c) for c in zip(*found, strict=True))
+        return dict(zip(COLUMNS, (torch.from_numpy(c).to(b.y) for c in columns), strict=True))
 
-        return apply, _report(gold, prior, anchor, share, seed)
+    return Computed("anchor", COLUMNS, fit, apply, features=True)
 
-    return Computed("anchor", COLUMNS, fit, features=True)
+
+def _design(columns: Array) -> Array:
+    return np.hstack([np.ones((len(columns), 1)), columns])
 
 
 def _read(evidence: Evidence, b: Feedback) -> Array:

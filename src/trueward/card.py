@@ -6,7 +6,8 @@ import inspect
 import re
 from dataclasses import MISSING
 
-from .method import Method, Nuisance, methods
+from .estimable import Nuisance
+from .method import Method, methods
 from .options import options, written
 
 

@@ -12,8 +12,8 @@ from torch import Tensor
 from .data import Columns, Feedback, fold_of
 from .engine import Progress, train_net, train_nets
 from .errors import TruewardError
+from .estimable import Computed, Derived, Nuisance
 from .inputs import Inputs, Standard, leading, reduced
-from .method import Computed, Derived, Method, Nuisance
 from .nuisances import Clip, platt
 from .samplers import every, population
 from .step import Problem, bare, predict
@@ -25,16 +25,40 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .checkpoints import Checkpoints
+    from .composed import Part
+    from .method import Method
     from .nets import Net
     from .runs import State
 
 
+BOTTLENECK = (32, 32)  # hidden layers of a network on all of wide features
+
+
 @dataclass(frozen=True)
 class Estimated:
-    """The complete ``eta`` of the training and validation rows, and what is to be said about it."""
+    """The complete ``eta`` of the training and validation rows, and what is to be said about it.
+
+    ``parts`` gives the columns of any other rows, where the log brought none of them along.
+    """
 
     train: Columns
     val: Columns
+    report: dict[str, Any]
+    parts: dict[str, Part]
+
+    @property
+    def whole(self) -> bool:
+        """Whether the columns of any other rows can be given, too."""
+        return self.parts.keys() == self.report.keys()
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A nuisance on one log: its values on training and validation rows, its networks, a report."""
+
+    train: Tensor
+    val: Tensor
+    nets: tuple[Net, ...]  # whose mean logit it is, the calibration included
     report: dict[str, Any]
 
 
@@ -70,13 +94,6 @@ class Ground:
         )
         return train, val, replace(self.inputs, x=Standard.even(train.x))
 
-    def unfolded(self, net: Net) -> Net:
-        """A network that learned on the leading directions as one that reads the features themselves."""
-        if self.basis is None:
-            return net
-        scale = self.narrow[2].x.scale
-        return net.unfolded(self.basis.float() * scale)
-
     @property
     def standardised(self) -> tuple[Feedback, Feedback]:
         """Training and validation rows with the features as networks see them."""
@@ -91,13 +108,22 @@ class Ground:
         epochs = round(self.cfg.nuisance_epochs * min(4.0, narrow))
         return replace(self.cfg, epochs=epochs, lr=self.cfg.nuisance_lr * narrow)
 
-    def problem(self, nu: Nuisance) -> Problem:
-        """One network a fold, each trained on the rows of the other folds."""
-        return Problem(nu.name, nu, *self.narrow, self.fold)
+    def views(self, nu: Nuisance) -> tuple[tuple[Problem, Train], ...]:
+        """One network a fold, each trained on the rows of the other folds, for every view of the features."""
+        found = [(Problem(nu.name, nu, *self.narrow, self.fold), self.settings)]
+        if nu.views == "both":
+            whole = Problem(f"{nu.name}_whole", nu, self.train, self.val, self.inputs, self.fold)
+            found.append((whole, replace(self.settings, hidden=BOTTLENECK)))
+        return tuple(found)
+
+    @cached_property
+    def projection(self) -> Tensor | None:
+        """(d, width) from standardised features to what networks on the leading directions see."""
+        return None if self.basis is None else self.basis.float() * self.narrow[2].x.scale
 
 
-# a nuisance before clipping -> its values on training and validation rows, and a report; or its error
-Fitted = dict[Nuisance, tuple[Tensor, Tensor, dict[str, Any]] | TruewardError]
+# a nuisance before clipping -> its fit, or its error
+Fitted = dict[Nuisance, Fit | TruewardError]
 
 
 def fit_together(
@@ -110,19 +136,21 @@ def fit_together(
         needed = (_unclipped(n) for m in methods for n in m.nuisances if isinstance(n, Nuisance))
         missing = dict.fromkeys(n for n in needed if n.name not in ground.train.eta)
         wanted += [(k, nu) for nu in missing]
-    problems = [asked[k][0].problem(nu) for k, nu in wanted]
-    states = train_nets(problems, [asked[k][0].settings for k, _ in wanted], threads)
+    views = [asked[k][0].views(nu) for k, nu in wanted]
+    flat = [view for each in views for view in each]
+    states = iter(train_nets([p for p, _ in flat], [cfg for _, cfg in flat], threads))
+    trained = [[next(states) for _ in each] for each in views]
 
-    def predicted(i: int) -> Any:
-        state, seed = states[i], asked[wanted[i][0]][0].cfg.seed
-        if isinstance(state, TruewardError):
-            return state
-        return _out_of_fold(problems[i], state, seed)
+    def predicted(i: int) -> Fit | TruewardError:
+        good = [state for state in trained[i] if not isinstance(state, TruewardError)]
+        if len(good) < len(trained[i]):
+            return next(state for state in trained[i] if isinstance(state, TruewardError))
+        return _out_of_fold([p for p, _ in views[i]], good, asked[wanted[i][0]][0].cfg.seed)
 
-    for (k, nu), values in zip(
+    for (k, nu), fit in zip(
         wanted, in_threads(predicted, range(len(wanted)), threads), strict=True
     ):
-        found[k][nu] = values
+        found[k][nu] = fit
     return found
 
 
@@ -139,6 +167,7 @@ def estimate(
     """
     train, val, seed, fitted = ground.train, ground.val, ground.cfg.seed, fitted or {}
     report: dict[str, Any] = {}
+    parts: dict[str, Part] = {}
     for nu in method.nuisances:
         if not isinstance(nu, Nuisance) and set(nu.columns) <= set(train.eta):
             report[nu.name] = {"logged": True}
@@ -147,12 +176,14 @@ def estimate(
             here, there = (
                 replace(d, eta=now.eta) for d, now in zip(rows, (train, val), strict=True)
             )
-            apply, report[nu.name] = nu.fit(here, there, seed)
-            train, val = _with(train, apply(here)), _with(val, apply(there))
+            at, report[nu.name] = nu.fit(here, there, seed)
+            parts[nu.name] = at
+            train, val = _with(train, nu.apply(at, here)), _with(val, nu.apply(at, there))
         elif isinstance(nu, Derived):
             g = torch_stream(seed, "population", nu.name)
             sample = population(every(train), train.weight, g)
             numbers, report[nu.name] = nu.compute(bare(train)[sample], seed)
+            parts[nu.name] = {k: torch.tensor(v) for k, v in numbers.items()}
             train, val = (
                 _with(d, {k: torch.full_like(d.y, v) for k, v in numbers.items()})
                 for d in (train, val)
@@ -162,20 +193,20 @@ def estimate(
             if nu.name not in train.eta:
                 plain = _unclipped(nu)
                 if plain not in fitted:
-                    problem = ground.problem(plain)
-                    state = train_net(problem, ground.settings, checkpoints, progress)
-                    fitted[plain] = _out_of_fold(problem, state, seed)
-                values = fitted[plain]
-                if isinstance(values, TruewardError):
-                    raise values
-                known, shown, about = values
-                train, val = _with(train, {nu.name: known}), _with(val, {nu.name: shown})
+                    views = ground.views(plain)
+                    states = [train_net(p, cfg, checkpoints, progress) for p, cfg in views]
+                    fitted[plain] = _out_of_fold([p for p, _ in views], states, seed)
+                fit = fitted[plain]
+                if isinstance(fit, TruewardError):
+                    raise fit
+                about, parts[nu.name] = fit.report, fit.nets
+                train, val = _with(train, {nu.name: fit.train}), _with(val, {nu.name: fit.val})
             if nu.clip:
                 clip, target = Clip(nu.clip), nu.target(train)
                 about = about | clip.report(train.eta[nu.name], target)
                 train, val = (_with(d, {nu.name: clip(d.eta[nu.name])}) for d in (train, val))
             report[nu.name] = about
-    return Estimated(train.eta, val.eta, report)
+    return Estimated(train.eta, val.eta, report, parts)
 
 
 def _unclipped(nu: Nuisance) -> Nuisance:
@@ -186,35 +217,36 @@ def _with(data: Feedback, columns: dict[str, Tensor]) -> Feedback:
     return replace(data, eta=data.eta | Columns(columns))
 
 
-def _out_of_fold(
-    problem: Problem, state: State, seed: int
-) -> tuple[Tensor, Tensor, dict[str, Any]]:
-    """Calibrated P(target) for every training row by the member that has not seen its prompt.
+def _out_of_fold(problems: Sequence[Problem], states: Sequence[State], seed: int) -> Fit:
+    """Calibrated P(target), from the mean logit of the views of the features.
 
-    Validation rows get the mean logit of all members.
+    Every training row is seen by the members that have not seen its prompt, validation rows by all.
     """
-    nu, train, fold = problem.method, problem.train, problem.fold
+    nu, train, fold = problems[0].method, problems[0].train, problems[0].fold
     assert isinstance(nu, Nuisance)
     assert fold is not None
-    logit = torch.empty(len(train))
-    for m in range(int(fold.max()) + 1):
-        own = (fold == m).nonzero().squeeze(-1)
-        logit[own] = predict(problem, state.net.member(m), train, own).reward[0].cpu()
+    here, there = torch.zeros(len(train)), torch.zeros(len(problems[0].val))
+    for problem, state in zip(problems, states, strict=True):
+        for m in range(int(fold.max()) + 1):
+            own = (fold == m).nonzero().squeeze(-1)
+            seen = predict(problem, state.net.member(m), problem.train, own)
+            here[own] += seen.reward[0].cpu() / len(problems)
+        there += predict(problem, state.net, problem.val).reward.mean(0).cpu() / len(problems)
     g = torch_stream(seed, "population", nu.name)
     rows, target = population(nu.rows(train), train.weight, g), nu.target(train).cpu()
-    slope, offset = platt(logit[rows], target[rows])
-    there = predict(problem, state.net, problem.val).reward.mean(0).cpu()
-    here, there = (torch.sigmoid(slope * v + offset).to(train.y) for v in (logit, there))
+    slope, offset = platt(here[rows], target[rows])
+    p, shown = (torch.sigmoid(slope * v + offset).to(train.y) for v in (here, there))
     about = {
         "logged": False,
         "folds": int(fold.max()) + 1,
         "rows": len(rows),
         "calibration": {"slope": slope, "offset": offset},
-        "calibration_bins": calibration_bins(here.cpu()[rows], target[rows]),
+        "calibration_bins": calibration_bins(p.cpu()[rows], target[rows]),
     }
     if slope == 0:
         about["warning"] = f"the features do not predict {nu.name} out of fold: it is a constant"
-    return here, there, about
+    nets = tuple(state.net.scaled("reward", slope, offset) for state in states)
+    return Fit(p, shown, nets, about)
 
 
 def calibration_bins(p: Tensor, target: Tensor, bins: int = 10) -> list[dict[str, float]]:

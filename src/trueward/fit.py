@@ -12,11 +12,12 @@ from torch import Tensor
 
 from .card import card
 from .checkpoints import Checkpoints
+from .composed import Composed
 from .crossfit import Ground, estimate
 from .data import Columns, Feedback, Labelled
 from .engine import Progress, train_net
 from .errors import TruewardError, UsageError
-from .inputs import Inputs, row_digests
+from .inputs import CHUNK, Inputs, row_digests
 from .method import Method, make, method_class, settings
 from .model import RewardModel
 from .options import known, options
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from .crossfit import Estimated
+    from .nets import Net
     from .runs import State
 
 
@@ -57,9 +59,10 @@ def fit(
         store = Checkpoints.at(checkpoint, hashlib.sha256(about.encode()).hexdigest())
     ground = log.ground(cfg)
     ready = estimate(made, ground, None, store, progress)
-    problem = log.problem(made, ready, ground)
-    state = train_net(problem, cfg, store, progress)
-    return log.model(problem, cfg, ready, state, ground, reasons)
+    if made.composed and ready.whole:
+        return log.composed(made, cfg, ready, ground, reasons)
+    problem = log.problem(made, ready)
+    return log.model(problem, cfg, ready, train_net(problem, cfg, store, progress), reasons)
 
 
 @dataclass(frozen=True)
@@ -92,13 +95,13 @@ class Prepared:
         """What nuisances are fitted on."""
         return Ground(self.train, self.val, self.inputs, cfg)
 
-    def problem(self, made: Method, ready: Estimated, ground: Ground) -> Problem:
+    def problem(self, made: Method, ready: Estimated) -> Problem:
         """The reward's network, with the nuisances in place."""
-        here, there, inputs = ground.narrow if made.narrow else (self.train, self.val, self.inputs)
         train, val = (
-            dataclasses.replace(d, eta=eta) for d, eta in ((here, ready.train), (there, ready.val))
+            dataclasses.replace(d, eta=eta)
+            for d, eta in ((self.train, ready.train), (self.val, ready.val))
         )
-        return Problem("reward", made, train, val, inputs)
+        return Problem("reward", made, train, val, self.inputs)
 
     def model(
         self,
@@ -106,26 +109,62 @@ class Prepared:
         cfg: Train,
         ready: Estimated,
         state: State,
-        ground: Ground,
         reasons: tuple[str, ...],
     ) -> RewardModel:
         """The trained network with the record of the fit; a run-away fit is refused."""
         made = problem.method
-        warnings = [f"{k}: {v['warning']}" for k, v in ready.report.items() if "warning" in v]
-        warnings += _divergence(made, state)
+        warnings = _divergence(made, state)
+        out = predict(problem, state.net, problem.val, made.rows(problem.val))
+        losses = {"validation_loss": state.value, "training_loss": state.kept}
+        report = self._report(cfg, ready, _spread(made, out), losses, warnings, reasons)
+        return self._modelled(made, state.net.cpu().eval(), report)
+
+    def composed(
+        self,
+        made: Method,
+        cfg: Train,
+        ready: Estimated,
+        ground: Ground,
+        reasons: tuple[str, ...],
+    ) -> RewardModel:
+        """What the networks of the nuisances give, with the record of the fit."""
+        net = Composed(made, ready.parts, ground.projection).cpu()
+        inputs = Inputs(self.inputs.x.cpu(), None, torch.float32)
+        parts = [net(inputs(x.cpu(), None, {"x"})) for x in self.val.x.split(CHUNK)]
+        out = Columns({k: torch.cat([p[k] for p in parts], 1) for k in parts[0]})
+        losses: dict[str, list[float]] = {"validation_loss": [], "training_loss": []}
+        return self._modelled(
+            made, net, self._report(cfg, ready, _spread(made, out), losses, [], reasons)
+        )
+
+    def _report(
+        self,
+        cfg: Train,
+        ready: Estimated,
+        spread: dict[str, float],
+        losses: dict[str, list[float]],
+        warnings: list[str],
+        reasons: tuple[str, ...],
+    ) -> dict[str, Any]:
         facts = [Facts.of(d) for d in (self.train, self.val)]
-        report = {
+        said = [f"{k}: {v['warning']}" for k, v in ready.report.items() if "warning" in v]
+        return {
             "rows": {"train": facts[0].rows, "validation": facts[1].rows},
             "rated": {"train": facts[0].rated, "validation": facts[1].rated},
             "data": self.key,
-            "training": _training(cfg, state),
+            "training": {
+                **dataclasses.asdict(cfg),
+                "precision": str(cfg.dtype()).removeprefix("torch."),
+                **losses,
+            },
             "nuisances": ready.report,
-            "spread": _spread(made, problem, state),
-            "warnings": warnings,
+            "spread": spread,
+            "warnings": said + warnings,
             **({"reasons": list(reasons)} if reasons else {}),
         }
-        net = ground.unfolded(state.net) if made.narrow else state.net
-        net, text = net.cpu().eval(), card(type(made))
+
+    def _modelled(self, made: Method, net: Net | Composed, report: dict[str, Any]) -> RewardModel:
+        text = card(type(made))
         return RewardModel(made, net, self.inputs.x.cpu(), self.train.backbone, text, report)
 
 
@@ -232,21 +271,10 @@ def _divergence(method: Method, state: State) -> list[str]:
     return []
 
 
-def _training(cfg: Train, state: State) -> dict[str, Any]:
-    return {
-        **dataclasses.asdict(cfg),
-        "precision": str(cfg.dtype()).removeprefix("torch."),
-        "validation_loss": state.value,
-        "training_loss": state.kept,
-    }
-
-
-def _spread(method: Method, problem: Problem, state: State) -> dict[str, float]:
+def _spread(method: Method, out: Columns) -> dict[str, float]:
     """How far the members disagree on the validation rows."""
-    out = predict(problem, state.net, problem.val, method.rows(problem.val))
-    p = torch.sigmoid(
-        torch.stack([method.reward(member_of(out, m)) for m in range(len(out.reward))])
-    )
+    rewards = [method.reward(member_of(out, m)) for m in range(len(out.reward))]
+    p = torch.sigmoid(torch.stack(rewards))
     means = p.mean(1)
     return {
         "members": len(p),

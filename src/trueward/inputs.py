@@ -48,7 +48,7 @@ class Standard:
     def even(x: Tensor) -> Standard:
         """Scale all columns alike, to a mean square of 1: principal directions keep their weight.
 
-        Nothing is held back: a network on directions is then one on x (`Net.unfolded`).
+        Nothing is held back: a network on directions is then one on x times a matrix (`Ground.projection`).
         """
         size = x[_some(len(x), SAMPLE)].float().square().mean().sqrt().clamp(min=1e-12)
         ones = torch.ones_like(x[0]).float()

@@ -6,7 +6,7 @@ import dataclasses
 import difflib
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping  # noqa: TC003 - class attributes are read at run time
 from dataclasses import MISSING, dataclass
 from functools import cache, partial
 from importlib.metadata import entry_points
@@ -15,20 +15,20 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, dataclass_transform
 from . import samplers
 from .data import Columns
 from .errors import UsageError
-from .losses import bce
 from .options import check, known, options
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from types import ModuleType
 
     import torch
     from torch import Tensor
 
     from .data import Feedback
+    from .estimable import Estimable
     from .support import Facts
 
 Claims = tuple[frozenset[str], ...]
-Rowwise = Callable[["Feedback"], dict[str, "Tensor"]]  # columns of any rows
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
@@ -108,8 +108,12 @@ class Method:
         return False
 
     @property
-    def narrow(self) -> bool:
-        """Whether its network learns on the leading directions of wide features, as nuisances do."""
+    def composed(self) -> bool:
+        """Whether its reward is the column ``target`` of ``eta``, given by the networks of its nuisances.
+
+        Nothing is trained on top then, but where the log brings nuisances along: ``loss`` is what a network
+        of its own minimises. ``eta.low`` and ``eta.high`` are the ends of an interval, where there are any.
+        """
         return False
 
     def on(self, facts: Facts) -> tuple[Method, tuple[str, ...]]:  # noqa: ARG002
@@ -172,59 +176,6 @@ class Method:
     def interval(self, out: Columns) -> tuple[Tensor, Tensor] | None:  # noqa: ARG002
         """(n,) logits of the ends of a 95 % interval of P(preferred), where the method has one."""
         return None
-
-
-class Nuisance(Method):
-    """L = mean over ``where`` of l(s, target): a supervised column of ``b.eta``, fitted out of fold."""
-
-    name: str  # type: ignore[misc]
-    target: Callable[..., Any]  # Feedback -> (n,) target in [0, 1]
-    where: Callable[..., Any] = samplers.every  # Feedback -> row numbers that carry the target
-    reads: str = "x"  # x, z, or xz: both, where the log has context
-    clip: float = 0.0  # probabilities are raised to this before use, and counted
-
-    @property
-    def heads(self) -> dict[str, str]:
-        """One logit, of what it reads."""
-        return {"reward": self.reads}
-
-    def rows(self, data: Feedback) -> Tensor:
-        """Rows that carry the target."""
-        chosen: Tensor = self.where(data)
-        return chosen
-
-    def loss(self, out: Columns, b: Feedback) -> Tensor:
-        """Cross-entropy of the target."""
-        return bce(out.reward, self.target(b)).mean()
-
-
-@dataclass(frozen=True)
-class Derived:
-    """Columns of ``b.eta`` computed from others, once.
-
-    ``compute(train, seed)`` gives name -> a number for all rows, and a report with any warnings.
-    """
-
-    name: str
-    columns: tuple[str, ...]
-    compute: Callable[[Feedback, int], tuple[dict[str, float], dict[str, Any]]]
-
-
-@dataclass(frozen=True)
-class Computed:
-    """Columns of ``b.eta`` that a fitted transformation gives row by row, features included.
-
-    ``fit(train, val, seed)`` gives what maps any rows to values, and a report. With ``features`` x holds
-    the standardised features of these rows, in their leading directions where they are wide.
-    """
-
-    name: str
-    columns: tuple[str, ...]
-    fit: Callable[[Feedback, Feedback, int], tuple[Rowwise, dict[str, Any]]]
-    features: bool = False
-
-
-Estimable = Nuisance | Derived | Computed
 
 
 @cache

@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from .composed import Composed
 from .errors import TruewardError
 from .files import replacing
 from .inputs import Inputs, Standard
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from .data import Columns
 
-FORMAT = 1
+FORMAT = 2
 PARTS = ("torch", "numpy", "safetensors", "wordllama", "polars")
 
 
@@ -52,10 +53,10 @@ class Scores:
 
 @dataclass(frozen=True, eq=False)
 class RewardModel:
-    """The networks of one method, the scaling of their features, and the record of the fit."""
+    """The network of a method, or what its reward is composed of, the scaling of x, the record of the fit."""
 
     made_by: Method
-    net: Net
+    net: Net | Composed
     standard: Standard  # of x
     backbone: str | None  # what makes x from text, as JSON; None: features come from outside
     card: str
@@ -101,7 +102,7 @@ class RewardModel:
     def _logits(self, out: Columns) -> Tensor:
         """(1, M, n) logits of the reward, or (3, M, n) with the ends of its interval."""
         found = []
-        for m in range(self.net.shape.members):
+        for m in range(self.net.members):
             mine = member_of(out, m)
             found.append(
                 torch.stack([self.made_by.reward(mine), *(self.made_by.interval(mine) or ())])
@@ -111,13 +112,9 @@ class RewardModel:
     def save(self, folder: str | Path) -> None:
         """Write ``model.safetensors`` and ``model.json``; the folder changes as a whole or not at all."""
         target = claim(folder)
-        tensors = {
-            f"net.{k}": v.detach().cpu().contiguous() for k, v in self.net.state_dict().items()
-        }
-        tensors |= {
-            "standard.mean": self.standard.mean.cpu(),
-            "standard.scale": self.standard.scale.cpu(),
-        }
+        tensors = {f"net.{k}": v for k, v in self.net.tensors().items()}
+        tensors |= {"standard.mean": self.standard.mean, "standard.scale": self.standard.scale}
+        tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
         with replacing(target) as path:
             path.mkdir()
             save_file(tensors, path / "model.safetensors")
@@ -126,7 +123,10 @@ class RewardModel:
                 "trueward": version("trueward"),
                 "method": self.method,
                 "options": settings(self.made_by),
-                "shape": self.net.shape.to_json(),
+                "composed": isinstance(self.net, Composed),
+                "shape": self.net.shapes()
+                if isinstance(self.net, Composed)
+                else self.net.shape.to_json(),
                 "backbone": self.backbone,
                 "sha256": _sha256(path / "model.safetensors"),
                 "versions": {name: version(name) for name in PARTS},
@@ -170,11 +170,12 @@ def load(folder: str | Path) -> RewardModel:
                 "damaged or incomplete; copy the folder again"
             )
         tensors = load_file(path / "model.safetensors")
-        net = Net(Shape.from_json(about["shape"]), 0)
-        net.load_state_dict({k[4:]: v for k, v in tensors.items() if k.startswith("net.")})
+        made, shape = make(about["method"], about["options"]), about["shape"]
+        own = {k[4:]: v for k, v in tensors.items() if k.startswith("net.")}
+        composed = about["composed"]
         return RewardModel(
-            made_by=make(about["method"], about["options"]),
-            net=net.eval(),
+            made_by=made,
+            net=Composed.of(made, shape, own) if composed else Net.of(Shape.from_json(shape), own),
             standard=Standard(tensors["standard.mean"], tensors["standard.scale"]),
             backbone=about["backbone"],
             card=about["card"],

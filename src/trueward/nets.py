@@ -195,16 +195,28 @@ class Net(nn.Module):
             p.data = p.data[m : m + 1]
         return alone
 
-    def unfolded(self, basis: Tensor) -> Net:
-        """The same function of wide inputs x, where this network was given x @ ``basis``, (d, width)."""
-        shape = replace(self.shape, inputs={**self.shape.inputs, "x": len(basis)})
-        wide = Net(shape, 0)
-        state = self.state_dict()
-        first = [f"trunks.{k}" for k in self.trunks if k == "x"]
-        first += [f"heads.{k}" for k in self.heads if shape.heads[k] == "x" and not first]
-        for name in first:
-            state[f"{name}.weights.0"] = (
-                basis.to(state[f"{name}.weights.0"]) @ state[f"{name}.weights.0"]
-            )
-        wide.load_state_dict(state)
-        return wide.to(basis.device)
+    @property
+    def members(self) -> int:
+        """How many networks these are."""
+        return self.shape.members
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All weights, by name."""
+        return dict(self.state_dict())
+
+    @staticmethod
+    def of(shape: Shape, tensors: Mapping[str, Tensor]) -> Net:
+        """Undo ``tensors``."""
+        net = Net(shape, 0)
+        net.load_state_dict(dict(tensors))
+        return net.eval()
+
+    def scaled(self, head: str, slope: float, offset: float) -> Net:
+        """The same network on the CPU, with ``slope`` v + ``offset`` in place of the logit v of a head."""
+        other = copy.deepcopy(self).cpu().eval()
+        last = other.heads[head]
+        assert isinstance(last, Stack)
+        with torch.no_grad():
+            last.weights[-1].mul_(slope)
+            last.biases[-1].mul_(slope).add_(offset)
+        return other

@@ -13,7 +13,7 @@ from scipy.special import expit
 from . import samplers
 from .data import prompt_numbers
 from .errors import TruewardError
-from .method import Computed, Derived, Nuisance
+from .estimable import Computed, Derived, Nuisance
 from .options import Opt
 from .streams import numpy_stream, torch_stream
 
@@ -22,12 +22,11 @@ PropensityFrom = Annotated[
 ]
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
     from torch import Tensor
 
     from .data import Feedback
+    from .estimable import Parameters
 
 propensity = Nuisance(name="propensity", target=lambda b: b.o, reads="xz", clip=0.01)
 """p(x, z) = P(o=1 given x, z), log-loss on all rows (Rosenbaum and Rubin 1983)."""
@@ -233,18 +232,17 @@ def click_propensity(alpha: float, rate: float) -> Computed:
     a propensity in name only, kept to reproduce tables. A logged propensity takes its place.
     """
 
-    def fit(
-        train: Feedback, _val: Feedback, _seed: int
-    ) -> tuple[Callable[[Feedback], dict[str, Tensor]], dict[str, Any]]:
+    def fit(train: Feedback, _val: Feedback, _seed: int) -> tuple[Parameters, dict[str, Any]]:
         clicks = float(train.y.double().mean())
         k = rate / (clicks + (1 - clicks) * alpha**4)
+        about = {"clicked": min(1.0, k), "not_clicked": min(1.0, k * alpha**4)}
+        return {"of": torch.tensor([k * alpha**4, k])}, about
 
-        def apply(b: Feedback) -> dict[str, Tensor]:
-            return {"propensity": torch.where(b.y > 0, k, k * alpha**4).clamp(max=1.0)}
+    def apply(at: Parameters, b: Feedback) -> dict[str, Tensor]:
+        without, clicked = at["of"].to(b.y)
+        return {"propensity": torch.where(b.y > 0, clicked, without).clamp(max=1.0)}
 
-        return apply, {"clicked": min(1.0, k), "not_clicked": min(1.0, k * alpha**4)}
-
-    return Computed("click_propensity", ("propensity",), fit)
+    return Computed("click_propensity", ("propensity",), fit, apply)
 
 
 def strata(nu: float, far: float) -> Computed:
@@ -254,9 +252,7 @@ def strata(nu: float, far: float) -> Computed:
     without a click with the lowest score.
     """
 
-    def fit(
-        train: Feedback, _val: Feedback, seed: int
-    ) -> tuple[Callable[[Feedback], dict[str, Tensor]], dict[str, Any]]:
+    def fit(train: Feedback, _val: Feedback, seed: int) -> tuple[Parameters, dict[str, Any]]:
         from sklearn.svm import OneClassSVM  # noqa: PLC0415 - slow to import
 
         mean, sd = train.x.float().mean(0), train.x.float().std(0).clamp(min=1e-6)
@@ -267,28 +263,29 @@ def strata(nu: float, far: float) -> Computed:
         vectors, dual = (
             torch.from_numpy(v).to(kept) for v in (svm.support_vectors_, svm.dual_coef_[0])
         )
-
-        def score(x: Tensor) -> Tensor:
-            gap = torch.cdist((x.float() - mean) / sd, vectors).square()
-            return torch.exp(-float(svm._gamma) * gap) @ dual + float(svm.intercept_[0])  # noqa: SLF001
-
-        def scores(b: Feedback) -> Tensor:
-            return torch.cat([score(part) for part in b.x.split(4096)])
-
-        unclicked = scores(train)[train.y <= 0]
-        edge = float(torch.sort(unclicked).values[max(0, round(far * len(unclicked)) - 1)])
-
-        def apply(b: Feedback) -> dict[str, Tensor]:
-            d = scores(b)
-            return {"stratum": torch.where(d >= 0, 1.0, torch.where(d <= edge, 2.0, 0.0)).to(b.y)}
-
-        found = apply(train)["stratum"][train.y <= 0]
+        numbers = torch.tensor([svm._gamma, svm.intercept_[0]]).to(kept)  # noqa: SLF001
+        at = {"mean": mean, "sd": sd, "vectors": vectors, "dual": dual, "numbers": numbers}
+        without = scores(at, train)[train.y <= 0].sort().values
+        at["edge"] = without[max(0, round(far * len(without)) - 1)]
+        found = apply(at, train)["stratum"][train.y <= 0]
         report: dict[str, Any] = {
             name: int((found == k).sum())
             for k, name in enumerate(("between", "inside", "farthest"))
         }
         if not all(report.values()):
             report["warning"] = f"a stratum of the rows without a click is empty: {report}"
-        return apply, report
+        return at, report
 
-    return Computed("strata", ("stratum",), fit, features=True)
+    def scores(at: Parameters, b: Feedback) -> Tensor:
+        width, offset = at["numbers"]
+        found = []
+        for part in b.x.split(4096):
+            gap = torch.cdist((part.float() - at["mean"]) / at["sd"], at["vectors"]).square()
+            found.append(torch.exp(-width * gap) @ at["dual"] + offset)
+        return torch.cat(found)
+
+    def apply(at: Parameters, b: Feedback) -> dict[str, Tensor]:
+        d = scores(at, b)
+        return {"stratum": torch.where(d >= 0, 1.0, torch.where(d <= at["edge"], 2.0, 0.0)).to(b.y)}
+
+    return Computed("strata", ("stratum",), fit, apply, features=True)

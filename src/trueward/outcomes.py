@@ -11,20 +11,20 @@ from scipy.linalg import eigh
 from scipy.special import expit
 from scipy.stats import chi2
 
-from .method import Computed
+from .estimable import Computed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
     from torch import Tensor
 
     from .data import Feedback
+    from .estimable import Parameters
 
     Array = NDArray[np.float64]
 
-GRID = np.linspace(-8, 8, 129)  # log-odds of a good answer
+GRID = np.linspace(-12, 12, 193)  # log-odds of a good answer
 TOP = 0.995  # quantile of the predictions that is certainly good, where nothing else says
+FAINT = 1e-5  # of an answer: how much of one is known to be good, and of one to be bad
 LEVEL = 0.001  # p-value below which the log is taken to deny the segment
 
 
@@ -36,11 +36,15 @@ class Segment:
     good: Array
 
     def place(self, up: Array, down: Array) -> Array:
-        """argmax_s sum_k p_k log P_k(s): log-odds of the nearest point to (up, down, none), by likelihood."""
+        """argmax_s sum_k p_k log P_k(s) + 1e-5 log g(1-g): log-odds of the point nearest to (up, down, none).
+
+        The last term keeps those beyond an end in their order.
+        """
         g = expit(GRID)[:, None]
         two = g * self.good + (1 - g) * self.bad
         three = np.log(np.hstack([two, 1 - two.sum(1, keepdims=True)]).clip(1e-9))
         value = np.stack([up, down, 1 - up - down], 1) @ three.T
+        value += FAINT * np.log(g * (1 - g)).T
         rows = np.arange(len(value))
         at = value.argmax(1).clip(1, len(GRID) - 2)
         left, here, right = (value[rows, at + k] for k in (-1, 0, 1))
@@ -105,10 +109,9 @@ def label_shift(rho_01: float, rho_10: float) -> Computed:
     follows something else in x: then gamma is (P(up given rated) - rho_10) / (1 - rho_01 - rho_10), as if
     feedback were missing at random given x, and the report warns.
     """
+    at_random = Segment(np.array([rho_10, 1 - rho_10]), np.array([1 - rho_01, rho_01]))
 
-    def fit(
-        train: Feedback, _val: Feedback, _seed: int
-    ) -> tuple[Callable[[Feedback], dict[str, Tensor]], dict[str, Any]]:
+    def fit(train: Feedback, _val: Feedback, _seed: int) -> tuple[Parameters, dict[str, Any]]:
         seen, up = (v.double().cpu().numpy() for v in (train.seen, train.seen * train.y))
         weight = np.ones(len(up)) if train.weight is None else train.weight.double().cpu().numpy()
         predicted = np.stack(_chances(train), 1)
@@ -133,14 +136,19 @@ def label_shift(rho_01: float, rho_10: float) -> Computed:
                 "the features hardly predict the feedback, so the answers are not told apart"
             )
 
-        def apply(b: Feedback) -> dict[str, Tensor]:
-            if p < LEVEL:
-                return {"target": ((b.eta.noisy - rho_10) / (1 - rho_01 - rho_10)).clamp(0, 1)}
-            return {"target": torch.from_numpy(expit(segment.place(*_chances(b)))).to(b.y)}
+        if p < LEVEL:
+            return {}, report
+        return {"ends": torch.from_numpy(np.stack([segment.bad, segment.good]))}, report
 
-        return apply, report
+    def apply(at: Parameters, b: Feedback) -> dict[str, Tensor]:
+        if "ends" in at:
+            place = Segment(*at["ends"].double().cpu().numpy()).place(*_chances(b))
+        else:
+            q = b.eta.noisy.double().cpu().numpy()
+            place = at_random.place(q, 1 - q)
+        return {"target": torch.from_numpy(expit(place)).to(b.y)}
 
-    return Computed("label_shift", ("target",), fit)
+    return Computed("label_shift", ("target",), fit, apply)
 
 
 def _chances(b: Feedback) -> tuple[Array, Array]:

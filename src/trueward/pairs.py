@@ -12,16 +12,17 @@ from scipy.stats import chi2
 
 from .data import prompt_numbers
 from .errors import TruewardError
-from .method import Computed, Nuisance
+from .estimable import Computed, Nuisance
 from .support import FEWEST
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
     from torch import Tensor
 
     from .data import Feedback
+    from .estimable import Parameters
 
     Array = NDArray[np.float64]
 
@@ -92,18 +93,15 @@ def agreement(names: Sequence[str]) -> Computed:
         errors = [e * (_together(b, k).double() / floored(b, k) - 1) for k, e in product.items()]
         return value(b, product) * (1 + torch.stack(errors).sum(0))
 
-    def fit(
-        train: Feedback, _val: Feedback, _seed: int
-    ) -> tuple[Callable[[Feedback], dict[str, Tensor]], dict[str, Any]]:
+    def fit(train: Feedback, _val: Feedback, _seed: int) -> tuple[Parameters, dict[str, Any]]:
         found = torch.stack([corrected(train, product) for product in asked.values()], 1)
+        return {}, _judged(["&".join(k) for k in asked], found, train.group)
 
-        def apply(b: Feedback) -> dict[str, Tensor]:
-            pairs = [value(b, product) for names, product in asked.items() if len(names) == 2]
-            return {"pairs": torch.stack(pairs).mean(0).clamp(0, 1).to(b.y)}
+    def apply(_at: Parameters, b: Feedback) -> dict[str, Tensor]:
+        pairs = [value(b, product) for names, product in asked.items() if len(names) == 2]
+        return {"target": torch.stack(pairs).mean(0).clamp(0, 1).to(b.y)}
 
-        return apply, _judged(["&".join(k) for k in asked], found, train.group)
-
-    return Computed("agreement", ("pairs",), fit)
+    return Computed("agreement", ("target",), fit, apply)
 
 
 def _judged(names: list[str], values: Tensor, group: Tensor | None) -> dict[str, Any]:

@@ -68,12 +68,12 @@ def fit_many(
         in_threads(lambda k: _estimated(begun[k], *fitted[k]), list(begun), threads),
         strict=True,
     ):
-        if isinstance(made, TruewardError):
-            found[k] = made
-        else:
+        if isinstance(made, tuple):
             ready[k] = made
+        else:
+            found[k] = made
     states = train_nets([p for _, p in ready.values()], [begun[k].cfg for k in ready], threads)
-    parts = [(begun[k], fitted[k][0], *ready[k], s) for k, s in zip(ready, states, strict=True)]
+    parts = [(begun[k], *ready[k], s) for k, s in zip(ready, states, strict=True)]
     models = in_threads(lambda part: _modelled(*part), parts, threads)
     for k, model in zip(ready, models, strict=True):
         found[k] = model
@@ -105,17 +105,19 @@ def _fitted(begun: dict[int, _Begun], threads: int) -> dict[int, tuple[Ground, F
 
 def _estimated(
     job: _Begun, ground: Ground, fitted: Fitted
-) -> tuple[Estimated, Problem] | TruewardError:
+) -> tuple[Estimated, Problem] | RewardModel | TruewardError:
+    """What the reward's network is trained on, or the model where nothing is."""
     try:
         values = estimate(job.method, ground, fitted)
-        return values, job.log.problem(job.method, values, ground)
+        if job.method.composed and values.whole:
+            return job.log.composed(job.method, job.cfg, values, ground, job.reasons)
+        return values, job.log.problem(job.method, values)
     except TruewardError as e:
         return e
 
 
 def _modelled(
     job: _Begun,
-    ground: Ground,
     values: Estimated,
     problem: Problem,
     state: State | TruewardError,
@@ -123,6 +125,6 @@ def _modelled(
     if isinstance(state, TruewardError):
         return state
     try:
-        return job.log.model(problem, job.cfg, values, state, ground, job.reasons)
+        return job.log.model(problem, job.cfg, values, state, job.reasons)
     except TruewardError as e:
         return e

@@ -17,9 +17,9 @@ from torch import Tensor
 
 from trueward.data import Columns, Feedback, fold_of
 from trueward.errors import TruewardError, UsageError
+from trueward.estimable import Derived, Nuisance
 from trueward.fit import configure, fit
 from trueward.losses import bce
-from trueward.method import Derived, Nuisance
 from trueward.nuisances import platt
 from trueward.streams import numpy_stream
 from trueward.support import Facts, lacking
@@ -92,8 +92,8 @@ def _with_nuisances(method: Method, train: Feedback, job: Job) -> Feedback:
             values, _ = wanted.compute(train, job.seed)
             made = {k: torch.full_like(train.y, v) for k, v in values.items()}
         else:
-            transform, _ = wanted.fit(train, train, job.seed)
-            made = transform(train)
+            at, _ = wanted.fit(train, train, job.seed)
+            made = wanted.apply(at, train)
         train = replace(train, eta=train.eta | made)
     return replace(train, x=train.x[:, :0])
 

@@ -101,7 +101,7 @@ def _tell(model: RewardModel, out: Path) -> None:
         typer.echo(sentence)
     typer.echo(
         f"{out}: {model.method} on {rows['train']} rows ({rated['train']} with feedback), "
-        f"validation loss {sum(loss) / len(loss):.4f}"
+        + (f"validation loss {sum(loss) / len(loss):.4f}" if loss else "composed of what follows")
     )
     spread = model.report["spread"]
     if spread["members"] > 1:

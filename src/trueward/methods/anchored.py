@@ -10,15 +10,20 @@ from torch import Tensor
 from trueward.anchor import Prior, anchoring
 from trueward.data import Columns, Feedback
 from trueward.errors import UsageError
+from trueward.estimable import Estimable, Nuisance
 from trueward.losses import bce
-from trueward.method import Estimable, Method, Nuisance
+from trueward.method import Method
 from trueward.nuisances import clicked, noisy, responds
 from trueward.options import Opt
 from trueward.pairs import rate
 from trueward.support import Facts
 
 RATINGS, REACTIONS, CLICKS, CHANNEL = "ratings", "reactions", "clicks", "channel."
-FEEDBACK = {RATINGS: ("o", noisy), REACTIONS: ("unrated", responds), CLICKS: ("clicks", clicked)}
+FEEDBACK = {
+    RATINGS: ("o", replace(noisy, views="both")),
+    REACTIONS: ("unrated", replace(responds, views="both")),
+    CLICKS: ("clicks", replace(clicked, views="both")),
+}
 
 
 class Anchored(Method):
@@ -26,8 +31,8 @@ class Anchored(Method):
 
     e: naive's log-odds log P(up)/P(down), with log P(up)/P(none) and log P(down)/P(none), given x and out of
     fold; of clicks, and of each channel, the log-odds that it fires. b ~ N(c, 1/ridge), c = 1 for naive's
-    log-odds and 0 for the rest; w ~ N(0, s^2), s averaged over by its marginal likelihood. Two more heads
-    learn the ends of g's 95 % interval, which speaks of the draw of gold labels and of nothing else.
+    log-odds and 0 for the rest; w ~ N(0, s^2), s averaged over by its marginal likelihood. g's 95 %
+    interval speaks of the draw of gold labels and of nothing else.
     """
 
     signals: Annotated[
@@ -40,7 +45,6 @@ class Anchored(Method):
         Opt("a thumb up, or a click, may only count for good; both: and a thumb down against it"),
     ] = "none"
 
-    defaults = {"lr": 2e-3, "nuisance_lr": 2e-3}  # noiseless targets, averaged nuisances
     paper = "ours (methods 4.2); stacking: Wolpert 1992; evidence: MacKay 1992"
     variants = (
         {},
@@ -57,15 +61,7 @@ class Anchored(Method):
         return frozenset({"gold", *columns, *(["channels"] if only else [])})
 
     @property
-    def heads(self) -> dict[str, str]:
-        return {"reward": "x", "low": "x", "high": "x", "level": "one"}
-
-    @property
-    def shared(self) -> bool:
-        return True
-
-    @property
-    def narrow(self) -> bool:
+    def composed(self) -> bool:
         return True
 
     @property
@@ -111,7 +107,9 @@ class Anchored(Method):
     def _rates(self) -> tuple[Nuisance, ...]:
         """The chance of every signal."""
         return tuple(
-            FEEDBACK[s][1] if s in FEEDBACK else rate(s.removeprefix(CHANNEL))
+            FEEDBACK[s][1]
+            if s in FEEDBACK
+            else replace(rate(s.removeprefix(CHANNEL)), views="both")
             for s in self._signals
         )
 
@@ -129,12 +127,7 @@ class Anchored(Method):
         return [odds[k] for k in self._pieces]
 
     def loss(self, out: Columns, b: Feedback) -> Tensor:
-        ends = bce(out.low + out.level, b.eta.low) + bce(out.high + out.level, b.eta.high)
-        return (bce(self.reward(out), b.eta.target) + ends).mean()
+        return bce(out.reward, b.eta.target).mean()
 
-    def reward(self, out: Columns) -> Tensor:
-        return out.reward + out.level  # a number moves at once to where the labels' mean is
-
-    def interval(self, out: Columns) -> tuple[Tensor, Tensor]:
-        low = torch.minimum(out.low, out.reward) + out.level
-        return low, torch.maximum(out.high, out.reward) + out.level
+    def interval(self, out: Columns) -> tuple[Tensor, Tensor] | None:
+        return (out.low, out.high) if "low" in out else None

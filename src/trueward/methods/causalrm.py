@@ -8,8 +8,9 @@ from torch import Tensor
 
 from trueward.data import Columns, Feedback
 from trueward.errors import UsageError
+from trueward.estimable import Estimable
 from trueward.losses import bce, brier, capped_bce, log_mixture, nonnegative
-from trueward.method import Claims, Estimable, Method
+from trueward.method import Claims, Method
 from trueward.nuisances import PropensityFrom, flip_rates, noisy, propensity
 from trueward.options import Opt
 from trueward.samplers import every, observed

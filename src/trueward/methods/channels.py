@@ -9,8 +9,9 @@ from torch import Tensor
 
 from trueward.data import Columns, Feedback
 from trueward.errors import UsageError
+from trueward.estimable import Derived, Estimable
 from trueward.losses import bce, log_mixture
-from trueward.method import Claims, Derived, Estimable, Method
+from trueward.method import Claims, Method
 from trueward.options import Opt
 from trueward.pairs import agreement, check, rates
 from trueward.support import Facts
@@ -66,10 +67,14 @@ class Channels(Method):
     @property
     def heads(self) -> dict[str, str]:
         if self.form == "ratio":
-            return {"reward": "x", "level": "one"}
+            return {"reward": "x"}
         activity = {f"activity_{k}": self.activity for k in range(len(self.names))}
         levels = {f"level_{k}": "one" for k in range(len(self.names))}
         return {"reward": "x", "level": "one"} | activity | levels
+
+    @property
+    def composed(self) -> bool:
+        return self.form == "ratio"
 
     @property
     def nuisances(self) -> tuple[Estimable, ...]:
@@ -113,7 +118,7 @@ class Channels(Method):
     def loss(self, out: Columns, b: Feedback) -> Tensor:
         s = self.reward(out)
         if self.form == "ratio":
-            return bce(s, b.eta.pairs).mean()
+            return bce(s, b.eta.target).mean()
         slips = self.misclick * len(self.names) if len(self.misclick) == 1 else self.misclick
         good, bad = F.logsigmoid(s), F.logsigmoid(-s)
         for k, (name, e) in enumerate(zip(self.names, slips, strict=True)):
@@ -126,7 +131,7 @@ class Channels(Method):
         return -torch.logaddexp(good, bad).mean()
 
     def reward(self, out: Columns) -> Tensor:
-        return out.reward + out.level
+        return out.reward if self.form == "ratio" else out.reward + out.level
 
 
 def checked(names: tuple[str, ...]) -> Derived:

@@ -7,8 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from trueward.data import Columns, Feedback
+from trueward.estimable import Estimable
 from trueward.losses import bce, masked_mean, wasserstein
-from trueward.method import Estimable, Method
+from trueward.method import Method
 from trueward.nuisances import strata
 from trueward.options import Opt
 

@@ -6,8 +6,9 @@ from torch import Tensor
 
 from trueward.data import Columns, Feedback
 from trueward.errors import UsageError
+from trueward.estimable import Estimable
 from trueward.losses import log_mixture, masked_mean
-from trueward.method import Estimable, Method
+from trueward.method import Method
 from trueward.nuisances import flip_rates, noisy
 from trueward.options import Opt
 from trueward.samplers import observed

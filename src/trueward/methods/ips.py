@@ -6,8 +6,9 @@ from typing import Annotated, Literal
 from torch import Tensor
 
 from trueward.data import Columns, Feedback
+from trueward.estimable import Estimable
 from trueward.losses import bce
-from trueward.method import Claims, Estimable, Method
+from trueward.method import Claims, Method
 from trueward.nuisances import PropensityFrom, click_propensity, propensity
 from trueward.options import Opt
 from trueward.samplers import every, observed

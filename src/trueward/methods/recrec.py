@@ -1,14 +1,15 @@
 """ReCRec: clicks as satisfaction times exposure, both learned from what explains no click."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 import torch
 from torch import Tensor
 
 from trueward.data import Columns, Feedback
+from trueward.estimable import Computed, Estimable, Parameters
 from trueward.losses import bce, log_mixture
-from trueward.method import Computed, Estimable, Method
+from trueward.method import Method
 from trueward.options import Opt
 from trueward.samplers import every, population, shuffle
 
@@ -87,14 +88,11 @@ def popularity() -> Computed:
         ids = ids.to(b.y.device)
         return torch.zeros_like(b.y).index_add(0, ids, b.y)[ids]
 
-    def fit(
-        train: Feedback, _val: Feedback, _seed: int
-    ) -> tuple[Callable[[Feedback], dict[str, Tensor]], dict[str, Any]]:
+    def fit(train: Feedback, _val: Feedback, _seed: int) -> tuple[Parameters, dict[str, Any]]:
         most = counts(train).max().clamp(min=1e-6)
+        return {"most": most}, {"most_clicks": float(most)}
 
-        def apply(b: Feedback) -> dict[str, Tensor]:
-            return {"popularity": (counts(b) / most).clamp(max=1.0).sqrt()}
+    def apply(at: Parameters, b: Feedback) -> dict[str, Tensor]:
+        return {"popularity": (counts(b) / at["most"]).clamp(max=1.0).sqrt()}
 
-        return apply, {"most_clicks": float(most)}
-
-    return Computed("popularity", ("popularity",), fit)
+    return Computed("popularity", ("popularity",), fit, apply)

@@ -7,8 +7,9 @@ from torch import Tensor
 
 from trueward.data import Columns, Feedback
 from trueward.errors import UsageError
+from trueward.estimable import Estimable
 from trueward.losses import bce
-from trueward.method import Claims, Estimable, Method
+from trueward.method import Claims, Method
 from trueward.nuisances import scar
 from trueward.options import Opt
 

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from trueward.data import Columns, Feedback
+from trueward.estimable import Estimable
 from trueward.losses import bce, weighted_mean
-from trueward.method import Estimable, Method
+from trueward.method import Method
 from trueward.nuisances import click_propensity
 from trueward.options import Opt
 

@@ -6,8 +6,9 @@ from typing import Annotated
 from torch import Tensor
 
 from trueward.data import Columns, Feedback
+from trueward.estimable import Nuisance
 from trueward.losses import bce, weighted_mean
-from trueward.method import Claims, Method, Nuisance
+from trueward.method import Claims, Method
 from trueward.nuisances import PropensityFrom, propensity
 from trueward.options import Opt
 from trueward.samplers import observed

@@ -8,8 +8,9 @@ from torch import Tensor
 
 from trueward.data import Columns, Feedback
 from trueward.errors import UsageError
+from trueward.estimable import Estimable
 from trueward.losses import bce, log_mixture
-from trueward.method import Claims, Estimable, Method
+from trueward.method import Claims, Method
 from trueward.nuisances import noisy, responds
 from trueward.options import Opt
 from trueward.outcomes import label_shift
@@ -39,7 +40,6 @@ class ThreeOutcome(Method):
     rho_01: Annotated[float, replace(RATE, help="P(observed 0 given true 1)")] = 0.0
     rho_10: Annotated[float, replace(RATE, help="P(observed 1 given true 0)")] = 0.0
 
-    defaults = {"lr": 2e-3, "nuisance_lr": 2e-3}  # noiseless targets, averaged nuisances
     paper = (
         "ours (methods 4.1); label shift: Saerens et al. 2002, Lipton et al. 2018; Anderson 1951"
     )
@@ -56,19 +56,20 @@ class ThreeOutcome(Method):
     @property
     def heads(self) -> dict[str, str]:
         if self.form == "two_step":
-            return {"reward": "x", "level": "one"}
+            return {"reward": "x"}
         numbers = ("good", "bad", *(("slope",) if self.selection == "reward" else ()))
         return {"reward": "x", **dict.fromkeys(numbers, "one")}
 
     @property
-    def narrow(self) -> bool:
-        return True
+    def composed(self) -> bool:
+        return self.form == "two_step"
 
     @property
     def nuisances(self) -> tuple[Estimable, ...]:
         if self.form == "joint":
             return ()
-        return (noisy, responds, label_shift(self.rho_01, self.rho_10))
+        rates = (replace(nu, views="both") for nu in (noisy, responds))
+        return (*rates, label_shift(self.rho_01, self.rho_10))
 
     @property
     def consistent_if(self) -> Claims:
@@ -91,7 +92,7 @@ class ThreeOutcome(Method):
             raise UsageError("three_outcome: selection=reward needs form=joint")
 
     def loss(self, out: Columns, b: Feedback) -> Tensor:
-        s = self.reward(out)
+        s = out.reward
         if self.form == "two_step":
             return bce(s, b.eta.target).mean()
         more = out.slope * s.detach().clamp(-6, 6) if self.selection == "reward" else 0.0
@@ -100,6 +101,3 @@ class ThreeOutcome(Method):
         down = log_mixture(s, (1 - self.rho_10) * m_0, self.rho_01 * m_1)
         none = log_mixture(s, 1 - m_0, 1 - m_1)
         return -torch.where(b.seen > 0, b.y * up + (1 - b.y) * down, none).mean()
-
-    def reward(self, out: Columns) -> Tensor:
-        return out.reward + out.level if self.form == "two_step" else out.reward

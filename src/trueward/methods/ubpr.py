@@ -9,7 +9,8 @@ from torch import Tensor
 
 from trueward.data import Columns, Feedback
 from trueward.errors import UsageError
-from trueward.method import Claims, Estimable, Method
+from trueward.estimable import Estimable
+from trueward.method import Claims, Method
 from trueward.nuisances import scar
 from trueward.options import Opt
 from trueward.samplers import by_prompt, every, pairs

@@ -9,8 +9,9 @@ from torch import Tensor
 
 from trueward.data import Columns, Feedback
 from trueward.errors import UsageError
+from trueward.estimable import Estimable
 from trueward.losses import log_mixture
-from trueward.method import Estimable, Method
+from trueward.method import Method
 from trueward.nuisances import scar
 from trueward.options import Opt
 from trueward.samplers import by_prompt, every, pairs

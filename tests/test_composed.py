@@ -1,0 +1,115 @@
+"""Rewards put together from nuisances: the same numbers for any row, in memory, saved, in a sweep."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from trueward.data import Columns, Feedback
+from trueward.fit import fit
+from trueward.model import load
+from trueward.sweep import Job, fit_many
+
+
+def log(n=600, d=64, seed=0, *, golds=100):
+    """Wide features for ``nuisance_width`` 16; feedback on half of the rows, more of the good ones."""
+    g = torch.Generator().manual_seed(seed)
+    x = torch.randn(n, d, generator=g)
+    r = (x[:, 0] > 0).float()
+    o = (torch.rand(n, generator=g) < 0.2 + 0.5 * r).float()
+    gold = torch.where(torch.arange(n) < golds, r, torch.nan)
+    return Feedback(x, r * o, o, gold=gold, group=torch.arange(n))
+
+
+def fitted(name="anchored", **options):
+    return fit(name, log(), log(200, seed=1), nuisance_width=16, precision="fp32", **options)
+
+
+@pytest.mark.parametrize(("name", "members"), [("anchored", 5), ("three_outcome", 5)])
+def test_it_scores_the_features_themselves_by_one_member_a_fold(name, members):
+    model, test = fitted(name), log(300, seed=2)
+    assert model.net.members == members
+    s = model.score_features(test.x)
+    good = test.x[:, 0] > 0
+    assert s.reward[good].mean() > s.reward[~good].mean() + 0.3
+    assert (s.spread > 0).any()
+
+
+def test_what_a_member_says_follows_from_its_nuisances():
+    """three_outcome without selection on more than the label: P from P(up) and P(down) of the same member."""
+    model, test = fitted("three_outcome"), log(50, seed=2)
+    x = model.standard(test.x, torch.float32)
+    lead = x @ model.net.projection
+    shift = model.made_by.nuisances[-1]
+    with torch.no_grad():
+        eta = {
+            k: torch.sigmoid((nets[0]({"x": lead}).reward + nets[1]({"x": x}).reward)[3] / 2)
+            for k, nets in model.net.parts.items()
+            if isinstance(nets, tuple)
+        }
+    b = Feedback(lead, torch.zeros(50), torch.zeros(50), eta=Columns(eta))
+    by_hand = shift.apply(model.net.parts["label_shift"], b)["target"]
+    found = torch.sigmoid(model.net({"x": x}).reward[3])
+    assert found.numpy() == pytest.approx(by_hand.numpy(), abs=1e-6)
+
+
+def test_the_mean_over_the_folds_is_what_the_validation_rows_were_given():
+    """Their nuisances are the sigmoid of the mean logit over folds and views, calibrated on training rows."""
+    model, val = fitted("three_outcome"), log(200, seed=1)
+    about = model.report["nuisances"]["responds"]
+    x = model.standard(val.x, torch.float32)
+    nets = model.net.parts["responds"]
+    with torch.no_grad():
+        logit = (nets[0]({"x": x @ model.net.projection}).reward + nets[1]({"x": x}).reward) / 2
+    p = torch.sigmoid(logit.mean(0))
+    assert about["calibration"]["slope"] > 0
+    assert float(p.mean()) == pytest.approx(float(val.o.mean()), abs=0.06)
+
+
+def test_saved_and_read_again_it_is_the_same(tmp_path):
+    model, test = fitted(), log(100, seed=2)
+    model.save(tmp_path / "rm")
+    one, two = (m.score_features(test.x).columns() for m in (model, load(tmp_path / "rm")))
+    assert one.keys() == two.keys() == {"reward", "preferred", "spread", "low", "high"}
+    for k, v in one.items():
+        assert torch.equal(v, two[k]), k
+
+
+def test_a_sweep_gives_the_numbers_of_single_fits():
+    train, val, test = log(), log(200, seed=1), log(100, seed=2)
+    options = {"nuisance_width": 16, "precision": "fp32"}
+    jobs = [
+        Job(name, train, val, seed) for name in ("anchored", "three_outcome") for seed in (0, 1)
+    ]
+    for job, model in zip(jobs, fit_many(jobs, **options), strict=True):
+        alone = fit(job.method, train, val, seed=job.seed, **options)
+        one, two = (m.score_features(test.x).preferred for m in (alone, model))
+        assert one.numpy() == pytest.approx(two.numpy(), abs=1e-4)
+
+
+def test_an_interrupted_fit_goes_on_to_the_same_model(tmp_path):
+    test = log(100, seed=2)
+    first = fitted(checkpoint=tmp_path / "saved")
+    again = fitted(checkpoint=tmp_path / "saved")
+    assert torch.equal(first.score_features(test.x).reward, again.score_features(test.x).reward)
+
+
+def test_where_the_log_brings_its_nuisances_along_a_network_learns_what_follows_from_them():
+    """No network gives the nuisances of other rows then, so the reward has to be one of its own."""
+    train, val = (
+        replace(b, eta=Columns(noisy=b.y * 0.6 + 0.2, responds=b.o * 0.6 + 0.2))
+        for b in (log(), log(200, seed=1))
+    )
+    model = fit("anchored", train, val, precision="fp32")
+    assert model.report["training"]["validation_loss"]
+    assert model.score_features(log(20, seed=2).x).low is None
+
+
+def test_gold_labels_alone_need_no_network(tmp_path):
+    model = fitted(signals="none")
+    assert model.net.members == 1
+    model.save(tmp_path / "rm")
+    test = log(300, seed=2)
+    s = load(tmp_path / "rm").score_features(test.x)
+    good = test.x[:, 0] > 0
+    assert s.reward[good].mean() > s.reward[~good].mean()
