@@ -6,7 +6,7 @@ import torch
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
-from trueward.anchor import DRAWS, Anchor, Prior, Sample, logistic, resampled
+from trueward.anchor import DRAWS, Anchor, Prior, Sample, logistic, predicted, resampled
 from trueward.data import Columns, Feedback
 from trueward.errors import TruewardError
 from trueward.fit import fit
@@ -76,7 +76,7 @@ def test_the_draws_are_near_refits_on_resampled_prompts():
     assert (times.sum(1) == 300).all()
     refits = [Sample(sample.a, sample.y, t, sample.group).mode(prior, 0.0).w for t in times]
     anchor, _ = Anchor.of(sample, prior, 0)
-    assert np.std(anchor.draws[:, :3], 0) == pytest.approx(np.std(refits, 0)[:3], rel=0.2)
+    assert np.sqrt(np.diag(anchor.covariance))[:3] == pytest.approx(np.std(refits, 0)[:3], rel=0.2)
 
 
 def test_prompts_are_resampled_whole():
@@ -92,7 +92,9 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says():
     for seed in range(60):
         sample, _ = gold(300, seed)
         fresh, truth = gold(50, 1000 + seed)
-        _, low, high = Anchor.of(sample, prior, seed)[0](fresh.a)
+        anchor, _ = Anchor.of(sample, prior, seed)
+        at = (torch.from_numpy(v) for v in (fresh.a, anchor.w, anchor.covariance))
+        _, low, high = (v.numpy() for v in predicted(*at).values())
         covered.append(((low <= truth) & (truth <= high)).mean())
     assert 0.88 < np.mean(covered) < 0.99
 

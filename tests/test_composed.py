@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from sklearn.metrics import roc_auc_score
 
 from trueward.data import Columns, Feedback
 from trueward.fit import fit
@@ -25,13 +26,12 @@ def fitted(name="anchored", **options):
     return fit(name, log(), log(200, seed=1), nuisance_width=16, precision="fp32", **options)
 
 
-@pytest.mark.parametrize(("name", "members"), [("anchored", 5), ("three_outcome", 5)])
-def test_it_scores_the_features_themselves_by_one_member_a_fold(name, members):
+@pytest.mark.parametrize("name", ["anchored", "three_outcome"])
+def test_it_scores_the_features_themselves_by_one_member_a_fold(name):
     model, test = fitted(name), log(300, seed=2)
-    assert model.net.members == members
+    assert model.net.members == 5
     s = model.score_features(test.x)
-    good = test.x[:, 0] > 0
-    assert s.reward[good].mean() > s.reward[~good].mean() + 0.3
+    assert roc_auc_score(test.x[:, 0] > 0, s.reward) > 0.6  # a coin: .5 +- .033
     assert (s.spread > 0).any()
 
 

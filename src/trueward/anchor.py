@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from scipy.special import expit
 
 from .data import fold_of, prompt_numbers
@@ -33,7 +34,7 @@ DRAWS = 200  # bootstrap samples of gold prompts
 FOLDS = 5  # of gold prompts, for the error on those held out
 LOOSE = 1e-2  # precision of the intercept
 COLUMNS = ("target", "low", "high")
-CHUNK = 4096  # rows that are predicted at once
+NAMES = ("w", "covariance", "centre", "unit")  # what they follow from
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ class Anchor:
     """log-odds of good as gold labels have them, and as other draws of gold labels would have had them."""
 
     w: Array  # (columns,) mean of the modes over the widths s, each with its share
-    draws: Array  # (DRAWS, columns)
+    covariance: Array  # of w over the draws
 
     @staticmethod
     def of(gold: Sample, prior: Prior, seed: int) -> tuple[Anchor, dict[float, float]]:
@@ -140,14 +141,7 @@ class Anchor:
             w[:some] += share[j] * found[j].w
             draws[:, :some] += share[j] * _stepped(gold, found[j], times)
         shares = {s: float(q) for s, q in zip(widths, share, strict=True) if q}
-        return Anchor(w, draws), shares
-
-    def __call__(self, a: Array) -> tuple[Array, Array, Array]:
-        """P(good) of (n, columns) rows, and the ends of its 95 % interval over the draws."""
-        value = a @ self.w
-        others = np.sort(a.astype(np.float32) @ self.draws.T.astype(np.float32), 1)
-        low, high = (others[:, round(q * (DRAWS - 1))] for q in (0.025, 0.975))
-        return expit(value), expit(np.minimum(low, value)), expit(np.maximum(high, value))
+        return Anchor(w, np.cov(draws.T)), shares
 
 
 def _stepped(gold: Sample, mode: Mode, times: Array) -> Array:
@@ -169,7 +163,7 @@ def anchoring(evidence: Evidence, prior: Prior) -> Computed:
     """P(good) of every row, with its interval, from gold labels (methods 4.2).
 
     logit P = b_0 + b . evidence + w . x; see `Prior`. s is averaged over by its marginal likelihood. The
-    interval: 200 bootstrap draws of gold prompts, one Newton step from the mode each.
+    interval: the spread over 200 bootstrap draws of gold prompts, one Newton step from the mode each.
     """
 
     def fit(train: Feedback, val: Feedback, seed: int) -> tuple[Parameters, dict[str, Any]]:
@@ -190,20 +184,23 @@ def anchoring(evidence: Evidence, prior: Prior) -> Computed:
         )
         anchor, share = Anchor.of(gold, prior, seed)
         about = _report(gold, prior, anchor, share, seed)
-        numbers = {"w": anchor.w, "draws": anchor.draws, "centre": centre, "unit": unit}
-        return {k: torch.from_numpy(v) for k, v in numbers.items()}, about
+        numbers = (anchor.w, anchor.covariance, centre, unit)
+        return {k: torch.from_numpy(v) for k, v in zip(NAMES, numbers, strict=True)}, about
 
     def apply(at: Parameters, b: Feedback) -> dict[str, Tensor]:
-        known = {k: v.double().cpu().numpy() for k, v in at.items()}
-        anchor, e = Anchor(known["w"], known["draws"]), _read(evidence, b)
-        found = []
-        for i in np.array_split(np.arange(len(b)), max(1, -(-len(b) // CHUNK))):
-            seen = np.hstack([e[i], b.x[i].double().cpu().numpy()])
-            found.append(anchor(_design((seen - known["centre"]) * known["unit"])))
-        columns = (np.concatenate(c) for c in zip(*found, strict=True))
-        return dict(zip(COLUMNS, (torch.from_numpy(c).to(b.y) for c in columns), strict=True))
+        w, covariance, centre, unit = (at[k].to(b.x.device) for k in NAMES)
+        seen = torch.cat([*(v[:, None] for v in evidence(b)), b.x], 1).double()
+        design = F.pad((seen - centre) * unit, (1, 0), value=1.0)
+        return {k: v.to(b.y) for k, v in predicted(design, w, covariance).items()}
 
     return Computed("anchor", COLUMNS, fit, apply, features=True)
+
+
+def predicted(a: Tensor, w: Tensor, covariance: Tensor) -> dict[str, Tensor]:
+    """P(good) of (n, columns) rows, and the ends of its 95 % interval: 1.96 sd of the log-odds each way."""
+    value, sd = a @ w, ((a @ covariance) * a).sum(1).clamp(min=0).sqrt()
+    ends = (value, value - 1.96 * sd, value + 1.96 * sd)
+    return {k: torch.sigmoid(v) for k, v in zip(COLUMNS, ends, strict=True)}
 
 
 def _design(columns: Array) -> Array:

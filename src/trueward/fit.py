@@ -17,7 +17,7 @@ from .crossfit import Ground, estimate
 from .data import Columns, Feedback, Labelled
 from .engine import Progress, train_net
 from .errors import TruewardError, UsageError
-from .inputs import CHUNK, Inputs, row_digests
+from .inputs import Inputs, row_digests
 from .method import Method, make, method_class, settings
 from .model import RewardModel
 from .options import known, options
@@ -130,7 +130,7 @@ class Prepared:
         """What the networks of the nuisances give, with the record of the fit."""
         net = Composed(made, ready.parts, ground.projection).cpu()
         inputs = Inputs(self.inputs.x.cpu(), None, torch.float32)
-        parts = [net(inputs(x.cpu(), None, {"x"})) for x in self.val.x.split(CHUNK)]
+        parts = [net(inputs(x.cpu(), None, {"x"})) for x in self.val.x.split(4096)]
         out = Columns({k: torch.cat([p[k] for p in parts], 1) for k in parts[0]})
         losses: dict[str, list[float]] = {"validation_loss": [], "training_loss": []}
         return self._modelled(
