@@ -1,6 +1,7 @@
 """Several channels: their likelihood by hand, their identity, whether they agree, and what is refused."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from trueward.data import Columns, Feedback, Labelled
 from trueward.errors import TruewardError, UsageError
 from trueward.fit import fit
 from trueward.method import make
-from trueward.pairs import agreement, products
+from trueward.pairs import activity, agreement, products
 from trueward.support import Facts, lacking
 
 NAN = float("nan")
@@ -25,7 +26,7 @@ def one_row(**channels):
 
 def loss(b, gamma, activity, **options):
     """The loss of one row with these probabilities in place of logits."""
-    method = make("channels", {"channels": tuple(b.channels), **options})
+    method = make("channels", {"channels": tuple(b.channels), "form": "likelihood", **options})
     logit = lambda p: torch.logit(torch.tensor([p]))  # noqa: E731
     out = {"reward": logit(gamma), "level": torch.zeros(1)}
     for k, a in enumerate(activity):
@@ -50,6 +51,30 @@ def test_the_likelihood_of_a_pattern(copy, like, chance):
     assert loss(one_row(copy=copy, like=like), 0.6, (0.5, 0.2)) == pytest.approx(
         -math.log(chance), abs=1e-5
     )
+
+
+@pytest.mark.parametrize(
+    ("copy", "like", "chance"),
+    [(1.0, 0.0, 0.6 * 0.5 * 0.8), (0.0, 0.0, 0.6 * 0.5 * 0.8 + 0.4), (1.0, NAN, 0.6 * 0.5)],
+)
+def test_in_two_steps_the_same_with_activity_found_first(copy, like, chance):
+    b = one_row(copy=copy, like=like)
+    eta = Columns({"activity.copy": torch.tensor([0.5]), "activity.like": torch.tensor([0.2])})
+    out = Columns(reward=torch.logit(torch.tensor([0.6])), level=torch.zeros(1))
+    method = make("channels", {"channels": ("copy", "like")})
+    assert float(method.loss(out, replace(b, eta=eta))) == pytest.approx(
+        -math.log(chance), abs=1e-5
+    )
+
+
+def test_the_activity_of_a_channel_is_read_off_those_who_did_something_else():
+    """Copy is logged in three of four rows with a like, and fired in two; one with no like does not count."""
+    columns = {"copy": [1.0, 1.0, 0.0, NAN, 1.0], "like": [1.0, 1.0, 1.0, 1.0, 0.0]}
+    channels = Columns({k: torch.tensor(v) for k, v in columns.items()})
+    b = Feedback(torch.zeros(5, 1), torch.zeros(5), channels=channels)
+    copied = activity("copy", ("copy", "like"), "x")
+    assert copied.where(b).tolist() == [0, 1, 2]
+    assert copied.target(b)[copied.where(b)].tolist() == [1, 1, 0]
 
 
 def test_a_negative_channel_speaks_for_the_bad():

@@ -29,12 +29,12 @@ def toy(n=6, seed=0, y=None, o=None, d=3):
         target=u(n),
         low=u(n),
         high=u(n),
-        pairs=u(n),
         fires=torch.full((n,), 0.5),
         popularity=torch.linspace(0, 1, n),
         stratum=torch.arange(n) % 3.0,
         **rates(n),
     )
+    eta |= Columns({f"activity.{k}": 0.1 + 0.8 * u(n) for k in ("copy", "like", "share")})
     gold = torch.where(u(n) > 0.5, (u(n) > 0.5).to(y), torch.nan)
     return Feedback(
         x=u(n, d),

@@ -13,7 +13,7 @@ from trueward.estimable import Derived, Estimable
 from trueward.losses import bce, log_mixture
 from trueward.method import Claims, Method
 from trueward.options import Opt
-from trueward.pairs import agreement, check, rates
+from trueward.pairs import activity, acts, agreement, check, rates
 from trueward.support import Facts
 
 
@@ -24,7 +24,9 @@ class Channels(Method):
     misclick rate e_k; the other way round for a negative channel, which bad answers set off. A channel
     that is not logged in a row is left out there. Two channels identify g pointwise, as P_1 P_2 / P_12
     (Lincoln and Petersen); three test it: see ``agreement`` in the report.
-    form  likelihood;  ratio: l(s, P_1 P_2 / P_12) with the three rates out of fold, for comparison.
+    form  two_step: who did anything else is satisfied, so a_k(x) = P(y_k = 1 given x and another channel
+    fired), out of fold, and only g is left to learn;  likelihood: a_k learned with g, as negative channels
+    and misclicks need;  ratio: g = P_1 P_2 / P_12 of three rates out of fold.  auto: two_step if it can be.
     """
 
     channels: Annotated[
@@ -39,11 +41,11 @@ class Channels(Method):
     ] = (0.0,)
     activity: Annotated[
         Literal["x", "xz", "one"],
-        Opt("what activity depends on: features, context as well, nothing"),
+        Opt("what activity depends on: features, context as well, nothing (likelihood)"),
     ] = "x"
-    form: Annotated[Literal["likelihood", "ratio"], Opt("likelihood, or the identity")] = (
-        "likelihood"
-    )
+    form: Annotated[
+        Literal["auto", "two_step", "likelihood", "ratio"], Opt("how activity is found")
+    ] = "auto"
 
     paper = "ours (methods 4.3); capture-recapture: Petersen 1896, Lincoln 1930"
     variants = (
@@ -51,6 +53,7 @@ class Channels(Method):
         {"channels": ("copy", "like", "share"), "misclick": (0.01,), "negative": ("share",)},
         {"channels": ("copy", "like"), "activity": "xz"},
         {"channels": ("copy", "like"), "activity": "one"},
+        {"channels": ("copy", "like"), "form": "likelihood"},
         {"channels": ("copy", "like"), "form": "ratio"},
     )
 
@@ -58,6 +61,12 @@ class Channels(Method):
     def names(self) -> tuple[str, ...]:
         """The channels, as far as they are known before the log is."""
         return () if isinstance(self.channels, str) else self.channels
+
+    @property
+    def two_step(self) -> bool:
+        """Whether activity is found first: nothing fires for a bad answer, and activity has a model."""
+        exact = not self.negative and not any(self.misclick) and self.activity != "one"
+        return self.form == "two_step" or (self.form == "auto" and exact)
 
     @property
     def needs(self) -> frozenset[str]:
@@ -68,6 +77,8 @@ class Channels(Method):
     def heads(self) -> dict[str, str]:
         if self.form == "ratio":
             return {"reward": "x"}
+        if self.two_step:
+            return {"reward": "x", "level": "one"}
         activity = {f"activity_{k}": self.activity for k in range(len(self.names))}
         levels = {f"level_{k}": "one" for k in range(len(self.names))}
         return {"reward": "x", "level": "one"} | activity | levels
@@ -81,11 +92,13 @@ class Channels(Method):
         good = [k for k in self.names if k not in self.negative]
         tested = len(good) > 2 or self.form == "ratio"
         pairs: tuple[Estimable, ...] = (*rates(good), agreement(good)) if tested else ()
-        return (checked(self.names), *pairs) if self.names else ()
+        first = (activity(k, self.names, self.activity) for k in self.names)
+        steps = (*(first if self.two_step else ()), *pairs)
+        return (checked(self.names), *steps) if self.names else ()
 
     @property
     def consistent_if(self) -> Claims:
-        exact = self.form == "likelihood" and not self.negative and self.misclick == (0.0,)
+        exact = self.form == "likelihood" and not self.negative and not any(self.misclick)
         return (frozenset({"independent_channels"}),) if exact and len(self.names) == 2 else ()
 
     @property
@@ -112,8 +125,14 @@ class Channels(Method):
             raise UsageError(
                 f"channels: misclick takes one rate, or one for each of {', '.join(self.names)}"
             )
-        if self.form == "ratio" and (self.negative or any(self.misclick)):
-            raise UsageError("channels: form=ratio has no negative channels and no misclicks")
+        if self.form in ("two_step", "ratio") and (self.negative or any(self.misclick)):
+            raise UsageError(
+                f"channels: form={self.form} has no negative channels and no misclicks; use likelihood"
+            )
+        if self.form == "two_step" and self.activity == "one":
+            raise UsageError(
+                "channels: activity=one is learned with the reward: use form=likelihood"
+            )
 
     def loss(self, out: Columns, b: Feedback) -> Tensor:
         s = self.reward(out)
@@ -122,7 +141,11 @@ class Channels(Method):
         slips = self.misclick * len(self.names) if len(self.misclick) == 1 else self.misclick
         good, bad = F.logsigmoid(s), F.logsigmoid(-s)
         for k, (name, e) in enumerate(zip(self.names, slips, strict=True)):
-            v, y = out[f"activity_{k}"] + out[f"level_{k}"], b.channels[name]
+            y = b.channels[name]
+            if self.two_step:
+                v = torch.logit(b.eta[acts(name)], 1e-6)
+            else:
+                v = out[f"activity_{k}"] + out[f"level_{k}"]
             logged, fired = ~y.isnan(), y.nan_to_num()
             meant = fired * log_mixture(v, e, 1.0) + (1 - fired) * log_mixture(v, 1 - e, 0.0)
             slip = (fired * e + (1 - fired) * (1 - e)).clamp(min=1e-12).log()
