@@ -14,10 +14,10 @@ LAYERS = [
     {"samplers", "method", "estimable", "nuisances", "anchor", "outcomes"},
     {"methods", "card", "support", "pairs"},
     {"train", "inputs", "step", "runs", "nets", "checkpoints", "engine", "crossfit", "composed"},
-    {"model", "fit", "sweep"},
-    {"metrics", "evaluate", "inspect", "worlds"},
+    {"calibration", "checks", "model", "fit", "sweep"},
+    {"metrics", "evaluate", "influence", "audit", "sensitivity", "refute", "inspect", "worlds"},
     {"benchmark"},
-    {"demo", "report", "cli", "__main__"},
+    {"demo", "figures", "report", "cli", "__main__"},
 ]
 RANK = {name: i for i, layer in enumerate(LAYERS) for name in layer}
 

@@ -9,8 +9,11 @@ import torch
 from test_engine import log
 
 from trueward.errors import TruewardError
+from trueward.features import encode
 from trueward.fit import fit
+from trueward.log import read_log
 from trueward.model import FORMAT, load
+from trueward.worlds import helpdesk, simulate
 
 
 @pytest.fixture(scope="module")
@@ -138,3 +141,12 @@ def test_features_of_another_width_are_refused(model):
 def test_a_model_of_outside_features_does_not_pretend_to_read_text(model):
     with pytest.raises(TruewardError, match="cannot read text"):
         model.score(["p"], ["r"])
+
+
+def test_text_unlike_any_of_the_log_is_flagged():
+    """One in a thousand of what is like the log, and all of another language, of code and of noise."""
+    data = encode(read_log(simulate(helpdesk(150, seed=3), rate=0.5, seed=3).log))
+    model = fit("naive", *data.split(0.2), epochs=1)
+    assert float(model.score_features(data.x).far.double().mean()) < 0.02
+    odd = ["Gehen Sie auf Einstellungen.", "def f(x): return x ** 2", "qz kx vj wq", ""]
+    assert model.score(["How do I cancel?"] * 4, odd).far.all()

@@ -20,6 +20,9 @@ from .train import Train
 from .model import RewardModel, load
 from .log import Test, read_test
 from .evaluate import evaluate
+from .audit import Audit, Plan, audit, plan
+from .sensitivity import Sensitivity, sensitivity
+from .refute import Refutation, refute
 from .worlds import simulate
 from .method import Method, methods
 from .card import card
@@ -41,6 +44,14 @@ __all__ = [
     "Test",
     "Labelled",
     "evaluate",
+    "audit",
+    "Audit",
+    "plan",
+    "Plan",
+    "sensitivity",
+    "Sensitivity",
+    "refute",
+    "Refutation",
     "simulate",
     "methods",
     "Method",

@@ -34,7 +34,7 @@ DRAWS = 200  # bootstrap samples of gold prompts
 FOLDS = 5  # of gold prompts, for the error on those held out
 LOOSE = 1e-2  # precision of the intercept
 COLUMNS = ("target", "low", "high")
-NAMES = ("w", "covariance", "centre", "unit")  # what they follow from
+CHUNK = 4096  # rows that are predicted at once
 
 
 @dataclass(frozen=True)
@@ -166,32 +166,33 @@ def anchoring(evidence: Evidence, prior: Prior) -> Computed:
     interval: the spread over 200 bootstrap draws of gold prompts, one Newton step from the mode each.
     """
 
+    def seen(b: Feedback) -> Tensor:
+        return torch.cat([*(v[:, None] for v in evidence(b)), b.x], 1).double()
+
+    def design(at: Parameters, b: Feedback) -> Tensor:
+        centre, unit = (at[k].to(b.x.device) for k in ("centre", "unit"))
+        return F.pad((seen(b) - centre) * unit, (1, 0), value=1.0)
+
     def fit(train: Feedback, val: Feedback, seed: int) -> tuple[Parameters, dict[str, Any]]:
         parts = [d[d.audited] for d in (train, val)]
         labels = [d.gold.double().cpu().numpy() for d in parts if d.gold is not None]
         enough(np.concatenate(labels))
-        e = np.concatenate([_read(evidence, d) for d in parts])
-        x = np.concatenate([d.x.double().cpu().numpy() for d in parts])
-        middle = train.x.double().mean(0).cpu().numpy()
-        scale = 1 / np.sqrt(np.square(x - middle).sum(1).mean().clip(1e-12))
-        centre = np.r_[e.mean(0), middle]
-        unit = np.r_[np.ones(e.shape[1]), np.full(len(middle), scale)]
-        gold = Sample(
-            _design((np.hstack([e, x]) - centre) * unit),
-            np.concatenate(labels),
-            _weights(parts),
-            _groups(parts),
-        )
+        known, k = torch.cat([seen(d) for d in parts]), len(prior.centre)
+        at = {"centre": known.mean(0), "unit": torch.ones_like(known[0])}
+        at["centre"][k:] = train.x.double().mean(0)
+        far = (known - at["centre"])[:, k:].square().sum(1).mean()
+        at["unit"][k:] = far.clamp(min=1e-12).rsqrt()
+        a = torch.cat([design(at, d) for d in parts]).cpu().numpy()
+        gold = Sample(a, np.concatenate(labels), _weights(parts), _groups(parts))
         anchor, share = Anchor.of(gold, prior, seed)
-        about = _report(gold, prior, anchor, share, seed)
-        numbers = (anchor.w, anchor.covariance, centre, unit)
-        return {k: torch.from_numpy(v) for k, v in zip(NAMES, numbers, strict=True)}, about
+        at |= {k: torch.from_numpy(v) for k, v in vars(anchor).items()}
+        return at, _report(gold, prior, anchor, share, seed)
 
     def apply(at: Parameters, b: Feedback) -> dict[str, Tensor]:
-        w, covariance, centre, unit = (at[k].to(b.x.device) for k in NAMES)
-        seen = torch.cat([*(v[:, None] for v in evidence(b)), b.x], 1).double()
-        design = F.pad((seen - centre) * unit, (1, 0), value=1.0)
-        return {k: v.to(b.y) for k, v in predicted(design, w, covariance).items()}
+        w, covariance = (at[k].to(b.x.device) for k in ("w", "covariance"))
+        rows = torch.arange(len(b)).split(CHUNK)
+        parts = [predicted(design(at, b[i]), w, covariance) for i in rows]
+        return {k: torch.cat([p[k] for p in parts]).to(b.y) for k in COLUMNS}
 
     return Computed("anchor", COLUMNS, fit, apply, features=True)
 
@@ -201,15 +202,6 @@ def predicted(a: Tensor, w: Tensor, covariance: Tensor) -> dict[str, Tensor]:
     value, sd = a @ w, ((a @ covariance) * a).sum(1).clamp(min=0).sqrt()
     ends = (value, value - 1.96 * sd, value + 1.96 * sd)
     return {k: torch.sigmoid(v) for k, v in zip(COLUMNS, ends, strict=True)}
-
-
-def _design(columns: Array) -> Array:
-    return np.hstack([np.ones((len(columns), 1)), columns])
-
-
-def _read(evidence: Evidence, b: Feedback) -> Array:
-    parts = [v.double().cpu().numpy() for v in evidence(b)]
-    return np.stack(parts, 1) if parts else np.zeros((len(b), 0))
 
 
 def _weights(parts: list[Feedback]) -> Array:

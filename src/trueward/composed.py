@@ -11,6 +11,7 @@ from torch import Tensor
 from .data import Columns, Feedback
 from .estimable import Computed, Nuisance, Parameters
 from .nets import Net, Shape
+from .nuisances import Clip
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,7 +29,7 @@ class Composed:
 
     Takes the place of a `Net`: standardised features in, logits of ``reward`` out, and of the ends ``low``
     and ``high`` of an interval where the method has one. ``projection`` (d, width) gives networks on the
-    leading directions their features; None where they see all of them.
+    leading directions their features; None where they see all of them. Its nuisances read x alone.
     """
 
     method: Method
@@ -44,7 +45,7 @@ class Composed:
     def _nets(self) -> dict[str, Net]:
         """Every network, by nuisance and number of its view."""
         known = {k: v for k, v in self.parts.items() if isinstance(v, tuple)}
-        return {f"{k}.{i}": net for k, nets in known.items() for i, net in enumerate(nets)}
+        return {f"{k}/{i}": net for k, nets in known.items() for i, net in enumerate(nets)}
 
     @torch.no_grad()
     def __call__(self, inputs: Mapping[str, Tensor]) -> Columns:
@@ -53,21 +54,18 @@ class Composed:
         lead = x if self.projection is None else x @ self.projection
         logits = {
             name: torch.stack(
-                [
-                    net({"x": view}).reward.expand(self.members, -1)
-                    for net, view in zip(nets, (lead, x), strict=False)
-                ]
+                [net({"x": view}).reward for net, view in zip(nets, (lead, x), strict=False)]
             ).mean(0)
             for name, nets in self.parts.items()
             if isinstance(nets, tuple)
         }
-        nothing = torch.zeros(len(x))
+        nothing = torch.zeros(len(x), dtype=torch.float64)
         found = []
         for m in range(self.members):
             b = Feedback(lead, nothing, nothing)
             for nu in self.method.nuisances:
                 if isinstance(nu, Nuisance):
-                    made = {nu.name: torch.sigmoid(logits[nu.name][m]).clamp(min=nu.clip)}
+                    made = {nu.name: Clip(nu.clip)(torch.sigmoid(logits[nu.name][m].double()))}
                 elif isinstance(nu, Computed):
                     made = nu.apply(self._parameters(nu.name), b)
                 else:
@@ -77,7 +75,7 @@ class Composed:
         names = {"reward": "target"} | {k: k for k in ("low", "high") if k in found[0]}
         return Columns(
             {
-                k: torch.stack([torch.logit(e[c].double(), 1e-9) for e in found])
+                k: torch.stack([torch.logit(e[c].double(), 1e-12) for e in found])
                 for k, c in names.items()
             }
         )
@@ -87,23 +85,14 @@ class Composed:
         assert isinstance(part, dict)
         return part
 
-    def cpu(self) -> Composed:
-        """The same on the CPU, where its networks always are."""
-        parts = {
-            k: v if isinstance(v, tuple) else {n: p.cpu() for n, p in v.items()}
-            for k, v in self.parts.items()
-        }
-        matrix = None if self.projection is None else self.projection.cpu()
-        return replace(self, parts=parts, projection=matrix)
-
     def tensors(self) -> dict[str, Tensor]:
         """All it consists of, by dotted name."""
         found = {} if self.projection is None else {"projection": self.projection}
         for name, part in self.parts.items():
             if isinstance(part, dict):
-                found |= {f"parameters.{name}.{k}": v for k, v in part.items()}
+                found |= {f"parameters/{name}/{k}": v for k, v in part.items()}
         for name, net in self._nets.items():
-            found |= {f"nets.{name}.{k}": v for k, v in net.tensors().items()}
+            found |= {f"nets/{name}/{k}": v for k, v in net.tensors().items()}
         return found
 
     def shapes(self) -> dict[str, Any]:
@@ -116,13 +105,13 @@ class Composed:
         parts: dict[str, Part] = {}
         for nu in method.nuisances:
             if isinstance(nu, Nuisance):
-                mine = [k for k in shapes if k.rpartition(".")[0] == nu.name]
+                mine = [k for k in shapes if k.rpartition("/")[0] == nu.name]
                 parts[nu.name] = tuple(
-                    Net.of(Shape.from_json(shapes[k]), _below(f"nets.{k}.", tensors))
+                    Net.of(Shape.from_json(shapes[k]), _below(f"nets/{k}/", tensors))
                     for k in sorted(mine)
                 )
             else:
-                parts[nu.name] = _below(f"parameters.{nu.name}.", tensors)
+                parts[nu.name] = _below(f"parameters/{nu.name}/", tensors)
         return Composed(method, parts, tensors.get("projection"))
 
 

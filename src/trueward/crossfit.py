@@ -12,7 +12,7 @@ from torch import Tensor
 from .data import Columns, Feedback, fold_of
 from .engine import Progress, train_net, train_nets
 from .errors import TruewardError
-from .estimable import Computed, Derived, Nuisance
+from .estimable import Computed, Nuisance
 from .inputs import Inputs, Standard, leading, reduced
 from .nuisances import Clip, platt
 from .samplers import every, population
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from .runs import State
 
 
-BOTTLENECK = (32, 32)  # hidden layers of a network on all of wide features
+BOTTLENECK = (32, 32)  # hidden layers of the second view, on all features
 
 
 @dataclass(frozen=True)
@@ -112,14 +112,14 @@ class Ground:
         """One network a fold, each trained on the rows of the other folds, for every view of the features."""
         found = [(Problem(nu.name, nu, *self.narrow, self.fold), self.settings)]
         if nu.views == "both":
-            whole = Problem(f"{nu.name}_whole", nu, self.train, self.val, self.inputs, self.fold)
+            whole = Problem(f"whole.{nu.name}", nu, self.train, self.val, self.inputs, self.fold)
             found.append((whole, replace(self.settings, hidden=BOTTLENECK)))
         return tuple(found)
 
     @cached_property
     def projection(self) -> Tensor | None:
         """(d, width) from standardised features to what networks on the leading directions see."""
-        return None if self.basis is None else self.basis.float() * self.narrow[2].x.scale
+        return None if self.basis is None else (self.basis.float() * self.narrow[2].x.scale).cpu()
 
 
 # a nuisance before clipping -> its fit, or its error
@@ -137,9 +137,17 @@ def fit_together(
         missing = dict.fromkeys(n for n in needed if n.name not in ground.train.eta)
         wanted += [(k, nu) for nu in missing]
     views = [asked[k][0].views(nu) for k, nu in wanted]
-    flat = [view for each in views for view in each]
-    states = iter(train_nets([p for p, _ in flat], [cfg for _, cfg in flat], threads))
-    trained = [[next(states) for _ in each] for each in views]
+    # the leading view is one network, whether another nuisance of that name has a second view or not
+    keys = [
+        [(k, replace(nu, views="leading"), i) for i in range(len(each))]
+        for (k, nu), each in zip(wanted, views, strict=True)
+    ]
+    runs: dict[object, tuple[Problem, Train]] = {}
+    for own, each in zip(keys, views, strict=True):
+        runs |= zip(own, each, strict=True)
+    states = train_nets([p for p, _ in runs.values()], [cfg for _, cfg in runs.values()], threads)
+    by_key = dict(zip(runs, states, strict=True))
+    trained = [[by_key[key] for key in own] for own in keys]
 
     def predicted(i: int) -> Fit | TruewardError:
         good = [state for state in trained[i] if not isinstance(state, TruewardError)]
@@ -165,48 +173,63 @@ def estimate(
 
     What is in ``fitted`` is not fitted again.
     """
-    train, val, seed, fitted = ground.train, ground.val, ground.cfg.seed, fitted or {}
+    train, val, fitted = ground.train, ground.val, fitted or {}
     report: dict[str, Any] = {}
     parts: dict[str, Part] = {}
     for nu in method.nuisances:
-        if not isinstance(nu, Nuisance) and set(nu.columns) <= set(train.eta):
+        if isinstance(nu, Nuisance):
+            if nu.name not in train.eta:
+                fit = _fit(nu, ground, fitted, checkpoints, progress)
+                parts[nu.name] = fit.nets
+                train, val = _with(train, {nu.name: fit.train}), _with(val, {nu.name: fit.val})
+                report[nu.name] = fit.report
+            else:
+                report[nu.name] = {"logged": True}
+            if nu.clip:
+                clip, target = Clip(nu.clip), nu.target(train)
+                report[nu.name] |= clip.report(train.eta[nu.name], target)
+                train, val = (_with(d, {nu.name: clip(d.eta[nu.name])}) for d in (train, val))
+        elif set(nu.columns) <= set(train.eta):
             report[nu.name] = {"logged": True}
         elif isinstance(nu, Computed):
             rows = ground.standardised if nu.features else (bare(train), bare(val))
             here, there = (
                 replace(d, eta=now.eta) for d, now in zip(rows, (train, val), strict=True)
             )
-            at, report[nu.name] = nu.fit(here, there, seed)
-            parts[nu.name] = at
-            train, val = _with(train, nu.apply(at, here)), _with(val, nu.apply(at, there))
-        elif isinstance(nu, Derived):
-            g = torch_stream(seed, "population", nu.name)
+            at, report[nu.name] = nu.fit(here, there, ground.cfg.seed)
+            parts[nu.name] = {k: v.cpu() for k, v in at.items()}
+            last = method.composed and nu is method.nuisances[-1]
+            if not (last and parts.keys() == report.keys()):  # else nobody reads it on these rows
+                train, val = _with(train, nu.apply(at, here)), _with(val, nu.apply(at, there))
+        else:
+            g = torch_stream(ground.cfg.seed, "population", nu.name)
             sample = population(every(train), train.weight, g)
-            numbers, report[nu.name] = nu.compute(bare(train)[sample], seed)
+            numbers, report[nu.name] = nu.compute(bare(train)[sample], ground.cfg.seed)
             parts[nu.name] = {k: torch.tensor(v) for k, v in numbers.items()}
             train, val = (
                 _with(d, {k: torch.full_like(d.y, v) for k, v in numbers.items()})
                 for d in (train, val)
             )
-        else:
-            about: dict[str, Any] = {"logged": True}
-            if nu.name not in train.eta:
-                plain = _unclipped(nu)
-                if plain not in fitted:
-                    views = ground.views(plain)
-                    states = [train_net(p, cfg, checkpoints, progress) for p, cfg in views]
-                    fitted[plain] = _out_of_fold([p for p, _ in views], states, seed)
-                fit = fitted[plain]
-                if isinstance(fit, TruewardError):
-                    raise fit
-                about, parts[nu.name] = fit.report, fit.nets
-                train, val = _with(train, {nu.name: fit.train}), _with(val, {nu.name: fit.val})
-            if nu.clip:
-                clip, target = Clip(nu.clip), nu.target(train)
-                about = about | clip.report(train.eta[nu.name], target)
-                train, val = (_with(d, {nu.name: clip(d.eta[nu.name])}) for d in (train, val))
-            report[nu.name] = about
     return Estimated(train.eta, val.eta, report, parts)
+
+
+def _fit(
+    nu: Nuisance,
+    ground: Ground,
+    fitted: Fitted,
+    checkpoints: Checkpoints | None,
+    progress: Progress | None,
+) -> Fit:
+    """The fit of a nuisance, unclipped: the one that there is, or a new one."""
+    plain = _unclipped(nu)
+    if plain not in fitted:
+        views = ground.views(plain)
+        states = [train_net(p, cfg, checkpoints, progress) for p, cfg in views]
+        fitted[plain] = _out_of_fold([p for p, _ in views], states, ground.cfg.seed)
+    fit = fitted[plain]
+    if isinstance(fit, TruewardError):
+        raise fit
+    return fit
 
 
 def _unclipped(nu: Nuisance) -> Nuisance:
@@ -245,7 +268,7 @@ def _out_of_fold(problems: Sequence[Problem], states: Sequence[State], seed: int
     }
     if slope == 0:
         about["warning"] = f"the features do not predict {nu.name} out of fold: it is a constant"
-    nets = tuple(state.net.scaled("reward", slope, offset) for state in states)
+    nets = tuple(state.net.scaled(slope, offset) for state in states)
     return Fit(p, shown, nets, about)
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from .card import card
 from .checkpoints import Checkpoints
+from .checks import checked, finite, required
 from .composed import Composed
 from .crossfit import Ground, estimate
 from .data import Columns, Feedback, Labelled
@@ -22,7 +23,7 @@ from .method import Method, make, method_class, settings
 from .model import RewardModel
 from .options import known, options
 from .step import Problem, member_of, predict
-from .support import Facts, require, require_context
+from .support import Facts
 from .train import Train
 
 if TYPE_CHECKING:
@@ -79,17 +80,17 @@ class Prepared:
         made: Method, train: Feedback | Labelled, val: Feedback | Labelled, cfg: Train
     ) -> Prepared:
         """Check both parts and measure the features."""
-        here, there = _checked(made, train, val, cfg)
+        here, there = checked(made, train, val, cfg)
         digests = [row_digests(d.x) for d in (here, there)]
         names = ("training", "validation")
         for data, digest, name in zip((here, there), digests, names, strict=True):
-            _finite(data, digest, name)
+            finite(data, digest, name)
         inputs = Inputs.of(here, cfg.dtype())
         return Prepared(here, there, inputs, fingerprint((here, there), digests))
 
     def require(self, made: Method) -> None:
         """Refuse another method that this log cannot support."""
-        _require(made, self.train, self.val)
+        required(made, self.train, self.val)
 
     def ground(self, cfg: Train) -> Ground:
         """What nuisances are fitted on."""
@@ -128,13 +129,13 @@ class Prepared:
         reasons: tuple[str, ...],
     ) -> RewardModel:
         """What the networks of the nuisances give, with the record of the fit."""
-        net = Composed(made, ready.parts, ground.projection).cpu()
+        net = Composed(made, ready.parts, ground.projection)
         inputs = Inputs(self.inputs.x.cpu(), None, torch.float32)
         parts = [net(inputs(x.cpu(), None, {"x"})) for x in self.val.x.split(4096)]
         out = Columns({k: torch.cat([p[k] for p in parts], 1) for k in parts[0]})
         losses: dict[str, list[float]] = {"validation_loss": [], "training_loss": []}
         return self._modelled(
-            made, net, self._report(cfg, ready, _spread(made, out), losses, [], reasons)
+            made, net, self._report(cfg, ready, _spread(made, out), losses, _idle(cfg), reasons)
         )
 
     def _report(
@@ -165,30 +166,10 @@ class Prepared:
 
     def _modelled(self, made: Method, net: Net | Composed, report: dict[str, Any]) -> RewardModel:
         text = card(type(made))
-        return RewardModel(made, net, self.inputs.x.cpu(), self.train.backbone, text, report)
-
-
-def _checked(
-    made: Method, train: Feedback | Labelled, val: Feedback | Labelled, cfg: Train
-) -> tuple[Feedback, Feedback]:
-    """Both parts on the device, or what is wrong with them."""
-    here, there = (_feedback(made, d).to(cfg.place()) for d in (train, val))
-    _require(made, here, there)
-    if here.x.shape[1:] != there.x.shape[1:] or here.columns() != there.columns():
-        raise TruewardError(
-            f"training and validation rows must have the same columns, and have features "
-            f"{here.x.shape[1]} and {there.x.shape[1]} wide with {sorted(here.columns())} and "
-            f"{sorted(there.columns())}: encode both from one log, or in the same way"
+        usual = self.inputs.x.usual(self.train.x)
+        return RewardModel(
+            made, net, self.inputs.x.cpu(), self.train.backbone, text, report, usual=usual
         )
-    return here, there
-
-
-def _require(made: Method, here: Feedback, there: Feedback) -> None:
-    facts = Facts.of(here)
-    require(made, facts, "the training rows")
-    require_context(made, here)
-    # what trains on gold labels needs them among the training rows only
-    require(made, dataclasses.replace(Facts.of(there), gold=facts.gold), "the validation rows")
 
 
 def configure(method: str | Method, chosen: dict[str, Any]) -> tuple[Method, Train]:
@@ -214,47 +195,6 @@ def suited(made: Method, train: Feedback | Labelled) -> tuple[Method, tuple[str,
     return (made, ()) if isinstance(train, Labelled) else made.on(Facts.of(train))
 
 
-def _feedback(method: Method, data: Feedback | Labelled) -> Feedback:
-    if not method.takes_truth:
-        if isinstance(data, Labelled):
-            raise TruewardError(
-                f"{method.name} learns from feedback and was given clean labels (Labelled); pass the "
-                "log's Feedback"
-            )
-        return dataclasses.replace(data, y=data.y.float())
-    if isinstance(data, Feedback) or data.r is None:
-        raise TruewardError(
-            f"{method.name} is a benchmark's ceiling and is fitted on clean labels (Labelled with r); "
-            "a log has none: choose another method"
-        )
-    return Feedback(
-        data.x,
-        data.r.float(),
-        torch.ones_like(data.r).float(),
-        group=data.group,
-        backbone=data.backbone,
-    )
-
-
-def _finite(data: Feedback, digest: Tensor, name: str) -> None:
-    suspect = None if digest.isfinite().all() else data.x
-    columns = {"features": suspect, "y": data.y, "o": data.o, "z": data.z, "weight": data.weight}
-    columns |= data.eta
-    for what, column in columns.items():
-        if column is None or column.isfinite().all():
-            continue
-        row = next(k for k, v in enumerate(column) if not v.isfinite().all())
-        values = column[row].reshape(-1)
-        at = int((~values.isfinite()).nonzero()[0])
-        raise TruewardError(
-            f"{what} must be finite numbers, and {name} row {row + 1} has {float(values[at])} in "
-            f"column {at + 1}: drop or repair that row"
-        )
-    if data.weight is not None and not (data.weight > 0).all():
-        row = int((data.weight <= 0).nonzero()[0])
-        raise TruewardError(f"weights must be above 0, and {name} row {row + 1} has none: drop it")
-
-
 def _divergence(method: Method, state: State) -> list[str]:
     """Refuse a run-away fit: an estimated risk far below 0 where none can be; warn of a lesser one."""
     if not method.unbounded:
@@ -269,6 +209,13 @@ def _divergence(method: Method, state: State) -> list[str]:
         found = f"the training loss fell to {lowest:.3g}, below any risk"
         return [f"{found}: this form has no lower bound; {method.unbounded} has one"]
     return []
+
+
+def _idle(cfg: Train) -> list[str]:
+    """Options of the training of a reward, where none is trained."""
+    given = [k for k in ("members", "epochs", "lr") if getattr(cfg, k) != getattr(Train(), k)]
+    what = f"{', '.join(given)} had no effect: the reward is composed of its nuisances"
+    return [f"{what}; use folds, nuisance_epochs and nuisance_lr"] if given else []
 
 
 def _spread(method: Method, out: Columns) -> dict[str, float]:

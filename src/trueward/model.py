@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from .calibration import Calibration
 from .composed import Composed
 from .errors import TruewardError
 from .files import replacing
@@ -25,9 +27,10 @@ from .step import member_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .data import Columns
+    from .data import Columns, Feedback
 
 FORMAT = 2
+_CALIBRATION = ("numbers", "misfit")
 PARTS = ("torch", "numpy", "safetensors", "wordllama", "polars")
 
 
@@ -36,13 +39,16 @@ class Scores:
     """What a reward model says of n responses, each (n,) float32.
 
     ``reward`` is the logit of ``preferred``, P(preferred), the mean over the members; ``spread`` is the
-    standard deviation of P over the members. Where the method gives an interval, P lies in [``low``,
-    ``high``]; one that identifies nothing more has no ``reward`` and no ``preferred``.
+    standard deviation of P over the members. ``far``, a boolean, says where the features lie farther out
+    than all but one in a thousand of the training rows: of such text the model knows nothing. Where the
+    method gives an interval, P lies in [``low``, ``high``]; one that identifies nothing more has no
+    ``reward`` and no ``preferred``.
     """
 
     reward: Tensor | None
     preferred: Tensor | None
     spread: Tensor
+    far: Tensor
     low: Tensor | None = None
     high: Tensor | None = None
 
@@ -61,6 +67,8 @@ class RewardModel:
     backbone: str | None  # what makes x from text, as JSON; None: features come from outside
     card: str
     report: dict[str, Any] = field(default_factory=dict)
+    calibration: Calibration | None = None  # of P, on gold labels
+    usual: float = math.inf  # mean square of standardised features that training rows hardly exceed
 
     @property
     def method(self) -> str:
@@ -90,14 +98,17 @@ class RewardModel:
             raise TruewardError(f"this model reads (n, {wanted}) features, not {tuple(x.shape)}")
         inputs = Inputs(self.standard, None, torch.float32)
         with torch.no_grad():
-            parts = [self._logits(self.net(inputs(i, None, {"x"}))) for i in x.split(4096)]
+            seen = [inputs(i, None, {"x"}) for i in x.split(4096)]
+            parts = [self._logits(self.net(i)) for i in seen]
+            far = torch.cat([i["x"].square().mean(1) for i in seen]) > self.usual
         p = torch.sigmoid(torch.cat(parts, 2).double() if parts else torch.zeros(1, 1, 0))
-        spread = p[0].std(0, correction=0).float()
-        mean, *ends = p.mean(1)
+        scale = self.calibration or (lambda v: v)
+        spread = scale(p[0]).std(0, correction=0).float()
+        mean, *ends = scale(p.mean(1))
         if self.made_by.interval_only:
-            return Scores(None, None, spread, mean.float(), torch.ones_like(spread))
+            return Scores(None, None, spread, far, mean.float(), torch.ones_like(spread))
         low, high = (v.float() for v in ends) if ends else (None, None)
-        return Scores(torch.logit(mean, 1e-9).float(), mean.float(), spread, low, high)
+        return Scores(torch.logit(mean, 1e-9).float(), mean.float(), spread, far, low, high)
 
     def _logits(self, out: Columns) -> Tensor:
         """(1, M, n) logits of the reward, or (3, M, n) with the ends of its interval."""
@@ -109,12 +120,34 @@ class RewardModel:
             )
         return torch.stack(found, 1)
 
+    def calibrated(self, log: Feedback, *, seed: int = 0) -> RewardModel:
+        """The same order with P(preferred) as the gold labels of ``log`` have it; see `Calibration`."""
+        if not len(log.audited):
+            raise TruewardError(
+                "calibrating needs gold labels on rows of the log, and found none: give --gold"
+            )
+        plain = replace(self, calibration=None)
+        rows = log[log.audited]
+        p = plain.score_features(rows.x).preferred
+        if p is None or rows.gold is None:
+            raise TruewardError(
+                "calibrating needs one P(preferred) a row, and this model identifies only an interval"
+            )
+        found, about = Calibration.of(p, rows.gold, rows.group, seed)
+        if "gold" in self.made_by.needs:
+            about["warning"] = (
+                f"{self.method} is fitted on gold labels: if on these, it looks surer than it is of others"
+            )
+        return replace(self, calibration=found, report={**self.report, "calibration": about})
+
     def save(self, folder: str | Path) -> None:
         """Write ``model.safetensors`` and ``model.json``; the folder changes as a whole or not at all."""
         target = claim(folder)
         tensors = {f"net.{k}": v for k, v in self.net.tensors().items()}
         tensors |= {"standard.mean": self.standard.mean, "standard.scale": self.standard.scale}
         tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
+        if self.calibration is not None:
+            tensors |= {f"calibration.{k}": getattr(self.calibration, k) for k in _CALIBRATION}
         with replacing(target) as path:
             path.mkdir()
             save_file(tensors, path / "model.safetensors")
@@ -124,10 +157,10 @@ class RewardModel:
                 "method": self.method,
                 "options": settings(self.made_by),
                 "composed": isinstance(self.net, Composed),
-                "shape": self.net.shapes()
-                if isinstance(self.net, Composed)
-                else self.net.shape.to_json(),
+                "shape": self.net.shapes(),
                 "backbone": self.backbone,
+                "usual": self.usual if math.isfinite(self.usual) else None,
+                "calibration": None if self.calibration is None else self.calibration.kind,
                 "sha256": _sha256(path / "model.safetensors"),
                 "versions": {name: version(name) for name in PARTS},
                 "report": self.report,
@@ -180,6 +213,12 @@ def load(folder: str | Path) -> RewardModel:
             backbone=about["backbone"],
             card=about["card"],
             report=about["report"],
+            usual=math.inf if about["usual"] is None else about["usual"],
+            calibration=None
+            if about["calibration"] is None
+            else Calibration(
+                about["calibration"], *(tensors[f"calibration.{k}"] for k in _CALIBRATION)
+            ),
         )
     except (SafetensorError, OSError, LookupError, AttributeError, TypeError, RuntimeError) as e:
         raise TruewardError(
@@ -198,6 +237,11 @@ def _about(path: Path) -> dict[str, Any]:
         newest = int(about["format"])
     except (OSError, ValueError, KeyError, TypeError) as e:
         raise TruewardError(f"{file} is damaged ({e}); copy or fit the model again") from e
+    if newest < FORMAT:
+        raise TruewardError(
+            f"{path} was written by trueward {about.get('trueward', '?')} in format {newest}, which this "
+            "version no longer reads: fit it again"
+        )
     if newest > FORMAT:
         raise TruewardError(
             f"{path} was written by trueward {about.get('trueward', '?')} in format {newest}, and this "

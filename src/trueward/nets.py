@@ -200,6 +200,10 @@ class Net(nn.Module):
         """How many networks these are."""
         return self.shape.members
 
+    def shapes(self) -> dict[str, Any]:
+        """Its shape as plain data."""
+        return self.shape.to_json()
+
     def tensors(self) -> dict[str, Tensor]:
         """All weights, by name."""
         return dict(self.state_dict())
@@ -211,10 +215,10 @@ class Net(nn.Module):
         net.load_state_dict(dict(tensors))
         return net.eval()
 
-    def scaled(self, head: str, slope: float, offset: float) -> Net:
-        """The same network on the CPU, with ``slope`` v + ``offset`` in place of the logit v of a head."""
+    def scaled(self, slope: float, offset: float) -> Net:
+        """The same on the CPU, with ``slope`` v + ``offset`` in place of the logit v of the reward."""
         other = copy.deepcopy(self).cpu().eval()
-        last = other.heads[head]
+        last = other.heads["reward"]
         assert isinstance(last, Stack)
         with torch.no_grad():
             last.weights[-1].mul_(slope)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from scipy.stats import chi2
+from scipy.special import chdtrc
 
 from .data import prompt_numbers
 from .errors import TruewardError
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 CLIP = 0.005  # of an activity: the reward is as many times the rate of clicks at most
 FLOOR = 0.003  # of a rate: some are divided by
+TOP = 0.98  # of a product that estimates a probability
 LEVEL = 0.001  # p-value below which estimates disagree
 Product = dict[tuple[str, ...], int]  # channels that fire together -> exponent of their rate
 
@@ -119,9 +120,15 @@ def agreement(names: Sequence[str]) -> Computed:
 
     def apply(_at: Parameters, b: Feedback) -> dict[str, Tensor]:
         pairs = [value(b, product) for names, product in asked.items() if len(names) == 2]
-        return {"target": torch.stack(pairs).mean(0).clamp(0, 1).to(b.y)}
+        return {"target": _below_one(torch.stack(pairs).mean(0)).to(b.y)}
 
     return Computed("agreement", ("target",), fit, apply)
+
+
+def _below_one(v: Tensor) -> Tensor:
+    """v up to ``TOP``, then towards 1 and never there: what is beyond keeps its order."""
+    rest = 1 - TOP
+    return torch.where(v < TOP, v, 1 - rest * torch.exp((TOP - v) / rest))
 
 
 def _judged(names: list[str], values: Tensor, group: Tensor | None) -> dict[str, Any]:
@@ -144,7 +151,7 @@ def _judged(names: list[str], values: Tensor, group: Tensor | None) -> dict[str,
     contrast = np.eye(len(names))[1:] - np.eye(len(names))[:1]
     gap = contrast @ mean
     wald = float(gap @ np.linalg.pinv(contrast @ covariance @ contrast.T) @ gap)
-    p = float(chi2.sf(wald, len(gap)))
+    p = float(chdtrc(len(gap), wald))
     report["test"] = {"chi_squared": round(wald, 2), "p": p}
     if p < LEVEL:
         report["warning"] = (

@@ -45,7 +45,8 @@ class Train:
     nuisance_epochs: Annotated[int, Opt("the same for nuisances", 1)] = 5
     nuisance_lr: Annotated[float, Opt("the same for nuisances", 0, open_low=True)] = 1e-3
     nuisance_width: Annotated[
-        int, Opt("nuisances see this many leading directions of wider features", 1)
+        int,
+        Opt("nuisances see this many leading directions of wider features; some see all, too", 1),
     ] = 256
     micro_batch: Annotated[int | None, Opt("rows a forward pass; the gradient is the same", 1)] = (
         None

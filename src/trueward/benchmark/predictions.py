@@ -72,6 +72,8 @@ def _estimator(job: Job, draw: Draw) -> Callable[[Tensor], float] | str:
         order = numpy_stream(job.seed, "clean-mcar", 0).permutation(len(label))[:count]
         rows = torch.from_numpy(np.sort(order))
         return lambda s: float(bce(s[rows], label[rows]).mean())
+    if made.composed:
+        return "is composed of its nuisances: there is no loss to judge predictions by"
     if set(made.heads) != {"reward"}:
         return f"has heads of its own ({', '.join(made.heads)}), which given predictions lack"
     train, _ = draw.feedback(known="propensity" in job.method.known)

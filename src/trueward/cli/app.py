@@ -12,7 +12,7 @@ import typer
 
 from trueward.errors import TruewardError
 
-from . import benchmark, demo, fitting, logs, reference
+from . import benchmark, demo, doubting, fitting, logs, reference, refuting
 from .config import expand
 
 if TYPE_CHECKING:
@@ -50,6 +50,10 @@ for _command in (
     fitting.fit,
     fitting.score,
     fitting.evaluate,
+    doubting.calibrate,
+    doubting.sensitivity,
+    doubting.plan,
+    refuting.refute,
     reference.methods,
 ):
     app.command()(stoppable(_command))

@@ -44,15 +44,15 @@ def show_json(value: Any) -> None:
     typer.echo(json.dumps(value, indent=1, allow_nan=False))
 
 
-def writable(path: Path, kinds: tuple[str, ...]) -> None:
+def writable(path: Path, kinds: tuple[str, ...], option: str = "--out") -> None:
     """Refuse an output file of an unknown kind, or where a folder is, before any work."""
     if path.suffix not in kinds:
-        raise UsageError(f"--out {path} must end in {', '.join(kinds)}")
+        raise UsageError(f"{option} {path} must end in {', '.join(kinds)}")
     if path.is_dir():
-        raise TruewardError(f"--out {path} is a folder; name a file")
+        raise TruewardError(f"{option} {path} is a folder; name a file")
     place = next(p for p in path.resolve().parents if p.exists())
     if not place.is_dir() or not os.access(place, os.W_OK):
-        raise TruewardError(f"--out {path} is where you may not write; choose another place")
+        raise TruewardError(f"{option} {path} is where you may not write; choose another place")
 
 
 def progress() -> Progress:

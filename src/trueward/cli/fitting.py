@@ -9,17 +9,18 @@ from typing import Annotated, Any
 import polars as pl
 import typer
 
-from trueward.data import Feedback
+from trueward.audit import audit
 from trueward.errors import NotWrittenError, TruewardError, UsageError
 from trueward.evaluate import evaluate as measure
 from trueward.features import encode
 from trueward.files import replacing
 from trueward.fit import configure
 from trueward.fit import fit as fit_model
-from trueward.log import read_log, read_pairs, read_test
+from trueward.log import read_pairs, read_test
 from trueward.model import RewardModel, claim, load
 
 from .common import Json, Map, Seed, Split, finish_progress, pairs, progress, show_json, writable
+from .reading import read, with_features
 
 Model = Annotated[Path, typer.Argument(help="A folder that fit --out wrote.")]
 
@@ -59,7 +60,7 @@ def fit(
         raise UsageError(f"{method} is fitted on clean labels, which a log has not: it is for demo")
     claim(out)
     saved = _checkpoint(out, resume)
-    train, held = _read(log, gold, mapping, split, backbone).split(val, seed)
+    train, held = encode(read(log, gold, mapping, split), backbone=backbone).split(val, seed)
     try:
         model = fit_model(method, train, held, checkpoint=saved, progress=progress(), **chosen)
     except NotWrittenError:
@@ -85,13 +86,6 @@ def _checkpoint(out: Path, resume: bool) -> Path:
             f"{saved} holds an interrupted fit: add --resume to go on with it, or delete that folder"
         )
     return saved
-
-
-def _read(
-    log: str, gold: str | None, mapping: list[str] | None, split: str | None, backbone: str
-) -> Feedback:
-    table = read_log(log, mapping=pairs(mapping, "--map"), split=split)
-    return encode(table.with_gold(gold) if gold else table, backbone=backbone)
 
 
 def _tell(model: RewardModel, out: Path) -> None:
@@ -130,15 +124,32 @@ def score(
     model: Model,
     texts: Annotated[str, typer.Argument(help="A table of prompt and response.")],
     out: Annotated[Path, typer.Option("--out", help="The file to write: .parquet, .jsonl, .csv.")],
+    confidence: Annotated[
+        float | None,
+        typer.Option(
+            "--min-confidence", help="Add a decision: 1, 0, or null where it is not so sure."
+        ),
+    ] = None,
     mapping: Map = None,
     split: Split = None,
 ) -> None:
     """Add reward, P(preferred) and its spread to every prompt and response."""
     writable(out, (".parquet", ".jsonl", ".csv"))
+    if confidence is not None and not 0.5 <= confidence < 1:
+        raise UsageError(f"--min-confidence lies between 0.5 and 1, and is {confidence:g}")
     rm = load(model)
+    if confidence is not None and rm.calibration is None:
+        raise TruewardError(
+            f"{model} is not calibrated, so nothing is known of how sure it is: trueward calibrate first"
+        )
     table = read_pairs(texts, mapping=pairs(mapping, "--map"), split=split)
     scores = rm.score(table["prompt"].to_list(), table["response"].to_list())
     scored = table.with_columns(pl.Series(k, v.numpy()) for k, v in scores.columns().items())
+    if confidence is not None and rm.calibration is not None and scores.preferred is not None:
+        decision = pl.Series(
+            "decision", rm.calibration.decided(scores.preferred, confidence).numpy()
+        )
+        scored = scored.with_columns(decision.replace(-1, None))
     with replacing(out) as path:
         if out.suffix == ".parquet":
             scored.write_parquet(path)
@@ -146,20 +157,49 @@ def score(
             scored.write_ndjson(path)
         else:
             scored.write_csv(path)
-    typer.echo(f"{out}: {len(scored)} rows scored")
+    sure = scored["decision"].drop_nulls() if "decision" in scored.columns else None
+    told = "" if sure is None else f", {len(sure)} of them decided"
+    typer.echo(f"{out}: {len(scored)} rows scored{told}")
 
 
 def evaluate(
     model: Model,
-    test: Annotated[str, typer.Argument(help="A table of prompt, response, label or rating.")],
+    test: Annotated[
+        str | None, typer.Argument(help="A table of prompt, response, label or rating.")
+    ] = None,
+    log: Annotated[
+        str | None, typer.Option("--log", help="Instead: a log, of which --gold are some labels.")
+    ] = None,
+    gold: Annotated[
+        str | None, typer.Option("--gold", help="A table of prompt, response, gold to join.")
+    ] = None,
+    future: Annotated[
+        bool, typer.Option("--future", help="--log: of prompts to come, not of the logged ones.")
+    ] = False,
+    chosen: Annotated[
+        bool, typer.Option("--chosen", help="--log: the gold rows are no random draw.")
+    ] = False,
     mapping: Map = None,
     split: Split = None,
     draws: Annotated[int, typer.Option(min=20, help="Bootstrap draws of prompts.")] = 200,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Measure a model on clean labels or ratings; every figure has its 95 % interval."""
+    """Measure a model on clean labels or ratings, or on a log of which a few responses have a gold label.
+
+    Every figure has its 95 % interval.
+    """
+    if (test is None) == (log is None):
+        raise UsageError("evaluate takes either a test table or --log, a log with gold labels")
     rm = load(model)
+    if log is not None:
+        data = with_features(rm, read(log, gold, mapping, split))
+        audited = audit(rm, data, future=future, chosen=chosen, seed=seed)
+        show_json(audited.to_json()) if as_json else typer.echo(str(audited))
+        return
+    assert test is not None
+    if gold is not None:
+        raise UsageError("--gold goes with --log: a test table has labels of its own")
     table = read_test(test, mapping=pairs(mapping, "--map"), split=split)
     found = measure(rm, table, draws=draws, seed=seed)
     show_json(found.to_json()) if as_json else typer.echo(str(found))

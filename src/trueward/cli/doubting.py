@@ -1,0 +1,110 @@
+"""`trueward calibrate`, `sensitivity` and `plan`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import polars as pl
+import typer
+
+from trueward.audit import plan as planned
+from trueward.errors import UsageError
+from trueward.figures import curve
+from trueward.files import replacing
+from trueward.model import claim, load
+from trueward.sensitivity import sensitivity as band
+
+from .common import Json, Map, Seed, Split, show_json, writable
+from .reading import read, with_features
+
+Model = Annotated[Path, typer.Argument(help="A folder that fit --out wrote.")]
+
+
+def calibrate(
+    model: Model,
+    log: Annotated[str, typer.Argument(help="A log with gold labels, or --gold.")],
+    out: Annotated[Path, typer.Option("--out", help="The folder to write the model to.")],
+    gold: Annotated[
+        str | None, typer.Option("--gold", help="A table of prompt, response, gold to join.")
+    ] = None,
+    mapping: Map = None,
+    split: Split = None,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Make P(preferred) what gold labels say, and learn from them how sure a decision is."""
+    claim(out)
+    rm = load(model)
+    found = rm.calibrated(with_features(rm, read(log, gold, mapping, split)), seed=seed)
+    found.save(out)
+    about = found.report["calibration"]
+    if as_json:
+        show_json(about)
+        return
+    losses = ", ".join(f"{k} {v:.4f}" for k, v in about["log_loss"].items())
+    typer.echo(f"{out}: calibrated by {about['kind']} on {about['gold']} gold labels")
+    typer.echo(f"  log-loss on held-out labels: {losses}")
+    if "warning" in about:
+        typer.echo(f"  warning: {about['warning']}")
+
+
+def sensitivity(
+    model: Model,
+    log: Annotated[str, typer.Argument(help="A log: the one it was fitted on, or another.")],
+    gold: Annotated[
+        str | None, typer.Option("--gold", help="A table of prompt, response, gold to join.")
+    ] = None,
+    figure: Annotated[
+        Path | None, typer.Option(help="Draw the curve: .svg or .png (extra `report`).")
+    ] = None,
+    mapping: Map = None,
+    split: Split = None,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Say how ranking and scale move with the odds ratio of reacting, noise rates and priors."""
+    if figure is not None:
+        writable(figure, (".svg", ".png"), "--figure")
+    rm = load(model)
+    found = band(rm, with_features(rm, read(log, gold, mapping, split)), seed=seed)
+    if figure is not None:
+        if not found.odds:
+            raise UsageError("a log of clicks has no odds ratio of reacting to draw")
+        curve(found, figure)
+    show_json(found.to_json()) if as_json else typer.echo(str(found))
+
+
+def plan(
+    model: Model,
+    log: Annotated[str, typer.Argument(help="The log whose responses are to be audited.")],
+    width: Annotated[float, typer.Option(help="Of the 95 % interval that is wanted.")],
+    metric: Annotated[str, typer.Option(help="auroc, r2, brier, nll, accuracy, bias, good.")] = (
+        "brier"
+    ),
+    gold: Annotated[
+        str | None, typer.Option("--gold", help="A table of prompt, response, gold to join.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Write the responses to label next: .csv, .jsonl.")
+    ] = None,
+    mapping: Map = None,
+    split: Split = None,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Say how many gold labels an audit needs, and draw the responses to label next."""
+    if out is not None:
+        writable(out, (".csv", ".jsonl"))
+    rm = load(model)
+    table = read(log, gold, mapping, split)
+    found = planned(rm, with_features(rm, table), metric, width, seed=seed)
+    if out is not None:
+        rows = table.frame[found.rows.tolist()].select("prompt", "response")
+        rows = rows.with_columns(pl.lit(None, dtype=pl.Float64).alias("gold"))
+        with replacing(out) as path:
+            (rows.write_csv if out.suffix == ".csv" else rows.write_ndjson)(path)
+    if as_json:
+        show_json({k: v for k, v in vars(found).items() if k != "rows"} | {"more": len(found.rows)})
+    else:
+        typer.echo(str(found) + (f"; {out} has them, with an empty column gold" if out else ""))

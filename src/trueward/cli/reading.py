@@ -1,0 +1,32 @@
+"""Logs as the commands read them: a table, gold labels joined, text made features."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trueward.errors import TruewardError
+from trueward.features import encode
+from trueward.log import read_log
+
+from .common import pairs
+
+if TYPE_CHECKING:
+    from trueward.data import Feedback
+    from trueward.log import Log
+    from trueward.model import RewardModel
+
+
+def read(log: str, gold: str | None, mapping: list[str] | None, split: str | None) -> Log:
+    """Read a log and join gold labels."""
+    table = read_log(log, mapping=pairs(mapping, "--map"), split=split)
+    return table.with_gold(gold) if gold else table
+
+
+def with_features(model: RewardModel, table: Log) -> Feedback:
+    """Make the features that a model reads."""
+    if model.backbone is None:
+        raise TruewardError(
+            "this model was fit on features of unknown origin and cannot read the text of a log; use the "
+            "library on a Feedback with features made the same way"
+        )
+    return encode(table, backbone=model.backbone)

@@ -1,0 +1,89 @@
+"""How well scores rank what users said, and how alike two rankings are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from trueward import metrics
+from trueward.data import prompt_numbers
+from trueward.support import FEWEST
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from trueward.data import Feedback
+
+    Array = NDArray[np.float64]
+    Index = NDArray[np.int64]
+
+
+def labels(d: Feedback) -> Iterator[tuple[str, Tensor]]:
+    """Every kind of answer the log has, (n,) each, NaN where there is none."""
+    if d.o is not None:
+        yield "feedback", torch.where(d.o > 0, d.y, torch.nan)
+    elif bool(d.y.any()):
+        yield "click", d.y
+    for name, column in d.channels.items():
+        yield f"channel.{name}", column
+    if d.gold is not None:
+        yield "gold", d.gold
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """What users said of some rows: good or bad, and by which prompt."""
+
+    what: str
+    rows: Index
+    good: NDArray[np.bool_]
+    prompt: Index
+
+    @staticmethod
+    def of(what: str, label: Tensor, group: Tensor | None) -> Answers:
+        """Take the rows with a label."""
+        rows = (~label.isnan()).nonzero().squeeze(-1)
+        prompt = prompt_numbers(len(label), group)[rows]
+        return Answers(what, rows.numpy(), (label[rows] > 0.5).numpy(), prompt.numpy())
+
+    @property
+    def enough(self) -> bool:
+        """Whether there are `FEWEST` of each."""
+        return bool(min(self.good.sum(), (~self.good).sum()) >= FEWEST)
+
+    def __str__(self) -> str:
+        """Count them."""
+        return f"{self.good.sum()} good and {(~self.good).sum()} bad by {self.what}"
+
+    def auroc(self, score: Array) -> tuple[float, float]:
+        """P(good > bad), a tie half, and its standard error over prompts.
+
+        Each row pulls by how many of the other kind it beats (DeLong 1988); pulls are summed by prompt
+        (Obuchowski 1997).
+        """
+        s = score[self.rows]
+        up, down = np.sort(s[self.good]), np.sort(s[~self.good])
+        beats = np.where(self.good, _below(down, s), 1 - _below(up, s))
+        value = float(beats[self.good].mean())
+        pull = (beats - value) / np.where(self.good, len(up), len(down))
+        sums = np.bincount(self.prompt, pull)
+        count = len(np.unique(self.prompt))
+        return value, float(np.sqrt(np.square(sums).sum() * count / max(1, count - 1)))
+
+
+def correlation(a: Array, b: Array) -> float:
+    """Spearman's rank correlation; 0 where one of them is constant."""
+    found = float(metrics.spearman(a, b, np.ones((1, len(a))))[0])
+    return 0.0 if np.isnan(found) else found
+
+
+def _below(ordered: Array, s: Array) -> Array:
+    """Share of ``ordered`` that is below each value, an equal one counting half."""
+    sides = np.searchsorted(ordered, s, "left") + np.searchsorted(ordered, s, "right")
+    return np.asarray(sides / (2 * len(ordered)))
