@@ -19,7 +19,7 @@ from .samplers import every, population
 from .step import Problem, bare, predict
 from .streams import stream_seed, torch_stream
 from .threads import in_threads
-from .train import Train, narrower
+from .train import Train, narrower, passes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .runs import State
 
 
+USUAL = 5  # passes over the rows
 BOTTLENECK = (32, 32)  # hidden layers of the second view, on all features
 
 
@@ -101,19 +102,20 @@ class Ground:
         here, there = (replace(d, x=inputs.x(d.x, torch.float32)) for d in (train, val))
         return here, there
 
-    @property
-    def settings(self) -> Train:
-        """How the nuisances are trained."""
+    def settings(self, nu: Nuisance) -> Train:
+        """How a nuisance is trained: with two views its networks are the model, and few rows take more."""
         narrow = narrower(self.train.x.shape[1], self.cfg.nuisance_width)
-        epochs = round(self.cfg.nuisance_epochs * min(4.0, narrow))
+        usual = max(USUAL, passes(len(self.train), 1024)) if nu.views == "both" else USUAL
+        epochs = round((self.cfg.nuisance_epochs or usual) * min(4.0, narrow))
         return replace(self.cfg, epochs=epochs, lr=self.cfg.nuisance_lr * narrow)
 
     def views(self, nu: Nuisance) -> tuple[tuple[Problem, Train], ...]:
         """One network a fold, each trained on the rows of the other folds, for every view of the features."""
-        found = [(Problem(nu.name, nu, *self.narrow, self.fold), self.settings)]
+        cfg = self.settings(nu)
+        found = [(Problem(nu.name, nu, *self.narrow, self.fold), cfg)]
         if nu.views == "both":
             whole = Problem(f"whole.{nu.name}", nu, self.train, self.val, self.inputs, self.fold)
-            found.append((whole, replace(self.settings, hidden=BOTTLENECK)))
+            found.append((whole, replace(cfg, hidden=BOTTLENECK)))
         return tuple(found)
 
     @cached_property
@@ -137,9 +139,9 @@ def fit_together(
         missing = dict.fromkeys(n for n in needed if n.name not in ground.train.eta)
         wanted += [(k, nu) for nu in missing]
     views = [asked[k][0].views(nu) for k, nu in wanted]
-    # the leading view is one network, whether another nuisance of that name has a second view or not
+    # the leading view is one network where another nuisance of that name is trained as long
     keys = [
-        [(k, replace(nu, views="leading"), i) for i in range(len(each))]
+        [(k, replace(nu, views="leading"), i, cfg.epochs) for i, (_, cfg) in enumerate(each)]
         for (k, nu), each in zip(wanted, views, strict=True)
     ]
     runs: dict[object, tuple[Problem, Train]] = {}

@@ -42,7 +42,10 @@ class Train:
     hidden: Annotated[tuple[int, ...], Opt("widths of the hidden layers")] = (256, 64)
     members: Annotated[int, Opt("networks trained at once; their spread is reported", 1, 64)] = 1
     folds: Annotated[int, Opt("parts by prompt for out-of-fold nuisances", 2, 20)] = 5
-    nuisance_epochs: Annotated[int, Opt("the same for nuisances", 1)] = 5
+    nuisance_epochs: Annotated[
+        int | None,
+        Opt("the same for nuisances; none: 5, up to 8 on few rows where they are the model", 1),
+    ] = None
     nuisance_lr: Annotated[float, Opt("the same for nuisances", 0, open_low=True)] = 1e-3
     nuisance_width: Annotated[
         int,
