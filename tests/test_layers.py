@@ -15,9 +15,19 @@ LAYERS = [
     {"methods", "card", "support", "pairs"},
     {"train", "inputs", "step", "runs", "nets", "checkpoints", "engine", "crossfit", "composed"},
     {"calibration", "checks", "model", "fit", "sweep"},
-    {"metrics", "evaluate", "influence", "audit", "sensitivity", "refute", "inspect", "worlds"},
+    {
+        "figures",
+        "metrics",
+        "evaluate",
+        "influence",
+        "audit",
+        "sensitivity",
+        "refute",
+        "inspect",
+        "worlds",
+    },
     {"benchmark"},
-    {"demo", "figures", "report", "cli", "__main__"},
+    {"demo", "report", "cli", "__main__"},
 ]
 RANK = {name: i for i, layer in enumerate(LAYERS) for name in layer}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ from .anchor import FEWEST, Anchor, Prior, Sample, enough
 from .crossfit import Ground, fit_together
 from .data import Columns, Feedback, fold_of, prompt_numbers, split_rows
 from .errors import TruewardError, UsageError
-from .evaluate import Estimate
+from .evaluate import Estimate, Estimates, same_features
 from .fit import configure
 from .influence import MEASURES, Rows, width
 from .inputs import Inputs, leading, reduced
@@ -40,26 +39,13 @@ WIDTH = 256  # leading directions of the features that g sees
 
 
 @dataclass(frozen=True)
-class Audit(Mapping[str, Estimate]):
+class Audit(Estimates):
     """Estimates by name; ``gold_alone`` has them from the gold labels without the log."""
 
-    estimates: dict[str, Estimate]
     gold_alone: dict[str, Estimate]
     rows: int
     gold: int
     warnings: tuple[str, ...] = ()
-
-    def __getitem__(self, name: str) -> Estimate:
-        """Give one estimate."""
-        return self.estimates[name]
-
-    def __iter__(self) -> Iterator[str]:
-        """Run over the names."""
-        return iter(self.estimates)
-
-    def __len__(self) -> int:
-        """Count the metrics."""
-        return len(self.estimates)
 
     def narrower(self, name: str) -> float | None:
         """By which share the interval is narrower than that of the gold labels alone."""
@@ -164,11 +150,7 @@ def _rows(
     model: RewardModel, log: Feedback, *, future: bool, seed: int
 ) -> tuple[Rows, tuple[Array, Array]]:
     """The rows of an audit, and the evidence that g was read from; without gold labels g is the model."""
-    if None not in (model.backbone, log.backbone) and model.backbone != log.backbone:
-        raise TruewardError(
-            f"the model was fit on the features {model.backbone} and the log has the features "
-            f"{log.backbone}; encode the log with the model's backbone"
-        )
+    same_features(model.backbone, log.backbone, "log")
     scores = model.score_features(log.x)
     if scores.preferred is None or scores.reward is None:
         raise TruewardError(

@@ -56,10 +56,8 @@ class Calibration:
         has the label of a new response with chance ``level`` or more, if that is drawn as the gold rows were
         (Vovk, Gammerman and Shafer 2005).
         """
-        if not 0.5 <= level < 1:
-            raise UsageError(f"a confidence lies between 0.5 and 1, and is {level:g}")
         n = len(self.misfit)
-        place = math.ceil((n + 1) * level)
+        place = math.ceil((n + 1) * known_level(level))
         most = float(self.misfit[place - 1]) if place <= n else 1.0
         good, bad = 1 - p.double() <= most, p.double() <= most
         return torch.where(good & ~bad, 1, torch.where(bad & ~good, 0, -1))
@@ -83,6 +81,13 @@ class Calibration:
             "log_loss": {name: round(float(v.mean()), 4) for name, v in loss.items()}
         }
         return Calibration(kind, numbers, torch.from_numpy(misfit)), report
+
+
+def known_level(level: float) -> float:
+    """A confidence that can be asked for."""
+    if not 0.5 <= level < 1:
+        raise UsageError(f"a confidence lies between 0.5 and 1, and is {level:g}")
+    return level
 
 
 def _held_out(kind: str, q: Array, y: Array, fold: NDArray[np.int64]) -> Array:

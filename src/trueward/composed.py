@@ -18,9 +18,8 @@ if TYPE_CHECKING:
 
     from .method import Method
 
-Part = (
-    tuple[Net, ...] | Parameters
-)  # of a nuisance, a network a view; else what its columns follow from
+# of a nuisance, a network a view; else what its columns follow from
+Part = tuple[Net, ...] | Parameters
 
 
 @dataclass(frozen=True, eq=False)

@@ -57,13 +57,10 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class Metrics(Mapping[str, Estimate]):
-    """Estimates by name, and what they were taken on."""
+class Estimates(Mapping[str, Estimate]):
+    """Estimates by name."""
 
     estimates: dict[str, Estimate]
-    rows: int
-    prompts: int
-    draws: int
 
     def __getitem__(self, name: str) -> Estimate:
         """Give one estimate."""
@@ -76,6 +73,15 @@ class Metrics(Mapping[str, Estimate]):
     def __len__(self) -> int:
         """Count the metrics."""
         return len(self.estimates)
+
+
+@dataclass(frozen=True)
+class Metrics(Estimates):
+    """Estimates by name, and what they were taken on."""
+
+    rows: int
+    prompts: int
+    draws: int
 
     def to_json(self) -> dict[str, dict[str, float | str | None]]:
         """Give {"auroc": {"value": .., "low": .., "high": ..}, ...}; undefined is null."""
@@ -126,11 +132,7 @@ def evaluate(
 ) -> Metrics:
     """Measure ``model`` on ``test``; a test of text is encoded with the model's own backbone."""
     data = test if isinstance(test, Labelled) else _encoded(test, model.backbone)
-    if None not in (model.backbone, data.backbone) and model.backbone != data.backbone:
-        raise TruewardError(
-            f"the model was fit on the features {model.backbone} and the test has the features "
-            f"{data.backbone}; encode the test with the model's backbone"
-        )
+    same_features(model.backbone, data.backbone, "test")
     scores = model.score_features(data.x)
     if scores.preferred is None or scores.reward is None:
         raise TruewardError(
@@ -146,6 +148,15 @@ def evaluate(
         draws=draws,
         seed=seed,
     )
+
+
+def same_features(model: str | None, data: str | None, what: str) -> None:
+    """Refuse features that are known to be others than those of the model."""
+    if None not in (model, data) and model != data:
+        raise TruewardError(
+            f"the model was fit on the features {model} and the {what} has the features "
+            f"{data}; encode the {what} with the model's backbone"
+        )
 
 
 def _encoded(test: Test, backbone: str | None) -> Labelled:

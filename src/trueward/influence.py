@@ -81,6 +81,11 @@ class Rows:
         alone = together <= 2 * chance + 20
         return np.arange(len(self.group)) if alone and not self.future else self.group
 
+    @cached_property
+    def drawn(self) -> int:
+        """How many units have a gold label."""
+        return len(np.unique(self.unit[self.known]))
+
     def estimate(self, name: str) -> tuple[Estimate, Estimate]:
         """With the log (of pairs only where that is narrower), and from the gold labels alone."""
         if name == "pair_accuracy":
@@ -156,22 +161,25 @@ class Rows:
 
     def _error(self, influence: Array, unit: Index) -> float:
         """Standard error of a sum of influence values, whole units together."""
-        total = np.bincount(unit, influence)
         rest = 1.0 if self.future else 1 - self.known.mean()
-        count = len(np.unique(self.unit[self.known]))
-        return float(np.sqrt(np.square(total).sum() * rest * count / max(count - 1, 1)))
+        return clustered(influence, unit, self.drawn) * float(np.sqrt(rest))
 
     def _interval(self, name: str, value: float, error: float) -> Estimate:
         """95 % interval by Student's t; of shares on the scale of log-odds, where it stays in [0, 1]."""
         if not np.isfinite(value) or not np.isfinite(error):
             return Estimate(None, reason="the data do not define it")
-        count = len(np.unique(self.unit[self.known]))
-        wide = float(stdtrit(max(count - 1, 1), 0.975)) * error
+        wide = float(stdtrit(max(self.drawn - 1, 1), 0.975)) * error
         if name in SHARES and 0 < value < 1:
             wide /= value * (1 - value)
             low, high = expit(logit(value) + np.array([-wide, wide]))
             return Estimate(value, float(low), float(high))
         return Estimate(value, value - wide, value + wide)
+
+
+def clustered(influence: Array, unit: Index, count: int) -> float:
+    """Standard error of a sum of influence values over ``count`` independent units."""
+    total = np.bincount(unit, influence)
+    return float(np.sqrt(np.square(total).sum() * count / max(count - 1, 1)))
 
 
 def width(e: Estimate) -> float:
@@ -188,7 +196,7 @@ def _mean(good: NDArray[Any], bad: NDArray[Any]) -> Influence:
     return Influence(0.0, good, bad)
 
 
-def _auroc(_p: Array, s: Array, r: Array) -> Influence:
+def auroc(s: Array, r: Array) -> Influence:
     """psi(1) = (P(bad scores lower) - theta) / P(good), psi(0) = (P(good scores higher) - theta) / P(bad)."""
     order = np.argsort(s, kind="stable")
     place = np.empty(len(s), dtype=np.int64)
@@ -217,7 +225,7 @@ def _nll(p: Array, r: float) -> Array:
 
 
 MEASURES: dict[str, Callable[[Array, Array, Array], Influence]] = {
-    "auroc": _auroc,
+    "auroc": lambda _p, s, r: auroc(s, r),
     "r2": _r2,
     "brier": lambda p, _s, _r: _mean((1 - p) ** 2, p**2),
     "nll": lambda p, _s, _r: _mean(_nll(p, 1.0), _nll(p, 0.0)),

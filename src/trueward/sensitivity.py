@@ -189,10 +189,10 @@ def _noise(f: Array, model: RewardModel, q: Array) -> tuple[tuple[float, float, 
 def _priors(f: Array, eta: Array) -> tuple[Moved, ...]:
     """The scale under other shares of satisfied users, from that of the clicks to all: P = eta / c."""
     share = float(eta.mean())
+    rank = float(metrics.spearman(f, eta, np.ones((1, len(f))))[0])
     found = []
     for prior in np.linspace(share, 1.0, 5):
         g = np.minimum(eta * prior / share, 1.0)
-        rank = float(metrics.spearman(f, eta, np.ones((1, len(f))))[0])
         found.append(Moved(float(prior), float(g.mean()), rank, float("nan")))
     return tuple(found)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any
 
+from trueward.errors import TruewardError
+from trueward.figures import altair
 from trueward.files import replacing
 
 from .entries import CLEAN, NAIVE, ORACLE
@@ -48,9 +49,8 @@ def draw(found: list[Section], metric: str, folder: Path) -> tuple[list[Path], s
     if not shown:
         return [], "no figure: in no scenario is there a gap between naive and clean-mcar"
     try:
-        alt: Any = importlib.import_module("altair")  # of the extra `report`
-        importlib.import_module("vl_convert")
-    except ImportError:
+        alt = altair()
+    except TruewardError:
         return [], "no figure: it needs the extra `report` (pip install 'trueward[report]')"
     data = alt.Data(values=shown)
     axis, scale = alt.Axis(format="%"), alt.Scale(domain=SHOWN)

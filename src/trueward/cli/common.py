@@ -25,6 +25,17 @@ Split = Annotated[
     str | None, typer.Option("--split", help="Which split of a folder that has several.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Model = Annotated[Path, typer.Argument(help="A folder that fit --out wrote.")]
+Named = Annotated[str, typer.Argument(help="A name from `trueward methods`.")]
+LogFile = Annotated[str, typer.Argument(help="Parquet, JSONL(.gz), CSV, Arrow or dataset folder.")]
+Gold = Annotated[
+    str | None, typer.Option("--gold", help="A table of prompt, response, gold to join.")
+]
+Given = Annotated[
+    list[str] | None,
+    typer.Option("-o", metavar="NAME=VALUE", help="An option of the method; repeatable."),
+]
+Backbone = Annotated[str, typer.Option(help="What makes features: wordllama, or precomputed:FILE.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Root of all random streams.")]
 
 

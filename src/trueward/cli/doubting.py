@@ -15,19 +15,15 @@ from trueward.files import replacing
 from trueward.model import claim, load
 from trueward.sensitivity import sensitivity as band
 
-from .common import Json, Map, Seed, Split, show_json, writable
+from .common import Gold, Json, Map, Model, Seed, Split, show_json, writable
 from .reading import read, with_features
-
-Model = Annotated[Path, typer.Argument(help="A folder that fit --out wrote.")]
 
 
 def calibrate(
     model: Model,
     log: Annotated[str, typer.Argument(help="A log with gold labels, or --gold.")],
     out: Annotated[Path, typer.Option("--out", help="The folder to write the model to.")],
-    gold: Annotated[
-        str | None, typer.Option("--gold", help="A table of prompt, response, gold to join.")
-    ] = None,
+    gold: Gold = None,
     mapping: Map = None,
     split: Split = None,
     seed: Seed = 0,
@@ -52,9 +48,7 @@ def calibrate(
 def sensitivity(
     model: Model,
     log: Annotated[str, typer.Argument(help="A log: the one it was fitted on, or another.")],
-    gold: Annotated[
-        str | None, typer.Option("--gold", help="A table of prompt, response, gold to join.")
-    ] = None,
+    gold: Gold = None,
     figure: Annotated[
         Path | None, typer.Option(help="Draw the curve: .svg or .png (extra `report`).")
     ] = None,
@@ -82,9 +76,7 @@ def plan(
     metric: Annotated[str, typer.Option(help="auroc, r2, brier, nll, accuracy, bias, good.")] = (
         "brier"
     ),
-    gold: Annotated[
-        str | None, typer.Option("--gold", help="A table of prompt, response, gold to join.")
-    ] = None,
+    gold: Gold = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="Write the responses to label next: .csv, .jsonl.")
     ] = None,

@@ -10,37 +10,44 @@ import polars as pl
 import typer
 
 from trueward.audit import audit
+from trueward.calibration import known_level
 from trueward.errors import NotWrittenError, TruewardError, UsageError
 from trueward.evaluate import evaluate as measure
 from trueward.features import encode
 from trueward.files import replacing
-from trueward.fit import configure
 from trueward.fit import fit as fit_model
 from trueward.log import read_pairs, read_test
 from trueward.model import RewardModel, claim, load
 
-from .common import Json, Map, Seed, Split, finish_progress, pairs, progress, show_json, writable
-from .reading import read, with_features
-
-Model = Annotated[Path, typer.Argument(help="A folder that fit --out wrote.")]
+from .common import (
+    Backbone,
+    Given,
+    Gold,
+    Json,
+    LogFile,
+    Map,
+    Model,
+    Named,
+    Seed,
+    Split,
+    finish_progress,
+    pairs,
+    progress,
+    show_json,
+    writable,
+)
+from .reading import from_log, read, with_features
 
 
 def fit(
-    method: Annotated[str, typer.Argument(help="A name from `trueward methods`.")],
-    log: Annotated[str, typer.Argument(help="Parquet, JSONL(.gz), CSV, Arrow or dataset folder.")],
+    method: Named,
+    log: LogFile,
     out: Annotated[Path, typer.Option("--out", help="The folder to write the model to.")],
-    option: Annotated[
-        list[str] | None,
-        typer.Option("-o", metavar="NAME=VALUE", help="An option of the method; repeatable."),
-    ] = None,
-    gold: Annotated[
-        str | None, typer.Option("--gold", help="A table of prompt, response, gold to join.")
-    ] = None,
+    option: Given = None,
+    gold: Gold = None,
     mapping: Map = None,
     split: Split = None,
-    backbone: Annotated[
-        str, typer.Option(help="What makes features: wordllama, or precomputed:FILE.")
-    ] = "wordllama",
+    backbone: Backbone = "wordllama",
     val: Annotated[float, typer.Option(help="Share of the prompts to stop and tune on.")] = 0.2,
     members: Annotated[int, typer.Option(min=1, max=64, help="Networks trained at once.")] = 1,
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the rows at most.")] = None,
@@ -55,9 +62,7 @@ def fit(
         raise UsageError(f"--val takes a share between 0 and 1, not {val}")
     chosen: dict[str, Any] = {"seed": seed, "members": members, **pairs(option, "-o")}
     chosen |= {} if epochs is None else {"epochs": epochs}
-    made, _ = configure(method, chosen)
-    if made.takes_truth:
-        raise UsageError(f"{method} is fitted on clean labels, which a log has not: it is for demo")
+    from_log(method, chosen)
     claim(out)
     saved = _checkpoint(out, resume)
     train, held = encode(read(log, gold, mapping, split), backbone=backbone).split(val, seed)
@@ -135,8 +140,8 @@ def score(
 ) -> None:
     """Add reward, P(preferred) and its spread to every prompt and response."""
     writable(out, (".parquet", ".jsonl", ".csv"))
-    if confidence is not None and not 0.5 <= confidence < 1:
-        raise UsageError(f"--min-confidence lies between 0.5 and 1, and is {confidence:g}")
+    if confidence is not None:
+        known_level(confidence)
     rm = load(model)
     if confidence is not None and rm.calibration is None:
         raise TruewardError(
@@ -170,9 +175,7 @@ def evaluate(
     log: Annotated[
         str | None, typer.Option("--log", help="Instead: a log, of which --gold are some labels.")
     ] = None,
-    gold: Annotated[
-        str | None, typer.Option("--gold", help="A table of prompt, response, gold to join.")
-    ] = None,
+    gold: Gold = None,
     future: Annotated[
         bool, typer.Option("--future", help="--log: of prompts to come, not of the logged ones.")
     ] = False,

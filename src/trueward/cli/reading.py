@@ -1,11 +1,12 @@
-"""Logs as the commands read them: a table, gold labels joined, text made features."""
+"""What the commands are given: methods that a log can fit, logs with gold labels, text as features."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from trueward.errors import TruewardError
+from trueward.errors import TruewardError, UsageError
 from trueward.features import encode
+from trueward.fit import configure
 from trueward.log import read_log
 
 from .common import pairs
@@ -14,6 +15,12 @@ if TYPE_CHECKING:
     from trueward.data import Feedback
     from trueward.log import Log
     from trueward.model import RewardModel
+
+
+def from_log(method: str, chosen: dict[str, Any]) -> None:
+    """Refuse a method that no log can fit, and options that it does not take."""
+    if configure(method, chosen)[0].takes_truth:
+        raise UsageError(f"{method} is fitted on clean labels, which a log has not: it is for demo")
 
 
 def read(log: str, gold: str | None, mapping: list[str] | None, split: str | None) -> Log:

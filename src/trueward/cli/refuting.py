@@ -6,42 +6,45 @@ from typing import Annotated
 
 import typer
 
-from trueward.errors import UsageError
 from trueward.features import encode
-from trueward.fit import configure
 from trueward.refute import CHECKS, ROWS, known
 from trueward.refute import refute as try_to_refute
 
-from .common import Json, Map, Seed, Split, finish_progress, pairs, progress, show_json
-from .reading import read
+from .common import (
+    Backbone,
+    Given,
+    Gold,
+    Json,
+    LogFile,
+    Map,
+    Named,
+    Seed,
+    Split,
+    finish_progress,
+    pairs,
+    progress,
+    show_json,
+)
+from .reading import from_log, read
 
 
 def refute(
-    method: Annotated[str, typer.Argument(help="A name from `trueward methods`.")],
-    log: Annotated[str, typer.Argument(help="Parquet, JSONL(.gz), CSV, Arrow or dataset folder.")],
-    option: Annotated[
-        list[str] | None,
-        typer.Option("-o", metavar="NAME=VALUE", help="An option of the method; repeatable."),
-    ] = None,
-    gold: Annotated[
-        str | None, typer.Option("--gold", help="A table of prompt, response, gold to join.")
-    ] = None,
+    method: Named,
+    log: LogFile,
+    option: Given = None,
+    gold: Gold = None,
     only: Annotated[
         str | None, typer.Option(metavar="NAME,...", help=f"Of {', '.join(CHECKS)}.")
     ] = None,
     mapping: Map = None,
     split: Split = None,
-    backbone: Annotated[
-        str, typer.Option(help="What makes features: wordllama, or precomputed:FILE.")
-    ] = "wordllama",
+    backbone: Backbone = "wordllama",
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
     """Try to refute a method on a log: placebos, leaks, halves; exit code 1 where a check fails."""
     chosen = pairs(option, "-o")
-    made, _ = configure(method, {**chosen, "seed": seed})
-    if made.takes_truth:
-        raise UsageError(f"{method} is fitted on clean labels, which a log has not: it is for demo")
+    from_log(method, {**chosen, "seed": seed})
     names = None if only is None else known(name.strip() for name in only.split(","))
     table = read(log, gold, mapping, split)
     if len(table) > ROWS:

@@ -75,7 +75,7 @@ class Channels(Method):
 
     @property
     def heads(self) -> dict[str, str]:
-        if self.form == "ratio":
+        if self.composed:
             return {"reward": "x"}
         if self.two_step:
             return {"reward": "x", "level": "one"}
@@ -154,7 +154,7 @@ class Channels(Method):
         return -torch.logaddexp(good, bad).mean()
 
     def reward(self, out: Columns) -> Tensor:
-        return out.reward if self.form == "ratio" else out.reward + out.level
+        return out.reward if self.composed else out.reward + out.level
 
 
 def checked(names: tuple[str, ...]) -> Derived:

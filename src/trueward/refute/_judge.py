@@ -10,6 +10,7 @@ import torch
 
 from trueward import metrics
 from trueward.data import prompt_numbers
+from trueward.influence import auroc, clustered
 from trueward.support import FEWEST
 
 if TYPE_CHECKING:
@@ -62,28 +63,14 @@ class Answers:
         return f"{self.good.sum()} good and {(~self.good).sum()} bad by {self.what}"
 
     def auroc(self, score: Array) -> tuple[float, float]:
-        """P(good > bad), a tie half, and its standard error over prompts.
-
-        Each row pulls by how many of the other kind it beats (DeLong 1988); pulls are summed by prompt
-        (Obuchowski 1997).
-        """
-        s = score[self.rows]
-        up, down = np.sort(s[self.good]), np.sort(s[~self.good])
-        beats = np.where(self.good, _below(down, s), 1 - _below(up, s))
-        value = float(beats[self.good].mean())
-        pull = (beats - value) / np.where(self.good, len(up), len(down))
-        sums = np.bincount(self.prompt, pull)
-        count = len(np.unique(self.prompt))
-        return value, float(np.sqrt(np.square(sums).sum() * count / max(1, count - 1)))
+        """P(good > bad), a tie half, and its standard error over prompts (DeLong 1988; Obuchowski 1997)."""
+        r = self.good.astype(float)
+        found = auroc(score[self.rows], r)
+        pull = found.at(r) / len(r)
+        return found.theta, clustered(pull, self.prompt, len(np.unique(self.prompt)))
 
 
 def correlation(a: Array, b: Array) -> float:
     """Spearman's rank correlation; 0 where one of them is constant."""
     found = float(metrics.spearman(a, b, np.ones((1, len(a))))[0])
     return 0.0 if np.isnan(found) else found
-
-
-def _below(ordered: Array, s: Array) -> Array:
-    """Share of ``ordered`` that is below each value, an equal one counting half."""
-    sides = np.searchsorted(ordered, s, "left") + np.searchsorted(ordered, s, "right")
-    return np.asarray(sides / (2 * len(ordered)))
