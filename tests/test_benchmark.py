@@ -292,6 +292,25 @@ def test_a_run_finishes_and_its_table_brackets_every_scenario(done):
     assert len(pl.read_csv(done / "table" / "jobs.csv", infer_schema_length=None)) == len(rows)
 
 
+def test_the_report_of_a_run_has_every_scenario_with_its_figure(done, tmp_path, capsys):
+    pytest.importorskip("altair", reason="figures need the extra `report`")
+    out = tmp_path / "report.html"
+    assert run(["report", str(done), "--out", str(out)], capsys)[0] == 0
+    text = out.read_text()
+    assert text.count("<svg") == 2
+    for words in (
+        "synthetic · rating",
+        "synthetic · implicit",
+        "clean-mcar",
+        "R2 with 95 % intervals",
+    ):
+        assert words in text
+    assert "Not applicable" in text
+    code, _, err = run(["report", str(done), str(done), "--out", str(out)], capsys)
+    assert code == 2
+    assert "one folder" in err
+
+
 def test_a_second_run_does_nothing_and_another_config_is_refused(done, tmp_path, monkeypatch):
     monkeypatch.setenv("TRUEWARD_CACHE", str(done.parent / "cache"))
     reported = []

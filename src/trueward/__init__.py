@@ -23,6 +23,7 @@ from .evaluate import evaluate
 from .audit import Audit, Plan, audit, plan
 from .sensitivity import Sensitivity, sensitivity
 from .refute import Refutation, refute
+from .report import report
 from .worlds import simulate
 from .method import Method, methods
 from .card import card
@@ -52,6 +53,7 @@ __all__ = [
     "Sensitivity",
     "refute",
     "Refutation",
+    "report",
     "simulate",
     "methods",
     "Method",

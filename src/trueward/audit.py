@@ -183,14 +183,17 @@ def _evidence(s: Array, log: Feedback, seed: int) -> tuple[Array, Array]:
 
 
 def signals(log: Feedback, seed: int) -> Columns:
-    """(n,) chance of every signal given x, out of fold, as `anchored` takes them for evidence."""
+    """(n,) chance of every signal given x, out of fold, as `anchored` takes them for evidence.
+
+    What ``log.eta`` has already is not fitted again.
+    """
     made = _reader(log)
     _, cfg = configure(made, {"seed": seed})
     rest, held = split_rows(len(log), 0.2, seed, log.group)
     train, val = log[rest], log[held]
     ground = Ground(train, val, Inputs.of(train, cfg.dtype()), cfg)
     (fitted,) = fit_together([(ground, [made])])
-    eta = Columns()
+    eta = Columns(log.eta)
     for nu, fit in fitted.items():
         if isinstance(fit, TruewardError):
             raise fit

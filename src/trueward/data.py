@@ -167,6 +167,17 @@ def prompt_numbers(n: int, group: Tensor | None) -> Tensor:
     return torch.arange(n) if group is None else torch.unique(group, return_inverse=True)[1].cpu()
 
 
+def whole_prompts(prompt: Tensor, first: Tensor, most: int, generator: torch.Generator) -> Tensor:
+    """Rows of prompts drawn at random while there is room; prompts of rows ``first`` go before others."""
+    size = prompt.bincount()
+    place = torch.randperm(len(size), generator=generator)
+    place[prompt[first].unique()] -= len(size)
+    order = place.argsort()
+    kept = torch.zeros(len(size), dtype=torch.bool)
+    kept[order] = size[order].cumsum(0) <= most
+    return kept[prompt].nonzero().squeeze(-1)
+
+
 def fold_of(
     n: int, k: int, seed: int, group: Tensor | None = None, *, share: float | None = None
 ) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import shlex
 import sys
 import traceback
 from importlib.metadata import version as installed
@@ -12,7 +13,7 @@ import typer
 
 from trueward.errors import TruewardError
 
-from . import benchmark, demo, doubting, fitting, logs, reference, refuting
+from . import benchmark, demo, doubting, fitting, logs, reference, refuting, reporting
 from .config import expand
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ for _command in (
     doubting.sensitivity,
     doubting.plan,
     refuting.refute,
+    reporting.report,
     reference.methods,
 ):
     app.command()(stoppable(_command))
@@ -84,7 +86,11 @@ def main(arguments: list[str] | None = None) -> None:
     given = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in given
     try:
-        app(args=expand([a for a in given if a != "--debug"]), prog_name="trueward")
+        app(
+            args=expand([a for a in given if a != "--debug"]),
+            prog_name="trueward",
+            obj=shlex.join(["trueward", *given]),  # for what keeps the command that made it
+        )
     except TruewardError as e:
         if debug:
             traceback.print_exc()

@@ -7,12 +7,13 @@ from typing import Annotated
 
 import typer
 
-from trueward.demo import run, write_page, write_world
+from trueward.demo import run, write_world
 
 from .common import Json, Seed, show_json, writable
 
 
 def demo(
+    context: typer.Context,
     out: Annotated[Path, typer.Option("--out", help="The HTML page to write.")] = Path(
         "trueward-demo.html"
     ),
@@ -25,7 +26,7 @@ def demo(
     """Simulate a log whose truth is known, inspect it, fit six ways, and compare."""
     writable(out, (".html",))
     found = run(lambda line: typer.echo(line, err=True), seed=seed)
-    write_page(found, out)
+    found.page(context.obj).save(out)
     if world is not None:
         write_world(world, seed)
     if as_json:

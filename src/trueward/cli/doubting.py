@@ -16,7 +16,7 @@ from trueward.model import claim, load
 from trueward.sensitivity import sensitivity as band
 
 from .common import Gold, Json, Map, Model, Seed, Split, show_json, writable
-from .reading import read, with_features
+from .reading import fitted_on, read, with_features
 
 
 def calibrate(
@@ -47,7 +47,9 @@ def calibrate(
 
 def sensitivity(
     model: Model,
-    log: Annotated[str, typer.Argument(help="A log: the one it was fitted on, or another.")],
+    log: Annotated[
+        str | None, typer.Argument(help="A log [the one it was fitted on, if it is there].")
+    ] = None,
     gold: Gold = None,
     figure: Annotated[
         Path | None, typer.Option(help="Draw the curve: .svg or .png (extra `report`).")
@@ -61,7 +63,8 @@ def sensitivity(
     if figure is not None:
         writable(figure, (".svg", ".png"), "--figure")
     rm = load(model)
-    found = band(rm, with_features(rm, read(log, gold, mapping, split)), seed=seed)
+    table = read(log, gold, mapping, split) if log else fitted_on(rm, gold, mapping, split)
+    found = band(rm, with_features(rm, table), seed=seed)
     if figure is not None:
         if not found.odds:
             raise UsageError("a log of clicks has no odds ratio of reacting to draw")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from pathlib import Path
 from typing import Annotated, Any
@@ -40,6 +41,7 @@ from .reading import from_log, read, with_features
 
 
 def fit(
+    context: typer.Context,
     method: Named,
     log: LogFile,
     out: Annotated[Path, typer.Option("--out", help="The folder to write the model to.")],
@@ -76,6 +78,9 @@ def fit(
         raise
     finally:
         finish_progress()
+    origin = {"path": log, "gold": gold, "map": mapping, "split": split}
+    report = {**model.report, "command": context.obj, "log": origin}
+    model = dataclasses.replace(model, report=report)
     model.save(out)
     shutil.rmtree(saved, ignore_errors=True)
     show_json(model.report) if as_json else _tell(model, out)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trueward.errors import TruewardError, UsageError
@@ -27,6 +28,27 @@ def read(log: str, gold: str | None, mapping: list[str] | None, split: str | Non
     """Read a log and join gold labels."""
     table = read_log(log, mapping=pairs(mapping, "--map"), split=split)
     return table.with_gold(gold) if gold else table
+
+
+def fitted_on(
+    model: RewardModel,
+    gold: str | None = None,
+    mapping: list[str] | None = None,
+    split: str | None = None,
+) -> Log:
+    """Read the log that a model was fitted on, where the model says which it was."""
+    known = model.report.get("log")
+    if known is None:
+        raise TruewardError(
+            "the model was fitted from the library, which keeps no path of a log: give the log"
+        )
+    if not Path(known["path"]).exists():
+        raise TruewardError(
+            f"the log that the model was fitted on, {known['path']}, is not there: give a log"
+        )
+    return read(
+        known["path"], gold or known["gold"], mapping or known["map"], split or known["split"]
+    )
 
 
 def with_features(model: RewardModel, table: Log) -> Feedback:

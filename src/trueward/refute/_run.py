@@ -5,9 +5,7 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING, Any
 
-import torch
-
-from trueward.data import Feedback, prompt_numbers
+from trueward.data import Feedback, prompt_numbers, whole_prompts
 from trueward.errors import TruewardError, UsageError
 from trueward.fit import configure
 from trueward.streams import torch_stream
@@ -88,14 +86,8 @@ def sample(log: Feedback, seed: int, most: int = ROWS) -> Feedback:
     """At most so many rows: whole prompts at random, those with gold labels first."""
     if len(log) <= most:
         return log
-    prompt = prompt_numbers(len(log), log.group)
-    size = prompt.bincount()
-    place = torch.randperm(len(size), generator=torch_stream(seed, "refute", "sample"))
-    place[prompt[log.audited].unique()] -= len(size)
-    order = place.argsort()
-    kept = torch.zeros(len(size), dtype=torch.bool)
-    kept[order] = size[order].cumsum(0) <= most
-    return log[kept[prompt].nonzero().squeeze(-1)]
+    g = torch_stream(seed, "refute", "sample")
+    return log[whole_prompts(prompt_numbers(len(log), log.group), log.audited, most, g)]
 
 
 def _tried(name: str, trial: Trial) -> Check:

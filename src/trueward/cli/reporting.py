@@ -1,0 +1,92 @@
+"""`trueward report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from trueward.benchmark import Runs
+from trueward.benchmark.folder import ABOUT
+from trueward.errors import TruewardError, UsageError
+from trueward.figures import altair
+from trueward.log import read_test
+from trueward.model import load
+from trueward.report import ROWS
+from trueward.report import report as page_of
+
+from .common import Gold, Map, Seed, Split, pairs, writable
+from .reading import fitted_on, read
+
+
+def report(
+    context: typer.Context,
+    what: Annotated[
+        list[Path],
+        typer.Argument(metavar="FOLDER...", help="Models, or one folder of a benchmark."),
+    ],
+    out: Annotated[Path, typer.Option("--out", help="The HTML page to write.")] = Path(
+        "report.html"
+    ),
+    log: Annotated[
+        str | None,
+        typer.Option(
+            "--log", help="A log [the one the first model was fitted on, if it is there]."
+        ),
+    ] = None,
+    gold: Gold = None,
+    test: Annotated[
+        str | None, typer.Option("--test", help="A table of prompt, response, label or rating.")
+    ] = None,
+    mapping: Map = None,
+    split: Split = None,
+    rows: Annotated[
+        int, typer.Option(min=100, help="Of the log and of the test that are read at most.")
+    ] = ROWS,
+    seed: Seed = 0,
+) -> None:
+    """Write one self-contained page about a model, several beside each other, or a benchmark."""
+    writable(out, (".html",))
+    altair()
+    command = context.obj
+    if any((folder / ABOUT).is_file() for folder in what):
+        if len(what) > 1 or log or test or gold:
+            raise UsageError("a report of a benchmark takes its one folder and nothing else")
+        page_of(Runs.read(what[0]), command=command).save(out)
+        typer.echo(f"{out}: the benchmark in {what[0]}")
+        return
+    models = {name: load(folder) for name, folder in _named(what).items()}
+    table = None
+    if log is not None:
+        table = read(log, gold, mapping, split)
+    else:
+        try:
+            table = fitted_on(next(iter(models.values())), gold, mapping, split)
+        except TruewardError as e:
+            if gold is not None:
+                raise
+            typer.echo(f"without a log: {e}", err=True)
+    clean = None if test is None else read_test(test, mapping=pairs(mapping, "--map"), split=split)
+    page = page_of(
+        models,
+        table,
+        clean,
+        seed=seed,
+        rows=rows,
+        command=command,
+        say=lambda line: typer.echo(line, err=True),
+    )
+    page.save(out)
+    typer.echo(f"{out}: {page.title}. {page.lead}")
+
+
+def _named(folders: list[Path]) -> dict[str, Path]:
+    """Models by the name of their folder, or by the path where two have one name."""
+    names = [folder.resolve().name for folder in folders]
+    if len({folder.resolve() for folder in folders}) < len(folders):
+        raise UsageError("a model is given twice: give each folder once")
+    return {
+        name if names.count(name) == 1 else str(folder): folder
+        for name, folder in zip(names, folders, strict=True)
+    }
