@@ -104,6 +104,16 @@ def test_a_wrong_command_line_is_answered_in_one_sentence(told, words, code, sai
     assert len(err.strip().splitlines()) == 1
 
 
+def test_a_calibration_says_what_its_weights_assume(told, made):
+    text = told("calibrate", "--out", made / "rm3", "--chosen")
+    assert "equal labels; right if gold rows were chosen by what is logged" in text
+    text = told("calibrate", "--out", made / "rm4", "--feedback")
+    assert "rated responses" in text
+    assert "right if whether anybody reacts depends on the prompt and the response alone" in text
+    err = told("calibrate", "--out", made / "rm5", "--feedback", "--chosen", code=2)
+    assert "leave out --gold and --chosen" in err
+
+
 @pytest.mark.parametrize("words", [("--future",), ("--chosen",), ("--gold", "gold.csv")])
 def test_what_only_a_log_has_a_use_for_is_refused_with_a_test_table(made, capsys, words):
     table = str(made / "world" / "test.parquet")
