@@ -183,7 +183,7 @@ def test_clicks_are_no_labels(model):
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["chosen", "feedback"])
 def test_weighted_sets_have_the_label_as_often_as_was_asked(how, model):
-    """200 worlds whose labels are of rows drawn by x: sets at 95 %, asked 93 to 97; a standard error is .002."""
+    """200 worlds whose labels are of rows drawn by x: sets at 95 %, asked 93 to 97, error .002."""
     rates = {"weighted": [], "plain": []}
     for seed in range(200):
         b, _ = picked(seed)

@@ -18,6 +18,7 @@ LAYERS = [
     {
         "figures",
         "metrics",
+        "bootstrap",
         "evaluate",
         "influence",
         "audit",

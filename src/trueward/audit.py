@@ -12,7 +12,7 @@ from scipy.special import chdtrc, expit
 from .anchor import Anchor, Prior, Sample, enough
 from .data import Feedback, fold_of, prompt_numbers
 from .errors import TruewardError
-from .evaluate import Estimate, Estimates, same_features
+from .evaluate import Estimates, same_features
 from .evidence import evidence
 from .influence import MEASURES, Rows, width
 from .streams import stream_seed
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from .bootstrap import Estimate
     from .model import RewardModel
 
     Array = NDArray[np.float64]
