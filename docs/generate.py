@@ -15,7 +15,8 @@ from trueward.method import methods
 
 DOCS = Path(__file__).parent
 COMMANDS = (
-    *("", "demo", "inspect", "simulate", "fit", "score", "evaluate", "refute", "methods"),
+    *("", "demo", "inspect", "simulate", "fit", "score", "evaluate", "calibrate", "sensitivity"),
+    *("plan", "refute", "report", "methods"),
     *("benchmark run", "benchmark table", "benchmark list"),
 )
 ANSI = re.compile(r"\x1b\[[0-9;]*m")

@@ -5,12 +5,13 @@ import pytest
 import torch
 from scipy.special import expit
 
-from trueward.audit import _chance, audit, plan
+from trueward.audit import _chance, audit
 from trueward.data import Columns, Feedback, Labelled
 from trueward.errors import TruewardError, UsageError
 from trueward.evaluate import evaluate, measure
 from trueward.fit import fit
 from trueward.influence import MEASURES, Rows
+from trueward.planning import plan
 
 METRICS = (*MEASURES, "pair_accuracy")
 

@@ -95,11 +95,31 @@ def test_a_calibrated_model_abstains_where_it_is_not_sure(told, made, capsys):
         (("plan", "--width", "0.1", "--out", "next.xlsx"), 2, "must end in .csv, .jsonl"),
         (("sensitivity", "--figure", "curve.pdf"), 2, "--figure curve.pdf must end in .svg, .png"),
         (("evaluate", "somewhere.parquet"), 2, "either a test table or --log"),
+        (("evaluate", "--draws", "100"), 2, "--draws goes with a test table"),
     ],
 )
 def test_a_wrong_command_line_is_answered_in_one_sentence(told, words, code, said):
     err = told(*words, code=code)
     assert said in err
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_a_calibration_says_what_its_weights_assume(told, made):
+    text = told("calibrate", "--out", made / "rm3", "--chosen")
+    assert "equal labels; right if gold rows were chosen by what is logged" in text
+    text = told("calibrate", "--out", made / "rm4", "--feedback")
+    assert "rated responses" in text
+    assert "right if whether anybody reacts depends on the prompt and the response alone" in text
+    err = told("calibrate", "--out", made / "rm5", "--feedback", "--chosen", code=2)
+    assert "leave out --gold and --chosen" in err
+
+
+@pytest.mark.parametrize("words", [("--future",), ("--chosen",), ("--gold", "gold.csv")])
+def test_what_only_a_log_has_a_use_for_is_refused_with_a_test_table(made, capsys, words):
+    table = str(made / "world" / "test.parquet")
+    code, _, err = run(["evaluate", str(made / "rm"), table, *words], capsys)
+    assert code == 2
+    assert f"{words[0]} goes with --log" in err
     assert len(err.strip().splitlines()) == 1
 
 

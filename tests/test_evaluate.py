@@ -13,9 +13,10 @@ from scipy import stats
 from sklearn import metrics as sk
 
 from trueward import metrics
+from trueward.bootstrap import Estimate, tails
 from trueward.data import Labelled
 from trueward.errors import TruewardError, UsageError
-from trueward.evaluate import Estimate, evaluate, measure
+from trueward.evaluate import evaluate, measure
 
 LABEL = ["auroc", "r2", "brier", "nll", "ece", "bias", "mae", "rmse"]
 ORDER = ["pearson", "spearman", "pair_accuracy", "best_of_n_lift"]
@@ -198,6 +199,47 @@ def test_the_interval_of_a_mean_is_the_textbook_one_and_covers():
     assert 88 <= covered <= 100
 
 
+def test_resamples_of_few_prompts_are_widened_to_students_t():
+    """20 prompts: t = 2.093 at 19 degrees, times sqrt(20/19) = 2.147: the ends are Phi(-2.147) = .0159."""
+    assert tails(20) == pytest.approx([0.0159, 0.9841], abs=1e-4)
+    assert tails(100_000) == pytest.approx([0.025, 0.975], abs=1e-4)
+
+
+def test_gap_errors_by_hand():
+    """Two bins: gaps r - p of .5, -.5 and .2, .4 come to 0 and .15; drawn 2 0 1 1 times, to .25 and .15."""
+    p, r = np.array([0.1, 0.5, 0.6, 0.7]), np.array([0.6, 0.0, 0.8, 1.1])
+    found = metrics.gap_errors(p, r, np.array([[1.0, 1, 1, 1], [2, 0, 1, 1]]), bins=2)
+    assert found == pytest.approx([0, 0.25])
+
+
+KNOWN = {  # P(good) = .75 or .35 as forecast, and .2 more or less by the prompt: 55 % are good
+    "auroc": 0.5 + (0.375 / 0.55 - 0.125 / 0.45) / 2,
+    "brier": (0.75 * 0.25 + 0.35 * 0.65) / 2,
+    "bias": 0.0,
+    "r2": 1 - 0.2075 / (0.55 * 0.45),
+    "pair_accuracy": (0.575 + 0.655)
+    / (0.75 + 0.91),  # pairs ordered, a tie half; pairs that differ
+    "ece": 0.0,
+}
+
+
+@pytest.mark.parametrize("prompts", [50, 200])
+def test_intervals_cover_the_truth_as_often_as_they_say(prompts):
+    """500 worlds, nominal 95 %, asked 93 to 97; a standard error of chance is .01."""
+    held = []
+    for seed in range(500):
+        rng = np.random.default_rng(seed)
+        group = np.repeat(np.arange(prompts), 4)
+        p = np.where(rng.random(4 * prompts) < 0.5, 0.75, 0.35)
+        kind = np.where(rng.random(prompts) < 0.5, 0.2, -0.2)[group]
+        r = (rng.random(4 * prompts) < p + kind) * 1.0
+        found = measure(p, r=r, group=group, seed=seed)
+        held.append([found[k].low <= v <= found[k].high for k, v in KNOWN.items()])
+    *rates, ece = np.mean(held, 0)
+    assert all(0.925 < rate < 0.975 for rate in rates), rates
+    assert ece > 0.93, "a bound on its error, so it may cover more"
+
+
 def test_copies_inside_a_prompt_do_not_narrow_the_interval():
     p, r, _, _ = arrays(n=100, seed=3)
     p4, r4, prompt = np.repeat(p, 4), np.repeat(r, 4), np.repeat(np.arange(100), 4)
@@ -234,7 +276,7 @@ def test_the_names_of_the_prompts_do_not_matter():
 def test_many_draws_are_taken_in_pieces(monkeypatch):
     p, r, rating, group = arrays()
     whole = measure(p, r=r, rating=rating, group=group)
-    monkeypatch.setattr(importlib.import_module("trueward.evaluate"), "CELLS", 3000)
+    monkeypatch.setattr(importlib.import_module("trueward.bootstrap"), "CELLS", 3000)
     pieces = measure(p, r=r, rating=rating, group=group)
     for name in whole:
         assert pieces[name].low == pytest.approx(whole[name].low)

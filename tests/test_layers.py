@@ -18,9 +18,13 @@ LAYERS = [
     {
         "figures",
         "metrics",
+        "bootstrap",
         "evaluate",
         "influence",
         "audit",
+        "evidence",
+        "planning",
+        "reweight",
         "sensitivity",
         "refute",
         "inspect",

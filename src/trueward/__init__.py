@@ -20,7 +20,8 @@ from .train import Train
 from .model import RewardModel, load
 from .log import Test, read_test
 from .evaluate import evaluate
-from .audit import Audit, Plan, audit, plan
+from .audit import Audit, audit
+from .planning import Plan, plan
 from .sensitivity import Sensitivity, sensitivity
 from .refute import Refutation, refute
 from .report import report

@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from scipy.special import chdtrc, expit
 
-from .anchor import FEWEST, Anchor, Prior, Sample, enough
-from .crossfit import Ground, fit_together
-from .data import Columns, Feedback, fold_of, prompt_numbers, split_rows
-from .errors import TruewardError, UsageError
-from .evaluate import Estimate, Estimates, same_features
-from .fit import configure
+from .anchor import Anchor, Prior, Sample, enough
+from .data import Feedback, fold_of, prompt_numbers
+from .errors import TruewardError
+from .evaluate import Estimates, same_features
+from .evidence import evidence
 from .influence import MEASURES, Rows, width
-from .inputs import Inputs, leading, reduced
-from .methods.anchored import Anchored
-from .streams import stream_seed, torch_stream
-from .support import Facts
+from .streams import stream_seed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
-    from torch import Tensor
 
+    from .bootstrap import Estimate
     from .model import RewardModel
 
     Array = NDArray[np.float64]
@@ -35,7 +30,6 @@ if TYPE_CHECKING:
 
 FOLDS = 5  # of gold prompts: none predicts its own labels
 UNLIKE = 1e-4  # p-value below which gold rows are not a random draw
-WIDTH = 256  # leading directions of the features that g sees
 
 
 @dataclass(frozen=True)
@@ -97,7 +91,7 @@ def audit(
         raise TruewardError(
             "an audit needs gold labels on rows of the log, and found none: give --gold"
         )
-    rows, known = _rows(model, log, future=future, seed=seed)
+    rows, known = rows_of(model, log, future=future, seed=seed)
     found = {name: rows.estimate(name) for name in (*MEASURES, "pair_accuracy")}
     return Audit(
         {k: both[0] for k, both in found.items()},
@@ -108,45 +102,7 @@ def audit(
     )
 
 
-@dataclass(frozen=True)
-class Plan:
-    """How many gold labels an interval of the wanted width needs, and which responses to label next."""
-
-    metric: str
-    width: float
-    now: int
-    needed: int
-    rows: Tensor  # numbers of the responses to label, a uniform draw of those without a label
-
-    def __str__(self) -> str:
-        """Say it in a sentence."""
-        more = f"{len(self.rows)} more" if len(self.rows) else "no more"
-        return (
-            f"an interval of {self.metric} {self.width:g} wide takes about {self.needed} gold labels: "
-            f"{self.now} are there, {more} to be had"
-        )
-
-
-def plan(model: RewardModel, log: Feedback, metric: str, width: float, *, seed: int = 0) -> Plan:
-    """n = N v / (N + v), v = V (2 * 1.96 / width)^2, V the variance of one label's worth at the best lambda.
-
-    V is that of an audit with the gold labels there are; without any, the model's P(preferred) is believed.
-    What is labelled next is drawn uniformly, as an audit needs it.
-    """
-    if metric not in MEASURES:
-        raise UsageError(f"a plan is for one of {', '.join(MEASURES)}, not {metric!r}")
-    if not 0 < width < 1:
-        raise UsageError(f"the width of an interval lies between 0 and 1, and is {width:g}")
-    rows, _ = _rows(model, log, future=False, seed=seed)
-    v, n = rows.variance(metric) * (2 * 1.96 / width) ** 2, len(log)
-    needed = max(FEWEST, math.ceil(n * v / (n + v)))
-    rest = torch.from_numpy(np.flatnonzero(~rows.known))
-    order = torch.randperm(len(rest), generator=torch_stream(seed, "plan"))
-    now = int(rows.known.sum())
-    return Plan(metric, width, now, needed, rest[order[: max(0, needed - now)]])
-
-
-def _rows(
+def rows_of(
     model: RewardModel, log: Feedback, *, future: bool, seed: int
 ) -> tuple[Rows, tuple[Array, Array]]:
     """The rows of an audit, and the evidence that g was read from; without gold labels g is the model."""
@@ -162,59 +118,8 @@ def _rows(
         return Rows(p, s, np.full(len(p), np.nan), p, group, future), (p[:, None], p[:, None])
     gold = log.gold.double().cpu().numpy()
     enough(gold[~np.isnan(gold)])
-    known = _evidence(s, log, seed)
+    known = evidence(s, log, seed)
     return Rows(p, s, gold, _chance(known, gold, group, seed), group, future), known
-
-
-def _evidence(s: Array, log: Feedback, seed: int) -> tuple[Array, Array]:
-    """(n, k) log-odds of the model and of the signals given x, and what was logged; (n, d) features."""
-    columns = [torch.from_numpy(s), *_reader(log).evidence(replace(log, eta=signals(log, seed)))]
-    if log.o is None:
-        columns.append(log.y)
-    else:
-        columns += [log.o * log.y, log.o * (1 - log.y)]
-    columns += [v.nan_to_num() for v in log.channels.values()]
-    if log.z is not None:
-        columns += list(log.z.T)
-    table = torch.stack([v.double().cpu() for v in columns], 1)
-    table -= table.mean(0)
-    table[:, 1:] /= table[:, 1:].std(0, correction=0).clamp(min=1e-9)
-    return table.numpy(), _directions(log.x)
-
-
-def signals(log: Feedback, seed: int) -> Columns:
-    """(n,) chance of every signal given x, out of fold, as `anchored` takes them for evidence.
-
-    What ``log.eta`` has already is not fitted again.
-    """
-    made = _reader(log)
-    _, cfg = configure(made, {"seed": seed})
-    rest, held = split_rows(len(log), 0.2, seed, log.group)
-    train, val = log[rest], log[held]
-    ground = Ground(train, val, Inputs.of(train, cfg.dtype()), cfg)
-    (fitted,) = fit_together([(ground, [made])])
-    eta = Columns(log.eta)
-    for nu, fit in fitted.items():
-        if isinstance(fit, TruewardError):
-            raise fit
-        eta[nu.name] = torch.empty(len(log))
-        eta[nu.name][rest], eta[nu.name][held] = fit.train.cpu(), fit.val.cpu()
-    return eta
-
-
-def _reader(log: Feedback) -> Anchored:
-    made, _ = Anchored().on(Facts.of(log))
-    assert isinstance(made, Anchored)
-    return made
-
-
-def _directions(x: torch.Tensor) -> Array:
-    """(n, d) features in leading directions, of mean square length 1."""
-    inputs = Inputs.of(Feedback(x, torch.zeros(len(x))), torch.float32)
-    wide = x.shape[1] > WIDTH
-    v = reduced(x, inputs, leading(x, inputs, WIDTH, 0)) if wide else inputs.x(x, torch.float32)
-    v = v.double() - v.double().mean(0)
-    return np.asarray((v / v.square().sum(1).mean().sqrt().clamp(min=1e-12)).cpu().numpy())
 
 
 def _chance(known: tuple[Array, Array], gold: Array, group: Index, seed: int) -> Array:

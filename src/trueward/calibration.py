@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -35,12 +34,14 @@ class Calibration:
 
     kind  none: P;  platt: sigmoid(a logit P + b);  beta: sigmoid(a log P - c log(1 - P) + b), a, c >= 0
     (Kull, Silva Filho and Flach, AISTATS 2017);  isotonic: through knots (2, k). ``misfit``: 1 - P(label) of
-    the gold rows, sorted, each by a fit on other prompts.
+    the gold rows, sorted, each by a fit on other prompts. ``mass``: (n + 1,) their weights summed up, the
+    weight of a new response last; without it every one counts as 1.
     """
 
     kind: str
     numbers: Tensor
     misfit: Tensor
+    mass: Tensor | None = None
 
     def __call__(self, p: Tensor) -> Tensor:
         """Map probabilities of any shape."""
@@ -54,33 +55,46 @@ class Calibration:
 
         A label belongs to the set where 1 - P(label) is at most the ceil((n + 1) level)-th misfit; the set
         has the label of a new response with chance ``level`` or more, if that is drawn as the gold rows were
-        (Vovk, Gammerman and Shafer 2005).
+        (Vovk, Gammerman and Shafer 2005). With weights it is the first misfit at which they come to
+        ``level`` of all, the new response's own among them (Tibshirani, Barber, Candes and Ramdas, 2019).
         """
         n = len(self.misfit)
-        place = math.ceil((n + 1) * known_level(level))
-        most = float(self.misfit[place - 1]) if place <= n else 1.0
+        mass = torch.arange(1.0, n + 2, dtype=torch.float64) if self.mass is None else self.mass
+        place = int((mass[:n] < known_level(level) * mass[n]).sum())
+        most = float(self.misfit[place]) if place < n else 1.0
         good, bad = 1 - p.double() <= most, p.double() <= most
         return torch.where(good & ~bad, 1, torch.where(bad & ~good, 0, -1))
 
     @staticmethod
     def of(
-        p: Tensor, label: Tensor, group: Tensor | None, seed: int
+        p: Tensor,
+        label: Tensor,
+        group: Tensor | None,
+        seed: int,
+        weight: Tensor | None = None,
+        own: float = 1.0,
     ) -> tuple[Calibration, dict[str, Any]]:
-        """Choose the kind by log-loss on held-out gold prompts; give also what each came to."""
+        """Choose the kind by log-loss on held-out gold prompts; give also what each came to.
+
+        weight: (n,) how many responses each row stands for; ``own``: how many a new one does, on average.
+        """
         q, y = p.double().clamp(NEAR, 1 - NEAR).numpy(), label.double().numpy()
+        w = np.ones(len(y)) if weight is None else weight.double().numpy()
         enough(y)
         ids = prompt_numbers(len(y), group)
         k = min(FOLDS, int(ids.max()) + 1)
         fold = fold_of(len(y), k, stream_seed(seed, "calibration"), ids).numpy()
-        held = {kind: _held_out(kind, q, y, fold) for kind in FITS}
+        held = {kind: _held_out(kind, q, y, w, fold) for kind in FITS}
         loss = {kind: -xlogy(y, v) - xlogy(1 - y, 1 - v) for kind, v in held.items()}
-        kind = _chosen(loss)
-        misfit = np.sort(np.abs(y - held[kind]))
-        numbers = torch.from_numpy(np.asarray(FITS[kind](q, y), dtype=np.float64))
+        kind = _chosen(loss, w)
+        misfit = np.abs(y - held[kind])
+        order = np.argsort(misfit, kind="stable")
+        mass = None if weight is None else torch.from_numpy(np.cumsum(np.r_[w[order], own]))
+        numbers = torch.from_numpy(np.asarray(FITS[kind](q, y, w), dtype=np.float64))
         report = {"kind": kind, "gold": len(y)} | {
-            "log_loss": {name: round(float(v.mean()), 4) for name, v in loss.items()}
+            "log_loss": {k: round(float(np.average(v, weights=w)), 4) for k, v in loss.items()}
         }
-        return Calibration(kind, numbers, torch.from_numpy(misfit)), report
+        return Calibration(kind, numbers, torch.from_numpy(misfit[order]), mass), report
 
 
 def known_level(level: float) -> float:
@@ -90,55 +104,59 @@ def known_level(level: float) -> float:
     return level
 
 
-def _held_out(kind: str, q: Array, y: Array, fold: NDArray[np.int64]) -> Array:
+def _held_out(kind: str, q: Array, y: Array, w: Array, fold: NDArray[np.int64]) -> Array:
     found = np.empty(len(y))
     for k in np.unique(fold):
         there, here = fold != k, fold == k
         one_class = len(np.unique(y[there] > 0.5)) < 2
-        found[here] = q[here] if one_class else MAPS[kind](q[here], FITS[kind](q[there], y[there]))
+        found[here] = (
+            q[here] if one_class else MAPS[kind](q[here], FITS[kind](q[there], y[there], w[there]))
+        )
     return found.clip(NEAR, 1 - NEAR)
 
 
-def _chosen(loss: dict[str, Array]) -> str:
+def _chosen(loss: dict[str, Array], w: Array) -> str:
     """The first kind whose loss is within a standard error of the best one's."""
-    best = min(loss.values(), key=lambda v: float(v.mean()))
+    best = min(loss.values(), key=lambda v: float(np.average(v, weights=w)))
     for kind, v in loss.items():
         gap = v - best
-        if gap.mean() <= gap.std() / math.sqrt(len(gap)):
+        mean = float(np.average(gap, weights=w))
+        if mean <= np.sqrt(np.square(w * (gap - mean)).sum()) / w.sum():
             return kind
     raise AssertionError(loss)
 
 
-def _fit_platt(q: Array, y: Array) -> Array:
-    return np.array(platt(torch.logit(torch.from_numpy(q)), torch.from_numpy(y)))
+def _fit_platt(q: Array, y: Array, w: Array) -> Array:
+    logit = torch.logit(torch.from_numpy(q))
+    return np.array(platt(logit, torch.from_numpy(y), torch.from_numpy(w)))
 
 
-def _fit_beta(q: Array, y: Array) -> Array:
+def _fit_beta(q: Array, y: Array, weight: Array) -> Array:
     a = np.stack([np.log(q), -np.log1p(-q), np.ones(len(q))], 1)
 
     def risk(w: Array) -> tuple[float, Array]:
         v = a @ w
         pull = w - [1, 1, 0]  # a ridge of one observation
-        value = np.mean(np.logaddexp(0, v) - y * v) + 0.5 * pull @ pull / len(y)
-        return float(value), a.T @ (expit(v) - y) / len(y) + pull / len(y)
+        value = np.average(np.logaddexp(0, v) - y * v, weights=weight) + 0.5 * pull @ pull / len(y)
+        return float(value), a.T @ (weight * (expit(v) - y)) / weight.sum() + pull / len(y)
 
     bounds = [(0, None), (0, None), (None, None)]
     return np.asarray(minimize(risk, [1.0, 1.0, 0.0], jac=True, bounds=bounds, method="L-BFGS-B").x)
 
 
-def _fit_isotonic(q: Array, y: Array) -> Array:
+def _fit_isotonic(q: Array, y: Array, w: Array) -> Array:
     """Knots, the values drawn towards the mean of all by one observation's worth."""
     from sklearn.isotonic import IsotonicRegression  # noqa: PLC0415 - slow to import
 
     n = len(y)
-    found = IsotonicRegression(out_of_bounds="clip").fit(q, y)
-    values = (found.y_thresholds_ * n + y.mean()) / (n + 1)
+    found = IsotonicRegression(out_of_bounds="clip").fit(q, y, sample_weight=w)
+    values = (found.y_thresholds_ * n + np.average(y, weights=w)) / (n + 1)
     return np.stack([found.X_thresholds_, values])
 
 
 # simplest first
-FITS: dict[str, Callable[[Array, Array], Array]] = {
-    "none": lambda _q, _y: np.zeros(0),
+FITS: dict[str, Callable[[Array, Array, Array], Array]] = {
+    "none": lambda _q, _y, _w: np.zeros(0),
     "platt": _fit_platt,
     "beta": _fit_beta,
     "isotonic": _fit_isotonic,

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from . import metrics
+from .bootstrap import Draws, Estimate, bootstrap, estimated, of_ece
 from .data import Labelled
 from .errors import TruewardError, UsageError
-from .streams import numpy_stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,35 +25,6 @@ if TYPE_CHECKING:
     Index = NDArray[np.int64]
     Known = NDArray[np.bool_]
     Statistic = Callable[["Draws"], Array]
-
-CELLS = 2_000_000  # weights held at once: 16 MB
-
-_ONE_LABEL = "all labels are equal"
-_CONSTANT = "the score or the quality is the same in every row"
-REASONS = {
-    "auroc": _ONE_LABEL,
-    "r2": _ONE_LABEL,
-    "pearson": _CONSTANT,
-    "spearman": _CONSTANT,
-    "pair_accuracy": "no prompt has two answers of different quality",
-    "best_of_n_lift": "no prompt has two answers",
-}
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A figure and its interval; None, with the reason, where the data do not define it."""
-
-    value: float | None
-    low: float | None = None
-    high: float | None = None
-    reason: str | None = None
-
-    def to_json(self) -> dict[str, float | str | None]:
-        """Give value, low and high, and the reason where there is one."""
-        out: dict[str, float | str | None] = {"value": self.value, "low": self.low}
-        out["high"] = self.high
-        return out if self.reason is None else out | {"reason": self.reason}
 
 
 @dataclass(frozen=True)
@@ -98,16 +69,7 @@ class Metrics(Estimates):
         return "\n".join([*lines, f"{self.rows} rows, {self.prompts} prompts"])
 
 
-@dataclass(frozen=True, eq=False)
-class Draws:
-    """How often each prompt, and so each of its rows, was drawn."""
-
-    prompts: Array  # (c, G)
-    rows: Array  # (c, n)
-
-    def of(self, known: Known) -> Array:
-        """Give the weights of the rows whose truth is known."""
-        return self.rows if known.all() else self.rows[:, known]
+GAPS = "gap errors"  # how far off the gaps that ECE adds up are, for its interval
 
 
 class Scores(Protocol):
@@ -204,11 +166,13 @@ def measure(
     stats |= _of_order(p, s, quality, g)
     if n == 0:
         empty = Estimate(None, reason="there are no rows")
-        return Metrics(dict.fromkeys(stats, empty), 0, 0, draws)
-    values, sampled = _bootstrap(stats, g, draws, seed)
-    return Metrics(
-        {k: _estimate(k, values[k], sampled[k], prompts, draws) for k in stats}, n, prompts, draws
-    )
+        return Metrics(dict.fromkeys((k for k in stats if k != GAPS), empty), 0, 0, draws)
+    values, sampled = bootstrap(stats, g, draws, seed)
+    found = {k: estimated(k, values[k], sampled[k], prompts, draws) for k in stats}
+    if label is not None:
+        found["ece"] = of_ece(found["ece"], sampled[GAPS], prompts)
+        del found[GAPS]
+    return Metrics(found, n, prompts, draws)
 
 
 def _of_labels(p: Array, score: Array, r: Array) -> dict[str, Statistic]:
@@ -221,6 +185,7 @@ def _of_labels(p: Array, score: Array, r: Array) -> dict[str, Statistic]:
         "brier": lambda d: metrics.mean_of(gap**2, d.of(k)),
         "nll": lambda d: metrics.mean_of(metrics.nll(p, r), d.of(k)),
         "ece": lambda d: metrics.ece(p, r, d.of(k)),
+        GAPS: lambda d: metrics.gap_errors(p, r, d.of(k)),
         "bias": lambda d: metrics.mean_of(gap, d.of(k)),
         "mae": lambda d: metrics.mean_of(np.abs(gap), d.of(k)),
         "rmse": lambda d: np.sqrt(metrics.mean_of(gap**2, d.of(k))),
@@ -239,44 +204,6 @@ def _of_order(p: Array, score: Array, quality: Array, group: Index) -> dict[str,
         "pair_accuracy": lambda d: metrics.ratio(d.prompts @ right, d.prompts @ total),
         "best_of_n_lift": lambda d: metrics.ratio(d.prompts @ lift, d.prompts @ choice),
     }
-
-
-def _bootstrap(
-    stats: dict[str, Statistic], group: Index, draws: int, seed: int
-) -> tuple[dict[str, float], dict[str, Array]]:
-    """Give each statistic on the sample and on ``draws`` resamples of its prompts."""
-    n, count = len(group), int(group.max()) + 1
-    whole = Draws(np.ones((1, count)), np.ones((1, n)))
-    values = {k: float(f(whole)[0]) for k, f in stats.items()}
-    sampled: dict[str, list[Array]] = {k: [] for k in stats}
-    rng = numpy_stream(seed, "bootstrap")
-    left = draws if count > 1 else 0
-    while left > 0:
-        c = min(left, max(1, CELLS // n))
-        left -= c
-        drawn = rng.integers(count, size=(c, count)) + count * np.arange(c)[:, None]
-        times = np.bincount(drawn.ravel(), minlength=c * count).reshape(c, count).astype(float)
-        draw = Draws(times, times[:, group])
-        for k, f in stats.items():
-            sampled[k].append(f(draw))
-    return values, {k: np.concatenate(v) if v else np.zeros(0) for k, v in sampled.items()}
-
-
-def _estimate(name: str, value: float, sampled: Array, prompts: int, draws: int) -> Estimate:
-    """Take the central 95 % of the resamples in which the metric is defined."""
-    if np.isnan(value):
-        return Estimate(None, reason=REASONS.get(name, "the data do not define it"))
-    if draws == 0:
-        return Estimate(value)
-    if prompts < 2:
-        return Estimate(value, reason="one prompt, so no interval")
-    defined = sampled[~np.isnan(sampled)]
-    if 2 * len(defined) < len(sampled):
-        return Estimate(value, reason="undefined in most resamples, so no interval")
-    low, high = np.quantile(defined, [0.025, 0.975])
-    if name == "ece":  # resampling adds noise, which ECE counts as error: reflect that growth
-        low, high = max(0.0, min(value, 2 * value - high)), max(value, 2 * value - low)
-    return Estimate(value, float(low), float(high))
 
 
 def _checked(

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import expit, logit, stdtrit
 
 from . import metrics
-from .evaluate import Estimate
+from .bootstrap import Estimate
 
 if TYPE_CHECKING:
     from collections.abc import Callable

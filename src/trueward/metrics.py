@@ -68,6 +68,17 @@ def ece(p: Array, r: Array, w: Array, bins: int = 15) -> Array:
     return ratio(np.abs(np.diff(np.array(at), axis=1)).sum(axis=1), mass[:, -1])
 
 
+def gap_errors(p: Array, r: Array, w: Array, bins: int = 15) -> Array:
+    """Sum over bins of equal mass, sorted by p, of |mean of (r - p) under w - that under equal weights|."""
+    order = np.argsort(p, kind="stable")
+    starts = np.unique(np.arange(bins) * len(p) // bins)
+    gap = (r - p)[order]
+    drawn = np.add.reduceat(w[:, order] * gap, starts, axis=1)
+    share = ratio(drawn, np.broadcast_to(w.sum(axis=1, keepdims=True), drawn.shape))
+    whole = np.add.reduceat(gap, starts) / len(p)
+    return np.asarray(np.abs(share - whole).sum(axis=1))
+
+
 def pearson(a: Array, b: Array, w: Array) -> Array:
     """cov(a, b) / (sd a sd b)."""
     a, b = a - a[0], b - b[0]

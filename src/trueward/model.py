@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from .data import Columns, Feedback
 
 FORMAT = 2
-_CALIBRATION = ("numbers", "misfit")
+_CALIBRATION = ("numbers", "misfit", "mass")  # the last only where there are weights
 PARTS = ("torch", "numpy", "safetensors", "wordllama", "polars")
 
 
@@ -120,8 +120,13 @@ class RewardModel:
             )
         return torch.stack(found, 1)
 
-    def calibrated(self, log: Feedback, *, seed: int = 0) -> RewardModel:
-        """The same order with P(preferred) as the gold labels of ``log`` have it; see `Calibration`."""
+    def calibrated(
+        self, log: Feedback, *, weight: Tensor | None = None, seed: int = 0
+    ) -> RewardModel:
+        """The same order with P(preferred) as the gold labels of ``log`` have it; see `Calibration`.
+
+        weight: (n,) 1 over the chance that a row was labelled, where that was no draw at random.
+        """
         if not len(log.audited):
             raise TruewardError(
                 "calibrating needs gold labels on rows of the log, and found none: give --gold"
@@ -133,7 +138,11 @@ class RewardModel:
             raise TruewardError(
                 "calibrating needs one P(preferred) a row, and this model identifies only an interval"
             )
-        found, about = Calibration.of(p, rows.gold, rows.group, seed)
+        shares, own = None, 1.0
+        if weight is not None:
+            mean = weight[log.audited].double().mean()
+            shares, own = weight[log.audited].double() / mean, float(weight.double().mean() / mean)
+        found, about = Calibration.of(p, rows.gold, rows.group, seed, shares, own)
         if "gold" in self.made_by.needs:
             about["warning"] = (
                 f"{self.method} is fitted on gold labels: if on these, it looks surer than it is of others"
@@ -147,7 +156,8 @@ class RewardModel:
         tensors |= {"standard.mean": self.standard.mean, "standard.scale": self.standard.scale}
         tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
         if self.calibration is not None:
-            tensors |= {f"calibration.{k}": getattr(self.calibration, k) for k in _CALIBRATION}
+            kept = {f"calibration.{k}": getattr(self.calibration, k) for k in _CALIBRATION}
+            tensors |= {k: v for k, v in kept.items() if v is not None}
         with replacing(target) as path:
             path.mkdir()
             save_file(tensors, path / "model.safetensors")
@@ -217,7 +227,10 @@ def load(folder: str | Path) -> RewardModel:
             calibration=None
             if about["calibration"] is None
             else Calibration(
-                about["calibration"], *(tensors[f"calibration.{k}"] for k in _CALIBRATION)
+                about["calibration"],
+                tensors["calibration.numbers"],
+                tensors["calibration.misfit"],
+                tensors.get("calibration.mass"),
             ),
         )
     except (SafetensorError, OSError, LookupError, AttributeError, TypeError, RuntimeError) as e:

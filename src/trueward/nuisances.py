@@ -77,24 +77,28 @@ class Clip:
         return report
 
 
-def platt(logit: Tensor, target: Tensor) -> tuple[float, float]:
-    """(slope, offset) that minimise the log-loss of sigmoid(slope * logit + offset).
+def platt(logit: Tensor, target: Tensor, weight: Tensor | None = None) -> tuple[float, float]:
+    """(slope, offset) that minimise the log-loss of sigmoid(slope * logit + offset), rows weighted.
 
     Platt's method; a slope below 0 means that the logit ranks backwards out of fold, that is, it carries
     nothing: it is then set to 0 and the offset to the base rate.
     """
     s, t = logit.double().numpy(), target.double().numpy()
-    mean = float(np.clip(t.mean(), 1e-4, 1 - 1e-4))
+    w = None if weight is None else weight.double().numpy()
+    mean = float(np.clip(np.average(t, weights=w), 1e-4, 1 - 1e-4))
     constant = (0.0, float(np.log(mean / (1 - mean))))
     if t.min() == t.max() or s.std() < 1e-9:
         return constant
 
-    def risk(w: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        v = w[0] * s + w[1]
+    def risk(line: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        v = line[0] * s + line[1]
         gap = expit(v) - t
         # a ridge of one observation keeps separable logits finite
-        value = np.mean(np.logaddexp(0, v) - t * v) + 0.5 * (w[0] - 1) ** 2 / len(t)
-        return float(value), np.array([np.mean(gap * s) + (w[0] - 1) / len(t), gap.mean()])
+        loss, pull = np.average(np.logaddexp(0, v) - t * v, weights=w), (line[0] - 1) / len(t)
+        slope = np.average(gap * s, weights=w) + pull
+        return float(loss + 0.5 * (line[0] - 1) * pull), np.array(
+            [slope, np.average(gap, weights=w)]
+        )
 
     slope, offset = minimize(risk, np.array([1.0, 0.0]), jac=True, method="L-BFGS-B").x
     return (float(slope), float(offset)) if slope > 0 else constant

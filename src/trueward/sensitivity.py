@@ -10,8 +10,8 @@ from scipy.optimize import brentq
 from scipy.special import expit, logit
 
 from . import metrics
-from .audit import signals
 from .errors import TruewardError
+from .evidence import signals
 from .influence import within
 
 if TYPE_CHECKING:

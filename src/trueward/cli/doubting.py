@@ -8,11 +8,12 @@ from typing import Annotated
 import polars as pl
 import typer
 
-from trueward.audit import plan as planned
 from trueward.errors import UsageError
 from trueward.figures import curve
 from trueward.files import replacing
 from trueward.model import claim, load
+from trueward.planning import plan as planned
+from trueward.reweight import calibrate as reweighted
 from trueward.sensitivity import sensitivity as band
 
 from .common import Gold, Json, Map, Model, Seed, Split, show_json, writable
@@ -24,23 +25,36 @@ def calibrate(
     log: Annotated[str, typer.Argument(help="A log with gold labels, or --gold.")],
     out: Annotated[Path, typer.Option("--out", help="The folder to write the model to.")],
     gold: Gold = None,
+    chosen: Annotated[
+        bool, typer.Option("--chosen", help="The gold rows are no random draw: weigh them.")
+    ] = False,
+    feedback: Annotated[
+        bool, typer.Option("--feedback", help="No gold labels: rated rows, weighed by P(rated).")
+    ] = False,
     mapping: Map = None,
     split: Split = None,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
     """Make P(preferred) what gold labels say, and learn from them how sure a decision is."""
+    if feedback and (gold is not None or chosen):
+        raise UsageError("--feedback is for want of gold labels: leave out --gold and --chosen")
     claim(out)
     rm = load(model)
-    found = rm.calibrated(with_features(rm, read(log, gold, mapping, split)), seed=seed)
+    data = with_features(rm, read(log, gold, mapping, split))
+    found = reweighted(rm, data, chosen=chosen, feedback=feedback, seed=seed)
     found.save(out)
     about = found.report["calibration"]
     if as_json:
         show_json(about)
         return
     losses = ", ".join(f"{k} {v:.4f}" for k, v in about["log_loss"].items())
-    typer.echo(f"{out}: calibrated by {about['kind']} on {about['gold']} gold labels")
+    labels = "rated responses" if feedback else "gold labels"
+    typer.echo(f"{out}: calibrated by {about['kind']} on {about['gold']} {labels}")
     typer.echo(f"  log-loss on held-out labels: {losses}")
+    if "assumes" in about:
+        size = about["effective_sample_size"]
+        typer.echo(f"  weighted, worth {size:g} equal labels; right if {about['assumes']}")
     if "warning" in about:
         typer.echo(f"  warning: {about['warning']}")
 

@@ -189,7 +189,9 @@ def evaluate(
     ] = False,
     mapping: Map = None,
     split: Split = None,
-    draws: Annotated[int, typer.Option(min=20, help="Bootstrap draws of prompts.")] = 200,
+    draws: Annotated[
+        int | None, typer.Option(min=20, help="Bootstrap draws of prompts of a test table: 200.")
+    ] = None,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
@@ -199,6 +201,10 @@ def evaluate(
     """
     if (test is None) == (log is None):
         raise UsageError("evaluate takes either a test table or --log, a log with gold labels")
+    if test is not None:
+        _only_with_log({"--gold": gold is not None, "--future": future, "--chosen": chosen})
+    elif draws is not None:
+        raise UsageError("--draws goes with a test table: a log's intervals need no resampling")
     rm = load(model)
     if log is not None:
         data = with_features(rm, read(log, gold, mapping, split))
@@ -206,8 +212,13 @@ def evaluate(
         show_json(audited.to_json()) if as_json else typer.echo(str(audited))
         return
     assert test is not None
-    if gold is not None:
-        raise UsageError("--gold goes with --log: a test table has labels of its own")
     table = read_test(test, mapping=pairs(mapping, "--map"), split=split)
-    found = measure(rm, table, draws=draws, seed=seed)
+    found = measure(rm, table, draws=200 if draws is None else draws, seed=seed)
     show_json(found.to_json()) if as_json else typer.echo(str(found))
+
+
+def _only_with_log(given: dict[str, bool]) -> None:
+    """Refuse what a test table, which has a label in every row, has no use for."""
+    for flag, there in given.items():
+        if there:
+            raise UsageError(f"{flag} goes with --log: a test table has labels of its own")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from trueward.evaluate import Estimate
+    from trueward.bootstrap import Estimate
 
     from ._page import Block
     from ._seen import Seen

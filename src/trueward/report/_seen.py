@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
-from trueward.audit import Audit, audit, signals
+from trueward.audit import Audit, audit
 from trueward.data import whole_prompts
 from trueward.errors import TruewardError
 from trueward.evaluate import Metrics, evaluate
+from trueward.evidence import signals
 from trueward.features import encode
 from trueward.log import Log, Test
 from trueward.sensitivity import Sensitivity, sensitivity

@@ -1,0 +1,120 @@
+"""Figures with intervals: whole prompts drawn again, and what they then come to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.special import ndtr, stdtrit
+
+from .streams import numpy_stream
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+    Index = NDArray[np.int64]
+    Known = NDArray[np.bool_]
+    Statistic = Callable[["Draws"], Array]
+
+CELLS = 2_000_000  # weights held at once: 16 MB
+
+_ONE_LABEL = "all labels are equal"
+_CONSTANT = "the score or the quality is the same in every row"
+REASONS = {
+    "auroc": _ONE_LABEL,
+    "r2": _ONE_LABEL,
+    "pearson": _CONSTANT,
+    "spearman": _CONSTANT,
+    "pair_accuracy": "no prompt has two answers of different quality",
+    "best_of_n_lift": "no prompt has two answers",
+}
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure and its interval; None, with the reason, where the data do not define it."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    reason: str | None = None
+
+    def to_json(self) -> dict[str, float | str | None]:
+        """Give value, low and high, and the reason where there is one."""
+        out: dict[str, float | str | None] = {"value": self.value, "low": self.low}
+        out["high"] = self.high
+        return out if self.reason is None else out | {"reason": self.reason}
+
+
+@dataclass(frozen=True, eq=False)
+class Draws:
+    """How often each prompt, and so each of its rows, was drawn."""
+
+    prompts: Array  # (c, G)
+    rows: Array  # (c, n)
+
+    def of(self, known: Known) -> Array:
+        """Give the weights of the rows whose truth is known."""
+        return self.rows if known.all() else self.rows[:, known]
+
+
+def bootstrap(
+    stats: dict[str, Statistic], group: Index, draws: int, seed: int
+) -> tuple[dict[str, float], dict[str, Array]]:
+    """Give each statistic on the sample and on ``draws`` resamples of its prompts."""
+    n, count = len(group), int(group.max()) + 1
+    whole = Draws(np.ones((1, count)), np.ones((1, n)))
+    values = {k: float(f(whole)[0]) for k, f in stats.items()}
+    sampled: dict[str, list[Array]] = {k: [] for k in stats}
+    rng = numpy_stream(seed, "bootstrap")
+    left = draws if count > 1 else 0
+    while left > 0:
+        c = min(left, max(1, CELLS // n))
+        left -= c
+        drawn = rng.integers(count, size=(c, count)) + count * np.arange(c)[:, None]
+        times = np.bincount(drawn.ravel(), minlength=c * count).reshape(c, count).astype(float)
+        draw = Draws(times, times[:, group])
+        for k, f in stats.items():
+            sampled[k].append(f(draw))
+    return values, {k: np.concatenate(v) if v else np.zeros(0) for k, v in sampled.items()}
+
+
+def estimated(name: str, value: float, sampled: Array, prompts: int, draws: int) -> Estimate:
+    """Take the central 95 % of the resamples in which the metric is defined, for few prompts a little more.
+
+    Of n prompts the quantiles are those of Student's t where the normal ones are wanted, and of the standard
+    deviation with n - 1 where the resamples have n (Hesterberg, The American Statistician 2015).
+    """
+    if np.isnan(value):
+        return Estimate(None, reason=REASONS.get(name, "the data do not define it"))
+    if draws == 0:
+        return Estimate(value)
+    if prompts < 2:
+        return Estimate(value, reason="one prompt, so no interval")
+    defined = sampled[~np.isnan(sampled)]
+    if 2 * len(defined) < len(sampled):
+        return Estimate(value, reason="undefined in most resamples, so no interval")
+    low, high = np.quantile(defined, tails(prompts), method="weibull")
+    return Estimate(value, float(low), float(high))
+
+
+def tails(prompts: int) -> Array:
+    """Which quantiles of the resamples of n prompts are the ends: Phi(-+ t sqrt(n / (n - 1)))."""
+    wide = stdtrit(prompts - 1, 0.975) * np.sqrt(prompts / (prompts - 1))
+    return np.asarray(ndtr([-wide, wide]))
+
+
+def of_ece(plain: Estimate, errors: Array, prompts: int) -> Estimate:
+    """Let the interval reach down by how far the gaps of the bins may be off.
+
+    |ECE^ - ECE| <= sum over bins |gap^ - gap|, whose law the resamples have as sum |gap* - gap^|. ECE counts
+    noise as error, and resampling counts it twice, so its resamples bound it from above only.
+    """
+    if plain.value is None or plain.low is None or plain.high is None:
+        return plain
+    off = float(np.quantile(errors, tails(prompts)[1], method="weibull"))
+    return Estimate(plain.value, max(0.0, plain.value - off), max(plain.value, plain.high))
