@@ -15,7 +15,7 @@ from ._page import Code, Page, Prose, Section, Table, Written
 from ._seen import Seen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from trueward.inspect import Inspection
     from trueward.log import Log, Test
@@ -100,11 +100,10 @@ def _lead(seen: Seen) -> str:
 def _findings(found: Inspection, seen: Seen) -> Iterator[Block]:
     yield Prose(str(found).partition("\n")[0] + ".")
     rows = [
-        [f.severity, f.name.replace("_", " "), f.message, ", ".join(map(str, f.examples))]
-        for f in found.findings
+        [f.severity, f.name.replace("_", " "), f.message, _rows(f.examples)] for f in found.findings
     ]
     if rows:
-        head = ["", "finding", "what was found", "rows, or names"]
+        head = ["", "finding", "what was found", "rows"]
         yield Table("Findings, worst first", head, rows, frozenset(range(4)))
     else:
         yield Prose("Nothing was found that needs a word.")
@@ -114,6 +113,11 @@ def _findings(found: Inspection, seen: Seen) -> Iterator[Block]:
             yield Prose(
                 f"This log does not support {m.method}, the method of {name}: it needs {missing}."
             )
+
+
+def _rows(examples: Sequence[int | str]) -> str:
+    """Row numbers; names are left out, for they may be those of users."""
+    return ", ".join(str(e) for e in examples if isinstance(e, int))
 
 
 def _sensitivity(seen: Seen) -> Iterator[Block]:
