@@ -44,6 +44,10 @@ clicked = Nuisance(name="noisy", target=lambda b: b.y)
 """eta(x) = P(y=1 given x) over all rows of an implicit log."""
 
 
+ANCHORS = 100  # rated rows a side that the noise rates are read from, at least
+DRAWS = 2000  # of the posterior of the rates
+
+
 @dataclass(frozen=True)
 class Clip:
     """p -> max(p, low), counting what it raised; the one place where a propensity is clipped."""
@@ -107,51 +111,50 @@ def platt(logit: Tensor, target: Tensor, weight: Tensor | None = None) -> tuple[
 def flip_rates(
     quantile: float, rho_01: float | None = None, rho_10: float | None = None
 ) -> Derived:
-    """rho_10 = Q_{1-u}(eta), rho_01 = 1 - Q_u(eta), from the out-of-fold proxy, once (methods 2.5).
+    """rho_10 = mean of y where eta <= Q_{1-u}(eta), rho_01 = mean of 1 - y where eta >= Q_u(eta), rated rows.
 
-    Right if anchors exist: rated answers that are certainly good, and certainly bad, to within 1 - u.
-    A rate that is given stands, and is judged together with the other. The report has 95 % intervals
-    over 200 bootstrap draws of prompts.
+    Right if anchors exist: rated answers that are certainly good, and certainly bad, at least so many as are
+    read. The out-of-fold proxy only says where they are (its extremes overshoot), and never fewer than 100
+    rows a side are read. A rate that is given stands, and is judged together with the other. 95 % intervals
+    are Jeffreys' of as many rows as the prompts are worth (methods 2.5).
     """
 
     def compute(b: Feedback, seed: int) -> tuple[dict[str, float], dict[str, Any]]:
-        eta = b.eta.noisy.double().cpu().numpy()
-
-        def tails(rows: NDArray[np.float64]) -> tuple[float, float]:
-            low, high = np.quantile(rows, [1 - quantile, quantile])
-            return (
-                float(low) if rho_10 is None else rho_10,
-                float(1 - high) if rho_01 is None else rho_01,
-            )
-
-        low, high = tails(eta)
-        draws = np.array([tails(eta[i]) for i in _prompt_draws(b, seed, 200)])
-        report = _judge_rates(low, high, draws, b, eta, quantile)
+        rated = (torch.ones_like(b.y) if b.o is None else b.o).cpu() > 0
+        eta, y = (v.double().cpu()[rated].numpy() for v in (b.eta.noisy, b.y))
+        ids = prompt_numbers(len(b), b.group)[rated].numpy()
+        order = np.argsort(eta, kind="stable")
+        few = max(1, min(len(eta) // 2, max(ANCHORS, round((1 - quantile) * len(eta)))))
+        rng = numpy_stream(seed, "bootstrap", "flip_rates")
+        tails = (order[:few], y, rho_10), (order[-few:], 1 - y, rho_01)
+        (low, down), (high, up) = (
+            (given, np.full(DRAWS, given)) if given is not None else _share(v[rows], ids[rows], rng)
+            for rows, v, given in tails
+        )
+        draws = np.stack([down, up], 1)
+        report = _judge_rates(low, high, draws, ids[order[:few]], ids[order[-few:]], quantile)
         return {"rho_01": high, "rho_10": low}, report
 
     return Derived("flip_rates", ("rho_01", "rho_10"), compute)
 
 
-def _prompt_draws(b: Feedback, seed: int, count: int) -> list[NDArray[np.intp]]:
-    """Row numbers of ``count`` bootstrap samples of whole prompts."""
-    ids = prompt_numbers(len(b), b.group).numpy()
-    order, rng = np.argsort(ids, kind="stable"), numpy_stream(seed, "bootstrap", "flip_rates")
-    size = np.bincount(ids)
-    start = np.concatenate([[0], np.cumsum(size)])[:-1]
-    draws = []
-    for _ in range(count):
-        g = rng.integers(len(size), size=len(size))
-        within = np.arange(size[g].sum()) - np.repeat(np.cumsum(size[g]) - size[g], size[g])
-        draws.append(order[np.repeat(start[g], size[g]) + within])
-    return draws
+def _share(
+    v: NDArray[np.float64], ids: NDArray[np.int64], rng: np.random.Generator
+) -> tuple[float, NDArray[np.float64]]:
+    """Mean of 0 and 1, and draws of its posterior under Jeffreys' prior, whole prompts counting together."""
+    n, mean = len(v), float(v.mean())
+    clusters = np.bincount(np.unique(ids, return_inverse=True)[1], v - mean)
+    spread = float(np.square(clusters).sum()) * len(clusters) / max(len(clusters) - 1, 1)
+    size = min(n, mean * (1 - mean) * n**2 / spread) if spread > 0 else len(clusters)
+    return mean, rng.beta(mean * size + 0.5, (1 - mean) * size + 0.5, DRAWS)
 
 
 def _judge_rates(
     rho_10: float,
     rho_01: float,
     draws: NDArray[np.float64],
-    b: Feedback,
-    eta: NDArray[np.float64],
+    bad: NDArray[np.int64],
+    good: NDArray[np.int64],
     u: float,
 ) -> dict[str, Any]:
     """Refuse rates no correction survives; warn of rates that the log does not pin down."""
@@ -169,15 +172,16 @@ def _judge_rates(
         warnings.append(f"the interval of 1 - rho_01 - rho_10 reaches down to {span[0]:.2f}")
     if (bands[1] - bands[0]).max() > 0.15:
         warnings.append("a noise rate is uncertain by more than .15")
-    groups = np.arange(len(eta)) if b.group is None else b.group.cpu().numpy()
-    cuts = np.quantile(eta, [0.01, 0.99])
-    few = min(len(set(groups[eta <= cuts[0]])), len(set(groups[eta >= cuts[1]])))
+    few = min(len(set(bad)), len(set(good)))
     if few < 30:
         warnings.append(f"the anchors that the rates are read from sit in only {few} prompts")
+    found = {
+        name: {"value": v, "low": min(v, float(bands[0, k])), "high": max(v, float(bands[1, k]))}
+        for name, k, v in (("rho_01", 1, rho_01), ("rho_10", 0, rho_10))
+    }
     return {
         "quantile": u,
-        "rho_01": {"value": rho_01, "low": float(bands[0, 1]), "high": float(bands[1, 1])},
-        "rho_10": {"value": rho_10, "low": float(bands[0, 0]), "high": float(bands[1, 0])},
+        **found,
         **({"warning": "; ".join(warnings)} if warnings else {}),
     }
 

@@ -60,7 +60,8 @@ class CausalRM(Method):
         Opt("dr with backward: remove the noise from the imputation, or do not, as published"),
     ] = "corrected"
     quantile: Annotated[
-        float, Opt("the rates are read from the (1-u) and u quantile of eta", 0.5, 1)
+        float,
+        Opt("the rates are read from rated rows beyond the (1-u) and u quantile of eta", 0.5, 1),
     ] = 0.99
     clip: Annotated[float, Opt("propensities are raised to this", 0, 1, open_low=True)] = 0.01
     propensity_from: PropensityFrom = "xz"

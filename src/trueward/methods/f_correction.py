@@ -28,7 +28,8 @@ class FCorrection(Method):
         float | None, Opt("P(observed 1 given true 0); none: estimated", 0, 1, open_high=True)
     ] = None
     quantile: Annotated[
-        float, Opt("the rates are read from the (1-u) and u quantile of eta", 0.5, 1)
+        float,
+        Opt("the rates are read from rated rows beyond the (1-u) and u quantile of eta", 0.5, 1),
     ] = 0.99
 
     paper = "Patrini et al., CVPR 2017"
