@@ -125,7 +125,7 @@ def test_answers_to_one_prompt_that_all_say_the_same_count_once():
 
 
 def test_intervals_of_the_rates_cover_where_anchors_exist():
-    """500 worlds, nominal 95 %, asked 93 to 97; a standard error of chance is .01."""
+    """500 worlds whose proxy saw none of the labels; asked 93 to 97, a standard error of chance is .01."""
     held = []
     for seed in range(500):
         g = torch.Generator().manual_seed(seed)
