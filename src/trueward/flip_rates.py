@@ -96,6 +96,6 @@ def _judged(
         if not low - 1e-9 <= rates[k] <= high + 1e-9:
             warnings.append(
                 f"{k} = {rates[k]:.2f}, read off the proxy's extremes as published, is outside what users "
-                f"said of its surest answers, {low:.2f} to {high:.2f}: take that by -o {k}={draws[k].mean():.2f}"
+                f"said of its surest answers, {low:.2f} to {high:.2f}: -o {k}={draws[k].mean():.2f} is that"
             )
     return {**report, **({"warning": "; ".join(warnings)} if warnings else {})}
