@@ -87,9 +87,9 @@ class RewardModel:
                 f"scoring takes one prompt a response, and was given {len(prompts)} prompts and "
                 f"{len(responses)} responses"
             )
-        from .features import backbone  # noqa: PLC0415 - loads text models, which features skip
+        from .features import backbone, features  # noqa: PLC0415 - loads text models, which features skip
 
-        return self.score_features(backbone(self.backbone).encode(prompts, responses))
+        return self.score_features(features(backbone(self.backbone), prompts, responses, None))
 
     def score_features(self, x: Tensor) -> Scores:
         """Score (n, d) features as the model was fitted on."""

@@ -13,7 +13,7 @@ import typer
 
 from trueward.errors import TruewardError
 
-from . import benchmark, demo, doubting, fitting, logs, reference, refuting, reporting
+from . import benchmark, demo, doubting, encoding, fitting, logs, reference, refuting, reporting
 from .config import expand
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ for _command in (
     demo.demo,
     logs.inspect,
     logs.simulate,
+    encoding.encode,
     fitting.fit,
     fitting.score,
     fitting.evaluate,
