@@ -100,8 +100,11 @@ class Transformer:
         self._cut, self._seen = self._cut + cut, self._seen + len(rows)
         return out
 
-    def activations(self, rows: Sequence[Row]) -> tuple[Tensor, Tensor]:
-        """Give h, (n, t, d), of the layer, and the mask, (n, t), of the tokens that are text."""
+    def activations(self, rows: Sequence[Row], learning: Any = None) -> tuple[Tensor, Tensor]:
+        """Give h, (n, t, d), of the layer, and the mask, (n, t), of the tokens that are text.
+
+        ``learning``: a model in the place of the frozen one, through which gradients flow.
+        """
         longest, device = max(len(row.ids) for row in rows), self.device
         ids = torch.zeros(len(rows), longest, dtype=torch.long)
         mask, types = torch.zeros_like(ids), torch.zeros_like(ids)
@@ -113,8 +116,8 @@ class Transformer:
         mask = mask.to(device)
         more = {"token_type_ids": types.to(device)} if rows[0].types is not None else {}
         last = self.reading.layer == checkpoint.layers(self.folder)
-        with torch.inference_mode():
-            out = self.model(
+        with torch.inference_mode(learning is None):
+            out = (learning or self.model)(
                 input_ids=ids.to(device),
                 attention_mask=mask,
                 output_hidden_states=not last,
