@@ -147,7 +147,7 @@ def test_gold_rows_that_are_not_like_the_others_are_said_to_be(model):
 def test_labels_that_the_model_has_seen_are_said_to_flatter():
     b, _ = log()
     train, val = b.split(0.2)
-    assert "fitted on gold labels" in audit(fit("anchored", train, val), b).warnings[0]
+    assert "fitted on trusted labels" in audit(fit("anchored", train, val), b).warnings[0]
 
 
 def test_channels_and_clicks_are_evidence_too(model):

@@ -9,9 +9,10 @@ from trueward.crossfit import Ground, estimate
 from trueward.data import Columns, Feedback
 from trueward.errors import TruewardError
 from trueward.fit import fit
+from trueward.flip_rates import flip_rates
 from trueward.inputs import Inputs, leading, reduced
 from trueward.method import make
-from trueward.nuisances import Clip, activity_rate, flip_rates, platt
+from trueward.nuisances import Clip, activity_rate, platt
 from trueward.train import Train
 
 
@@ -97,10 +98,56 @@ def spread_proxy(low=0.2, high=0.9):
     return replace(memorable(), eta=Columns(noisy=torch.linspace(low, high, 300)))
 
 
+def anchored(n=400, group=None):
+    """eta rises by row; of the lowest 100 a fifth is rated good, of the highest 100 a tenth bad."""
+    i = torch.arange(n)
+    y = (i > n // 2).float()
+    y[:100] = (i[:100] % 5 == 0).float()
+    y[-100:] = (i[-100:] % 10 != 0).float()
+    eta = Columns(noisy=0.01 + 0.98 * i / n)  # an overconfident proxy: its own ends are no rates
+    return Feedback(torch.zeros(n, 1), y, torch.ones(n), group=group, eta=eta)
+
+
 def test_flip_rates_are_read_from_the_right_tails():
     values, _report = flip_rates(0.99).compute(spread_proxy(), 0)
     assert values["rho_10"] == pytest.approx(0.207, abs=1e-3)  # 0.2 + .01 * .7
     assert values["rho_01"] == pytest.approx(0.107, abs=1e-3)  # 1 - (0.9 - .01 * .7)
+
+
+def test_the_interval_of_a_rate_is_what_users_said_of_the_surest_answers():
+    """Jeffreys' interval of 20 in 100: Beta(20.5, 80.5) has its ends at .130 and .286."""
+    values, report = flip_rates(0.99).compute(anchored(), 0)
+    assert report["rho_10"]["low"] == pytest.approx(0.130, abs=0.01)
+    assert report["rho_10"]["high"] == pytest.approx(0.286, abs=0.01)
+    assert values["rho_10"] < 0.03, "the published estimate is the proxy's own extreme"
+    assert "outside what users said" in report["warning"]
+    assert "-o rho_10=0.2" in report["warning"]
+    wide = flip_rates(0.6).compute(anchored(), 0)[1]["rho_01"]  # of 160 a side
+    assert wide["low"] < 10 / 160 < wide["high"]
+
+
+def test_answers_to_one_prompt_that_all_say_the_same_count_once():
+    copies = torch.arange(400)
+    copies[:100] = torch.arange(400, 500) % 5  # the good ones share a prompt
+    alone, together = (flip_rates(0.99).compute(anchored(group=g), 0)[1] for g in (None, copies))
+    width = [r["rho_10"]["high"] - r["rho_10"]["low"] for r in (alone, together)]
+    assert width[1] > 2 * width[0]
+
+
+def test_intervals_of_the_rates_cover_where_anchors_exist():
+    """500 worlds whose proxy saw none of the labels; asked 93 to 97, a standard error of chance is .01."""
+    held = []
+    for seed in range(500):
+        g = torch.Generator().manual_seed(seed)
+        v = torch.randn(1000, generator=g)
+        flip = torch.rand(1000, generator=g) < torch.where(v > 0, 0.1, 0.2)
+        y = ((v > 0) ^ flip).float()
+        eta = torch.sigmoid(4 * v + 0.5 * torch.randn(1000, generator=g))
+        b = Feedback(v[:, None], y, torch.ones(1000), eta=Columns(noisy=eta))
+        report = flip_rates(0.99).compute(b, seed)[1]
+        known = {"rho_01": 0.1, "rho_10": 0.2}
+        held.append([report[k]["low"] <= r <= report[k]["high"] for k, r in known.items()])
+    assert all(0.925 < rate < 0.975 for rate in torch.tensor(held).float().mean(0))
 
 
 def test_the_rates_of_a_batch_are_read_from_the_right_tails():
@@ -112,8 +159,8 @@ def test_the_rates_of_a_batch_are_read_from_the_right_tails():
 def test_rates_without_signal_are_refused_and_shaky_ones_warned_of():
     with pytest.raises(TruewardError, match="almost no signal"):
         flip_rates(0.99).compute(spread_proxy(0.48, 0.52), 0)
-    _values, report = flip_rates(0.99).compute(spread_proxy(), 0)
-    assert "prompts" in report["warning"], "the anchors sit in one prompt each"
+    _values, report = flip_rates(0.99).compute(anchored(group=torch.arange(400) // 4), 0)
+    assert "only 25 prompts" in report["warning"]
 
 
 def test_a_given_rate_stands_and_is_judged_with_the_estimated_one():

@@ -11,7 +11,7 @@ LAYERS = [
     {"data", "losses"},
     {"readers", "log"},
     {"features"},
-    {"samplers", "method", "estimable", "nuisances", "anchor", "outcomes"},
+    {"samplers", "method", "estimable", "nuisances", "flip_rates", "anchor", "outcomes"},
     {"methods", "card", "support", "pairs"},
     {
         "train",

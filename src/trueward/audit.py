@@ -157,10 +157,10 @@ def _doubts(
             f"the gold rows {why}, so these figures are those of the responses they stand for; an audit "
             "of all that were shown needs a random draw of them"
         )
-    if "gold" in model.made_by.needs:
+    if "gold" in model.made_by.needs or model.made_by.takes_truth:
         yield (
-            f"{model.method} is fitted on gold labels: if on these, the figures are too good; audit it with "
-            "labels that it has not seen"
+            f"{model.method} is fitted on trusted labels: if on these, the figures are too good; audit it "
+            "with labels that it has not seen"
         )
 
 

@@ -43,7 +43,7 @@ def evidence(s: Array, log: Feedback, seed: int) -> tuple[Array, Array]:
 def signals(log: Feedback, seed: int) -> Columns:
     """(n,) chance of every signal given x, out of fold, as `anchored` takes them for evidence.
 
-    What ``log.eta`` has already is not fitted again.
+    One that is a column of ``log.eta`` already is taken as it is.
     """
     made = _reader(log)
     _, cfg = configure(made, {"seed": seed})
@@ -51,7 +51,8 @@ def signals(log: Feedback, seed: int) -> Columns:
     train, val = log[rest], log[held]
     ground = Ground(train, val, Inputs.of(train, cfg.dtype()), cfg)
     (fitted,) = fit_together([(ground, [made])])
-    eta = Columns(log.eta)
+    known = {nu.name for nu in made.nuisances} & set(log.eta)
+    eta = Columns({name: log.eta[name].cpu() for name in known})
     for nu, fit in fitted.items():
         if isinstance(fit, TruewardError):
             raise fit

@@ -11,11 +11,10 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from . import samplers
-from .data import prompt_numbers
 from .errors import TruewardError
 from .estimable import Computed, Derived, Nuisance
 from .options import Opt
-from .streams import numpy_stream, torch_stream
+from .streams import torch_stream
 
 PropensityFrom = Annotated[
     Literal["xz", "z"], Opt("p of features and context, or of the context alone")
@@ -102,84 +101,6 @@ def platt(logit: Tensor, target: Tensor, weight: Tensor | None = None) -> tuple[
 
     slope, offset = minimize(risk, np.array([1.0, 0.0]), jac=True, method="L-BFGS-B").x
     return (float(slope), float(offset)) if slope > 0 else constant
-
-
-def flip_rates(
-    quantile: float, rho_01: float | None = None, rho_10: float | None = None
-) -> Derived:
-    """rho_10 = Q_{1-u}(eta), rho_01 = 1 - Q_u(eta), from the out-of-fold proxy, once (methods 2.5).
-
-    Right if anchors exist: rated answers that are certainly good, and certainly bad, to within 1 - u.
-    A rate that is given stands, and is judged together with the other. The report has 95 % intervals
-    over 200 bootstrap draws of prompts.
-    """
-
-    def compute(b: Feedback, seed: int) -> tuple[dict[str, float], dict[str, Any]]:
-        eta = b.eta.noisy.double().cpu().numpy()
-
-        def tails(rows: NDArray[np.float64]) -> tuple[float, float]:
-            low, high = np.quantile(rows, [1 - quantile, quantile])
-            return (
-                float(low) if rho_10 is None else rho_10,
-                float(1 - high) if rho_01 is None else rho_01,
-            )
-
-        low, high = tails(eta)
-        draws = np.array([tails(eta[i]) for i in _prompt_draws(b, seed, 200)])
-        report = _judge_rates(low, high, draws, b, eta, quantile)
-        return {"rho_01": high, "rho_10": low}, report
-
-    return Derived("flip_rates", ("rho_01", "rho_10"), compute)
-
-
-def _prompt_draws(b: Feedback, seed: int, count: int) -> list[NDArray[np.intp]]:
-    """Row numbers of ``count`` bootstrap samples of whole prompts."""
-    ids = prompt_numbers(len(b), b.group).numpy()
-    order, rng = np.argsort(ids, kind="stable"), numpy_stream(seed, "bootstrap", "flip_rates")
-    size = np.bincount(ids)
-    start = np.concatenate([[0], np.cumsum(size)])[:-1]
-    draws = []
-    for _ in range(count):
-        g = rng.integers(len(size), size=len(size))
-        within = np.arange(size[g].sum()) - np.repeat(np.cumsum(size[g]) - size[g], size[g])
-        draws.append(order[np.repeat(start[g], size[g]) + within])
-    return draws
-
-
-def _judge_rates(
-    rho_10: float,
-    rho_01: float,
-    draws: NDArray[np.float64],
-    b: Feedback,
-    eta: NDArray[np.float64],
-    u: float,
-) -> dict[str, Any]:
-    """Refuse rates no correction survives; warn of rates that the log does not pin down."""
-    if rho_01 + rho_10 >= 0.9:
-        raise TruewardError(
-            f"the noise rates of this log come to rho_01={rho_01:.2f} and rho_10={rho_10:.2f}, "
-            "which leave almost no signal (1 - rho_01 - rho_10 < 0.1): the features hardly predict "
-            "the feedback; give rates you know (-o rho_01=... -o rho_10=...) or leave the noise "
-            "uncorrected (naive, or causalrm with -o correction=none)"
-        )
-    bands = np.quantile(draws, [0.025, 0.975], axis=0)
-    span = np.quantile(1 - draws.sum(axis=1), [0.025, 0.975])
-    warnings = []
-    if span[0] < 0.2:
-        warnings.append(f"the interval of 1 - rho_01 - rho_10 reaches down to {span[0]:.2f}")
-    if (bands[1] - bands[0]).max() > 0.15:
-        warnings.append("a noise rate is uncertain by more than .15")
-    groups = np.arange(len(eta)) if b.group is None else b.group.cpu().numpy()
-    cuts = np.quantile(eta, [0.01, 0.99])
-    few = min(len(set(groups[eta <= cuts[0]])), len(set(groups[eta >= cuts[1]])))
-    if few < 30:
-        warnings.append(f"the anchors that the rates are read from sit in only {few} prompts")
-    return {
-        "quantile": u,
-        "rho_01": {"value": rho_01, "low": float(bands[0, 1]), "high": float(bands[1, 1])},
-        "rho_10": {"value": rho_10, "low": float(bands[0, 0]), "high": float(bands[1, 0])},
-        **({"warning": "; ".join(warnings)} if warnings else {}),
-    }
 
 
 def activity_rate(

@@ -9,9 +9,10 @@ from torch import Tensor
 from trueward.data import Columns, Feedback
 from trueward.errors import UsageError
 from trueward.estimable import Estimable
+from trueward.flip_rates import flip_rates
 from trueward.losses import bce, brier, capped_bce, log_mixture, nonnegative
 from trueward.method import Claims, Method
-from trueward.nuisances import PropensityFrom, flip_rates, noisy, propensity
+from trueward.nuisances import PropensityFrom, noisy, propensity
 from trueward.options import Opt
 from trueward.samplers import every, observed
 

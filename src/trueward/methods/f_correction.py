@@ -7,9 +7,10 @@ from torch import Tensor
 from trueward.data import Columns, Feedback
 from trueward.errors import UsageError
 from trueward.estimable import Estimable
+from trueward.flip_rates import flip_rates
 from trueward.losses import log_mixture, masked_mean
 from trueward.method import Method
-from trueward.nuisances import flip_rates, noisy
+from trueward.nuisances import noisy
 from trueward.options import Opt
 from trueward.samplers import observed
 

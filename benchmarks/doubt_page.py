@@ -1,0 +1,267 @@
+"""Everything docs/doubt.md and docs/refute.md claim, measured: a page of tables.
+
+python benchmarks/doubt_page.py --data ../shared/data > runs/doubt.md       # --only evaluate,audit --jobs 2
+
+Coverage is of 95 % intervals and sets over 500 generated worlds (the audit: 1,000; rates and sets: 200), 93 to 97 asked; a standard
+error of chance is 1 %.
+What a part came to is kept in runs/doubt/, and a part that is there is not measured again unless --only names it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import doubt_worlds as worlds
+import numpy as np
+import polars as pl
+import torch
+from doubt_commands import command_lines
+from doubt_draws import draw_lines
+from doubt_refute import refute_lines
+
+import trueward as tw
+from trueward.crossfit import Ground, estimate
+from trueward.evaluate import measure
+from trueward.evidence import signals
+from trueward.influence import MEASURES, width
+from trueward.inputs import Inputs
+from trueward.method import make
+from trueward.reweight import calibrate
+from trueward.train import Train
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+WORLDS = 500
+FITTED = 200  # where every world takes fits of its own
+AUDITS = 1000  # worlds of the audit, whose metrics hit and miss together
+BANDS = 20
+TESTS = (50, 100, 300)  # prompts of a test table
+LOGS = ((4000, 4), (4000, 64))  # rows and features of a log whose noise rates are read
+SEEDS = 5
+KINDS = (
+    "drawn evenly",
+    "chosen by x, not weighted",
+    "chosen by x, weighted",
+    "rated by x, weighted",
+)
+
+
+def shares(each: Iterable[dict[str, bool]]) -> dict[str, float]:
+    """Mean of every column over the worlds that have it."""
+    found: dict[str, list[bool]] = {}
+    for one in each:
+        for name, hit in one.items():
+            found.setdefault(name, []).append(hit)
+    return {name: float(np.mean(hits)) for name, hits in found.items()}
+
+
+def rows(title: str, found: dict[str, float]) -> list[str]:
+    """One line of a table: a name and its percentages."""
+    return [
+        f"| {title} | " + " | ".join(f"{v:.1%}".replace("%", "") for v in found.values()) + " |"
+    ]
+
+
+def head(first: str, names: Iterable[str]) -> list[str]:
+    """The head of a table."""
+    names = list(names)
+    return [f"| {first} | " + " | ".join(names) + " |", "|---" + "|---:" * len(names) + "|"]
+
+
+def tested(prompts: int, truth: dict[str, float], seed: int) -> dict[str, bool]:
+    """Which intervals of `evaluate` hold the truth."""
+    p, r, group = worlds.table(seed, prompts)
+    found = measure(p, r=r, group=group, seed=seed)
+    return {k: e.low <= truth[k] <= e.high for k, e in found.items() if e.low is not None}
+
+
+def evaluate_lines(each: Callable) -> list[str]:
+    """Coverage on test tables; the truth is a table of 800,000 rows."""
+    p, r, group = worlds.table(10**6, 200_000)
+    truth = {k: e.value for k, e in measure(p, r=r, group=group, draws=0).items()}
+    lines = head("test table", truth)
+    for prompts in TESTS:
+        found = shares(each(partial(tested, prompts, truth), WORLDS))
+        lines += rows(f"{prompts} prompts of 4", found)
+    return lines
+
+
+def audited(by_prompt: bool, seed: int) -> dict[str, bool]:
+    """Which intervals of an audit hold the truth of the logged rows."""
+    made, r = worlds.audited(seed, by_prompt=by_prompt)
+    known = {
+        k: e.value for k, e in measure(made.p, score=made.s, r=r, group=made.group, draws=0).items()
+    }
+    known |= {"accuracy": float(np.mean((made.p > 0.5) == r)), "good": float(r.mean())}
+    found = {name: made.estimate(name)[0] for name in (*MEASURES, "pair_accuracy")}
+    return {k: e.low <= known[k] <= e.high for k, e in found.items()}
+
+
+def audit_lines(each: Callable) -> list[str]:
+    """Coverage of the prediction-powered audit: 2,000 rows, 300 gold labels."""
+    lines = head("gold labels", (*MEASURES, "pair_accuracy"))
+    for name, by_prompt in (("300 rows", False), ("75 prompts of 4", True)):
+        lines += rows(name, shares(each(partial(audited, by_prompt), AUDITS)))
+    return lines
+
+
+def read_rates(n: int, features: int, seed: int) -> tuple[dict[str, bool], tuple[float, float]]:
+    """Which intervals of the noise rates hold .1 and .2, and the estimates."""
+    train, val = worlds.anchored(seed, n=n, width=features).split(0.2)
+    cfg = Train(seed=seed)
+    ground = Ground(train, val, Inputs.of(train, cfg.dtype()), cfg)
+    found = estimate(make("causalrm"), ground).report["flip_rates"]
+    known = {"rho_01": 0.1, "rho_10": 0.2}
+    held = {k: found[k]["low"] <= v <= found[k]["high"] for k, v in known.items()}
+    return held, (found["rho_01"]["value"], found["rho_10"]["value"])
+
+
+def rates_lines(each: Callable) -> list[str]:
+    """Coverage of the estimated noise rates where anchors exist, the proxy fitted out of fold."""
+    lines = head("log", ("rho_01 = .1", "rho_10 = .2", "mean estimates, of 100"))
+    for n, features in LOGS:
+        found = list(each(partial(read_rates, n, features), FITTED))
+        mean = np.mean([values for _, values in found], 0)
+        (line,) = rows(
+            f"{n} rows, half rated, {features} features", shares(held for held, _ in found)
+        )
+        lines.append(f"{line} {100 * mean[0]:.1f}, {100 * mean[1]:.1f} |")
+    return lines
+
+
+def decided(model: tw.RewardModel, seed: int) -> dict[str, float]:
+    """Share of 1,000 fresh responses whose set at 95 % has the label."""
+    even, picked = worlds.labelled(seed, by_x=False)[0], worlds.labelled(seed, by_x=True)[0]
+    assert picked.o is not None
+    picked = replace(picked, eta=signals(picked, seed))
+    said = torch.where(picked.o > 0, picked.y, torch.nan)
+    made = (
+        model.calibrated(even, seed=seed),
+        model.calibrated(picked, seed=seed),
+        calibrate(model, picked, chosen=True, seed=seed),
+        calibrate(model, picked, feedback=True, seed=seed),
+        model.calibrated(replace(picked, gold=said), seed=seed),
+    )
+    fresh, r = worlds.labelled(10_000 + seed, by_x=False)
+    found = {}
+    for name, m in zip((*KINDS, "rated by x, not weighted"), made, strict=True):
+        assert m.calibration is not None
+        sets = m.calibration.decided(m.score_features(fresh.x).preferred, 0.95)
+        found[name] = float(((sets == -1) | (sets == r)).double().mean())
+    return found
+
+
+def sets_lines(each: Callable) -> list[str]:
+    """Mean coverage of conformal sets, and the spread over worlds."""
+    model = tw.fit("naive", *worlds.labelled(10**6, by_x=False)[0].split(0.2))
+    found = list(each(partial(decided, model), FITTED))
+    lines = ["| labels | has the label | sd over worlds |", "|---|---:|---:|"]
+    for name in found[0]:
+        v = np.array([one[name] for one in found])
+        lines.append(f"| {name} | {100 * v.mean():.1f} | {100 * v.std():.1f} |")
+    return lines
+
+
+def banded(seed: int) -> dict[str, bool]:
+    """Whether the sensitivity band holds the mean truth."""
+    b, r = worlds.selected(seed)
+    low, high = tw.sensitivity(tw.fit("naive", *b.split(0.2), seed=seed), b).band
+    return {"held": low <= float(r.mean()) <= high}
+
+
+def band_lines(each: Callable) -> list[str]:
+    """Share of the worlds, odds ratios from 1/5 to 5, whose mean truth lies in the band."""
+    held = shares(each(banded, BANDS))["held"]
+    return [
+        f"{held:.0%} of {BANDS} logs of 12,000 rows with an odds ratio of reacting from 1/5 to 5."
+    ]
+
+
+def narrower(place: Path, mechanism: str, seed: int) -> tuple[float, float, float]:
+    """Share by which the log narrows the Brier interval on real answers, and both widths."""
+    d = pl.read_parquet(place / "gptfuzz_human_labeled" / "data.parquet")
+    answers = d.select("prompt", "response", pl.col("jailbroken").cast(pl.Float64).alias("rating"))
+    made = tw.simulate(answers, mechanism=mechanism, rho_01=0.1, rho_10=0.2, gold=300, seed=seed)
+    log = tw.encode(tw.read_log(made.log), progress=False)
+    model = tw.fit("naive", *log.split(0.2, seed), seed=seed)
+    found = tw.audit(model, log, seed=seed)
+    return found.narrower("brier") or 0.0, width(found["brier"]), width(found.gold_alone["brier"])
+
+
+def width_lines(each: Callable, place: Path) -> list[str]:
+    """The Brier interval with the log beside that of the gold labels alone, gptfuzz, 300 labels."""
+    lines = ["| mechanism | narrower, mean of 5 | each | mean width | gold alone |"]
+    lines += ["|---|---:|---|---:|---:|"]
+    for mechanism in ("rating", "label"):
+        found = np.array(list(each(partial(narrower, place, mechanism), SEEDS)))
+        one = ", ".join(f"{v:.0%}" for v in found[:, 0])
+        lines.append(
+            f"| {mechanism} | {found[:, 0].mean():.0%} | {one} | {found[:, 1].mean():.3f} | "
+            f"{found[:, 2].mean():.3f} |"
+        )
+    return lines
+
+
+TITLES = {
+    "evaluate": "Bootstrap intervals of `evaluate`, coverage in %",
+    "audit": "Intervals of `evaluate --log`, coverage in %",
+    "rates": "Intervals of estimated noise rates, coverage in %",
+    "sets": "Conformal sets at 95 %: share of labels in the set, %",
+    "bands": "Sensitivity bands",
+    "refute": "Refutation: what is flagged",
+    "draws": "Labelling next what is worth most, beside an even draw: what an interval would gain (from 5 to 95 % of worlds)",
+    "width": "Width of the Brier interval, gptfuzz",
+    "commands": "Seconds of every command on 100,000 responses",
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument(
+        "--data", type=Path, default=Path("../shared/data"), help="the folder with real sets"
+    )
+    parser.add_argument("--only", default="", help="parts to measure again: " + ", ".join(TITLES))
+    parser.add_argument("--jobs", type=int, default=2, help="worlds at once")
+    parser.add_argument("--out", type=Path, default=Path("runs/doubt"), help="where parts are kept")
+    given = parser.parse_args()
+    asked = [name for name in given.only.split(",") if name]
+    if unknown := sorted(set(asked) - set(TITLES)):
+        parser.error(f"--only takes {', '.join(TITLES)}, not {unknown[0]}")
+    given.out.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(1)
+    with ProcessPoolExecutor(given.jobs) as pool:
+        each = partial(spread, pool)
+        parts = {
+            "evaluate": partial(evaluate_lines, each),
+            "audit": partial(audit_lines, each),
+            "rates": partial(rates_lines, each),
+            "sets": partial(sets_lines, each),
+            "bands": partial(band_lines, each),
+            "refute": partial(refute_lines, each),
+            "draws": partial(draw_lines, each),
+            "width": partial(width_lines, each, given.data),
+            "commands": partial(command_lines, given.out),
+        }
+        for name, part in parts.items():
+            kept = given.out / f"{name}.md"
+            if name in asked or (not asked and not kept.exists()):
+                print(f"measuring {name} ...", file=sys.stderr, flush=True)
+                kept.write_text("\n".join([f"## {TITLES[name]}", "", *part(), ""]), "utf-8")
+    there = [given.out / f"{name}.md" for name in TITLES]
+    print("\n".join(path.read_text("utf-8") for path in there if path.exists()))
+
+
+def spread(pool: ProcessPoolExecutor, one: Callable, count: int) -> Sequence:
+    """Measure ``count`` worlds, several at once, in order."""
+    return list(pool.map(one, range(count), chunksize=max(1, min(10, count // 8))))
+
+
+if __name__ == "__main__":
+    main()
