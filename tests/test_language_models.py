@@ -364,6 +364,9 @@ def test_activations_beyond_float16_are_refused_unless_normalised(llama):
     [
         ("config.json", UsageError, "no config.json"),
         ("model.safetensors", TruewardError, "no weights .* interrupted"),
+        ("tokenizer.json", TruewardError, "no tokenizer .* interrupted"),
+        ("a shard less", TruewardError, "no weights model-00002-of-00002.safetensors"),
+        ("another tokenizer", TruewardError, "and the model knows 300"),
         ("adapter", TruewardError, "adapter.*merge"),
         ("cut short", TruewardError, "could not be loaded"),
         ("another size", TruewardError, "could not be loaded"),
@@ -384,12 +387,17 @@ def test_a_folder_that_holds_no_such_model_is_one_sentence(llama, harm, kind, sa
         (llama / harm).unlink()
     elif harm == "adapter":
         (llama / "adapter_config.json").write_text("{}")
+    elif harm == "another tokenizer":
+        tiny.build("llama", llama, vocabulary=300)
+    elif harm == "a shard less":
+        names = {"a": "model.safetensors", "b": "model-00002-of-00002.safetensors"}
+        (llama / "model.safetensors.index.json").write_text(json.dumps({"weight_map": names}))
     elif harm == "cut short":
         weights.write_bytes(weights.read_bytes()[:2000])
     else:
         (llama / "config.json").write_text(json.dumps({**about, **changes[harm]}))
     with pytest.raises(kind, match=says):
-        exact(llama).encode(["a"], ["b"])
+        exact(llama).encode(["roof"], ["two plus five is what it depends on"])
 
 
 @pytest.mark.parametrize(
@@ -477,3 +485,54 @@ def test_a_spec_of_another_version_is_refused(models, change, says):
     about = {k: v for k, v in about.items() if v is not None or k == "revision"}
     with pytest.raises(TruewardError, match=says):
         backbone(json.dumps(about))
+
+
+# --- models of the hub ------------------------------------------------------------------------
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture
+def hub(monkeypatch, tmp_path):
+    """A hub with one model; what is asked of it, and what it raises instead of an answer."""
+    place = tiny.build("bert", tmp_path / "models--me--bert" / "snapshots" / COMMIT)
+    asked, raises = [], []
+
+    def fetch(name, revision=None, local_files_only=False, **_):
+        asked.append((name, revision, local_files_only))
+        if raises:
+            raise raises[0]
+        return str(place)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fetch)
+    return asked, raises
+
+
+def test_a_model_of_the_hub_is_pinned_to_its_commit_and_found_again_without_asking(hub):
+    asked, _ = hub
+    spec = backbone("me/bert,dtype=float32").spec()
+    about = json.loads(spec)
+    assert (about["model"], about["revision"]) == ("me/bert", COMMIT)
+    assert asked.pop() == ("me/bert", None, False)
+    assert backbone(spec).spec() == spec
+    assert asked == [("me/bert", COMMIT, True)]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "says"),
+    [
+        ("GatedRepoError", TruewardError, "me/bert is gated: ask for access"),
+        ("RepositoryNotFoundError", UsageError, "the hub has no such model"),
+        ("HFValidationError", UsageError, "no name that the hub could have"),
+        ("LocalEntryNotFoundError", TruewardError, "HF_HUB_OFFLINE forbids"),
+        ("ConnectionResetError", TruewardError, "run the same command again"),
+    ],
+)
+def test_a_model_that_the_hub_does_not_give_is_one_sentence(hub, name, kind, says):
+    from huggingface_hub import errors
+
+    found = getattr(errors, name, ConnectionResetError)
+    hub[1].append(found.__new__(found))
+    with pytest.raises(kind, match=says) as e:
+        backbone("me/bert")
+    assert e.value.exit_code == kind.exit_code

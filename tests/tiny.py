@@ -105,12 +105,12 @@ def config(kind, vocabulary):
     raise ValueError(kind)
 
 
-def build(kind, folder, head="Model", seed=0, template=True):
+def build(kind, folder, head="Model", seed=0, template=True, vocabulary=None):
     """Write a model of a kind with a head (Model: none) and its tokenizer to a folder."""
     own = tokenizer(kind)
     if not template:
         own.chat_template = None
-    about = config(kind, len(own))
+    about = config(kind, vocabulary or len(own))
     if head == "ForSequenceClassification":
         about.num_labels = 1
         about.pad_token_id = own.pad_token_id

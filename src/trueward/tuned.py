@@ -113,10 +113,9 @@ class Tuned(Net):
         return Columns({k: (x @ w[0].to(x) + self.b[k]) for k, w in self.w.items()})
 
     def _pooled(self, numbers: Sequence[int]) -> Tensor:
-        parts = [self.rows[i] for i in numbers]
-        return pooled(
-            *self.backbone.activations(parts, self.network[0]), self.backbone.reading.pooling
-        )
+        inputs = self.backbone.inputs([self.rows[i] for i in numbers])
+        h = self.backbone.activations(inputs, self.network[0])
+        return pooled(h, inputs["attention_mask"], self.backbone.reading.pooling)
 
     def merged(self) -> Any:
         """The whole model with what was learned inside, as the library knows it."""

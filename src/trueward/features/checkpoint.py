@@ -33,7 +33,18 @@ def text_config(folder: Folder) -> Any:
 
 def layers(folder: Folder) -> int:
     """Count the layers; h_0 is the embedding of the tokens, h_layers what the head would read."""
-    return int(text_config(folder).num_hidden_layers)
+    return size(folder, "num_hidden_layers")
+
+
+def size(folder: Folder, name: str) -> int:
+    """Give a number of the configuration."""
+    found = getattr(text_config(folder), name, None)
+    if isinstance(found, int):
+        return found
+    raise TruewardError(
+        f"{folder.path} says no {name} in its config.json, as a model of text does: choose a language model, "
+        "or give its vectors as precomputed:PATH"
+    )
 
 
 @lru_cache(maxsize=4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -18,9 +19,11 @@ TEXT = (
     *("added_tokens.json", "vocab.json", "vocab.txt", "merges.txt", "*.model", "tekken.json"),
     *("chat_template.jinja", "chat_template.json", "modules.json", "sentence_bert_config.json"),
 )
+WORDS = ("tokenizer.json", "vocab.txt", "vocab.json", "tekken.json")
 SAFE = ("model*.safetensors", "model.safetensors.index.json")
 TORCH = ("pytorch_model*.bin", "pytorch_model.bin.index.json")
 MODULE = re.compile(r"\d+_\w+")  # what sentence-transformers names the folders of its modules
+COMMIT = re.compile(r"[0-9a-f]{40}")
 LINKED = re.compile(r"[0-9a-f]{64}")  # the hub's own cache names a large file by its SHA-256
 
 
@@ -59,12 +62,31 @@ def opened(path: Path, source: str, revision: str | None = None) -> Folder:
             f"{path} should be the folder of a transformers model, and has no config.json: check the path"
         )
     files = _files(path)
-    if not any(file.suffix in (".safetensors", ".bin") for file in files):
+    lost = _lost(path, files)
+    if lost:
         raise TruewardError(
-            f"{path} has no weights (model*.safetensors or pytorch_model*.bin), as after an interrupted "
-            "download: fetch it again, or name a folder that has them"
+            f"{path} has no {lost}, as after an interrupted download or copy: fetch it again, or name "
+            "a folder that has all"
         )
     return Folder(path, source, revision, _digest(path, files))
+
+
+def _lost(path: Path, files: list[Path]) -> str:
+    """Name what a model cannot be without and this one has not."""
+    names = {file.name for file in files}
+    for index in (name for name in names if name.endswith(".index.json")):
+        try:
+            wanted = set(json.loads((path / index).read_text("utf-8"))["weight_map"].values())
+        except (OSError, ValueError, KeyError, AttributeError):
+            return f"weights that {index} lists"
+        if wanted - names:
+            return f"weights {min(wanted - names)}"
+    weights = any(file.suffix in (".safetensors", ".bin") for file in files if file.parent == path)
+    if not weights:
+        return "weights (model*.safetensors or pytorch_model*.bin)"
+    # without one, transformers makes a tokenizer that knows no word, and says nothing
+    words = any(file.name in WORDS or file.suffix == ".model" for file in files)
+    return "" if words else "tokenizer (tokenizer.json or a vocabulary)"
 
 
 def _files(path: Path) -> list[Path]:
@@ -98,6 +120,9 @@ def find(source: str, revision: str | None = None) -> Folder:
         return opened(path.resolve(), str(path.resolve()))
     if path.is_absolute() or source.startswith((".", "~")) or path.exists():
         raise UsageError(f"there is no folder {source} with a model: check the path")
+    if revision and COMMIT.fullmatch(revision):  # nothing can be newer: do not ask the hub
+        with contextlib.suppress(TruewardError):
+            return opened(Path(_fetched(source, revision, (), local=True)), source, revision)
     found = Path(_fetched(source, revision, (*TEXT, *SAFE, "[0-9]*_*/*")))
     if not any(found.glob("*.safetensors")):
         found = Path(_fetched(source, revision, (*TEXT, *TORCH)))
@@ -126,13 +151,24 @@ def found_again(source: str, revision: str | None, digest: str) -> Folder:
     return folder
 
 
-def _fetched(name: str, revision: str | None, patterns: tuple[str, ...]) -> str:
+def _fetched(
+    name: str, revision: str | None, patterns: tuple[str, ...], *, local: bool = False
+) -> str:
     try:
         from huggingface_hub import constants, errors, snapshot_download  # noqa: PLC0415 - heavy
     except ImportError as e:
+        if "/" not in name:
+            raise _unknown(name, "it is no folder here, and the hub needs trueward[text]") from e
         raise needs_extra("huggingface_hub") from e
     try:
-        return str(snapshot_download(name, revision=revision, allow_patterns=list(patterns)))
+        return str(
+            snapshot_download(
+                name,
+                revision=revision,
+                allow_patterns=list(patterns) or None,
+                local_files_only=local,
+            )
+        )
     except errors.GatedRepoError as e:
         raise TruewardError(
             f"{name} is gated: ask for access on its page on the hub, and log in with hf auth login"

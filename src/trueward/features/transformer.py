@@ -55,7 +55,7 @@ class Transformer:
         """Count the columns of a row."""
         if self._dense:
             return len(self._dense[-1].weight)
-        return int(checkpoint.text_config(self.folder).hidden_size)
+        return checkpoint.size(self.folder, "hidden_size")
 
     def spec(self) -> str:
         """Give what makes these features again, as JSON: the files by their digest, and the reading."""
@@ -81,6 +81,7 @@ class Transformer:
         if not len(prompts):
             return torch.empty(0, self.width, dtype=torch.float16)
         rows, cut = self.rendering.rows(prompts, responses)
+        self._known(rows)
         out = torch.empty(len(rows), self.width, dtype=torch.float16)
         left = {i: len(row.ids) for i, row in enumerate(rows)}
         self.budget = self.budget or BUDGET.get(self.device.type, BUDGET["cuda"])
@@ -100,35 +101,32 @@ class Transformer:
         self._cut, self._seen = self._cut + cut, self._seen + len(rows)
         return out
 
-    def activations(self, rows: Sequence[Row], learning: Any = None) -> tuple[Tensor, Tensor]:
-        """Give h, (n, t, d), of the layer, and the mask, (n, t), of the tokens that are text.
-
-        ``learning``: a model in the place of the frozen one, through which gradients flow.
-        """
-        longest, device = max(len(row.ids) for row in rows), self.device
-        ids = torch.zeros(len(rows), longest, dtype=torch.long)
-        mask, types = torch.zeros_like(ids), torch.zeros_like(ids)
+    def inputs(self, rows: Sequence[Row]) -> dict[str, Tensor]:
+        """Give a batch as the model takes it, each (n, t): padded on the right, as the mask says."""
+        longest = max(len(row.ids) for row in rows)
+        made = {"input_ids": torch.zeros(len(rows), longest, dtype=torch.long)}
+        made["attention_mask"] = torch.zeros_like(made["input_ids"])
+        if rows[0].types is not None:
+            made["token_type_ids"] = torch.zeros_like(made["input_ids"])
         for i, row in enumerate(rows):
-            ids[i, : len(row.ids)] = torch.tensor(row.ids)
-            mask[i, : len(row.ids)] = 1
+            made["input_ids"][i, : len(row.ids)] = torch.tensor(row.ids)
+            made["attention_mask"][i, : len(row.ids)] = 1
             if row.types is not None:
-                types[i, : len(row.ids)] = torch.tensor(row.types)
-        mask = mask.to(device)
-        more = {"token_type_ids": types.to(device)} if rows[0].types is not None else {}
+                made["token_type_ids"][i, : len(row.ids)] = torch.tensor(row.types)
+        return {name: values.to(self.device) for name, values in made.items()}
+
+    def activations(self, inputs: Mapping[str, Tensor], model: Any = None) -> Tensor:
+        """Give h, (n, t, d), of the layer that is read; of ``model``, where that is not the frozen one."""
         last = self.reading.layer == checkpoint.layers(self.folder)
-        with torch.inference_mode(learning is None):
-            out = (learning or self.model)(
-                input_ids=ids.to(device),
-                attention_mask=mask,
-                output_hidden_states=not last,
-                return_dict=True,
-                **more,
-            )
-        return (out.last_hidden_state if last else out.hidden_states[self.reading.layer]), mask
+        out = (model or self.model)(**inputs, output_hidden_states=not last, return_dict=True)
+        h: Tensor = out.last_hidden_state if last else out.hidden_states[self.reading.layer]
+        return h
 
     def _vectors(self, rows: Sequence[Row], numbers: Sequence[int]) -> Tensor:
         with torch.inference_mode():
-            v = pooled(*self.activations(rows), self.reading.pooling).cpu()
+            inputs = self.inputs(rows)
+            mask = inputs["attention_mask"]
+            v = pooled(self.activations(inputs), mask, self.reading.pooling).cpu()
             for layer in self._dense:
                 v = layer(v)
             self._check(numbers, v.isfinite(), f"has activations that are not finite: {LOST}")
@@ -139,6 +137,16 @@ class Transformer:
             )
             self._check(numbers, v.abs() <= LARGEST, said)
             return v.half()
+
+    def _known(self, rows: Sequence[Row]) -> None:
+        """Refuse tokens that the model has no vector for, which is a tokenizer of another model."""
+        size = len(self.model.get_input_embeddings().weight)
+        largest = max(max(row.ids) for row in rows)
+        if largest >= size:
+            raise TruewardError(
+                f"the tokenizer in {self.folder.path} gives the token {largest}, and the model knows {size}: "
+                "one of them is of another model; copy both from one place"
+            )
 
     def _check(self, numbers: Sequence[int], good: Tensor, said: str) -> None:
         bad = (~good).any(1).nonzero()
