@@ -5,6 +5,7 @@ import itertools
 
 import pytest
 import torch
+from test_bad_commands import run
 
 from trueward import engine, load
 from trueward.data import Columns, Feedback
@@ -227,3 +228,31 @@ def test_an_interrupted_tuning_goes_on_and_ends_in_the_same_model(folder, world,
     torch.testing.assert_close(
         resumed.score(*TEXTS).preferred, whole.score(*TEXTS).preferred, rtol=1e-4, atol=1e-5
     )
+
+
+def test_from_a_shell_the_model_is_one_folder_that_every_command_reads(
+    folder, world, tmp_path, capsys
+):
+    world.write(tmp_path / "world")
+    log, out = str(tmp_path / "world/log.parquet"), str(tmp_path / "rm")
+    tiny = ["--backbone", f"{folder},dtype=float32,pooling=mean"]
+    fitted = ["fit", "causalrm", log, "--out", out, *tiny, "--tune", "lora", "--epochs", "1"]
+    code, said, err = run([*fitted, "--rank", "4", "--nuisance-backbone", "wordllama"], capsys)
+    assert code == 0, err
+    assert "causalrm on" in said
+    assert (tmp_path / "rm/language_model/config.json").is_file()
+    assert not list(tmp_path.glob("*.checkpoint"))
+    test = str(tmp_path / "world/test.parquet")
+    for command in (
+        ["evaluate", out, test],
+        ["score", out, test, "--out", str(tmp_path / "s.csv")],
+    ):
+        assert run(command, capsys)[0] == 0
+
+
+def test_options_of_tuning_alone_are_refused(world, tmp_path, capsys):
+    world.write(tmp_path / "world")
+    fitted = ["fit", "naive", str(tmp_path / "world/log.parquet"), "--out", str(tmp_path / "rm")]
+    code, _, err = run([*fitted, "--rank", "4"], capsys)
+    assert code == 2
+    assert "--tune" in err
