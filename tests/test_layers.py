@@ -42,7 +42,7 @@ LAYERS = [
         "worlds",
     },
     {"benchmark"},
-    {"demo", "report", "cli", "__main__"},
+    {"demo", "report", "export", "cli", "__main__"},
 ]
 RANK = {name: i for i, layer in enumerate(LAYERS) for name in layer}
 

@@ -13,7 +13,18 @@ import typer
 
 from trueward.errors import TruewardError
 
-from . import benchmark, demo, doubting, encoding, fitting, logs, reference, refuting, reporting
+from . import (
+    benchmark,
+    demo,
+    doubting,
+    encoding,
+    exporting,
+    fitting,
+    logs,
+    reference,
+    refuting,
+    reporting,
+)
 from .config import expand
 
 if TYPE_CHECKING:
@@ -57,6 +68,8 @@ for _command in (
     doubting.plan,
     refuting.refute,
     reporting.report,
+    exporting.export,
+    exporting.verify_export,
     reference.methods,
 ):
     app.command()(stoppable(_command))
