@@ -8,18 +8,25 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import typer
+
 from trueward.card import card, summary
+from trueward.cli.app import app
 from trueward.method import methods
 
 DOCS = Path(__file__).parent
-COMMANDS = (
-    *("", "demo", "inspect", "simulate", "fit", "score", "evaluate", "calibrate", "sensitivity"),
-    *("plan", "refute", "report", "methods"),
-    *("benchmark run", "benchmark table", "benchmark list"),
-)
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def commands(within: typer.Typer, before: str = "") -> Iterator[str]:
+    """Every command as it is typed, in the order of the help; groups after single ones."""
+    for one in within.registered_commands:
+        yield before + (one.name or one.callback.__name__.replace("_", "-"))
+    for group in within.registered_groups:
+        yield from commands(group.typer_instance, f"{before}{group.typer_instance.info.name} ")
 
 
 def help_page(command: str) -> str:
@@ -40,7 +47,7 @@ def pages() -> dict[Path, str]:
     head = ["# Methods and papers", "", "| method | objective | source |", "|---|---|---|"]
     found[DOCS / "paper_index.md"] = "\n".join([*head, *rows, ""])
     parts = ["# The command line", ""]
-    for command in COMMANDS:
+    for command in ("", *commands(app)):
         parts += [f"## trueward {command}".rstrip(), "", "```text", help_page(command), "```", ""]
     found[DOCS / "cli.md"] = "\n".join(parts)
     return found

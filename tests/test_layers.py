@@ -13,8 +13,19 @@ LAYERS = [
     {"features"},
     {"samplers", "method", "estimable", "nuisances", "flip_rates", "anchor", "outcomes"},
     {"methods", "card", "support", "pairs"},
-    {"train", "inputs", "step", "runs", "nets", "checkpoints", "engine", "crossfit", "composed"},
-    {"calibration", "checks", "model", "fit", "sweep"},
+    {
+        "train",
+        "inputs",
+        "step",
+        "runs",
+        "nets",
+        "checkpoints",
+        "engine",
+        "crossfit",
+        "composed",
+        "tuned",
+    },
+    {"calibration", "checks", "model", "fit", "sweep", "tune"},
     {
         "figures",
         "metrics",
@@ -31,7 +42,7 @@ LAYERS = [
         "worlds",
     },
     {"benchmark"},
-    {"demo", "report", "cli", "__main__"},
+    {"demo", "report", "export", "cli", "__main__"},
 ]
 RANK = {name: i for i, layer in enumerate(LAYERS) for name in layer}
 
@@ -84,4 +95,5 @@ def test_heavy_libraries_are_loaded_only_by_leaves():
         ]
         names = {a.name.split(".")[0] for n in top if isinstance(n, ast.Import) for a in n.names}
         names |= {(n.module or "").split(".")[0] for n in top if isinstance(n, ast.ImportFrom)}
-        assert not names & {"transformers", "trl", "fastapi", "altair", "ray", "pandas"}, path.name
+        heavy = {"transformers", "accelerate", "peft", "trl", "fastapi", "altair", "ray", "pandas"}
+        assert not names & heavy, path.name

@@ -17,6 +17,7 @@ from .features import encode, precomputed
 from .data import Columns, Feedback, Labelled
 from .fit import fit
 from .train import Train
+from .tune import tune
 from .model import RewardModel, load
 from .log import Test, read_test
 from .evaluate import evaluate
@@ -40,6 +41,7 @@ __all__ = [
     "Columns",
     "fit",
     "Train",
+    "tune",
     "RewardModel",
     "load",
     "read_test",

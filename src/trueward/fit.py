@@ -88,6 +88,15 @@ class Prepared:
         inputs = Inputs.of(here, cfg.dtype())
         return Prepared(here, there, inputs, fingerprint((here, there), digests))
 
+    def on(self, train: Tensor, val: Tensor, backbone: str, dtype: torch.dtype) -> Prepared:
+        """The same rows with other features."""
+        place = self.train.y.device
+        here, there = (
+            dataclasses.replace(d, x=x.to(place), backbone=backbone)
+            for d, x in ((self.train, train), (self.val, val))
+        )
+        return dataclasses.replace(self, train=here, val=there, inputs=Inputs.of(here, dtype))
+
     def require(self, made: Method) -> None:
         """Refuse another method that this log cannot support."""
         required(made, self.train, self.val)

@@ -100,6 +100,21 @@ class Inputs:
         return parts
 
 
+class Numbers:
+    """Row numbers in the place of features: what a tuned model finds its texts by."""
+
+    def __init__(self, width: int) -> None:
+        self.width = width
+
+    def sizes(self) -> dict[str, int]:
+        """Width of what the heads see."""
+        return {"x": self.width, "z": 0, "xz": self.width}
+
+    def __call__(self, x: Tensor, _z: Tensor | None, _wanted: set[str]) -> dict[str, Tensor]:
+        """Give the numbers as they are."""
+        return {"x": x}
+
+
 def row_digests(x: Tensor) -> Tensor:
     """(n,) product of every row with one fixed vector: not finite where a row is not."""
     probe = torch.cos(torch.arange(x.shape[1], dtype=torch.float32)) / max(1, x.shape[1])

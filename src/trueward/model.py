@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import shutil
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from .data import Columns, Feedback
 
 FORMAT = 2
+OWN = "language_model"  # the folder of a language model that was tuned with the reward
 _CALIBRATION = ("numbers", "misfit", "mass")  # the last only where there are weights
 PARTS = ("torch", "numpy", "safetensors", "wordllama", "polars")
 
@@ -68,6 +70,7 @@ class RewardModel:
     card: str
     report: dict[str, Any] = field(default_factory=dict)
     calibration: Calibration | None = None  # of P, on gold labels
+    language_model: Path | None = None  # a folder with what makes x, where the fit changed that
     usual: float = math.inf  # mean square of standardised features that training rows hardly exceed
 
     @property
@@ -87,9 +90,9 @@ class RewardModel:
                 f"scoring takes one prompt a response, and was given {len(prompts)} prompts and "
                 f"{len(responses)} responses"
             )
-        from .features import backbone  # noqa: PLC0415 - loads text models, which features skip
+        from .features import backbone, features  # noqa: PLC0415 - loads text models, which features skip
 
-        return self.score_features(backbone(self.backbone).encode(prompts, responses))
+        return self.score_features(features(backbone(self.backbone), prompts, responses, None))
 
     def score_features(self, x: Tensor) -> Scores:
         """Score (n, d) features as the model was fitted on."""
@@ -161,6 +164,8 @@ class RewardModel:
         with replacing(target) as path:
             path.mkdir()
             save_file(tensors, path / "model.safetensors")
+            if self.language_model is not None:
+                shutil.copytree(self.language_model, path / OWN)
             about = {
                 "format": FORMAT,
                 "trueward": version("trueward"),
@@ -169,6 +174,7 @@ class RewardModel:
                 "composed": isinstance(self.net, Composed),
                 "shape": self.net.shapes(),
                 "backbone": self.backbone,
+                "language_model": self.language_model is not None,
                 "usual": self.usual if math.isfinite(self.usual) else None,
                 "calibration": None if self.calibration is None else self.calibration.kind,
                 "sha256": _sha256(path / "model.safetensors"),
@@ -215,12 +221,13 @@ def load(folder: str | Path) -> RewardModel:
         tensors = load_file(path / "model.safetensors")
         made, shape = make(about["method"], about["options"]), about["shape"]
         own = {k[4:]: v for k, v in tensors.items() if k.startswith("net.")}
-        composed = about["composed"]
+        composed, own_text = about["composed"], about.get("language_model", False)
         return RewardModel(
             made_by=made,
             net=Composed.of(made, shape, own) if composed else Net.of(Shape.from_json(shape), own),
             standard=Standard(tensors["standard.mean"], tensors["standard.scale"]),
-            backbone=about["backbone"],
+            backbone=_moved(about["backbone"], path / OWN) if own_text else about["backbone"],
+            language_model=path / OWN if own_text else None,
             card=about["card"],
             report=about["report"],
             usual=math.inf if about["usual"] is None else about["usual"],
@@ -237,6 +244,11 @@ def load(folder: str | Path) -> RewardModel:
         raise TruewardError(
             f"{path} is a damaged reward model ({type(e).__name__}: {e}); copy or fit it again"
         ) from e
+
+
+def _moved(backbone: str, folder: Path) -> str:
+    """The description of a backbone whose files are in ``folder`` now."""
+    return json.dumps({**json.loads(backbone), "model": str(folder.resolve())})
 
 
 def _about(path: Path) -> dict[str, Any]:

@@ -129,7 +129,7 @@ def _start(problem: Problem, cfg: Train) -> State:
         *(problem.inputs.sizes(), dict(method.heads), cfg.hidden, method.shared, members),
         exposed=method.hidden,
     )
-    net = Net(shape, cfg.seed, problem.stage).to(problem.train.y.device)
+    net = problem.net or Net(shape, cfg.seed, problem.stage).to(problem.train.y.device)
     optimiser = adamw(net, cfg)
     best = [p.detach().clone() for p in net.parameters()]
     inf = [math.inf] * members

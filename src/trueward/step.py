@@ -15,7 +15,7 @@ from .inputs import CHUNK
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .inputs import Inputs
+    from .inputs import Inputs, Numbers
     from .method import Method
     from .nets import Net
 
@@ -31,8 +31,9 @@ class Problem:
     method: Method
     train: Feedback
     val: Feedback
-    inputs: Inputs
+    inputs: Inputs | Numbers
     fold: Tensor | None = None
+    net: Net | None = None  # to go on with, in place of a fresh one
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,18 @@ import typer
 
 from trueward.errors import TruewardError
 
-from . import benchmark, demo, doubting, fitting, logs, reference, refuting, reporting
+from . import (
+    benchmark,
+    demo,
+    doubting,
+    encoding,
+    exporting,
+    fitting,
+    logs,
+    reference,
+    refuting,
+    reporting,
+)
 from .config import expand
 
 if TYPE_CHECKING:
@@ -48,6 +59,7 @@ for _command in (
     demo.demo,
     logs.inspect,
     logs.simulate,
+    encoding.encode,
     fitting.fit,
     fitting.score,
     fitting.evaluate,
@@ -56,6 +68,8 @@ for _command in (
     doubting.plan,
     refuting.refute,
     reporting.report,
+    exporting.export,
+    exporting.verify_export,
     reference.methods,
 ):
     app.command()(stoppable(_command))

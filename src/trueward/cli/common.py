@@ -35,7 +35,13 @@ Given = Annotated[
     list[str] | None,
     typer.Option("-o", metavar="NAME=VALUE", help="An option of the method; repeatable."),
 ]
-Backbone = Annotated[str, typer.Option(help="What makes features: wordllama, or precomputed:FILE.")]
+Backbone = Annotated[
+    str,
+    typer.Option(
+        help="What makes features: wordllama, the folder or hub name of a transformers model, "
+        "http://HOST/v1, or precomputed:FILE; with options as NAME,layer=-4,pooling=mean."
+    ),
+]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Root of all random streams.")]
 
 

@@ -18,7 +18,9 @@ from trueward.features import encode
 from trueward.files import replacing
 from trueward.fit import fit as fit_model
 from trueward.log import read_pairs, read_test
-from trueward.model import RewardModel, claim, load
+from trueward.model import OWN, RewardModel, claim, load
+from trueward.tune import RANK, tune
+from trueward.tuned import How
 
 from .common import (
     Backbone,
@@ -57,19 +59,41 @@ def fit(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with an interrupted fit.")
     ] = False,
+    tuned: Annotated[
+        How | None, typer.Option("--tune", help="Learn the backbone, too: adapters, all, or not.")
+    ] = None,
+    rank: Annotated[int, typer.Option(min=1, help="--tune lora: of the adapters.")] = RANK,
+    frozen: Annotated[
+        str | None,
+        typer.Option("--nuisance-backbone", help="--tune: what nuisances see [the backbone]."),
+    ] = None,
+    checkpointing: Annotated[
+        bool, typer.Option("--gradient-checkpointing", help="--tune: less memory, more time.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Fit a reward model on a log; an interrupted fit goes on with --resume."""
     if not 0 < val < 1:
         raise UsageError(f"--val takes a share between 0 and 1, not {val}")
+    if tuned is None and (frozen or checkpointing or rank != RANK):
+        raise UsageError(
+            "--rank, --nuisance-backbone and --gradient-checkpointing go with --tune lora, full or head"
+        )
     chosen: dict[str, Any] = {"seed": seed, "members": members, **pairs(option, "-o")}
     chosen |= {} if epochs is None else {"epochs": epochs}
     from_log(method, chosen)
     claim(out)
     saved = _checkpoint(out, resume)
-    train, held = encode(read(log, gold, mapping, split), backbone=backbone).split(val, seed)
+    table = read(log, gold, mapping, split)
+    how: dict[str, Any] = {"checkpoint": saved, "progress": progress()}
     try:
-        model = fit_model(method, train, held, checkpoint=saved, progress=progress(), **chosen)
+        if tuned is None:
+            train, held = encode(table, backbone=backbone).split(val, seed)
+            model = fit_model(method, train, held, **how, **chosen)
+        else:
+            how |= {"how": tuned, "rank": rank, "frozen": frozen, "val": val}
+            how |= {"backbone": backbone, "gradient_checkpointing": checkpointing}
+            model = tune(method, table, into=saved / OWN, **how, **chosen)
     except NotWrittenError:
         raise  # what is done so far is kept for --resume
     except TruewardError:

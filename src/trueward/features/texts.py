@@ -14,6 +14,18 @@ HEAD, TAIL = 12_000, 4_000  # characters that are read of a longer text
 SLICE_ROWS, SLICE_CHARACTERS = 512, 1_000_000  # bound the memory of one step, not the result
 
 
+class BadRowError(TruewardError):
+    """A row of a block that a backbone cannot turn into finite numbers; who knows the block shifts it."""
+
+    def __init__(self, row: int, said: str) -> None:
+        super().__init__(f"row {row + 1} {said}")
+        self.row, self.said = row, said
+
+    def after(self, rows: int) -> BadRowError:
+        """Give the same of a table in which ``rows`` others stand before."""
+        return BadRowError(self.row + rows, self.said)
+
+
 def readable(text: str) -> str:
     r"""Give ``text`` with its middle left out if it is long and lone surrogates as ``?``.
 
@@ -22,6 +34,11 @@ def readable(text: str) -> str:
     """
     if len(text) > HEAD + TAIL:
         text = text[:HEAD] + "\n" + text[-TAIL:]
+    return sound(text)
+
+
+def sound(text: str) -> str:
+    """Give text that every tokenizer takes: lone surrogates as ``?``."""
     return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 

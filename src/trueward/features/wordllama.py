@@ -61,6 +61,10 @@ class WordLlama:
         """Give what makes these features again, as JSON."""
         return json.dumps({"name": "wordllama", "version": VERSION, "weights": self.weights})
 
+    def remarks(self) -> list[str]:
+        """Have nothing to say: what is cut of a text is part of the features."""
+        return []
+
     def encode(self, prompts: Sequence[str], responses: Sequence[str]) -> Tensor:
         """Give float16 (n, width), always finite; an empty text has mean vector 0.
 

@@ -1,0 +1,112 @@
+"""An export as transformers loads it, and texts to score."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ._text import Text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from trueward.model import RewardModel
+
+MOST = 64  # texts
+WORDS = ("open", "the", "settings", "and", "choose", "what", "you", "want", "to", "keep")
+
+
+class Failure(Exception):  # noqa: N818 - a rule that is broken is no error of ours
+    """A rule is broken, and what to do."""
+
+
+class Skipped(Exception):  # noqa: N818
+    """A rule cannot be tested here, and why."""
+
+
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """The folder in float32, its tokenizer and card, and canonical texts with their tokens."""
+
+    folder: Path
+    card: dict[str, Any]
+    network: Any
+    tokenizer: Any
+    text: Text
+    pairs: list[tuple[str, str]]
+    texts: list[str]
+    ids: list[list[int]]
+    scores: Tensor  # (n,) z, each text alone, float32
+    model: RewardModel | None
+
+    @property
+    def sd(self) -> float:
+        """Standard deviation of the scores, which tolerances are shares of."""
+        return max(float(self.scores.std()), 1e-12)
+
+    @staticmethod
+    def of(
+        folder: Path,
+        prompts: Sequence[str] | None,
+        responses: Sequence[str] | None,
+        model: RewardModel | None,
+    ) -> Loaded:
+        """Load it; Failure where that is not clean."""
+        from transformers import AutoModelForSequenceClassification, AutoTokenizer  # noqa: PLC0415 - heavy
+
+        card = json.loads((folder / "reward_card.json").read_text("utf-8"))
+        try:
+            network, about = AutoModelForSequenceClassification.from_pretrained(
+                folder, dtype=torch.float32, num_labels=1, output_loading_info=True
+            )
+            tokenizer = AutoTokenizer.from_pretrained(folder)
+        except Exception as e:
+            raise Failure(f"transformers cannot load it ({' '.join(str(e).split())[:160]})") from e
+        lost, more = set(about["missing_keys"]), set(about["unexpected_keys"]) - {"score.bias"}
+        if lost or more:
+            raise Failure(
+                f"transformers misses {sorted(lost)[:3]} and does not know {sorted(more)[:3]}"
+            )
+        own = card["template"]
+        text = Text(tokenizer, own["suffix"], own["bos"], False)
+        pairs = list(zip(prompts or (), responses or (), strict=True))[:MOST] or probes()
+        made = [(pair, t, text.ids(t)) for pair in pairs for t in [text.canonical(*pair)]]
+        fit = [
+            one for one in made if len(one[2]) <= own["max_length"]
+        ]  # others are cut by each its own way
+        if len(fit) < 2:
+            raise Failure(
+                f"fewer than 2 texts have at most {own['max_length']} tokens: give shorter ones"
+            )
+        given, texts, ids = (list(column) for column in zip(*fit, strict=True))
+        scores = torch.stack([scored(network.eval(), [i])[0] for i in ids])
+        return Loaded(folder, card, network, tokenizer, text, given, texts, ids, scores, model)
+
+
+def scored(
+    network: Any, rows: Sequence[Sequence[int]], pad: int = 0, *, left: bool = False
+) -> Tensor:
+    """(n,) logits of a batch, padded on one side, as the class itself gives them."""
+    longest = max(map(len, rows))
+    ids = torch.full((len(rows), longest), pad)
+    mask = torch.zeros_like(ids)
+    for i, row in enumerate(rows):
+        at = slice(longest - len(row), longest) if left else slice(0, len(row))
+        ids[i, at], mask[i, at] = torch.tensor(row), 1
+    with torch.inference_mode():
+        out: Tensor = network(input_ids=ids, attention_mask=mask).logits[:, 0].float()
+    return out
+
+
+def probes() -> list[tuple[str, str]]:
+    """Dialogues of many lengths."""
+    return [
+        (f"Question {k}: how do I do it?", " ".join((WORDS * 6)[: 1 + 3 * (k % 17)]) + ".")
+        for k in range(MOST)
+    ]
