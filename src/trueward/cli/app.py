@@ -13,7 +13,7 @@ import typer
 
 from trueward.errors import TruewardError
 
-from . import benchmark, demo, doubting, fitting, logs, reference, refuting, reporting
+from . import benchmark, demo, doubting, fitting, importing, logs, reference, refuting, reporting
 from .config import expand
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ for _command in (
     reference.methods,
 ):
     app.command()(stoppable(_command))
+app.command("import")(stoppable(importing.import_))
 app.add_typer(benchmark.app)
 
 
