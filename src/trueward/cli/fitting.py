@@ -37,7 +37,7 @@ from .common import (
     show_json,
     writable,
 )
-from .reading import from_log, read, with_features
+from .reading import encoded, from_log, read, with_features
 
 
 def fit(
@@ -67,7 +67,7 @@ def fit(
     from_log(method, chosen)
     claim(out)
     saved = _checkpoint(out, resume)
-    train, held = encode(read(log, gold, mapping, split), backbone=backbone).split(val, seed)
+    train, held = encoded(read(log, gold, mapping, split), backbone).split(val, seed)
     try:
         model = fit_model(method, train, held, checkpoint=saved, progress=progress(), **chosen)
     except NotWrittenError:

@@ -95,11 +95,15 @@ def _told(made: Gathered, asked: str, out: Path) -> list[str]:
     """Lay out the account."""
     s, coverage = made.summary, made.about.coverage
     read = ", ".join(f"{count:,} {shape}" for shape, count in s["read"].items())
-    lines = [f"{made.source.name}: {made.source.title}" + (" (found by auto)" if asked == "auto" else "")]
+    lines = [
+        f"{made.source.name}: {made.source.title}" + (" (found by auto)" if asked == "auto" else "")
+    ]
     names = ", ".join(f"{ours}={theirs}" for theirs, ours in s["mapping"]["names"].items())
     paths = ", ".join(f"{k}={p}" for k, v in s["mapping"]["paths"].items() for p in v)
     lines.append(f"  mapping    {', '.join(filter(None, (names, paths))) or 'none needed'}")
-    lines.append(f"  labels     1: {', '.join(made.about.positive)}; 0: {', '.join(made.about.negative)}")
+    lines.append(
+        f"  labels     1: {', '.join(made.about.positive)}; 0: {', '.join(made.about.negative)}"
+    )
     lines.append(f"  coverage   {coverage.level}: {MEANING[coverage.level]}")
     if not coverage.shows_unrated:
         lines.append(f"             for the responses nobody rated: {coverage.remedy}")
@@ -114,8 +118,12 @@ def _told(made: Gathered, asked: str, out: Path) -> list[str]:
     lines += [f"  told twice {told:,} rows"] if told else []
     lines += [f"  skipped    {count:,}: {reason}" for reason, count in s["skipped"].items()]
     rejected = s["rejected"]
-    lines += [f"  rejected   {n:,}: {reason}" for reason, n in list(rejected["reasons"].items())[:5]]
+    lines += [
+        f"  rejected   {n:,}: {reason}" for reason, n in list(rejected["reasons"].items())[:5]
+    ]
     if rejected["rows"]:
-        lines.append(f"             {rejected['rows']:,} rows in all, in {out / 'rejected.parquet'}")
+        lines.append(
+            f"             {rejected['rows']:,} rows in all, in {out / 'rejected.parquet'}"
+        )
     lines += [f"  note       {note}" for note in s["notes"]]
     return [*lines, f"{out / 'log.parquet'}: read it with trueward inspect {out / 'log.parquet'}"]

@@ -40,7 +40,9 @@ def parquet(paths: Sequence[Path], want: Want, source: str) -> Table:
 
 def _coverage(path: Path) -> Coverage | None:
     said = pq.read_schema(path).metadata or {}
-    return Coverage.of({k.decode(errors="replace"): v.decode(errors="replace") for k, v in said.items()})
+    return Coverage.of(
+        {k.decode(errors="replace"): v.decode(errors="replace") for k, v in said.items()}
+    )
 
 
 def arrow(paths: Sequence[Path], want: Want, source: str) -> Table:

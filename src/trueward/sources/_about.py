@@ -113,7 +113,9 @@ def read_document(paths: Sequence[Path]) -> dict[str, Any]:
     try:
         document = json.loads(found[0].read_bytes())
     except ValueError as e:
-        raise TruewardError(f"{found[0]} should be JSON, but cannot be read ({e}): correct it") from e
+        raise TruewardError(
+            f"{found[0]} should be JSON, but cannot be read ({e}): correct it"
+        ) from e
     if not isinstance(document, dict) or document.get("schema", SCHEMA) != SCHEMA:
         raise TruewardError(f"{found[0]} should be an object of the schema {SCHEMA}: correct it")
     if document.get("coverage", LEVELS[0]) not in LEVELS:

@@ -66,7 +66,11 @@ def documents(file: IO[bytes], longest: int) -> Iterator[Document]:
             yield line, None, found
             return
         value, end = found
-        yield (line, None, "invalid UTF-8") if MARKED.search(text.held, text.at, end) else (line, value, "")
+        yield (
+            (line, None, "invalid UTF-8")
+            if MARKED.search(text.held, text.at, end)
+            else (line, value, "")
+        )
         text.skip(end)
     if array:
         yield text.line, None, "the array is cut off: what follows is missing"
@@ -85,7 +89,9 @@ def _next(text: _Text, longest: int) -> tuple[Any, int] | str:
         except ValueError as e:
             failed = f"{e.msg}" if isinstance(e, json.JSONDecodeError) else str(e)
             if len(text.held) - text.at > longest:
-                return f"a record is longer than {longest:,} characters, or damaged: the rest is lost"
+                return (
+                    f"a record is longer than {longest:,} characters, or damaged: the rest is lost"
+                )
             if not text.more(size):
                 return f"invalid or cut-off JSON ({failed}): what follows cannot be read"
         size *= 2

@@ -17,7 +17,13 @@ if TYPE_CHECKING:
     from ._contract import Source
 
 BATCH = 5_000  # records
-SPOOL = {"key": pl.String, "file": pl.String, "line": pl.Int64, "shape": pl.String, "json": pl.String}
+SPOOL = {
+    "key": pl.String,
+    "file": pl.String,
+    "line": pl.Int64,
+    "shape": pl.String,
+    "json": pl.String,
+}
 
 
 def units(source: Source, paths: Sequence[Path]) -> Iterator[list[Record] | Lost]:

@@ -43,7 +43,9 @@ CHANNELS: dict[str, Channel] = {
     "branch_kept": Channel("implicit", "+", "not branched"),
     "branch_dropped": Channel("implicit", "-", "not branched"),
     "continue": Channel("implicit", "+", "the session ended, or the user went on elsewhere"),
-    "repair": Channel("implicit", "-", "the next turn does not correct the answer, or there is none"),
+    "repair": Channel(
+        "implicit", "-", "the next turn does not correct the answer, or there is none"
+    ),
     "stop": Channel("implicit", "-"),
     "escalate": Channel("implicit", "-"),
     "dwell_seconds": Channel("implicit", "none", "not logged"),
@@ -53,7 +55,17 @@ GOOD_WORDS = frozenset(
     {"up", "thumbs-up", "thumbs_up", "thumbsup", "like", "good", "positive", "yes", "true"}
 )
 BAD_WORDS = frozenset(
-    {"down", "thumbs-down", "thumbs_down", "thumbsdown", "dislike", "bad", "negative", "no", "false"}
+    {
+        "down",
+        "thumbs-down",
+        "thumbs_down",
+        "thumbsdown",
+        "dislike",
+        "bad",
+        "negative",
+        "no",
+        "false",
+    }
 )
 
 
@@ -86,7 +98,9 @@ def thumb(value: Any) -> str:
     except ValueError:
         read = math.nan
     if read not in {1.0, 0.0, -1.0}:
-        raise Bad(f"a thumb should be 1, 0, -1, true, false or a word for it, and is {brief(value)}")
+        raise Bad(
+            f"a thumb should be 1, 0, -1, true, false or a word for it, and is {brief(value)}"
+        )
     return "thumbs_up" if read == 1 else "thumbs_down"
 
 

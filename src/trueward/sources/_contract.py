@@ -16,7 +16,8 @@ Message = dict[str, str]  # role, content
 Actor = Literal["user", "annotator", "judge"]
 # answer: a response. fallback: one where its group has no answer. named: one if an event names it, and then
 # in place of the answer of its group. echo: the same text told again beside an event, no evidence of more.
-Standing = Literal["answer", "fallback", "named", "echo"]
+# owner: no response, but what says who and which session the group is of.
+Standing = Literal["answer", "fallback", "named", "echo", "owner"]
 
 
 class Bad(Exception):  # noqa: N818 - a finding about a record, which the caller counts
@@ -52,7 +53,9 @@ class Response:
     context: Mapping[str, Any] = field(default_factory=dict)
     group: str | None = None  # what an event may name instead: a trace
     standing: Standing = "answer"
-    siblings: str | None = None  # of the responses of one such key each but the last was regenerated
+    siblings: str | None = (
+        None  # of the responses of one such key each but the last was regenerated
+    )
     updated: datetime | None = None  # of two with one id the newest counts
 
 
@@ -96,7 +99,9 @@ Row = Response | Event | Skip | Reject
 class Ask:
     """What the user said about the names of the source."""
 
-    names: Mapping[str, str] = field(default_factory=dict)  # its name of a signal -> channel of ours
+    names: Mapping[str, str] = field(
+        default_factory=dict
+    )  # its name of a signal -> channel of ours
     paths: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # prompt -> inputs.question
 
 

@@ -52,7 +52,11 @@ def write(made: Gathered, out: Path) -> None:
 
 
 def _parquet(frame: pl.DataFrame, path: Path, about: Mapping[str, str]) -> None:
-    schema = frame.head(0).to_arrow(compat_level=pl.CompatLevel.oldest()).schema.with_metadata(dict(about))
+    schema = (
+        frame.head(0)
+        .to_arrow(compat_level=pl.CompatLevel.oldest())
+        .schema.with_metadata(dict(about))
+    )
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
         for part in frame.iter_slices(SLICE):
             table = part.to_arrow(compat_level=pl.CompatLevel.oldest())
@@ -60,7 +64,9 @@ def _parquet(frame: pl.DataFrame, path: Path, about: Mapping[str, str]) -> None:
 
 
 def _json(path: Path, value: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n", "utf-8")
+    path.write_text(
+        json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n", "utf-8"
+    )
 
 
 def _document(made: Gathered) -> dict[str, Any]:

@@ -74,7 +74,9 @@ def gather(
     if not tables.responses.height:
         raise _nothing(read, tables)
     tables = _hidden(read, tables, key)
-    known = about(read, _level(read, tables), document, scale=scale, positive=positive, negative=negative)
+    known = about(
+        read, _level(read, tables), document, scale=scale, positive=positive, negative=negative
+    )
     log = derived(tables.responses, tables.events, known)
     coverage, notes = checked(known.coverage, log)
     if coverage != known.coverage:
@@ -87,7 +89,8 @@ def gather(
 
 def asked(source: Source, mapping: Sequence[tuple[str, str]]) -> Ask:
     """Part a user's mapping into names of signals and paths to texts."""
-    names, paths = dict(source.names), {}
+    names = dict(source.names)
+    paths: dict[str, tuple[str, ...]] = {}
     for ours, theirs in mapping:
         if ours in CHANNELS or ours == THUMBS:
             names[theirs] = ours
@@ -96,7 +99,8 @@ def asked(source: Source, mapping: Sequence[tuple[str, str]]) -> Ask:
         else:
             known = ", ".join([*sorted(source.paths), THUMBS, *CHANNELS])
             raise UsageError(
-                f"--map {ours}={theirs}: {source.name} has nothing called {ours!r} to map; choose one of {known}"
+                f"--map {ours}={theirs}: {source.name} has nothing called {ours!r} to map; choose one "
+                f"of {known}"
             )
     return Ask(names, paths)
 
@@ -113,7 +117,9 @@ def _hidden(source: Source, tables: Tables, key: bytes | None) -> Tables:
         return tables
     responses, events = tables.responses, tables.events
     if source.addresses and key is None:
-        responses = responses.with_columns(user_id=None).cast({"user_id": responses.schema["user_id"]})
+        responses = responses.with_columns(user_id=None).cast(
+            {"user_id": responses.schema["user_id"]}
+        )
         events = events.with_columns(actor_id=None).cast({"actor_id": events.schema["actor_id"]})
     responses, events = (hashed(frame, key or OPEN_KEY) for frame in (responses, events))
     order = ["response_id", "at", "channel", "value", "source", "event_id", "actor_id"]
@@ -136,29 +142,42 @@ def _notes(
 ) -> list[str]:
     """Say what a user must know before trusting the log."""
     notes = []
-    if "rating" in tables.channels and "rating" not in known.scales:
+    people = tables.events.filter((pl.col("channel") == "rating") & (pl.col("source") != "judge"))
+    if people.height and "rating" not in known.scales:
         notes.append("ratings have no known scale, so they are no labels: give it by --scale 1:5")
     slipped = conflicts(tables.responses, tables.events, known)
     if slipped:
-        notes.append(f"{slipped} responses were called good and bad within 5 seconds: feedback is null there")
+        notes.append(
+            f"{slipped} responses were called good and bad within 5 seconds: feedback is null there"
+        )
     early = tables.events.join(
         tables.responses.select("response_id", "shown_at"), on="response_id"
     ).filter(pl.col("at") < pl.col("shown_at"))
     if early.height:
-        notes.append(f"{early.height} events are from before their response was shown: check the clocks")
-    if not log["feedback"].count():
+        notes.append(
+            f"{early.height} events are from before their response was shown: check the clocks"
+        )
+    if known.coverage.level == "annotation":
+        notes.append(
+            "these are labels of annotators: give log.parquet to fit --gold beside the log of the product"
+        )
+    elif not log["feedback"].count():
         notes.append(
             "no response has feedback: a fit needs two channels or a label, as --positive copy or "
             "--positive preferred --negative 'preferred<=0' makes one"
         )
     if source.addresses and key is None:
-        notes.append("user ids are network addresses and were left out: --hash-users KEYFILE keeps them hashed")
+        notes.append(
+            "user ids are network addresses and were left out: --hash-users KEYFILE keeps them hashed"
+        )
     return notes
 
 
 def _summary(made: Gathered) -> dict[str, Any]:
     tables, log = made.tables, made.log
-    reasons = tables.rejected["reason"].value_counts().sort("count", "reason", descending=[True, False])
+    reasons = (
+        tables.rejected["reason"].value_counts().sort("count", "reason", descending=[True, False])
+    )
     return {
         "schema": SCHEMA,
         "source": made.source.name,
@@ -174,6 +193,9 @@ def _summary(made: Gathered) -> dict[str, Any]:
         "events_without_response": tables.join_misses,
         "skipped": tables.skipped,
         "rejected": {"rows": tables.rejected.height, "reasons": dict(reasons.head(20).iter_rows())},
-        "mapping": {"names": dict(made.ask.names), "paths": {k: list(v) for k, v in made.ask.paths.items()}},
+        "mapping": {
+            "names": dict(made.ask.names),
+            "paths": {k: list(v) for k, v in made.ask.paths.items()},
+        },
         "notes": list(made.notes),
     }

@@ -41,7 +41,9 @@ def checked(coverage: Coverage, log: pl.DataFrame) -> tuple[Coverage, list[str]]
 
 def _down(coverage: Coverage, level: str, why: str) -> tuple[Coverage, list[str]]:
     lower = next(known for known in LEVELS if known == level)
-    return replace(coverage, level=lower), [f"{why}, so coverage is {level} and not {coverage.level}"]
+    return replace(coverage, level=lower), [
+        f"{why}, so coverage is {level} and not {coverage.level}"
+    ]
 
 
 def _old_ones_rated(log: pl.DataFrame) -> tuple[int, pl.Series] | None:
@@ -66,7 +68,9 @@ def _every_chat_rated(log: pl.DataFrame) -> bool:
     p = prod_j (1 - (1 - c)^k_j) over chats with k_j responses, c the rated share.
     """
     chats = log.filter(pl.col("session_id").is_not_null())
-    chats = chats.group_by("session_id").agg(pl.len().alias("n"), pl.col("feedback").count().alias("rated"))
+    chats = chats.group_by("session_id").agg(
+        pl.len().alias("n"), pl.col("feedback").count().alias("rated")
+    )
     if chats.height < FEWEST or (chats["rated"] == 0).any():
         return False
     share = float(log["feedback"].is_not_null().mean())  # type: ignore[arg-type]

@@ -84,7 +84,9 @@ def text_of(name: str) -> pl.Expr:
     """Give messages as one text: a lone message of the user as it is, else role: content, line by line."""
     messages = pl.col(name)
     said = pl.element().struct.field("content")
-    lines = messages.list.eval(pl.format("{}: {}", pl.element().struct.field("role"), said)).list.join("\n")
+    lines = messages.list.eval(
+        pl.format("{}: {}", pl.element().struct.field("role"), said)
+    ).list.join("\n")
     first = messages.list.first()
     lone = (messages.list.len() == 1) & (first.struct.field("role") == "user")
     return pl.when(lone).then(first.struct.field("content")).otherwise(lines).alias(name)
@@ -93,12 +95,17 @@ def text_of(name: str) -> pl.Expr:
 def _judged(users: pl.DataFrame, about: About) -> pl.DataFrame:
     """Give each response with explicit feedback its last label, and whether it was a slip."""
     plain = [c for c in about.labelled if c != "rating"]
-    told = users.filter(pl.col("channel").is_in(about.labelled)).with_columns(about.labels().alias("label"))
+    told = users.filter(pl.col("channel").is_in(about.labelled)).with_columns(
+        about.labels().alias("label")
+    )
     taken_back = pl.col("channel").is_in(plain) & (pl.col("value") == 0)
     told = told.filter(pl.col("label").is_not_null() | taken_back)
     told = told.with_columns(pl.col("label").is_not_null().alias("says"))
     told = told.sort("response_id", "at", "says", "label", "channel", nulls_last=False)
-    last_at, last = pl.col("at").last().over("response_id"), pl.col("label").last().over("response_id")
+    last_at, last = (
+        pl.col("at").last().over("response_id"),
+        pl.col("label").last().over("response_id"),
+    )
     near = ((last_at - pl.col("at")) <= SLIP) | (last_at.is_null() & pl.col("at").is_null())
     opposite = near.fill_null(value=False) & (pl.col("label") != last).fill_null(value=False)
     told = told.with_columns(opposite.alias("opposite"))
@@ -115,7 +122,9 @@ def _feedback(users: pl.DataFrame, about: About) -> pl.DataFrame:
 
 def _implicit() -> dict[str, str]:
     """Channels that are a column of the log; how long a look took is no yes or no."""
-    yes = [c for c, about in CHANNELS.items() if about.kind == "implicit" and about.polarity != "none"]
+    yes = [
+        c for c, about in CHANNELS.items() if about.kind == "implicit" and about.polarity != "none"
+    ]
     return {name: f"channel.{name}" for name in yes}
 
 
@@ -138,12 +147,13 @@ def _channels(users: pl.DataFrame) -> pl.DataFrame:
 def _gold(annotators: pl.DataFrame, about: About) -> pl.DataFrame:
     """Scale what annotators said to 0..1 and average, first of each annotator, then over them."""
     low, high = about.scales.get("rating", (None, None))
-    value = pl.when(pl.col("channel") == "thumbs_up").then(1.0)
-    value = value.when(pl.col("channel") == "thumbs_down").then(0.0)
+    is_rating = pl.col("channel") == "rating"
+    thumbs = pl.when(pl.col("channel") == "thumbs_up").then(1.0)
+    value: list[pl.Expr] = [thumbs.when(pl.col("channel") == "thumbs_down").then(0.0)]
     if low is not None and high is not None:
         scaled = (pl.col("value") - low) / (high - low)
-        value = value.when((pl.col("channel") == "rating") & scaled.is_between(0, 1)).then(scaled)
-    told = annotators.with_columns(value.otherwise(None).alias("value")).drop_nulls("value")
+        value.append(pl.when(is_rating & scaled.is_between(0, 1)).then(scaled))
+    told = annotators.with_columns(pl.coalesce(value).alias("value")).drop_nulls("value")
     each = told.group_by("response_id", "actor_id").agg(pl.col("value").mean())
     # sorted, so that the sum is the same whatever the order of the files
     return (
@@ -159,11 +169,19 @@ def _carried(responses: pl.DataFrame, users: pl.DataFrame, events: pl.DataFrame)
     order = ["response_id", "at", "channel", "value"]
     rated = users.filter(pl.col("channel") == "rating").sort(order)
     rating = rated.group_by("response_id").agg(pl.col("value").last().alias("rating"))
-    judged = events.filter((pl.col("source") == "judge") & (pl.col("channel") == "rating")).sort(order)
-    judge = judged.group_by("response_id", maintain_order=True).agg(pl.col("value").mean().alias("judge"))
+    judged = events.filter((pl.col("source") == "judge") & (pl.col("channel") == "rating")).sort(
+        order
+    )
+    judge = judged.group_by("response_id", maintain_order=True).agg(
+        pl.col("value").mean().alias("judge")
+    )
     told = events.group_by("response_id").agg(pl.len().alias("n_events"))
     explicit = [c for c, kind in CHANNELS.items() if kind.kind == "explicit"]
-    soon = users.filter(pl.col("channel").is_in(explicit)).group_by("response_id").agg(pl.col("at").min())
+    soon = (
+        users.filter(pl.col("channel").is_in(explicit))
+        .group_by("response_id")
+        .agg(pl.col("at").min())
+    )
     late = (pl.col("at") - pl.col("shown_at")).dt.total_microseconds() / 1e6
     delay = here.join(soon, on="response_id").select(
         "response_id", pl.when(late >= 0).then(late).alias("first_feedback_s")

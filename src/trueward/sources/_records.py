@@ -124,7 +124,9 @@ def _record(raw: bytes, name: str, number: int) -> Record | Lost:
     try:
         value = json.loads(raw.decode())
     except UnicodeDecodeError as e:
-        return Lost(name, number, f"invalid UTF-8: byte 0x{raw[e.start]:02x} at place {e.start + 1}")
+        return Lost(
+            name, number, f"invalid UTF-8: byte 0x{raw[e.start]:02x} at place {e.start + 1}"
+        )
     except (ValueError, RecursionError) as e:
         reason = f"{e.msg}: character {e.pos + 1}" if isinstance(e, json.JSONDecodeError) else e
         return Lost(name, number, f"invalid JSON ({reason})")

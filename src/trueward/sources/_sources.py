@@ -70,4 +70,3 @@ def sniff(paths: Sequence[Path]) -> Source:
             f"{paths[0]} could be of {' or '.join(s.name for s in fits)}: name the source instead of auto"
         )
     return fits[0]
-

@@ -24,18 +24,38 @@ TIME = pl.Datetime("us", "UTC")
 MESSAGES = pl.List(pl.Struct({"role": pl.String, "content": pl.String}))
 PLACE = {"file": pl.String, "line": pl.Int64}
 RESPONSES: dict[str, Any] = {
-    **{"response_id": pl.String, "prompt_id": pl.String, "prompt": MESSAGES, "response": pl.String},
-    **{"user_id": pl.String, "session_id": pl.String, "shown_at": TIME, "model": pl.String},
-    **{"position": pl.Int32, "turn": pl.Int32, "parent_response_id": pl.String, "p_ask": pl.Float64},
+    "response_id": pl.String,
+    "prompt_id": pl.String,
+    "prompt": MESSAGES,
+    "response": pl.String,
+    "user_id": pl.String,
+    "session_id": pl.String,
+    "shown_at": TIME,
+    "model": pl.String,
+    "position": pl.Int32,
+    "turn": pl.Int32,
+    "parent_response_id": pl.String,
+    "p_ask": pl.Float64,
 }
 EVENTS: dict[str, Any] = {
-    **{"response_id": pl.String, "at": TIME, "channel": pl.String, "value": pl.Float64},
-    **{"source": pl.String, "event_id": pl.String, "actor_id": pl.String},
-    **{"other_response_id": pl.String, "text": pl.String, "raw": pl.String},
+    "response_id": pl.String,
+    "at": TIME,
+    "channel": pl.String,
+    "value": pl.Float64,
+    "source": pl.String,
+    "event_id": pl.String,
+    "actor_id": pl.String,
+    "other_response_id": pl.String,
+    "text": pl.String,
+    "raw": pl.String,
 }
 STAGED_RESPONSES = {
     **RESPONSES,
-    **{"group": pl.String, "standing": pl.String, "siblings": pl.String, "updated": TIME, **PLACE},
+    "group": pl.String,
+    "standing": pl.String,
+    "siblings": pl.String,
+    "updated": TIME,
+    **PLACE,
 }
 STAGED_EVENTS = {**EVENTS, "group": pl.String, "key": pl.String, "updated": TIME, **PLACE}
 REJECTED = {**PLACE, "reason": pl.String}
@@ -147,7 +167,9 @@ def _responses(rows: list[tuple[Response, str, int]]) -> pl.DataFrame:
     frame = _frame(rows, STAGED_RESPONSES)
     names = sorted({name for row, _, _ in rows for name in row.context})
     context = [
-        pl.Series(f"context.{name}", settled([row.context.get(name) for row, _, _ in rows]), strict=False)
+        pl.Series(
+            f"context.{name}", settled([row.context.get(name) for row, _, _ in rows]), strict=False
+        )
         for name in names
     ]
     return frame.with_columns(context)

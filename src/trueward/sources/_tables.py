@@ -6,6 +6,7 @@ Every choice is made by the content of the rows, never by their order, so that s
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import polars as pl
 
@@ -39,13 +40,13 @@ class Tables:
 
 def merged(staged: Staged) -> Tables:
     """Check, de-duplicate and join what was staged."""
-    responses = _stacked(staged.responses, STAGED_RESPONSES)
-    events = _stacked(staged.events, STAGED_EVENTS)
-    responses, bad_responses = _split(responses, _response_faults())
-    events, bad_events = _split(events, _event_faults())
+    responses, bad_responses = _split(
+        _stacked(staged.responses, STAGED_RESPONSES), _response_faults()
+    )
+    events, bad_events = _split(_stacked(staged.events, STAGED_EVENTS), _event_faults())
     responses, torn, repeated = _one_each(responses)
     events, told_again = _newest(events)
-    responses = _regenerated(_standing(responses, events))
+    responses = _regenerated(_standing(_owned(responses), events))
     events, missed = _joined(events.vstack(_regenerations(responses)), responses)
     rejected = [*staged.rejected, bad_responses, torn, bad_events, missed]
     context = sorted(c for c in responses.columns if c.startswith("context."))
@@ -61,11 +62,11 @@ def merged(staged: Staged) -> Tables:
     )
 
 
-def _rest(schema: dict[str, object]) -> list[str]:
+def _rest(schema: dict[str, Any]) -> list[str]:
     return [name for name in schema if name not in {"response_id", "at", "channel"}]
 
 
-def _stacked(frames: list[pl.LazyFrame], schema: dict[str, object]) -> pl.LazyFrame:
+def _stacked(frames: list[pl.LazyFrame], schema: dict[str, Any]) -> pl.LazyFrame:
     """Join the batches; a context that is a number here and text there becomes text."""
     empty = pl.LazyFrame(schema=schema)
     schemas = [frame.collect_schema() for frame in frames]
@@ -95,7 +96,10 @@ def _split(
 def _response_faults() -> list[tuple[pl.Expr, pl.Expr]]:
     return [
         (pl.col("response_id").is_null(), pl.lit("a response needs a response_id, and has none")),
-        (pl.col("prompt").list.len().fill_null(0) == 0, pl.lit("a response needs a prompt, and has none")),
+        (
+            (pl.col("prompt").list.len().fill_null(0) == 0) & (pl.col("standing") != "owner"),
+            pl.lit("a response needs a prompt, and has none"),
+        ),
         (pl.col("response").is_null(), pl.lit("a response needs a text, and has none")),
         (
             ~pl.col("p_ask").is_between(0, 1).fill_null(value=True),
@@ -113,7 +117,9 @@ def _event_faults() -> list[tuple[pl.Expr, pl.Expr]]:
         ),
         (
             ~pl.col("channel").is_in(list(CHANNELS)).fill_null(value=False),
-            pl.format(f"the channel {{}} is not one of {channels}", pl.col("channel").fill_null("null")),
+            pl.format(
+                f"the channel {{}} is not one of {channels}", pl.col("channel").fill_null("null")
+            ),
         ),
         (
             ~pl.col("value").is_finite().fill_null(value=False),
@@ -141,7 +147,9 @@ def _one_each(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, int]:
     rows = rows.filter(newest.is_null() | (pl.col("updated") == newest))
     text = pl.struct("prompt", "response").n_unique().over("response_id")
     torn = rows.filter(text > 1)
-    reason = pl.format("the id {} has two texts, so its feedback could be about either", "response_id")
+    reason = pl.format(
+        "the id {} has two texts, so its feedback could be about either", "response_id"
+    )
     order = [c for c in rows.columns if c not in {"response_id", "prompt", *PLACE}]
     kept = rows.filter(text == 1).sort("response_id", *order, nulls_last=True)
     kept = kept.unique("response_id", keep="first", maintain_order=True)
@@ -158,10 +166,29 @@ def _newest(events: pl.DataFrame) -> tuple[pl.DataFrame, int]:
     keyed = keyed.sort(*order, descending=True, nulls_last=True)
     keyed = keyed.unique(["response_id", "group", "key"], keep="first", maintain_order=True)
     plain = events.filter(pl.col("key").is_null()).sort(*about, nulls_last=True)
-    named = plain.filter(pl.col("event_id").is_not_null()).unique("event_id", keep="last", maintain_order=True)
-    other = plain.filter(pl.col("event_id").is_null()).unique(same, keep="first", maintain_order=True)
+    named = plain.filter(pl.col("event_id").is_not_null()).unique(
+        "event_id", keep="last", maintain_order=True
+    )
+    other = plain.filter(pl.col("event_id").is_null()).unique(
+        same, keep="first", maintain_order=True
+    )
     kept = pl.concat([keyed, named, other])
     return kept, events.height - kept.height
+
+
+def _owned(responses: pl.DataFrame) -> pl.DataFrame:
+    """Give the answers of a trace its user and session where they have none of their own."""
+    owner = responses.filter(pl.col("standing").is_in(["fallback", "owner"]))
+    owner = owner.group_by("group").agg(
+        *(
+            pl.col(name).drop_nulls().min().alias(f"its_{name}")
+            for name in ("user_id", "session_id")
+        )
+    )
+    rows = responses.filter(pl.col("standing") != "owner").join(owner, on="group", how="left")
+    return rows.with_columns(
+        pl.coalesce(name, f"its_{name}").alias(name) for name in ("user_id", "session_id")
+    ).drop("its_user_id", "its_session_id")
 
 
 def _standing(responses: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
@@ -187,7 +214,9 @@ def _regenerated(responses: pl.DataFrame) -> pl.DataFrame:
 
 def _regenerations(responses: pl.DataFrame) -> pl.DataFrame:
     """One event per answer that a sibling regenerated."""
-    again = responses.filter(pl.col("siblings").is_not_null() & pl.col("parent_response_id").is_not_null())
+    again = responses.filter(
+        pl.col("siblings").is_not_null() & pl.col("parent_response_id").is_not_null()
+    )
     made = again.select(
         pl.col("parent_response_id").alias("response_id"),
         pl.col("shown_at").alias("at"),
@@ -197,13 +226,13 @@ def _regenerations(responses: pl.DataFrame) -> pl.DataFrame:
         "file",
         "line",
     )
-    return pl.concat([pl.DataFrame(schema=STAGED_EVENTS), made], how="diagonal").select(*STAGED_EVENTS)
+    return pl.concat([pl.DataFrame(schema=STAGED_EVENTS), made], how="diagonal").select(
+        *STAGED_EVENTS
+    )
 
 
-def _joined(
-    events: pl.DataFrame, responses: pl.DataFrame
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Give events of a group to its last response, and part those whose response is not there."""
+def _joined(events: pl.DataFrame, responses: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Give events to their response, else to the last of their group, and part those that have neither."""
     last = (
         responses.filter(pl.col("group").is_not_null())
         .sort("shown_at", "response_id")
@@ -211,9 +240,15 @@ def _joined(
         .select("group", pl.col("response_id").alias("last"))
     )
     rows = events.join(last, on="group", how="left")
-    rows = rows.with_columns(pl.coalesce("response_id", "last").alias("target"))
-    there = rows.join(responses.select(pl.col("response_id").alias("target")), on="target", how="semi")
-    gone = rows.join(responses.select(pl.col("response_id").alias("target")), on="target", how="anti")
+    here = pl.col("response_id").is_in(responses["response_id"].implode())
+    known = pl.when(here | pl.col("last").is_null()).then("response_id").otherwise("last")
+    rows = rows.with_columns(known.alias("target"))
+    there = rows.join(
+        responses.select(pl.col("response_id").alias("target")), on="target", how="semi"
+    )
+    gone = rows.join(
+        responses.select(pl.col("response_id").alias("target")), on="target", how="anti"
+    )
     name = pl.coalesce("response_id", "group", pl.lit("?"))
     reason = pl.format("a {} without its response: {} is not among the responses", "channel", name)
     kept = there.with_columns(pl.col("target").alias("response_id")).drop("last", "target")

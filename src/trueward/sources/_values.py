@@ -10,12 +10,22 @@ from ._channels import brief
 from ._contract import Bad
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from ._contract import Message
 
 SPOKEN = frozenset(
-    {"role", "content", "parts", "messages", "message", "message.role", "choices", "kwargs", "prompt"}
+    {
+        "role",
+        "content",
+        "parts",
+        "messages",
+        "message",
+        "message.role",
+        "choices",
+        "kwargs",
+        "prompt",
+    }
     | {"input", "output", "text"}
 )
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -82,18 +92,27 @@ def message(value: Any, speaker: str = "user") -> Message:
     """Give one message as role and content: chat dialects, pairs, plain text."""
     if isinstance(value, str):
         return {"role": speaker, "content": value}
-    if isinstance(value, list | tuple) and len(value) == 2 and all(isinstance(v, str) for v in value):
+    if (
+        isinstance(value, list | tuple)
+        and len(value) == 2
+        and all(isinstance(v, str) for v in value)
+    ):
         return {"role": value[0].lower(), "content": value[1]}
     if not isinstance(value, dict):
         raise Bad(f"a message should have role and content, and is {brief(value)}")
     flat = {key.removeprefix("message."): held for key, held in value.items()}
     if isinstance(flat.get("message"), dict):
         flat = flat["message"]
-    if isinstance(flat.get("data"), dict) and "content" in flat["data"]:  # a serialised LangChain message
+    if (
+        isinstance(flat.get("data"), dict) and "content" in flat["data"]
+    ):  # a serialised LangChain message
         flat = {**flat["data"], "role": flat.get("type", speaker)}
     if isinstance(flat.get("kwargs"), dict) and "content" in flat["kwargs"]:
         kind = flat["kwargs"].get("type") or str((flat.get("id") or [speaker])[-1])
-        flat = {**flat["kwargs"], "role": kind.removesuffix("Message").removesuffix("Chunk").lower()}
+        flat = {
+            **flat["kwargs"],
+            "role": kind.removesuffix("Message").removesuffix("Chunk").lower(),
+        }
     role = flat.get("role") or flat.get("type") or speaker
     held = next((flat[k] for k in ("content", "parts", "contents", "text") if flat.get(k)), "")
     role = {"human": "user", "ai": "assistant"}.get(str(role), str(role))
