@@ -14,7 +14,6 @@ from trueward.audit import audit
 from trueward.calibration import known_level
 from trueward.errors import NotWrittenError, TruewardError, UsageError
 from trueward.evaluate import evaluate as measure
-from trueward.features import encode
 from trueward.files import replacing
 from trueward.fit import fit as fit_model
 from trueward.log import read_pairs, read_test

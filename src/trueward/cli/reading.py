@@ -59,7 +59,7 @@ def encoded(table: Log, backbone: str) -> Feedback:
     """Make features that know what kind of export the log is; what is known of rated chats only is said."""
     if table.covers is not None and table.covers.level == "rated_chats_only":
         typer.echo(
-            f"warning: {table.source} has {MEANING['rated_chats_only']}; for all chats: {table.covers.remedy}",
+            f"warning: {table.source} has {MEANING[table.covers.level]}; for others: {table.covers.remedy}",
             err=True,
         )
     return dataclasses.replace(encode(table, backbone=backbone), coverage=table.covers)

@@ -24,7 +24,7 @@ from ._arrays import documents
 from ._contract import Record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
     from pathlib import Path
 
 BATCH = 10_000  # rows of a Parquet file held as Python objects at a time
@@ -58,7 +58,14 @@ def files(paths: Sequence[Path]) -> list[Path]:
             raise TruewardError(f"there is no file {path}: check the path")
         if path.is_dir():
             below = sorted(p for p in path.rglob("*") if p.is_file() and ending(p))
-            found += [p for p in below if p.parent.name != "manifests"]
+            kept = [p for p in below if p.parent.name != "manifests" and p.name != "summary.json"]
+            if (
+                path / "dataset.json"
+            ).is_file():  # an import: its log and its account are no tables of it
+                kept = [
+                    p for p in kept if p.name.split(".")[0] in {"responses", "events", "dataset"}
+                ]
+            found += kept
         elif not ending(path):
             raise UsageError(
                 f"{path} should end in one of {', '.join(ENDINGS)}, packed as .gz or .zst or not: "
@@ -73,7 +80,7 @@ def files(paths: Sequence[Path]) -> list[Path]:
     return sorted(set(found))
 
 
-def records(path: Path) -> Iterator[Record | Lost]:
+def records(path: Path) -> Generator[Record | Lost, None, None]:
     """Yield every record of a file in its order."""
     kind = ending(path)
     try:
@@ -167,28 +174,30 @@ def _enveloped(value: Any) -> list[Any] | None:
 def _csv(file: IO[bytes], name: str) -> Iterator[Record | Lost]:
     """Yield the rows; bytes that are no UTF-8 stay marked, so that only their row is lost."""
     csv.field_size_limit(LONGEST)
-    text = io.TextIOWrapper(file, "utf-8-sig", errors="surrogateescape", newline="")
-    rows = csv.reader(text)
-    header: list[str] | None = None
-    while True:
-        start = rows.line_num + 1
-        try:
-            cells = next(rows, None)
-        except csv.Error as e:
-            yield Lost(name, start, f"invalid CSV ({e})")
-            continue
-        if cells is None:
-            return
-        if not cells:
-            continue
-        if header is None:
-            header = cells
-        elif len(cells) != len(header):
-            yield Lost(name, start, f"has {len(cells)} cells where the header has {len(header)}")
-        elif any("\udc80" <= c <= "\udcff" for cell in cells for c in cell if not cell.isascii()):
-            yield Lost(name, start, "invalid UTF-8")
-        else:
-            yield Record(dict(zip(header, cells, strict=True)), name, start)
+    with io.TextIOWrapper(file, "utf-8-sig", errors="surrogateescape", newline="") as text:
+        rows = csv.reader(text)
+        header: list[str] | None = None
+        while True:
+            start = rows.line_num + 1
+            try:
+                cells = next(rows, None)
+            except csv.Error as e:
+                yield Lost(name, start, f"invalid CSV ({e})")
+                continue
+            if cells is None:
+                return
+            if header is None:
+                header = cells or None
+            elif cells:
+                yield _row(header, cells, name, start)
+
+
+def _row(header: list[str], cells: list[str], name: str, start: int) -> Record | Lost:
+    if len(cells) != len(header):
+        return Lost(name, start, f"has {len(cells)} cells where the header has {len(header)}")
+    if any("\udc80" <= c <= "\udcff" for cell in cells if not cell.isascii() for c in cell):
+        return Lost(name, start, "invalid UTF-8")
+    return Record(dict(zip(header, cells, strict=True)), name, start)
 
 
 def _parquet(path: Path) -> Iterator[Record | Lost]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import importlib
 import itertools
@@ -55,7 +56,8 @@ def sniff(paths: Sequence[Path]) -> Source:
     """Find the one source whose records all files hold, by the keys of the first ones."""
     fits = list(sources().values())
     for path in paths:
-        seen = [r.value for r in itertools.islice(records(path), FIRST) if isinstance(r, Record)]
+        with contextlib.closing(records(path)) as found:
+            seen = [r.value for r in itertools.islice(found, FIRST) if isinstance(r, Record)]
         if not seen:
             continue
         fits = [s for s in fits if any(s.shape(value) for value in seen)]
