@@ -33,16 +33,16 @@ def lines(path, records):
 def said(made):
     """(id without its prefix, channel, value, source) of every event, sorted."""
     return sorted(
-        (
-            e["response_id"].rpartition("/")[2].partition(":")[2]
-            or e["response_id"].rpartition("/")[2],
-        )
-        + (e["channel"], e["value"], e["source"])
+        (short(e["response_id"]), e["channel"], e["value"], e["source"])
         for e in made.tables.events.iter_rows(named=True)
     )
 
 
+def short(name):
+    """An id without the source and the chat before it."""
+    return name.rpartition("/")[2].rpartition(":")[2]
+
+
 def column(made, name):
     """One column of the log by response id without the source's prefix."""
-    ids = [i.rpartition("/")[2].rpartition(":")[2] for i in made.log["response_id"]]
-    return dict(zip(ids, made.log[name].to_list(), strict=True))
+    return dict(zip(map(short, made.log["response_id"]), made.log[name].to_list(), strict=True))

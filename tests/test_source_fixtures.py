@@ -209,7 +209,7 @@ def test_each_file_alone_is_recognised(path):
     fits = [name for name, s in sources().items() if any(map(s.shape, _first(path)))]
     assert len(fits) == 1
     assert set(sources()) == known
-    assert path.name.startswith(fits[0].replace("generic", "generic_"))
+    assert path.name.startswith((fits[0].replace("generic", "generic_"), "repaired"))
 
 
 def _first(path):

@@ -381,15 +381,20 @@ def test_helicone_answers_from_the_cache_and_other_scores(tmp_path):
 # Dify
 
 DIFY = {
-    **{"feedback_id": "f-1", "app_id": "app-1", "conversation_id": "cv-1", "message_id": "msg-1"},
-    **{"user_query": "My printer is offline.", "ai_response": "Check the cable first."},
-    **{"feedback_rating": "👍", "feedback_rating_raw": "like", "feedback_comment": ""},
-    **{
-        "feedback_source": "user",
-        "feedback_date": "2026-05-01 10:02:00",
-        "from_end_user_id": "eu-1",
-    },
-    **{"message_date": "2026-05-01 10:00:00", "from_account_name": ""},
+    "feedback_id": "f-1",
+    "app_id": "app-1",
+    "conversation_id": "cv-1",
+    "message_id": "msg-1",
+    "user_query": "My printer is offline.",
+    "ai_response": "Check the cable first.",
+    "feedback_rating": "👍",
+    "feedback_rating_raw": "like",
+    "feedback_comment": "",
+    "feedback_source": "user",
+    "feedback_date": "2026-05-01 10:02:00",
+    "from_end_user_id": "eu-1",
+    "message_date": "2026-05-01 10:00:00",
+    "from_account_name": "",
 }
 PAGE = {"id": "msg-1", "conversation_id": "cv-1", "inputs": {}, "query": "My printer is offline."}
 
@@ -582,8 +587,10 @@ def test_otel_links_by_response_id_where_the_parent_is_another_span(tmp_path):
 def test_otel_older_instrumentation_and_spans_without_captured_text(tmp_path):
     older = {"trace_id": "1", "span_id": "2", "start": "2026-07-01T07:00:00Z"}
     older["attributes"] = {
-        **{"gen_ai.prompt.0.role": "system", "gen_ai.prompt.0.content": "Be brief."},
-        **{"gen_ai.prompt.1.role": "user", "gen_ai.prompt.1.content": "Hi"},
+        "gen_ai.prompt.0.role": "system",
+        "gen_ai.prompt.0.content": "Be brief.",
+        "gen_ai.prompt.1.role": "user",
+        "gen_ai.prompt.1.content": "Hi",
         "gen_ai.completion.0.content": "Hello.",
     }
     bare = {"trace_id": "1", "span_id": "3", "attributes": {"gen_ai.operation.name": "chat"}}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from ._contract import Bad, Record
+from ._contract import ODD, Bad, Record
 from ._records import Lost, records
 
 if TYPE_CHECKING:
@@ -57,13 +57,13 @@ def _spelled(value: dict[str, Any]) -> str:
 def _shaped(source: Source, record: Record | Lost) -> Record | Lost:
     if isinstance(record, Lost):
         return record
-    return Record(record.value, record.file, record.line, source.shape(record.value) or "")
+    return Record(record.value, record.file, record.line, source.shape_of(record.value) or "")
 
 
 def _key(bundle: Callable[[Record], str | None], record: Record) -> str | None:
     try:
         return bundle(record)
-    except Bad:
+    except (Bad, *ODD):
         return None
 
 

@@ -24,6 +24,10 @@ class Bad(Exception):  # noqa: N818 - a finding about a record, which the caller
     """Why a record cannot be used; it goes to the rejected rows."""
 
 
+# What code meets in a value of another kind than the source writes: a number where an object should be.
+ODD = (AttributeError, IndexError, KeyError, TypeError, ValueError)
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """One raw record and where it stands."""
@@ -123,3 +127,10 @@ class Source:
     hashes: bool = True  # ids of users are hashed; False: the source's are hashed already
     addresses: bool = False  # its user ids are network addresses, which an open hash does not hide
     name: str = ""  # of its file
+
+    def shape_of(self, value: Mapping[str, Any]) -> str | None:
+        """Give the kind of a record; None where it is not of this source, or too odd to tell."""
+        try:
+            return self.shape(value)
+        except ODD:
+            return None

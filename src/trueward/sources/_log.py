@@ -40,6 +40,12 @@ def derived(responses: pl.DataFrame, events: pl.DataFrame, about: About) -> pl.D
         for name, window in sorted(about.windows.items())
         if f"channel.{name}" in used
     )
+    if {"channel.repair", "channel.continue"} <= set(
+        used
+    ):  # whoever went on could have taken it back
+        went_on = pl.col("channel.repair").is_null() & (pl.col("channel.continue") == 1)
+        repair = pl.when(went_on).then(0.0).otherwise("channel.repair")
+        rows = rows.with_columns(repair.alias("channel.repair"))
     names = ["feedback", *used, *sorted(c for c in responses.columns if c.startswith("context."))]
     made = rows.with_columns(
         text_of("prompt"),

@@ -60,7 +60,7 @@ def sniff(paths: Sequence[Path]) -> Source:
             seen = [r.value for r in itertools.islice(found, FIRST) if isinstance(r, Record)]
         if not seen:
             continue
-        fits = [s for s in fits if any(s.shape(value) for value in seen)]
+        fits = [s for s in fits if any(s.shape_of(value) for value in seen)]
         if not fits:
             keys = ", ".join(list(seen[0])[:12])
             raise TruewardError(

@@ -12,7 +12,7 @@ import polars as pl
 
 from trueward.readers.table import settled
 
-from ._contract import Bad, Event, Record, Reject, Response, Skip
+from ._contract import ODD, Bad, Event, Record, Reject, Response, Skip
 from ._records import Lost
 
 if TYPE_CHECKING:
@@ -124,8 +124,9 @@ def _take(source: Source, unit: list[Record], ask: Ask, staged: Staged, batch: B
             batch.rejected.append((record.file, record.line, reason))
     try:
         rows = [_sound(row) for row in source.rows(known, ask)] if known else []
-    except Bad as e:
-        batch.rejected.append((*place, str(e)))
+    except (Bad, *ODD) as e:
+        reason = worded(e)
+        batch.rejected += [(record.file, record.line, reason) for record in known]
         return
     for row in rows:
         if isinstance(row, Response):
@@ -136,6 +137,13 @@ def _take(source: Source, unit: list[Record], ask: Ask, staged: Staged, batch: B
             staged.skipped[row.reason] += 1
         else:
             batch.rejected.append((*place, row.reason))
+
+
+def worded(e: Exception) -> str:
+    """Say why a record is rejected."""
+    if isinstance(e, Bad):
+        return str(e)
+    return f"a value is not of the kind that the source writes ({' '.join(str(e).split())[:100]})"
 
 
 def _sound(row: Row) -> Row:

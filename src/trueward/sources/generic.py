@@ -57,7 +57,7 @@ def _event(value: Mapping[str, Any]) -> Event:
     return Event(
         channel=str(value["channel"]),
         value=number(value["value"]),
-        source=value.get("source") or "user",
+        source=str(value.get("source") or "user"),  # type: ignore[arg-type] - checked with the table
         response_id=word(value["response_id"]),
         at=moment(value.get("at")),
         event_id=word(value.get("event_id")),

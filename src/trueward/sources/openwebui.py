@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from ._channels import signal
-from ._contract import Ask, Bad, Event, Record, Reject, Response, Row, Skip, Source
+from ._contract import ODD, Ask, Bad, Event, Record, Reject, Response, Row, Skip, Source
 from ._trees import Node, Tree, chat_rows, grown
 from ._values import moment, said, word
 
@@ -44,7 +44,12 @@ def rows(unit: Sequence[Record], _: Ask) -> Iterator[Row]:
         yield from chat_rows(tree, prefix, user, _name(chat), word(current))
         yield from _on_messages(chat, tree, prefix, user)
     for rating in ratings:
-        yield from _rating(rating, trees)
+        try:
+            yield from _rating(rating, trees)
+        except (Bad, *ODD):  # one bad rating is no reason to lose the chat
+            yield Reject(
+                "a rating that cannot be read: it names no chat or message, or has odd values"
+            )
 
 
 def _snapshot(rating: Mapping[str, Any]) -> dict[str, Any] | None:
