@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
+    from pathlib import Path
+
+    import polars as pl
 
     from trueward.coverage import Level
 
@@ -69,7 +72,7 @@ class Event:
 
     channel: str
     value: float
-    source: Actor
+    source: str | None  # an Actor; checked with the table, which gives nobody's word to a user
     response_id: str | None = None
     group: str | None = None
     at: datetime | None = None
@@ -124,6 +127,8 @@ class Source:
     available: frozenset[str] = frozenset()  # channels that are logged for every response
     paths: frozenset[str] = frozenset()  # what a user may say the path of
     bundle: Callable[[Record], str | None] | None = None  # records of one key are given together
+    # rows of a file that is a table already: the kind of record and its staged rows
+    columns: Callable[[Path], tuple[str, pl.LazyFrame] | None] | None = None
     hashes: bool = True  # ids of users are hashed; False: the source's are hashed already
     addresses: bool = False  # its user ids are network addresses, which an open hash does not hide
     name: str = ""  # of its file

@@ -17,9 +17,9 @@ from ._channels import CHANNELS, THUMBS
 from ._contract import Ask
 from ._levels import checked
 from ._log import conflicts, derived, pairs
-from ._records import files
+from ._records import ending, files
 from ._sources import named, sniff
-from ._staging import stage
+from ._staging import Staged, stage
 from ._tables import merged
 from ._users import OPEN_KEY, hashed
 
@@ -70,7 +70,7 @@ def gather(
         raise TruewardError("dataset.json describes tables, and none was given: name them too")
     read = sniff(found) if source == "auto" else named(source)
     ask = asked(read, mapping)
-    tables = merged(stage(read, units(read, found), ask))
+    tables = merged(_staged(read, found, ask))
     if not tables.responses.height:
         raise _nothing(read, tables)
     tables = _hidden(read, tables, key)
@@ -85,6 +85,21 @@ def gather(
     notes = [*notes, *_notes(read, tables, known, log, key)]
     made = Gathered(read, tables, log, pairs(tables.events), known, ask, tuple(notes))
     return replace(made, summary=_summary(made))
+
+
+def _staged(source: Source, found: Sequence[Path], ask: Ask) -> Staged:
+    """Read tables by column, and everything else record by record."""
+    tables = {
+        path: source.columns(path)
+        for path in found
+        if source.columns and ending(path) == ".parquet"
+    }
+    staged = stage(source, units(source, [path for path in found if not tables.get(path)]), ask)
+    for part in filter(None, tables.values()):
+        kind, rows = part
+        (staged.responses if kind == "response" else staged.events).append(rows)
+        staged.read[kind] += rows.select(pl.len()).collect().item()
+    return staged
 
 
 def asked(source: Source, mapping: Sequence[tuple[str, str]]) -> Ask:

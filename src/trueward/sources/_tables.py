@@ -140,6 +140,10 @@ def _one_each(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, int]:
 
     Two texts that are as new as each other leave no way to know which the feedback is about.
     """
+    twice = rows.select(pl.col("response_id").is_duplicated()).to_series()
+    if not twice.any():
+        return rows, pl.DataFrame(schema=REJECTED), 0
+    single, rows = rows.filter(~twice), rows.filter(twice)
     echo = pl.col("standing") == "echo"
     rows = rows.filter(~echo | echo.all().over("response_id"))
     count = rows.filter(~echo).height
@@ -154,7 +158,7 @@ def _one_each(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, int]:
     kept = rows.filter(text == 1).sort("response_id", *order, nulls_last=True)
     kept = kept.unique("response_id", keep="first", maintain_order=True)
     repeated = count - torn.filter(~echo).height - kept.filter(~echo).height
-    return kept, torn.select(*PLACE, reason.alias("reason")), repeated
+    return pl.concat([single, kept]), torn.select(*PLACE, reason.alias("reason")), repeated
 
 
 def _newest(events: pl.DataFrame) -> tuple[pl.DataFrame, int]:

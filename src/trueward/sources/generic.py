@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ._channels import number
+from ._columns import columns
 from ._contract import Ask, Bad, Event, Record, Response, Row, Source
 from ._values import conversation, moment, said, word
 
@@ -57,7 +58,7 @@ def _event(value: Mapping[str, Any]) -> Event:
     return Event(
         channel=str(value["channel"]),
         value=number(value["value"]),
-        source=str(value.get("source") or "user"),  # type: ignore[arg-type] - checked with the table
+        source=word(value.get("source")),
         response_id=word(value["response_id"]),
         at=moment(value.get("at")),
         event_id=word(value.get("event_id")),
@@ -77,6 +78,7 @@ SOURCE = Source(
     levels={"response": "full", "event": None},
     shape=shape,
     rows=rows,
+    columns=columns,
     covers="what its `dataset.json` says; without one, `full`",
     wider="write every response that was shown into the responses table",
     hashes=False,
