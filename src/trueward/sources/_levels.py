@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -11,9 +12,12 @@ import polars as pl
 from trueward.coverage import LEVELS
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from trueward.coverage import Coverage
 
 SURE = 1e-6  # chance below which a pattern was made and did not happen
+SHORTEST = timedelta(days=1)  # of the time in which all are rated; retention is counted in days
 FEWEST = 10  # rated rows in a run, or chats, that a pattern needs
 
 
@@ -46,7 +50,7 @@ def _down(coverage: Coverage, level: str, why: str) -> tuple[Coverage, list[str]
     ]
 
 
-def _old_ones_rated(log: pl.DataFrame) -> tuple[int, pl.Series] | None:
+def _old_ones_rated(log: pl.DataFrame) -> tuple[int, datetime] | None:
     """Find a first stretch of time in which all responses are rated, if chance would not make it.
 
     p = c^k for k rated rows in a run, c the rated share of all later rows.
@@ -57,7 +61,9 @@ def _old_ones_rated(log: pl.DataFrame) -> tuple[int, pl.Series] | None:
         return None
     run = int((~rated).arg_true()[0])
     share = float(rated[run:].mean())  # type: ignore[arg-type]
-    if run < FEWEST or (share > 0 and run * math.log(share) > math.log(SURE)):
+    if run < FEWEST or timed["time"][run] - timed["time"][0] < SHORTEST:
+        return None
+    if share > 0 and run * math.log(share) > math.log(SURE):
         return None
     return run, timed["time"][run]
 
