@@ -15,7 +15,18 @@ from trueward.method import methods
 
 DOCS = Path(__file__).parent
 COMMANDS = (
-    *("", "demo", "inspect", "simulate", "fit", "score", "evaluate", "calibrate", "sensitivity"),
+    *(
+        "",
+        "demo",
+        "import",
+        "inspect",
+        "simulate",
+        "fit",
+        "score",
+        "evaluate",
+        "calibrate",
+        "sensitivity",
+    ),
     *("plan", "refute", "report", "methods"),
     *("benchmark run", "benchmark table", "benchmark list"),
 )

@@ -58,7 +58,7 @@ def test_an_import_writes_a_folder_that_inspect_and_fit_read(tmp_path, command):
     }
     log = read_log(tmp_path / "log" / "log.parquet")
     assert log.covers == Coverage("full", "generic", sources()["generic"].wider)
-    assert log.coverage == pytest.approx(1 / 3)
+    assert log.coverage == pytest.approx(81 / 240)
     code, out, _ = command("inspect", tmp_path / "log" / "log.parquet")
     assert code == 0
     assert "this export of generic is full" in out
@@ -167,12 +167,12 @@ def test_rejected_rows_are_written_counted_and_told_by_the_exit_code(tmp_path, c
     assert code == 3
     assert "rejected   1: invalid JSON" in out
     (row,) = pl.read_parquet(tmp_path / "log" / "rejected.parquet").to_dicts()
-    assert (row["file"], row["line"]) == (str(path), 321)
+    assert (row["file"], row["line"]) == (str(path), 322)
     code, out, _ = command("import", "auto", path, "--out", tmp_path / "log", "--json")
     assert (code, json.loads(out)["rejected"]["rows"]) == (3, 1)
     code, _, err = command("import", "auto", path, "--out", tmp_path / "strict", "--strict")
     assert code == 1
-    assert "line 321" in err
+    assert "line 322" in err
     assert not (tmp_path / "strict").exists()
 
 

@@ -8,6 +8,7 @@ import pytest
 from exports import FIXTURES, column, fixture, said
 
 from trueward.sources import sources
+from trueward.sources._channels import CHANNELS
 
 
 def test_langfuse_observations_and_exported_scores():
@@ -216,3 +217,11 @@ def _first(path):
     from trueward.sources._records import records
 
     return [r.value for r in records(path)]
+
+
+def test_the_page_on_importing_names_every_source_and_what_it_covers():
+    page = (FIXTURES.parents[2] / "docs" / "import.md").read_text("utf-8")
+    for name, source in sources().items():
+        assert f"| `{name}` | {source.title} | {source.covers} |" in page
+    for name, channel in CHANNELS.items():
+        assert channel.kind == "explicit" or channel.polarity == "none" or f"`{name}`" in page

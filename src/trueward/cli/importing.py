@@ -9,7 +9,7 @@ import typer
 
 from trueward.coverage import MEANING
 from trueward.errors import TruewardError, UsageError
-from trueward.sources import claimed, gather, read_key, write
+from trueward.sources import claimed, gather, read_key, sources, write
 
 from .common import Json, show_json
 
@@ -20,7 +20,7 @@ SOME_REJECTED = 3  # exit code of an import that left rows out
 
 
 def import_(
-    source: Annotated[str, typer.Argument(help="auto, or a source: see docs/import.md.")],
+    source: Annotated[str, typer.Argument(help=f"auto, or one of {', '.join(sources())}.")],
     files: Annotated[list[str], typer.Argument(help="Files or folders of one export.")],
     out: Annotated[Path, typer.Option("--out", help="The folder to write.")],
     mapping: Annotated[
