@@ -106,6 +106,42 @@ def test_bytes_that_are_no_utf_8_lose_their_row_only(tmp_path):
     assert rejected(made) == [(3, "invalid UTF-8"), (4, "has 2 cells where the header has 3")]
 
 
+def test_a_csv_with_a_column_twice_is_not_guessed_at(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text("response_id,prompt,response,response\na,p,r,s\n")
+    with pytest.raises(TruewardError, match="names a column twice"):
+        gather("generic", [path])
+
+
+@pytest.mark.parametrize(
+    "channels",
+    [
+        {"copy": {"available": [["soon", None]]}},
+        {"copy": {"available": 3}},
+        {"copy": "always"},
+        {"rating": {"min": "low", "max": 5}},
+        {"rating": {"min": 5, "max": 5}},
+        [],
+        ["copy"],
+    ],
+)
+def test_a_wrong_dataset_json_is_one_sentence(channels, tmp_path):
+    (tmp_path / "dataset.json").write_text(json.dumps({"channels": channels}))
+    lines(tmp_path / "responses.jsonl", [response("a"), event("a", channel="copy")])
+    if channels == []:
+        assert gather("generic", [tmp_path]).log.height == 1
+        return
+    with pytest.raises(TruewardError, match=r"dataset\.json"):
+        gather("generic", [tmp_path])
+
+
+def test_a_channel_that_is_somewhere_we_do_not_know_is_null_there(tmp_path):
+    channels = {"copy": {"available": [["2026-01-01", None]], "where": {"context.device": "web"}}}
+    (tmp_path / "dataset.json").write_text(json.dumps({"channels": channels}))
+    lines(tmp_path / "responses.jsonl", [response("a"), response("b"), event("a", channel="copy")])
+    assert column(gather("generic", [tmp_path]), "channel.copy") == {"a": 1.0, "b": None}
+
+
 def test_half_of_a_character_loses_its_row_only(tmp_path):
     made = imported(tmp_path, response("a"), json.dumps(response("b") | {"response": "\ud83d"}))
     assert rejected(made) == [(2, "half of a surrogate pair (a character that was cut in two)")]

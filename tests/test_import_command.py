@@ -227,6 +227,15 @@ def test_ids_of_people_are_hashed_with_the_key_of_the_user(tmp_path, command):
         assert b"example.org" not in (tmp_path / "hidden" / f"{name}.parquet").read_bytes()
 
 
+def test_an_inspection_calls_users_by_a_row_of_theirs(tmp_path, command):
+    made = gather("generic", [export(tmp_path / "e.jsonl", users=3)])
+    write(made, tmp_path / "log")
+    _, out, _ = command("inspect", tmp_path / "log" / "log.parquet", "--json")
+    names = {f["name"] for f in json.loads(out)["findings"]}
+    assert {"raters", "selection_by_user"} <= names
+    assert "example.org" not in out
+
+
 @pytest.mark.parametrize(
     "name", sorted(p.name for p in FIXTURES.glob("*") if "generic" not in p.name)
 )

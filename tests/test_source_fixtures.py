@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime
 
 import pytest
@@ -225,3 +226,24 @@ def test_the_page_on_importing_names_every_source_and_what_it_covers():
         assert f"| `{name}` | {source.title} | {source.covers} |" in page
     for name, channel in CHANNELS.items():
         assert channel.kind == "explicit" or channel.polarity == "none" or f"`{name}`" in page
+
+
+def test_a_file_in_the_package_is_a_source(tmp_path, monkeypatch):
+    import trueward.sources as package
+    from trueward.sources import _sources
+
+    code = (FIXTURES.parents[2] / "src" / "trueward" / "sources" / "generic.py").read_text("utf-8")
+    code = code.replace("from ._", "from trueward.sources._").replace(
+        '"response_id", "prompt"', '"answer_no", "prompt"'
+    )
+    (tmp_path / "house_brand.py").write_text(code)
+    monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path)])
+    _sources.sources.cache_clear()
+    try:
+        assert (
+            sources()["house_brand"].shape({"answer_no": 1, "prompt": "", "response": ""})
+            == "response"
+        )
+    finally:
+        sys.modules.pop("trueward.sources.house_brand")
+        _sources.sources.cache_clear()

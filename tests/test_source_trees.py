@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 
 import polars as pl
 import pytest
@@ -265,16 +264,14 @@ def test_deleted_messages_and_circles_reject_what_hangs_on_them_and_no_more(tmp_
     ]
 
 
-def test_a_chat_of_100_000_turns_is_read_in_seconds(tmp_path):
+def test_a_chat_of_100_000_turns_is_read_without_calling_itself(tmp_path):
     turns = []
     for i in range(100_000):
         role = "assistant" if i % 2 else "user"
         turns.append(
             message(f"m{i}", f"m{i - 1}" if i else None, role, f"turn {i}", timestamp=i + 1)
         )
-    start = time.monotonic()
     made = imported(tmp_path, chat(*turns, current="m99999"))
-    assert time.monotonic() - start < 60
     assert made.log.height == 50_000
     assert made.tables.events.filter(channel="continue").height == 49_999
     last = made.tables.responses.filter(response_id="openwebui:c-9/m99999")

@@ -12,6 +12,7 @@ from trueward.coverage import LEVELS, Coverage, Level
 from trueward.errors import TruewardError, UsageError
 
 from ._channels import CHANNELS
+from ._contract import ODD, Bad
 from ._values import moment
 
 if TYPE_CHECKING:
@@ -32,9 +33,11 @@ class Window:
     spans: tuple[tuple[Any, Any], ...]  # from, up to; None is open
     where: Mapping[str, Any] = field(default_factory=dict)  # context.device -> web
 
-    def holds(self) -> pl.Expr:
+    def holds(self, columns: Sequence[str]) -> pl.Expr:
         """Say of each response whether a missing signal means that nothing happened."""
         inside = pl.lit(value=False)
+        if not set(columns) >= self.where.keys():
+            return inside  # nothing says where the channel was
         for start, end in self.spans:
             after = pl.lit(value=True) if start is None else pl.col("shown_at") >= start
             before = pl.lit(value=True) if end is None else pl.col("shown_at") < end
@@ -75,15 +78,8 @@ def about(
     negative: Sequence[str] = (),
 ) -> About:
     """Join what the source declares, what `dataset.json` says and what the user asks for, last wins."""
-    channels = document.get("channels") or {}
-    scales = dict(source.scales) | ({"rating": scale} if scale else {})
-    windows = {name: Window(((None, None),)) for name in source.available}
-    for name, said in channels.items():
-        if isinstance(said, dict) and {"min", "max"} <= said.keys() and not scale:
-            scales[name] = (float(said["min"]), float(said["max"]))
-        if isinstance(said, dict) and said.get("available"):
-            spans = tuple((moment(start), moment(end)) for start, end in said["available"])
-            windows[name] = Window(spans, said.get("where") or {})
+    scales, windows = _declared(source, document)
+    scales |= {"rating": scale} if scale else {}
     labels = document.get("label_map") or {}
     low, high = scales.get("rating", (None, None))
     graded = [] if low is None or high is None else [low + (high - low) * s for s in (0.75, 0.25)]
@@ -99,6 +95,33 @@ def about(
     for condition in (*made.positive, *made.negative):
         _parts(condition)
     return made
+
+
+def _declared(
+    source: Source, document: Mapping[str, Any]
+) -> tuple[dict[str, tuple[float, float]], dict[str, Window]]:
+    """Read scales and windows of the channels, from the source and then from `dataset.json`."""
+    scales = dict(source.scales)
+    windows = {name: Window(((None, None),)) for name in source.available}
+    try:
+        for name, said in dict(document.get("channels") or {}).items():
+            if {"min", "max"} <= said.keys():
+                scales[name] = (float(said["min"]), float(said["max"]))
+            if said.get("available"):
+                spans = tuple((moment(start), moment(end)) for start, end in said["available"])
+                windows[name] = Window(spans, dict(said.get("where") or {}))
+    except (Bad, *ODD) as e:
+        raise TruewardError(
+            "dataset.json should have an object of channels, each with numbers min and max and a list "
+            f"`available` of [from, to] in ISO 8601, and has something else ({e}): correct it"
+        ) from e
+    for name, (least, most) in scales.items():
+        if not least < most:
+            raise TruewardError(
+                f"the scale of {name} should run upwards, and runs from {least:g} to {most:g}: correct "
+                "dataset.json"
+            )
+    return scales, windows
 
 
 def read_document(paths: Sequence[Path]) -> dict[str, Any]:
@@ -118,6 +141,11 @@ def read_document(paths: Sequence[Path]) -> dict[str, Any]:
         ) from e
     if not isinstance(document, dict) or document.get("schema", SCHEMA) != SCHEMA:
         raise TruewardError(f"{found[0]} should be an object of the schema {SCHEMA}: correct it")
+    labels = document.get("label_map") or {}
+    if not isinstance(labels, dict) or not all(isinstance(v, list) for v in labels.values()):
+        raise TruewardError(
+            f"{found[0]} should have a label_map of two lists, positive and negative: correct it"
+        )
     if document.get("coverage", LEVELS[0]) not in LEVELS:
         raise TruewardError(
             f"{found[0]} should have a coverage of {', '.join(LEVELS)}, and has "

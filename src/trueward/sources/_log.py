@@ -33,7 +33,7 @@ def derived(responses: pl.DataFrame, events: pl.DataFrame, about: About) -> pl.D
         rows = rows.join(part.lazy(), on="response_id", how="left", maintain_order="left")
     used = sorted({f"channel.{c}" for c in users["channel"].unique()} & set(_implicit().values()))
     rows = rows.with_columns(
-        pl.when(pl.col(f"channel.{name}").is_null() & window.holds())
+        pl.when(pl.col(f"channel.{name}").is_null() & window.holds(responses.columns))
         .then(0.0)
         .otherwise(pl.col(f"channel.{name}"))
         .alias(f"channel.{name}")

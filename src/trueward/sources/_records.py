@@ -188,6 +188,9 @@ def _csv(file: IO[bytes], name: str) -> Iterator[Record | Lost]:
                 return
             if header is None:
                 header = cells or None
+                if len(set(cells)) < len(cells):
+                    yield Lost(name, start, "the header names a column twice: the file is not read")
+                    return
             elif cells:
                 yield _row(header, cells, name, start)
 
