@@ -113,6 +113,7 @@ def test_tables_in_parquet_give_what_the_same_lines_give(tmp_path):
             "context": {"device": "web", "n": 2},
         },
         {"response_id": "c", "prompt": "", "response": "x"},
+        {"response_id": "d", "prompt": '[{"role": "user", "content": "p"}]', "response": "{}"},
         {"response_id": None, "prompt": "p", "response": "x"},
     ]
     events = [
@@ -130,7 +131,7 @@ def test_tables_in_parquet_give_what_the_same_lines_give(tmp_path):
     assert two.log.equals(one.log)
     assert two.tables.responses.equals(one.tables.responses)
     assert (one.tables.rejected.height, two.tables.rejected.height) == (5, 5)
-    assert two.tables.rejected["line"].to_list() == [2, 3, 4, 3, 4]
+    assert two.tables.rejected["line"].to_list() == [2, 3, 4, 3, 5]
     assert one.summary["read"] == two.summary["read"]
 
 
@@ -157,6 +158,18 @@ def test_ordered_and_shuffled_exports_give_the_same_bytes(name, tmp_path):
     for table in ("responses", "events", "log"):
         files = {(tmp_path / f"log{i}" / f"{table}.parquet").read_bytes() for i in range(3)}
         assert len(files) == 1, table
+
+
+def test_a_log_of_signals_alone_takes_one_as_its_feedback(tmp_path, command):
+    path = export(tmp_path / "e.jsonl")
+    path.write_text(path.read_text().replace("thumbs_up", "copy").replace("thumbs_down", "copy"))
+    code, out, _ = command("import", "auto", path, "--out", tmp_path / "log")
+    assert (code, "no response has feedback" in out) == (0, True)
+    assert command("inspect", tmp_path / "log" / "log.parquet")[0] == 1
+    assert command("import", "auto", path, "--out", tmp_path / "log", "--positive", "copy")[0] == 0
+    log = read_log(tmp_path / "log" / "log.parquet")
+    assert log.regime == "implicit"
+    assert log.frame["feedback"].count() == 81
 
 
 def test_rejected_rows_are_written_counted_and_told_by_the_exit_code(tmp_path, command):

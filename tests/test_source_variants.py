@@ -151,6 +151,19 @@ def test_langfuse_without_the_field_group_of_texts_stops(tmp_path):
         gather("langfuse", [lines(tmp_path / "o.jsonl", bare)])
 
 
+def test_answers_that_are_json_stay_text_and_calls_of_tools_are_no_answers(tmp_path):
+    calls = {"role": "assistant", "content": None, "tool_calls": [{"function": {"name": "f"}}]}
+    told = [
+        {**OBSERVATIONS[0], "id": "a", "output": '{"name": "Fair Winds"}'},
+        {**OBSERVATIONS[0], "id": "b", "output": '["Gale", "Breeze"]'},
+        {**OBSERVATIONS[0], "id": "c", "output": json.dumps(calls)},
+    ]
+    made = gather("langfuse", [lines(tmp_path / "o.jsonl", told)])
+    assert column(made, "response") == {"a": '{"name": "Fair Winds"}', "b": '["Gale", "Breeze"]'}
+    assert made.summary["skipped"] == {"an answer without text, such as a call of a tool": 1}
+    assert reasons(made) == []
+
+
 def test_langfuse_corrections_reviews_and_scores_of_sessions(tmp_path):
     subject = {"kind": "observation", "id": "obs-01", "traceId": "tr-01"}
     base = {"timestamp": "2026-03-02T09:16:10Z", "source": "API", "projectId": "p", "comment": None}

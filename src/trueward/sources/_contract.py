@@ -27,6 +27,10 @@ class Bad(Exception):  # noqa: N818 - a finding about a record, which the caller
     """Why a record cannot be used; it goes to the rejected rows."""
 
 
+class Silent(Exception):  # noqa: N818 - as above
+    """Why a sound record is no response; it is counted with the skipped ones."""
+
+
 # What code meets in a value of another kind than the source writes: a number where an object should be.
 ODD = (AttributeError, IndexError, KeyError, TypeError, ValueError)
 

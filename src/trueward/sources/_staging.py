@@ -12,7 +12,7 @@ import polars as pl
 
 from trueward.readers.table import settled
 
-from ._contract import ODD, Bad, Event, Record, Reject, Response, Skip
+from ._contract import ODD, Bad, Event, Record, Reject, Response, Silent, Skip
 from ._records import Lost
 
 if TYPE_CHECKING:
@@ -124,6 +124,9 @@ def _take(source: Source, unit: list[Record], ask: Ask, staged: Staged, batch: B
             batch.rejected.append((record.file, record.line, reason))
     try:
         rows = [_sound(row) for row in source.rows(known, ask)] if known else []
+    except Silent as e:
+        staged.skipped[str(e)] += len(known)
+        return
     except (Bad, *ODD) as e:
         reason = worded(e)
         batch.rejected += [(record.file, record.line, reason) for record in known]

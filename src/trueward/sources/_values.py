@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from ._channels import brief
-from ._contract import Bad
+from ._contract import Bad, Silent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -146,7 +146,7 @@ def answer(value: Any) -> str:
         value = value[-1]
     text = message(value, "assistant")["content"] if isinstance(value, dict) else said(value)
     if not text:
-        raise Bad("its answer has no text")
+        raise Silent("an answer without text, such as a call of a tool")
     return text
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._channels import signal
 from ._contract import Ask, Event, Record, Response, Row, Skip, Source
-from ._values import conversation, moment, word
+from ._values import message, moment, word
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -49,7 +49,7 @@ def _message(value: Mapping[str, Any]) -> Iterator[Row]:
         return
     yield Response(
         response_id=name,
-        prompt=conversation(str(value["query"])),
+        prompt=[message(str(value["query"]))],
         response=str(value["answer"]),
         user_id=word(value.get("from_end_user_id")),
         session_id=word(value["conversation_id"]),
@@ -69,7 +69,7 @@ def _exported(value: Mapping[str, Any]) -> Iterator[Row]:
     else:
         yield Response(
             response_id=f"dify:{value['message_id']}",
-            prompt=conversation(str(value["user_query"])),
+            prompt=[message(str(value["user_query"]))],
             response=text,
             user_id=user,
             session_id=word(value.get("conversation_id")),

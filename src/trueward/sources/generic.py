@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ._channels import number
+from ._channels import brief, number
 from ._columns import columns
-from ._contract import Ask, Bad, Event, Record, Response, Row, Source
-from ._values import conversation, moment, said, word
+from ._contract import Ask, Bad, Event, Message, Record, Response, Row, Source
+from ._values import moment, said, word
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -37,7 +37,7 @@ def _response(value: Mapping[str, Any]) -> Response:
     flat = {k.removeprefix("context."): v for k, v in value.items() if k.startswith("context.")}
     return Response(
         response_id=name,
-        prompt=conversation(value["prompt"]),
+        prompt=_messages(value["prompt"]),
         response=said(value["response"]),
         prompt_id=word(value.get("prompt_id")),
         user_id=word(value.get("user_id")),
@@ -50,6 +50,18 @@ def _response(value: Mapping[str, Any]) -> Response:
         p_ask=None if value.get("p_ask") in (None, "") else number(value["p_ask"], "p_ask"),
         context={**context, **flat},
     )
+
+
+def _messages(prompt: Any) -> list[Message]:
+    """Give messages as they are, and text as one message of the user, whatever the text looks like."""
+    if isinstance(prompt, str):
+        return [{"role": "user", "content": prompt}]
+    if not isinstance(prompt, list):
+        raise Bad(f"a prompt should be text or a list of messages, and is {brief(prompt)}")
+    for said_here in prompt:
+        if not isinstance(said_here, dict) or not isinstance(said_here.get("role"), str):
+            raise Bad(f"a message should have role and content, and is {brief(said_here)}")
+    return [{"role": m["role"], "content": said(m.get("content"))} for m in prompt]
 
 
 def _event(value: Mapping[str, Any]) -> Event:
