@@ -7,9 +7,10 @@ import trueward
 
 ROOT = Path(trueward.__file__).parent
 LAYERS = [
-    {"errors", "streams", "files", "options", "threads"},
+    {"errors", "streams", "files", "options", "threads", "coverage"},
     {"data", "losses"},
     {"readers", "log"},
+    {"sources"},
     {"features"},
     {"samplers", "method", "estimable", "nuisances", "flip_rates", "anchor", "outcomes"},
     {"methods", "card", "support", "pairs"},

@@ -14,6 +14,8 @@ from .streams import torch_stream
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from .coverage import Coverage
+
 
 T = TypeVar("T", "Feedback", "Labelled")
 
@@ -64,6 +66,7 @@ class Feedback:
     eta: Columns = field(default_factory=Columns)  # nuisances, logged or estimated out of fold
     t: float = 1.0  # training progress in [0, 1], for schedules
     backbone: str | None = None  # what made x, as JSON; a model that keeps it can score text
+    coverage: Coverage | None = None  # what kind of export the log is, where it says so
 
     def __post_init__(self) -> None:
         """Refuse columns that are not aligned row by row."""

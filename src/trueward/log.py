@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Mapping, Sequence
 
+    from .coverage import Coverage
+
 Regime = Literal["observational", "implicit", "channels"]
 
 NEEDED = ("prompt", "response", "feedback", "prompt_id")
@@ -45,6 +47,7 @@ class Log:
     source: str
     ignored: tuple[str, ...] = ()  # columns of the source that are not in the frame
     gold_unmatched: int = 0  # rows of a gold table whose prompt and response the log lacks
+    covers: Coverage | None = None  # what kind of export it was made of, where its file says so
 
     def __len__(self) -> int:
         """Count the rows."""
@@ -177,7 +180,7 @@ def read_log(
             _refuse_silent(table, names, channels)
         frame = frame.with_columns(pl.lit(None, pl.Float64).alias("feedback"))
     frame = frame.select(_ordered(frame.columns))
-    return Log(frame, table.source, _ignored(table, names, frame))
+    return Log(frame, table.source, _ignored(table, names, frame), covers=table.coverage)
 
 
 def read_test(

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from .coverage import MEANING
 from .errors import TruewardError
 
 if TYPE_CHECKING:
+    from .coverage import Coverage
     from .data import Feedback
     from .log import Log
     from .method import Method
@@ -41,6 +43,7 @@ class Facts:
     good: int
     prompts: int
     gold: int = 0  # rows with a trusted label
+    coverage: Coverage | None = None  # what kind of export the log is, where it says so
 
     @staticmethod
     def of(data: Feedback) -> Facts:
@@ -56,6 +59,7 @@ class Facts:
             good=int(((data.y > 0.5) & (rated > 0)).sum()),
             prompts=len(data) if data.group is None else len(data.group.unique()),
             gold=len(data.audited),
+            coverage=data.coverage,
         )
 
     @staticmethod
@@ -74,6 +78,7 @@ class Facts:
             good=int((feedback > 0.5).sum()),
             prompts=log.frame["prompt_id"].n_unique(),
             gold=log.frame["gold"].count() if "gold" in names else 0,
+            coverage=log.covers,
         )
 
     @property
@@ -85,13 +90,16 @@ class Facts:
     @property
     def offers(self) -> frozenset[str]:
         """The columns, and what follows from them: unrated rows, two channels."""
-        more = {"unrated"} if "o" in self.columns and self.rated < self.rows else set()
+        shown = self.coverage is None or self.coverage.shows_unrated
+        more = {"unrated"} if shown and "o" in self.columns and self.rated < self.rows else set()
         return self.columns | more | ({"two channels"} if len(self.channels) > 1 else set())
 
 
 def lacking(method: Method, facts: Facts) -> str | None:
     """The one thing the log lacks for ``method``, as the rest of "needs ..."; None if it has all."""
     method, _ = method.on(facts)
+    if (hidden := _uncovered(method, facts)) is not None:
+        return hidden
     context = {"z"} if any(getattr(nu, "reads", "") == "z" for nu in method.nuisances) else set()
     for column in sorted(method.needs | context):
         if column not in facts.offers:
@@ -106,9 +114,28 @@ def lacking(method: Method, facts: Facts) -> str | None:
         few = few or _few("responses without", facts.rows - facts.rated)
     if few:
         return few
+    return SENTENCES["unrated"] if _weighted(method) and "unrated" not in facts.offers else None
+
+
+def _weighted(method: Method) -> bool:
+    """Say whether a method weighs ratings by an estimate of who gives one."""
     estimated = {nu.name for nu in method.nuisances} | set(method.heads)
-    weighted = "propensity" in estimated and "o" in method.needs
-    return SENTENCES["unrated"] if weighted and "unrated" not in facts.offers else None
+    return "propensity" in estimated and "o" in method.needs
+
+
+def _uncovered(method: Method, facts: Facts) -> str | None:
+    """The export a method needs instead of this one, where this one hides who did not react."""
+    if facts.coverage is None or facts.coverage.shows_unrated:
+        return None
+    silence = {"unrated", "clicks", "channels", "two channels"}
+    clicks = "o" not in facts.columns and "gold" not in method.needs
+    if not (method.needs & silence or clicks or _weighted(method)):
+        return None
+    kind = facts.coverage
+    return (
+        f"the responses nobody rated, which this {kind.source + ' ' if kind.source else ''}export does not "
+        f"have ({kind.level}: {MEANING[kind.level]}): {kind.remedy}"
+    )
 
 
 def sparse(facts: Facts, *, reads_feedback: bool = True) -> str | None:

@@ -20,6 +20,7 @@ from . import (
     encoding,
     exporting,
     fitting,
+    importing,
     logs,
     reference,
     refuting,
@@ -73,6 +74,7 @@ for _command in (
     reference.methods,
 ):
     app.command()(stoppable(_command))
+app.command("import")(stoppable(importing.import_))
 app.add_typer(benchmark.app)
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import typer
+
+from trueward.coverage import MEANING
 from trueward.errors import TruewardError, UsageError
 from trueward.features import encode
 from trueward.fit import configure
@@ -51,6 +55,16 @@ def fitted_on(
     )
 
 
+def encoded(table: Log, backbone: str) -> Feedback:
+    """Make features that know what kind of export the log is; what is known of rated chats only is said."""
+    if table.covers is not None and table.covers.level == "rated_chats_only":
+        typer.echo(
+            f"warning: {table.source} has {MEANING[table.covers.level]}; for others: {table.covers.remedy}",
+            err=True,
+        )
+    return dataclasses.replace(encode(table, backbone=backbone), coverage=table.covers)
+
+
 def with_features(model: RewardModel, table: Log) -> Feedback:
     """Make the features that a model reads."""
     if model.backbone is None:
@@ -58,4 +72,4 @@ def with_features(model: RewardModel, table: Log) -> Feedback:
             "this model was fit on features of unknown origin and cannot read the text of a log; use the "
             "library on a Feedback with features made the same way"
         )
-    return encode(table, backbone=model.backbone)
+    return dataclasses.replace(encode(table, backbone=model.backbone), coverage=table.covers)

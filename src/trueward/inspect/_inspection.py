@@ -18,6 +18,7 @@ from ._verdicts import Choice, Verdicts, verdicts
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from trueward.coverage import Coverage
     from trueward.log import Log, Regime
 
     Find = Callable[[Log], Iterable[Finding]]
@@ -38,6 +39,7 @@ class Inspection:
     coverage: float  # share of rows with feedback
     findings: tuple[Finding, ...]  # worst first
     verdicts: Verdicts
+    covers: Coverage | None = None  # what kind of export it was made of, where its file says so
 
     @property
     def supported(self) -> tuple[str, ...]:
@@ -68,6 +70,7 @@ class Inspection:
             "users": self.users,
             "regime": self.regime,
             "coverage": self.coverage,
+            "covers": None if self.covers is None else self.covers.level,
             "findings": [finding.to_json() for finding in self.findings],
             "supported": list(self.supported),
             "options": {k: [c.to_json() for c in v] for k, v in self.options.items()},
@@ -148,6 +151,7 @@ def inspect(log: Log) -> Inspection:
         coverage=log.coverage,
         findings=tuple(sorted(found, key=lambda finding: finding.order)),
         verdicts=verdicts(facts),
+        covers=log.covers,
     )
 
 

@@ -22,9 +22,10 @@ def find(log: Log) -> Iterator[Finding]:
     if "user_id" not in log.columns:
         return
     users = (
-        log.frame.drop_nulls(["feedback", "user_id"])
+        log.frame.with_row_index("row", offset=1)
+        .drop_nulls(["feedback", "user_id"])
         .group_by("user_id")
-        .agg(pl.len().alias("rated"))
+        .agg(pl.len().alias("rated"), pl.col("row").min())
         .sort(["rated", "user_id"], descending=[True, False])
     )
     total = int(users["rated"].sum())
@@ -46,5 +47,6 @@ def find(log: Log) -> Iterator[Finding]:
             "effective": effective,
             "rated": total,
         },
-        tuple(users["user_id"].head(SHOWN).to_list()),
+        # a row of each of the most active, as no id of a user reaches a report
+        tuple(map(int, users["row"].head(SHOWN))),
     )

@@ -21,10 +21,15 @@ def find(log: Log) -> Iterator[Finding]:
     """Compare feedback rates by response length, model, user and context."""
     if log.regime == "channels" or not log.has_unrated or log.coverage == 0:
         return
-    frame = log.frame.select(
+    rows = log.frame
+    if "user_id" in log.columns:  # a user is called by a row of theirs, as no id reaches a report
+        first = pl.col("row").min().over("user_id")
+        told = pl.when(pl.col("user_id").is_not_null()).then(pl.format("the one of row {}", first))
+        rows = rows.with_row_index("row", offset=1).with_columns(told.alias("user_id"))
+    frame = rows.select(
         pl.col("feedback").is_not_null().alias("seen"),
         pl.col("response").str.len_chars().cast(pl.Int64).alias("length"),
-        *(c for c in log.frame.columns if c in {"model", "user_id"} or c.startswith("context.")),
+        *(c for c in rows.columns if c in {"model", "user_id"} or c.startswith("context.")),
     )
     named = {"length": "response length", "user_id": "user"}
     for column in frame.columns[1:]:

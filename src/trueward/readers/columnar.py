@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from trueward.coverage import Coverage, weakest
 from trueward.errors import TruewardError
 
 from .cells import Place
@@ -31,8 +33,16 @@ DAMAGE = (
 
 
 def parquet(paths: Sequence[Path], want: Want, source: str) -> Table:
-    """Read the wanted columns of Parquet shards."""
-    return _shards(paths, want, source, "Parquet", _parquet)
+    """Read the wanted columns of Parquet shards, and what the files say they cover."""
+    table = _shards(paths, want, source, "Parquet", _parquet)
+    return replace(table, coverage=weakest(_coverage(path) for path in paths))
+
+
+def _coverage(path: Path) -> Coverage | None:
+    said = pq.read_schema(path).metadata or {}
+    return Coverage.of(
+        {k.decode(errors="replace"): v.decode(errors="replace") for k, v in said.items()}
+    )
 
 
 def arrow(paths: Sequence[Path], want: Want, source: str) -> Table:

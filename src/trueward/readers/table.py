@@ -14,6 +14,8 @@ from .names import FAMILIES
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from trueward.coverage import Coverage
+
     from .cells import Column, Place
 
 
@@ -25,6 +27,7 @@ class Table:
     names: tuple[str, ...]  # of every column of the source
     place: Place
     untyped: bool = False  # the source knows text only (CSV)
+    coverage: Coverage | None = None  # what the file says it holds of what was shown
 
     @property
     def source(self) -> str:
@@ -48,7 +51,7 @@ def expanded(table: Table) -> Table:
         del columns[family], names[family]
         columns |= inner
         names |= dict.fromkeys(inner)
-    return Table(columns, tuple(names), table.place, table.untyped)
+    return Table(columns, tuple(names), table.place, table.untyped, table.coverage)
 
 
 def _fields(column: Column) -> dict[str, Column] | None:
