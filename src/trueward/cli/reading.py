@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,13 +55,13 @@ def fitted_on(
 
 
 def encoded(table: Log, backbone: str) -> Feedback:
-    """Make features that know what kind of export the log is; what is known of rated chats only is said."""
+    """Make features; what is known of rated chats only is said."""
     if table.covers is not None and table.covers.level == "rated_chats_only":
         typer.echo(
             f"warning: {table.source} has {MEANING[table.covers.level]}; for others: {table.covers.remedy}",
             err=True,
         )
-    return dataclasses.replace(encode(table, backbone=backbone), coverage=table.covers)
+    return encode(table, backbone=backbone)
 
 
 def with_features(model: RewardModel, table: Log) -> Feedback:
@@ -72,4 +71,4 @@ def with_features(model: RewardModel, table: Log) -> Feedback:
             "this model was fit on features of unknown origin and cannot read the text of a log; use the "
             "library on a Feedback with features made the same way"
         )
-    return dataclasses.replace(encode(table, backbone=model.backbone), coverage=table.covers)
+    return encode(table, backbone=model.backbone)

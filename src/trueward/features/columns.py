@@ -34,6 +34,7 @@ def feedback_of(log: Log, x: Tensor, backbone: str | None) -> Feedback:
         weight=_floats(frame["weight"].fill_null(1)) if "weight" in have else None,
         eta=logged,
         backbone=backbone,
+        coverage=log.covers,
     )
 
 
