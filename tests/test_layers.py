@@ -43,7 +43,7 @@ LAYERS = [
         "worlds",
     },
     {"benchmark"},
-    {"demo", "report", "export", "cli", "__main__"},
+    {"demo", "report", "export", "rlhf", "cli", "__main__"},
 ]
 RANK = {name: i for i, layer in enumerate(LAYERS) for name in layer}
 

@@ -25,6 +25,7 @@ from . import (
     reference,
     refuting,
     reporting,
+    training,
 )
 from .config import expand
 
@@ -71,6 +72,7 @@ for _command in (
     reporting.report,
     exporting.export,
     exporting.verify_export,
+    training.training_data,
     reference.methods,
 ):
     app.command()(stoppable(_command))

@@ -1,0 +1,41 @@
+"""`trueward training-data`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import polars as pl
+import typer
+
+from trueward.files import replacing
+from trueward.model import load
+from trueward.rlhf import KINDS
+from trueward.rlhf import training_data as rows_of
+
+from .common import Map, Model, Split, writable
+from .reading import fitted_on, read
+
+
+def training_data(
+    kind: Annotated[str, typer.Argument(metavar="KIND", help=f"Of {', '.join(KINDS)}.")],
+    model: Model,
+    out: Annotated[Path, typer.Option("--out", help="The file to write: .parquet, .jsonl.")],
+    log: Annotated[
+        str | None, typer.Argument(help="A log [the one it was fitted on, if it is there].")
+    ] = None,
+    least: Annotated[
+        float, typer.Option(min=0, help="Difference of logits that makes a pair.")
+    ] = 0.5,
+    mapping: Map = None,
+    split: Split = None,
+) -> None:
+    """Write preference pairs, KTO rows, ranks or prompts for other trainers, labelled by the model."""
+    writable(out, (".parquet", ".jsonl"))
+    rm = load(model)
+    table = read(log, None, mapping, split) if log else fitted_on(rm, None, mapping, split)
+    rows = rows_of(kind, rm, table, least=least)
+    frame = pl.DataFrame(rows)
+    with replacing(out) as path:
+        frame.write_parquet(path) if out.suffix == ".parquet" else frame.write_ndjson(path)
+    typer.echo(f"{out}: {len(rows):,} rows of {kind} from {len(table):,} logged responses")
