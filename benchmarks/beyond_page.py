@@ -158,11 +158,18 @@ def table(cells: Sequence[Cell]) -> list[str]:
     ]
     for c in cells:
         shown = [
-            f"{c.mean(m, 'r2_gold' if m in ('naive', 'three_outcome') else 'r2'):.3f} / {c.mean(m, 'auroc'):.3f}"
+            _both(
+                c.mean(m, "r2_gold" if m in ("naive", "three_outcome") else "r2"),
+                c.mean(m, "auroc"),
+            )
             for m in methods
         ]
         lines.append(f"| {c.name} | {' | '.join(shown)} |")
     return lines
+
+
+def _both(r2: float, auroc: float) -> str:
+    return "-" if math.isnan(r2) else f"{r2:.3f} / {auroc:.3f}"
 
 
 PAGE = """# Beyond the papers
@@ -170,8 +177,8 @@ PAGE = """# Beyond the papers
 What `anchored`, `three_outcome` and `channels` recover, where the methods of the papers cannot be right. Made by
 `benchmarks/beyond_page.py` from runs of the commands in its first lines; nothing here was typed by hand.
 
-Five sets of real texts ({sets}), six mechanisms of selection, with and without wrong feedback (rho_01 = .1, rho_10 = .2),
-20 % of the rows rated, 300 gold labels, five seeds: {cells} cells. All figures are means over the seeds on clean labels of
+Sets of real texts ({sets}), six mechanisms of selection, with and without wrong feedback (rho_01 = .1, rho_10 = .2),
+20 % of the rows rated, 300 gold labels, five seeds: {cells} cells{left}. All figures are means over the seeds on clean labels of
 other prompts. `naive`, and every other method, is recalibrated by Platt's method on the same 300 gold labels; `clean-mcar`
 learns from as many clean labels, drawn at random, as there are ratings.
 
@@ -181,7 +188,8 @@ learns from as many clean labels, drawn at random, as there are ratings.
 
 ## Every cell
 
-R2 / AUROC; of naive and three_outcome the R2 after recalibration on the gold labels.
+R2 / AUROC; of naive and three_outcome the R2 after recalibration on the gold labels. A dash: the log has too few of one kind of
+feedback for a fit.
 
 {table}
 
@@ -207,12 +215,18 @@ def main() -> None:
     for name in ("--beyond", "--channels", "--cost", "--out"):
         parser.add_argument(name, type=Path, required=True)
     given = parser.parse_args()
-    cells = [Cell(s) for s in sections(Runs.read(given.beyond))]
+    runs = Runs.read(given.beyond)
+    config = runs.about["config"]
+    every = [Cell(s) for s in sections(runs)]
+    whole = len(config["methods"]) * len(config["seeds"])
+    cells = [c for c in every if len(c.section.rows) == whole]
+    of = len(config["sets"]) * len(config["scenarios"])
     if not cells:
         parser.error(f"{given.beyond} has no finished cell")
     text = PAGE.format(
         sets=", ".join(dict.fromkeys(str(c.section.settings["set"]) for c in cells)),
         cells=len(cells),
+        left="" if len(cells) == of else f" of {of}, the others are not run yet",
         asked="\n".join(["| asked | holds in |", "|---|---|", *asked(cells)]),
         table="\n".join(table(cells)),
         channels=given.channels.read_text(encoding="utf-8").strip(),
