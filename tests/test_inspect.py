@@ -582,3 +582,15 @@ def test_channels_that_never_meet_and_channels_without_zeros_are_warnings():
     constant = found(table, "channel_constant")
     assert constant.figures == {"column": "channel.copy", "value": 1.0, "logged": 0.5}
     assert "write 0" in constant.message
+
+
+def test_channels_may_have_any_name():
+    """Variants of `channels` name copy and like; a log that calls its signals otherwise supports it, too."""
+    rows = {"prompt": [f"p{i // 4}" for i in range(80)], "response": [f"r{i}" for i in range(80)]}
+    rows["channel.thumb"] = [float(i % 3 == 0) for i in range(80)]
+    rows["channel.kept"] = [float(i % 2 == 0) for i in range(80)]
+    assert "channels" in inspect(read_log(pl.DataFrame(rows))).supported
+    alone = {k: v for k, v in rows.items() if k != "channel.kept"}
+    alone |= {"feedback": [float(i % 2) if i % 5 else None for i in range(80)]}
+    said = inspect(read_log(pl.DataFrame(alone))).unsupported["channels"]
+    assert said.startswith("two or more channel.* columns")

@@ -54,13 +54,25 @@ def verdicts(facts: Facts) -> Verdicts:
             continue
         made = [cls(**chosen) for chosen in cls.variants]
         missing = [lacking(m, facts) for m in made]
-        if None not in missing:
-            unsupported[name] = str(missing[0])
+        plain = _as_it_is(cls, facts)
+        if None not in (*missing, plain):
+            unsupported[name] = str(plain)
             continue
         supported.append(name)
+        if None not in missing:  # variants name columns that another log may call otherwise
+            continue
         if own := _choices(cls, made, missing):
             choices[name] = own
     return Verdicts(tuple(supported), unsupported, choices, tuple(benchmark_only))
+
+
+def _as_it_is(cls: type[Method], facts: Facts) -> str | None:
+    """What the method lacks without any option; of one that must have some, in its first variant."""
+    try:
+        made = cls()
+    except (UsageError, TypeError):
+        made = cls(**cls.variants[0])
+    return lacking(made, facts)
 
 
 def _choices(
