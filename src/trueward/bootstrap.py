@@ -43,6 +43,15 @@ class Estimate:
     high: float | None = None
     reason: str | None = None
 
+    def __str__(self) -> str:
+        """Write the value with its interval in brackets, as far as there are any."""
+        if self.value is None:
+            return "-"
+        band = (
+            "" if self.low is None or self.high is None else f" [{self.low:.3f}, {self.high:.3f}]"
+        )
+        return f"{self.value:.3f}{band}"
+
     def to_json(self) -> dict[str, float | str | None]:
         """Give value, low and high, and the reason where there is one."""
         out: dict[str, float | str | None] = {"value": self.value, "low": self.low}

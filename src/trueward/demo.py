@@ -66,7 +66,7 @@ class Demo:
         width = max(map(len, self.metrics))
         head = f"{'':<{width}}" + "".join(f"  {name:>22}" for name in SHOWN.values())
         lines = [
-            f"{name:<{width}}" + "".join(f"  {_cell(found, k):>22}" for k in SHOWN)
+            f"{name:<{width}}" + "".join(f"  {found[k]!s:>22}" for k in SHOWN)
             for name, found in self.metrics.items()
         ]
         return "\n".join([head, *lines])
@@ -114,11 +114,3 @@ def _world(rated: pl.DataFrame, seed: int) -> World:
     return simulate(
         rated, mechanism="rating", alpha=0.5, rho_01=0.1, rho_10=0.2, gold=GOLD, seed=seed
     )
-
-
-def _cell(found: Metrics, name: str) -> str:
-    e = found[name]
-    if e.value is None:
-        return "-"
-    band = "" if e.low is None or e.high is None else f" [{e.low:.3f}, {e.high:.3f}]"
-    return f"{e.value:.3f}{band}"

@@ -215,6 +215,17 @@ class Net(nn.Module):
         net.load_state_dict(dict(tensors))
         return net.eval()
 
+    def linear(self) -> dict[str, tuple[Tensor, Tensor]] | None:
+        """Name -> w (d,) and b () of one network without hidden layers; None where it is none."""
+        if self.members > 1 or self.shape.hidden:
+            return None
+        found = {}
+        for name, stack in self.heads.items():
+            assert isinstance(stack, Stack)
+            w, b = (p[0].detach().cpu() for p in (stack.weights, stack.biases))
+            found[name] = w[0, :, 0], b[0, 0, 0]
+        return found
+
     def scaled(self, slope: float, offset: float) -> Net:
         """The same on the CPU, with ``slope`` v + ``offset`` in place of the logit v of the reward."""
         other = copy.deepcopy(self).cpu().eval()

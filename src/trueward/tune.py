@@ -79,16 +79,17 @@ def tune(
         store = Checkpoints.at(checkpoint, hashlib.sha256(about.encode()).hexdigest())
     eta = estimate(made, ready.ground(cfg), None, store, progress)
     texts = (log.frame["prompt"].to_list(), log.frame["response"].to_list())
-    h = encode(log, backbone=base).x
+    h = data.x if frozen is None else encode(log, backbone=base).x
     before = ready.on(h[rest], h[held], base.spec(), cfg.dtype())
     plain = replace(cfg, hidden=(), epochs=None, lr=None, micro_batch=None)
     problem = replace(before.problem(made, eta), stage="frozen")
     first = train_net(problem, plain, store, progress)
     learner = Transformer(base.folder, base.reading, base.placed)  # not the one that others read by
     rows, cut = learner.rendering.rows(*texts)
-    standard, heads = before.inputs.x, linear(first.net)
+    heads = first.net.linear()
+    assert heads is not None
     net = Tuned(
-        *(learner, rows, standard, heads, how),
+        *(learner, rows, before.inputs.x, heads, how),
         rank=rank,
         seed=cfg.seed,
         checkpointing=gradient_checkpointing,
@@ -96,8 +97,7 @@ def tune(
     ours = _settings(cfg, how)
     state = train_net(_numbered(problem, rest, held, net), ours, store, progress)
     place = Path(into)
-    written(net, place)
-    own = Transformer(opened(place.resolve(), str(place.resolve())), base.reading, base.placed)
+    own = written(net, place)
     x = features(own, *texts, None)
     after = ready.on(x[rest], x[held], own.spec(), torch.float32)
     state.net = folded(net, after.inputs.x)
@@ -159,18 +159,6 @@ def _tunable(made: Method, cfg: Train) -> None:
         raise UsageError("tuning learns one model at a time: leave members at 1")
 
 
-def linear(net: Net) -> dict[str, tuple[Tensor, Tensor]]:
-    """Name -> w (d,) and b () of a network without hidden layers."""
-    found = {}
-    for name, stack in net.heads.items():
-        assert isinstance(stack, Stack)
-        found[name] = (
-            stack.weights[0].detach()[0, :, 0].cpu(),
-            stack.biases[0].detach()[0, 0, 0].cpu(),
-        )
-    return found
-
-
 def folded(net: Tuned, standard: Standard) -> Net:
     """Heads on features standardised anew: w' = w scale / scale', b' = b + w scale (mu' - mu)."""
     old, new = net.standard.cpu(), standard.cpu()
@@ -188,9 +176,11 @@ def folded(net: Tuned, standard: Standard) -> Net:
     return plain.eval()
 
 
-def written(net: Tuned, place: Path) -> None:
-    """Write the learned model and its tokenizer as a folder of transformers."""
+def written(net: Tuned, place: Path) -> Transformer:
+    """Write the learned model and its tokenizer as a folder of transformers, and read it as a backbone."""
     with replacing(place) as path:
         path.mkdir()
         net.merged().save_pretrained(path)
         net.backbone.rendering.tokenizer.save_pretrained(path)
+    base, here = net.backbone, place.resolve()
+    return Transformer(opened(here, str(here)), base.reading, base.placed)

@@ -14,6 +14,7 @@ from trueward.audit import audit
 from trueward.calibration import known_level
 from trueward.errors import NotWrittenError, TruewardError, UsageError
 from trueward.evaluate import evaluate as measure
+from trueward.features import encode
 from trueward.files import replacing
 from trueward.fit import fit as fit_model
 from trueward.log import read_pairs, read_test
@@ -38,7 +39,7 @@ from .common import (
     show_json,
     writable,
 )
-from .reading import encoded, from_log, read, with_features
+from .reading import from_log, read, say_what_it_covers, with_features
 
 
 def fit(
@@ -84,10 +85,11 @@ def fit(
     claim(out)
     saved = _checkpoint(out, resume)
     table = read(log, gold, mapping, split)
+    say_what_it_covers(table)
     how: dict[str, Any] = {"checkpoint": saved, "progress": progress()}
     try:
         if tuned is None:
-            train, held = encoded(table, backbone).split(val, seed)
+            train, held = encode(table, backbone=backbone).split(val, seed)
             model = fit_model(method, train, held, **how, **chosen)
         else:
             how |= {"how": tuned, "rank": rank, "frozen": frozen, "val": val}

@@ -54,14 +54,13 @@ def fitted_on(
     )
 
 
-def encoded(table: Log, backbone: str) -> Feedback:
-    """Make features; what is known of rated chats only is said."""
+def say_what_it_covers(table: Log) -> None:
+    """Warn of a log that has rated chats only, whatever is fitted on it."""
     if table.covers is not None and table.covers.level == "rated_chats_only":
         typer.echo(
             f"warning: {table.source} has {MEANING[table.covers.level]}; for others: {table.covers.remedy}",
             err=True,
         )
-    return encode(table, backbone=backbone)
 
 
 def with_features(model: RewardModel, table: Log) -> Feedback:

@@ -10,7 +10,7 @@ from scipy.stats import spearmanr
 from torch import Tensor
 
 from trueward.errors import TruewardError
-from trueward.nets import Net, Stack
+from trueward.nets import Net
 
 if TYPE_CHECKING:
     from trueward.model import RewardModel
@@ -42,9 +42,9 @@ def head_of(model: RewardModel, h: Tensor, *, distil: bool) -> Head:
     ``h``, (n, d), are activations of reference responses. A head with hidden layers, several members or a
     composed reward is no linear one, and is refused unless ``distil``.
     """
-    exact = _exact(model.net)
+    exact = model.net.linear() if isinstance(model.net, Net) else None
     if exact is not None:
-        w, b = exact
+        w, b = (v.double() for v in exact["reward"])
         scale, mean = model.standard.scale.double(), model.standard.mean.double()
         return _absorbed(w * scale, float(b - (w * scale * mean).sum()), h, "linear", 1.0)
     if not distil:
@@ -63,15 +63,6 @@ def head_of(model: RewardModel, h: Tensor, *, distil: bool) -> Head:
         )
     w, c, rank = _distilled(h.double(), reward.double())
     return _absorbed(w, c, h, "distilled", rank)
-
-
-def _exact(net: object) -> tuple[Tensor, float] | None:
-    """(w, b) on standardised features, of a network that is one linear layer."""
-    if not isinstance(net, Net) or net.members > 1 or net.shape.hidden:
-        return None
-    stack = net.heads["reward"]
-    assert isinstance(stack, Stack)
-    return stack.weights[0].detach()[0, :, 0].double(), float(stack.biases[0].detach())
 
 
 def _distilled(h: Tensor, r: Tensor) -> tuple[Tensor, float, float]:

@@ -89,16 +89,20 @@ class Loaded:
         return Loaded(folder, card, network, tokenizer, text, given, texts, ids, scores, model)
 
 
-def scored(
-    network: Any, rows: Sequence[Sequence[int]], pad: int = 0, *, left: bool = False
-) -> Tensor:
-    """(n,) logits of a batch, padded on one side, as the class itself gives them."""
+def padded(rows: Sequence[Sequence[int]], pad: int, *, left: bool = False) -> tuple[Tensor, Tensor]:
+    """Tokens and mask of a batch, (n, t) each, padded on one side."""
     longest = max(map(len, rows))
     ids = torch.full((len(rows), longest), pad)
     mask = torch.zeros_like(ids)
     for i, row in enumerate(rows):
         at = slice(longest - len(row), longest) if left else slice(0, len(row))
         ids[i, at], mask[i, at] = torch.tensor(row), 1
+    return ids, mask
+
+
+def scored(network: Any, rows: Sequence[Sequence[int]], pad: int = 0) -> Tensor:
+    """(n,) logits of a batch, as the class itself gives them."""
+    ids, mask = padded(rows, pad)
     with torch.inference_mode():
         out: Tensor = network(input_ids=ids, attention_mask=mask).logits[:, 0].float()
     return out

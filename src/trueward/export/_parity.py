@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
 from scipy.stats import spearmanr
 
-from ._loaded import Failure, Loaded, Skipped, scored
+from ._loaded import Failure, Loaded, Skipped, padded, scored
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,9 +25,10 @@ def reward_model(at: Loaded) -> str:
         raise Skipped(
             "the reward model was not given (--model RM), so its rewards were not compared"
         )
-    found = at.model.score(*map(list, zip(*at.pairs, strict=True))).reward
-    assert found is not None
-    plain = found if at.model.calibration is None else _uncalibrated(at)
+    plain = (
+        replace(at.model, calibration=None).score(*map(list, zip(*at.pairs, strict=True))).reward
+    )
+    assert plain is not None
     own = at.scores + at.card["head"]["constant"]
     if at.card["head"]["kind"] == "distilled":
         rank = float(spearmanr(plain.numpy(), own.numpy()).statistic)
@@ -39,17 +41,6 @@ def reward_model(at: Loaded) -> str:
     if at.card["head"]["dtype"] == "bfloat16":
         allowed += ROUNDED
     return _close(own, plain.float(), allowed, at, "the rewards of the model")
-
-
-def _uncalibrated(at: Loaded) -> Tensor:
-    from dataclasses import replace  # noqa: PLC0415
-
-    assert at.model is not None
-    found = (
-        replace(at.model, calibration=None).score(*map(list, zip(*at.pairs, strict=True))).reward
-    )
-    assert found is not None
-    return found
 
 
 def own_forward(at: Loaded) -> str:
@@ -100,11 +91,7 @@ def openrlhf(at: Loaded) -> str:
     config, found = at.network.config, []
     for k in range(0, len(at.ids), BATCH):
         rows = at.ids[k : k + BATCH]
-        longest = max(map(len, rows))
-        ids = torch.full((len(rows), longest), int(config.pad_token_id))
-        mask = torch.zeros_like(ids)
-        for i, row in enumerate(rows):
-            ids[i, longest - len(row) :], mask[i, longest - len(row) :] = torch.tensor(row), 1
+        ids, mask = padded(rows, int(config.pad_token_id), left=True)
         place = (mask.cumsum(1) - 1).masked_fill(mask == 0, 1)
         with torch.inference_mode():
             h = at.network.base_model(input_ids=ids, attention_mask=mask, position_ids=place)

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from trueward.errors import TruewardError, UsageError
+from trueward.features import checkpoint
 from trueward.features.backbones import backbone as backbone_of
 from trueward.features.encode import features
 from trueward.features.transformer import Transformer
@@ -89,8 +90,6 @@ def _decoder(model: RewardModel) -> Transformer:
             "a stock folder holds a language model, and this reward model reads other features: fit it with "
             "--backbone NAME_OR_PATH of a decoder, or serve it as it is"
         )
-    from trueward.features import checkpoint  # noqa: PLC0415 - loads transformers
-
     own = base.reading
     last = own.layer == checkpoint.layers(base.folder)
     if own.pooling != "last" or own.template != "chat" or not last or own.normalize or own.dense:

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from trueward.errors import TruewardError
-from trueward.figures import drawn
+from trueward.figures import bars, drawn
 
 from ._page import Figure, Table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+
+BINS = 24
+QUANTILES = {"1 %": 0.01, "quarter": 0.25, "median": 0.5, "three quarters": 0.75, "99 %": 0.99}
 
 
 def figure(
@@ -27,6 +37,22 @@ def figure(
     except TruewardError:
         svg = None
     return Figure(svg, caption, table or tabled(rows, caption))
+
+
+def distribution(parts: Mapping[str, Array], what: str, caption: str, quantiles: str) -> Figure:
+    """Histograms of shares in [0, 1], a line a part, with a table of their quantiles."""
+    parts = {f"{name} ({len(v):,})": v for name, v in parts.items() if len(v)}
+    rows = []
+    for name, v in parts.items():
+        count, edges = (e.tolist() for e in np.histogram(v, bins=BINS, range=(0.0, 1.0)))
+        rows += [
+            {"start": start, "end": end, "share": c / len(v), "series": name}
+            for (start, end), c in zip(pairwise(edges), count, strict=True)
+        ]
+    at = list(QUANTILES.values())
+    cells = [[name, *(f"{q:.3f}" for q in np.quantile(v, at))] for name, v in parts.items()]
+    table = Table(quantiles, ["responses", *QUANTILES], cells)
+    return figure(bars, rows, what, "share of the responses", caption=caption, table=table)
 
 
 def tabled(rows: Sequence[dict[str, Any]], caption: str) -> Table:

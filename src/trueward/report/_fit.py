@@ -4,24 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
+from trueward.figures import lines, spans
 
-from trueward.figures import bars, lines, spans
-
-from ._charts import figure, written
+from ._charts import distribution, figure, written
 from ._page import Prose, Section, Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from numpy.typing import NDArray
 
     from trueward.model import RewardModel
 
     from ._page import Block
     from ._seen import Seen
 
-BINS = 24
 COUNTS = frozenset({"folds", "rows"})
 TOLD = {  # elsewhere on the page
     "flip_rates": frozenset({"rho_01", "rho_10"}),
@@ -111,34 +106,15 @@ def _chances(seen: Seen) -> Iterator[Block]:
         yield Prose("Every response has feedback, so there is nothing to say of who reacts.")
         return
     w = 1 / p[o].clip(1e-6)
-    rows = [
-        [what, f"{len(v):,}", *(f"{q:.3f}" for q in np.quantile(v, [0.01, 0.25, 0.5, 0.75, 0.99]))]
-        for what, v in (("with feedback", p[o]), ("without", p[~o]))
-        if len(v)
-    ]
-    head = ["responses", "rows", "1 %", "quarter", "median", "three quarters", "99 %"]
-    drawn = [
-        {"start": a, "end": b, "share": float(share), "series": what}
-        for what, v in (("with feedback", p[o]), ("without", p[~o]))
-        for a, b, share in steps(v)
-    ]
-    yield figure(
-        bars,
-        drawn,
+    yield distribution(
+        {"with feedback": p[o], "without": p[~o]},
         "p, chance of feedback given prompt and response",
-        "share of the responses",
-        caption="Chance of feedback given the text, out of fold, of responses with and without feedback",
-        table=Table("Quantiles of the chance of feedback", head, rows),
+        "Chance of feedback given the text, out of fold, of responses with and without feedback",
+        "Quantiles of the chance of feedback",
     )
     yield Prose(
         f"Weighted by 1 / p, {o.sum():,} responses with feedback count as {w.sum() ** 2 / (w**2).sum():,.0f}."
     )
-
-
-def steps(v: NDArray[np.float64]) -> Iterator[tuple[float, float, float]]:
-    count, edges = np.histogram(v, bins=BINS, range=(0.0, 1.0))
-    for k, c in enumerate(count):
-        yield float(edges[k]), float(edges[k + 1]), float(c / max(1, len(v)))
 
 
 def noise(seen: Seen) -> Iterator[Block]:

@@ -55,7 +55,7 @@ def on_gold(seen: Seen) -> Iterator[Block]:
 
 def _figures(found: Mapping[str, Mapping[str, Estimate]], caption: str) -> Iterator[Block]:
     names = list(dict.fromkeys(k for metrics in found.values() for k in metrics))
-    cells = [[k, *(_cell(metrics.get(k)) for metrics in found.values())] for k in names]
+    cells = [[k, *(str(metrics.get(k, "-")) for metrics in found.values())] for k in names]
     table = Table(caption, ["figure", *found], cells)
     rows = [
         {
@@ -74,24 +74,18 @@ def _figures(found: Mapping[str, Mapping[str, Estimate]], caption: str) -> Itera
         yield figure(spans, rows, "value", caption=f"{caption}: some of them, with 95 % intervals")
 
 
-def _cell(e: Estimate | None) -> str:
-    if e is None or e.value is None:
-        return "-"
-    return f"{e.value:.3f}" + ("" if e.low is None else f" [{e.low:.3f}, {e.high:.3f}]")
-
-
 def calibration(seen: Seen) -> Iterator[Block]:
     """P(preferred) against how often responses are good."""
     if seen.test is not None and "label" in seen.test.columns:
         truth = {name: seen.truth(name) for name in seen.models}
         what = "clean labels"
-        sets = {n: (seen.preferred(n, t.x), t.r, t.group) for n, t in truth.items()}
+        sets = {n: (seen.preferred(n, "test"), t.r, t.group) for n, t in truth.items()}
     else:
         sets, what = {}, "gold labels"
         for name in seen.models:
             data = seen.data(name)
             rows = data[data.audited]
-            sets[name] = (seen.preferred(name, rows.x), rows.gold, rows.group)
+            sets[name] = (seen.preferred(name, "log")[data.audited], rows.gold, rows.group)
     points = [
         {"P(preferred)": p, "share that is good": y, "low": low, "high": high, "series": name}
         for name, (score, label, group) in sets.items()
@@ -146,7 +140,7 @@ def recovered(seen: Seen) -> Iterator[Block]:
         truth = seen.truth(name)
         if truth.rating is None:
             continue
-        p, quality = _array(seen.preferred(name, truth.x)), _array(truth.rating)
+        p, quality = _array(seen.preferred(name, "test")), _array(truth.rating)
         ids = _ids(truth.group, len(p))
         for at, rows in levels(quality):
             m, low, high = interval(p[rows], ids[rows])

@@ -10,10 +10,8 @@ import torch
 
 from trueward import metrics
 from trueward.errors import TruewardError
-from trueward.figures import bars
 
-from ._charts import figure
-from ._fit import steps
+from ._charts import distribution
 from ._page import Example, Prose, Table
 
 if TYPE_CHECKING:
@@ -40,27 +38,11 @@ def spread(seen: Seen) -> Iterator[Block]:
         feedback = seen.table.frame["feedback"].fill_null(float("nan")).to_numpy()
         kinds = (feedback > 0.5, feedback <= 0.5, np.isnan(feedback))
         parts = {k: p[torch.from_numpy(m)] for k, m in zip(KINDS, kinds, strict=True) if m.any()}
-    rows = [
-        {"start": a, "end": b, "share": share, "series": f"{what} ({len(p):,})"}
-        for what, p in parts.items()
-        for a, b, share in steps(p.double().numpy())
-    ]
-    quantiles = Table(
-        "Quantiles of P(preferred)",
-        ["responses", "rows", "1 %", "quarter", "median", "three quarters", "99 %"],
-        [
-            [what, f"{len(p):,}"]
-            + [f"{v:.3f}" for v in np.quantile(p.numpy(), [0.01, 0.25, 0.5, 0.75, 0.99])]
-            for what, p in parts.items()
-        ],
-    )
-    yield figure(
-        bars,
-        rows,
+    yield distribution(
+        {what: p.double().numpy() for what, p in parts.items()},
         "P(preferred)",
-        "share of the responses",
-        caption="Scores of the logged responses",
-        table=quantiles,
+        "Scores of the logged responses",
+        "Quantiles of P(preferred)",
     )
     far = {name: int(seen.scores(name).far.sum()) for name in seen.models}
     for count in dict.fromkeys(far.values()):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import torch
 
@@ -75,15 +75,14 @@ class Seen:
             lambda: encode(self.clean, backbone=self._backbone(name)),
         )
 
-    def scores(self, name: str) -> Scores:
-        """What a model says of the log."""
-        return self._once(
-            ("scores", name), lambda: self.models[name].score_features(self.data(name).x)
-        )
+    def scores(self, name: str, of: Literal["log", "test"] = "log") -> Scores:
+        """What a model says of the log or of the test."""
+        x = (self.data(name) if of == "log" else self.truth(name)).x
+        return self._once(("scores", of, name), lambda: self.models[name].score_features(x))
 
-    def preferred(self, name: str, x: Tensor) -> Tensor:
-        """P(preferred) of rows, or an error where a model identifies only an interval."""
-        found = self.models[name].score_features(x).preferred
+    def preferred(self, name: str, of: Literal["log", "test"]) -> Tensor:
+        """P(preferred), or an error where a model identifies only an interval."""
+        found = self.scores(name, of).preferred
         if found is None:
             raise TruewardError(f"{name} identifies only an interval of P(preferred)")
         return found
