@@ -150,6 +150,21 @@ def test_intervals_of_the_rates_cover_where_anchors_exist():
     assert all(0.925 < rate < 0.975 for rate in torch.tensor(held).float().mean(0))
 
 
+def test_the_surest_answers_are_the_surest_of_each_fold():
+    """One fold's proxy is surer of everything: it still gives half of the rows a side, 50 of 100."""
+    fold = torch.arange(400) % 2
+    eta = torch.where(fold == 0, 0.1, 0.4) + 0.0001 * torch.arange(400)
+    y = (
+        (fold == 1) | (torch.arange(400) > 200)
+    ).float()  # below, the sure fold is right and the other wrong
+    b = Feedback(torch.zeros(400, 1), y, torch.ones(400), eta=Columns(noisy=eta, fold=fold))
+    report = flip_rates(0.99).compute(b, 0)[1]["rho_10"]
+    assert report["low"] < 0.5 < report["high"]
+    assert (
+        flip_rates(0.99).compute(replace(b, eta=Columns(noisy=eta)), 0)[1]["rho_10"]["high"] < 0.1
+    )
+
+
 def test_the_rates_of_a_batch_are_read_from_the_right_tails():
     rho_01, rho_10 = make("causalrm", {"preset": "paper"}).flips(spread_proxy())
     assert float(rho_01) == pytest.approx(0.1 + 0.03 * 0.7, abs=1e-3)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     Statistic = Callable[["Draws"], Array]
 
 CELLS = 2_000_000  # weights held at once: 16 MB
+STEPS = 201  # values of ECE that an interval tries
 
 _ONE_LABEL = "all labels are equal"
 _CONSTANT = "the score or the quality is the same in every row"
@@ -73,11 +74,11 @@ class Draws:
 
 def bootstrap(
     stats: dict[str, Statistic], group: Index, draws: int, seed: int
-) -> tuple[dict[str, float], dict[str, Array]]:
-    """Give each statistic on the sample and on ``draws`` resamples of its prompts."""
+) -> tuple[dict[str, Array], dict[str, Array]]:
+    """Give each statistic on the sample, and, stacked, on ``draws`` resamples of its prompts."""
     n, count = len(group), int(group.max()) + 1
     whole = Draws(np.ones((1, count)), np.ones((1, n)))
-    values = {k: float(f(whole)[0]) for k, f in stats.items()}
+    values = {k: np.asarray(f(whole)[0]) for k, f in stats.items()}
     sampled: dict[str, list[Array]] = {k: [] for k in stats}
     rng = numpy_stream(seed, "bootstrap")
     left = draws if count > 1 else 0
@@ -117,13 +118,27 @@ def tails(prompts: int) -> Array:
     return np.asarray(ndtr([-wide, wide]))
 
 
-def of_ece(plain: Estimate, errors: Array, prompts: int) -> Estimate:
-    """Let the interval reach down by how far the gaps of the bins may be off.
+def of_ece(gaps: Array, drawn: Array, prompts: int, draws: int) -> Estimate:
+    """Give ECE = sum_b |g_b| of the gaps g, and invert the law that it has where they are t f, f of unit ECE.
 
-    |ECE^ - ECE| <= sum over bins |gap^ - gap|, whose law the resamples have as sum |gap* - gap^|. ECE counts
-    noise as error, and resampling counts it twice, so its resamples bound it from above only.
+    Observed gaps are g = t f + h with errors h, whose law the resamples have as g* - g. Noise counts as error
+    in ECE, so resampling it would count twice; the ends are instead the t at which sum_b |t f_b + h_b| is as
+    low, and as high, as observed in 2.5 % of the draws of h. f is the least-squares quadratic of g over the
+    bins: how much they are off comes from the data, and only roughly where. The interval also holds the
+    value, which noise alone can lift out of it.
+
+    gaps: (bins,). drawn: (c, bins).
     """
-    if plain.value is None or plain.low is None or plain.high is None:
+    ece, drawn = float(np.abs(gaps).sum()), drawn.reshape(-1, len(gaps))
+    plain = estimated("ece", ece, np.abs(drawn).sum(axis=1), prompts, draws)
+    if plain.low is None:
         return plain
-    off = float(np.quantile(errors, tails(prompts)[1], method="weibull"))
-    return Estimate(plain.value, max(0.0, plain.value - off), max(plain.value, plain.high))
+    h = drawn[~np.isnan(drawn).any(axis=1)] - gaps
+    bins = np.linspace(-1, 1, len(gaps))
+    f = np.polynomial.Polynomial.fit(bins, gaps, 2)(bins)
+    f /= max(float(np.abs(f).sum()), np.finfo(float).tiny)
+    t = np.linspace(0, ece + float(np.abs(h).sum(axis=1).max()), STEPS)
+    law = np.abs(t[:, None, None] * f + h).sum(axis=2)
+    rare, usual = np.quantile(law, tails(prompts), axis=1, method="weibull")
+    low, high = (float(np.interp(ece, np.maximum.accumulate(end), t)) for end in (usual, rare))
+    return Estimate(ece, min(low, ece), max(high, ece))

@@ -206,7 +206,8 @@ def estimate(
         else:
             g = torch_stream(ground.cfg.seed, "population", nu.name)
             sample = population(every(train), train.weight, g)
-            numbers, report[nu.name] = nu.compute(bare(train)[sample], ground.cfg.seed)
+            seen = bare(train) if not parts else _with(bare(train), {"fold": ground.fold})
+            numbers, report[nu.name] = nu.compute(seen[sample], ground.cfg.seed)
             parts[nu.name] = {k: torch.tensor(v) for k, v in numbers.items()}
             train, val = (
                 _with(d, {k: torch.full_like(d.y, v) for k, v in numbers.items()})

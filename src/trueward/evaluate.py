@@ -69,9 +69,6 @@ class Metrics(Estimates):
         return "\n".join([*lines, f"{self.rows} rows, {self.prompts} prompts"])
 
 
-GAPS = "gap errors"  # how far off the gaps that ECE adds up are, for its interval
-
-
 class Scores(Protocol):
     """What a model says of n rows, each (n,); None where it knows only an interval."""
 
@@ -170,12 +167,14 @@ def measure(
     stats |= _of_order(p, s, quality, g)
     if n == 0:
         empty = Estimate(None, reason="there are no rows")
-        return Metrics(dict.fromkeys((k for k in stats if k != GAPS), empty), 0, 0, draws)
+        return Metrics(dict.fromkeys(stats, empty), 0, 0, draws)
     values, sampled = bootstrap(stats, g, draws, seed)
-    found = {k: estimated(k, values[k], sampled[k], prompts, draws) for k in stats}
-    if label is not None:
-        found["ece"] = of_ece(found["ece"], sampled[GAPS], prompts)
-        del found[GAPS]
+    found = {
+        k: of_ece(values[k], sampled[k], prompts, draws)
+        if k == "ece"
+        else estimated(k, float(values[k]), sampled[k], prompts, draws)
+        for k in stats
+    }
     return Metrics(found, n, prompts, draws)
 
 
@@ -188,8 +187,7 @@ def _of_labels(p: Array, score: Array, r: Array) -> dict[str, Statistic]:
         "r2": lambda d: metrics.r2(p, r, d.of(k)),
         "brier": lambda d: metrics.mean_of(gap**2, d.of(k)),
         "nll": lambda d: metrics.mean_of(metrics.nll(p, r), d.of(k)),
-        "ece": lambda d: metrics.ece(p, r, d.of(k)),
-        GAPS: lambda d: metrics.gap_errors(p, r, d.of(k)),
+        "ece": lambda d: metrics.gaps(p, r, d.of(k)),
         "bias": lambda d: metrics.mean_of(gap, d.of(k)),
         "mae": lambda d: metrics.mean_of(np.abs(gap), d.of(k)),
         "rmse": lambda d: np.sqrt(metrics.mean_of(gap**2, d.of(k))),

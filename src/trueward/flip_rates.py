@@ -39,7 +39,8 @@ def flip_rates(
         rated = (torch.ones_like(b.y) if b.o is None else b.o).cpu() > 0
         eta, y = (v.double().cpu()[rated].numpy() for v in (b.eta.noisy, b.y))
         ids = prompt_numbers(len(b), b.group)[rated].numpy()
-        order = np.argsort(eta, kind="stable")
+        fold = b.eta.get("fold", torch.zeros(len(b))).cpu()[rated].numpy()
+        order = np.argsort(_within(eta, fold), kind="stable")
         few = max(1, min(len(eta) // 2, max(ANCHORS, round((1 - quantile) * len(eta)))))
         rng = numpy_stream(seed, "bootstrap", "flip_rates")
         sides = {"rho_10": (order[:few], y, rho_10), "rho_01": (order[-few:], 1 - y, rho_01)}
@@ -52,6 +53,19 @@ def flip_rates(
         return found, {"quantile": quantile, **_judged(found, draws, prompts)}
 
     return Derived("flip_rates", ("rho_01", "rho_10"), compute)
+
+
+def _within(eta: NDArray[np.float64], fold: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Rank of each row among those of its fold, in (0, 1).
+
+    A fold with more flips than the rest has a proxy that saw fewer, and is surer of itself: of the surest
+    of all folds together, more would be flipped than of the surest of each.
+    """
+    rank = np.empty(len(eta))
+    for k in np.unique(fold):
+        own = np.flatnonzero(fold == k)
+        rank[own[np.argsort(eta[own], kind="stable")]] = (np.arange(len(own)) + 0.5) / len(own)
+    return rank
 
 
 def _posterior(

@@ -52,31 +52,19 @@ def r2(p: Array, r: Array, w: Array) -> Array:
     return 1 - ratio(mean_of((p - r) ** 2, w), _variance(mean, square))
 
 
-def ece(p: Array, r: Array, w: Array, bins: int = 15) -> Array:
-    """Sum over bins of equal mass of |mass of (r - p)|, sorted by p; rows of one p share one fate.
+def gaps(p: Array, r: Array, w: Array, bins: int = 15) -> Array:
+    """(c, bins) mass of (r - p) in bins of equal numbers of rows, sorted by p; ECE is the sum of their sizes.
 
     A row, or a run of equal p, that crosses an edge is divided between the bins in proportion.
     """
     order = np.argsort(p, kind="stable")
     starts = _starts(p[order])
-    blocks = np.add.reduceat(w[:, order], starts, axis=1)
-    gaps = np.add.reduceat(w[:, order] * (r - p)[order], starts, axis=1)
-    mass = np.cumsum(np.pad(blocks, ((0, 0), (1, 0))), axis=1)
-    gap = np.cumsum(np.pad(gaps, ((0, 0), (1, 0))), axis=1)
-    edges = np.linspace(0, 1, bins + 1)
-    at = [np.interp(edges * m[-1], m, g) for m, g in zip(mass, gap, strict=True)]
-    return ratio(np.abs(np.diff(np.array(at), axis=1)).sum(axis=1), mass[:, -1])
-
-
-def gap_errors(p: Array, r: Array, w: Array, bins: int = 15) -> Array:
-    """Sum over bins of equal mass, sorted by p, of |mean of (r - p) under w - that under equal weights|."""
-    order = np.argsort(p, kind="stable")
-    starts = np.unique(np.arange(bins) * len(p) // bins)
-    gap = (r - p)[order]
-    drawn = np.add.reduceat(w[:, order] * gap, starts, axis=1)
-    share = ratio(drawn, np.broadcast_to(w.sum(axis=1, keepdims=True), drawn.shape))
-    whole = np.add.reduceat(gap, starts) / len(p)
-    return np.asarray(np.abs(share - whole).sum(axis=1))
+    long = np.diff(np.r_[starts, len(p)])
+    edges = np.linspace(0, len(p), bins + 1)
+    before = np.clip((edges - starts[:, None]) / long[:, None], 0, 1)  # each edge
+    runs = np.add.reduceat((w * (r - p))[:, order], starts, axis=1)
+    mass = w.sum(axis=1, keepdims=True)
+    return ratio(runs @ np.diff(before, axis=1), np.broadcast_to(mass, (len(w), bins)))
 
 
 def pearson(a: Array, b: Array, w: Array) -> Array:
