@@ -15,6 +15,7 @@ from trueward.features.backbones import backbone
 from trueward.inputs import Numbers, Standard
 from trueward.log import read_log, read_test
 from trueward.method import make
+from trueward.slices import Slices
 from trueward.step import Batch, Problem, backward
 from trueward.tune import tune
 from trueward.tuned import Tuned
@@ -92,7 +93,8 @@ def gradients(net, micro):
     problem = Problem("reward", make("snips", {}), data, data, Numbers(32))
     for p in net.parameters():
         p.grad = None
-    loss = backward(problem, net, Batch(torch.arange(n), data, [Columns()]), micro)
+    step = backward if micro is None else Slices(micro).backward
+    loss = step(problem, net, Batch(torch.arange(n), data, [Columns()]))
     return loss, [p.grad.clone() for p in net.parameters() if p.grad is not None]
 
 

@@ -171,7 +171,8 @@ def _epoch(runs: Sequence[Run], together: Together | None) -> list[list[float]]:
             for r, i, g in zip(runs, rows, streams, strict=True)
         ]
         if together is None:
-            total += backward(first.problem, net, batches[0], first.cfg.micro_batch).cpu()
+            step_of = backward if first.slices is None else first.slices.backward
+            total += step_of(first.problem, net, batches[0]).cpu()
         else:
             total += backward_together([r.problem for r in runs], net, batches).cpu()
         clip_gradient(net, first.cfg.clip_norm)
