@@ -27,7 +27,7 @@ LAYERS = [
         "composed",
         "tuned",
     },
-    {"calibration", "checks", "model", "fit", "sweep", "tune"},
+    {"calibration", "checks", "model", "fit", "sweep", "started", "tune"},
     {
         "figures",
         "metrics",

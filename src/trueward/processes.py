@@ -68,12 +68,12 @@ class Processes:
         self.summed([given])
         return given
 
-    def told(self, value: T) -> T:
+    def told(self, value: T | None) -> T:
         """Give what the main process has made, once it has; it is pickled on its way."""
-        if self.count == 1:
-            return value
-        self._well()
         box = [value if self.main else None]
+        if self.count == 1:
+            return box[0]  # type: ignore[return-value]
+        self._well()
         with self._lost():
             torch.distributed.broadcast_object_list(box, 0, device=self.device)
         return value if self.main else box[0]  # type: ignore[return-value]
@@ -131,7 +131,7 @@ def _group() -> Processes:
         raise UsageError(
             "several processes need accelerate, which is not installed: pip install 'trueward[text]'"
         ) from None
-    state = PartialState(timeout=PATIENCE)
+    state = PartialState(cpu=not torch.accelerator.is_available(), timeout=PATIENCE)
     return Processes(state.process_index, state.num_processes, state.device)
 
 

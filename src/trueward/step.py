@@ -172,11 +172,12 @@ def bare(data: Feedback, t: float = 1.0) -> Feedback:
     return replace(data, x=data.x[:, :0], t=t)
 
 
-def clip_gradient(net: Net, longest: float) -> None:
-    """Scale each member's gradient to norm ``longest`` at most; members do not affect one another."""
+def clip_gradient(net: Net, longest: float) -> Tensor:
+    """Scale each member's gradient to norm ``longest`` at most; give the norms before, (M,)."""
     grads = [p.grad for p in net.parameters() if p.grad is not None]
     parts = [torch.linalg.vector_norm(g.flatten(1), dim=1) for g in grads]
-    norm = torch.linalg.vector_norm(torch.stack(parts), dim=0)
+    norm: Tensor = torch.linalg.vector_norm(torch.stack(parts), dim=0)
     scale = (longest / norm.clamp(min=1e-12)).clamp(max=1.0)
     for g in grads:
         g.mul_(scale.view(-1, *[1] * (g.dim() - 1)))
+    return norm
