@@ -131,6 +131,11 @@ def _group() -> Processes:
         raise UsageError(
             "several processes need accelerate, which is not installed: pip install 'trueward[text]'"
         ) from None
+    here = torch.cuda.device_count()
+    if here and int(os.environ.get("LOCAL_RANK", "0")) >= here:
+        raise UsageError(
+            f"each process has a GPU of its own, and this machine has {here}: start {here} at most"
+        )
     state = PartialState(cpu=not torch.accelerator.is_available(), timeout=PATIENCE)
     return Processes(state.process_index, state.num_processes, state.device)
 
