@@ -1,6 +1,6 @@
 """What a step of tuning costs beside the same model's own forward and backward pass on the same batches.
 
-python benchmarks/tune_speed.py [--model FOLDER] [--rows 32] [--micro 8] [--repeats 7] [--json]
+python benchmarks/tune_speed.py [--model FOLDER] [--rows 64] [--micro 16] [--repeats 7] [--json]
 
 Needs the extra trueward[text]. Without --model it builds a decoder of Qwen3's kind with random weights (4
 layers of 256 columns, the tokenizer that wordllama carries). The texts are answers of the demo's help desk.
@@ -60,7 +60,9 @@ def texts(n: int) -> tuple[list[str], list[str]]:
 def learner(base: Transformer, how: How, method: str, n: int, *, checkpointing: bool) -> Tuned:
     rows, _ = base.rendering.rows(*texts(n))
     standard = Standard(torch.zeros(base.width), torch.ones(base.width))
-    heads = {k: (torch.zeros(base.width), torch.tensor(0.0)) for k in make(method, {}).heads}
+    g = torch.Generator().manual_seed(0)
+    one = torch.randn(base.width, generator=g) / base.width**0.5, torch.tensor(0.1)
+    heads = dict.fromkeys(make(method, {}).heads, one)
     return Tuned(base, rows, standard, heads, how, checkpointing=checkpointing)
 
 
@@ -184,8 +186,8 @@ def held(what: str) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--model", help="a backbone")
-    parser.add_argument("--rows", type=int, default=32)
-    parser.add_argument("--micro", type=int, default=8)
+    parser.add_argument("--rows", type=int, default=64)
+    parser.add_argument("--micro", type=int, default=16)
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--peak", nargs=6, help=argparse.SUPPRESS)
