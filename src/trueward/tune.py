@@ -128,6 +128,9 @@ def _learned(
     """Train the network on the rows that it knows by number."""
     train, val = (replace(d.to(ours.place()), x=d.x) for d in (problem.train, problem.val))
     lengths = net.lengths[train.x[:, 0]]
+    with torch.no_grad():
+        for p in net.parameters():  # drawn alike everywhere, if all devices draw alike
+            p.copy_(team.agreed(p.detach()))
     ready = replace(problem, train=train, val=val, net=net, lengths=lengths, processes=team)
     state = train_net(ready, ours, store, progress)
     return Learned(net.linear(), state.value, state.kept)
