@@ -33,7 +33,7 @@ from trueward.worlds import helpdesk
 CHATML = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
 
 
-def decoder(folder: Path) -> str:
+def decoder(folder: Path, layers: int = 8, columns: int = 512) -> str:
     import transformers  # noqa: PLC0415 - heavy
 
     found = importlib.util.find_spec("wordllama")
@@ -48,11 +48,11 @@ def decoder(folder: Path) -> str:
     tokenizer.chat_template = CHATML
     config = transformers.Qwen3Config(
         vocab_size=len(tokenizer),
-        hidden_size=512,
-        num_hidden_layers=8,
-        intermediate_size=1536,
-        num_attention_heads=8,
-        num_key_value_heads=4,
+        hidden_size=columns,
+        num_hidden_layers=layers,
+        intermediate_size=3 * columns,
+        num_attention_heads=columns // 64,
+        num_key_value_heads=columns // 128,
         head_dim=64,
     )
     transformers.Qwen3Model(config).save_pretrained(folder)

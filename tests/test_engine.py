@@ -26,7 +26,8 @@ from trueward.model import load
 from trueward.nets import Net, Shape
 from trueward.options import Opt
 from trueward.samplers import every, shuffle
-from trueward.step import Batch, Problem, _forward, backward, gather, predict
+from trueward.slices import Slices
+from trueward.step import Batch, Problem, backward, forward, gather, predict
 from trueward.streams import torch_stream
 from trueward.train import Train
 
@@ -74,7 +75,8 @@ def test_micro_batches_give_the_gradient_of_the_whole_batch(method):
     net, grads = net_for(method, b), []
     for micro in (None, 5):
         net.zero_grad()
-        backward(problem(method, b), net, whole_batch(b, 2), micro)
+        step = Slices(micro).backward if micro else backward
+        step(problem(method, b), net, whole_batch(b, 2))
         grads.append([p.grad.clone() for p in net.parameters() if p.grad is not None])
     assert grads[0]
     assert all(torch.allclose(a, c, atol=1e-12) for a, c in zip(*grads, strict=True))
@@ -392,12 +394,12 @@ def test_mixed_rows_are_seen_as_mixed_and_micro_batches_agree():
     x = inputs.x(b.x, torch.float64)
     by_hand = share[:, None] * x + (1 - share[:, None]) * x[partner]
     expected = net({"x": by_hand}).reward
-    whole = _forward(p, net, b, *batch.part(torch.arange(24))).reward
+    whole = forward(p, net, b, *batch.part(torch.arange(24))).reward
     assert torch.allclose(whole, expected)
     grads = []
     for micro in (None, 7):
         net.zero_grad()
-        backward(p, net, batch, micro)
+        (Slices(micro).backward if micro else backward)(p, net, batch)
         grads.append([q.grad.clone() for q in net.parameters()])
     assert all(torch.allclose(a, c, atol=1e-6) for a, c in zip(*grads, strict=True))
 

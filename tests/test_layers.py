@@ -7,7 +7,7 @@ import trueward
 
 ROOT = Path(trueward.__file__).parent
 LAYERS = [
-    {"errors", "streams", "files", "options", "threads", "coverage"},
+    {"errors", "streams", "files", "options", "threads", "coverage", "processes"},
     {"data", "losses"},
     {"readers", "log"},
     {"sources"},
@@ -18,6 +18,7 @@ LAYERS = [
         "train",
         "inputs",
         "step",
+        "slices",
         "runs",
         "nets",
         "checkpoints",
@@ -26,7 +27,7 @@ LAYERS = [
         "composed",
         "tuned",
     },
-    {"calibration", "checks", "model", "fit", "sweep", "tune"},
+    {"calibration", "checks", "model", "fit", "sweep", "started", "tune"},
     {
         "figures",
         "metrics",

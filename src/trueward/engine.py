@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from .data import Columns
-from .errors import TruewardError
+from .errors import NotFiniteError, TruewardError
 from .runs import Run, State, adamw, finished, planned
 from .step import (
     Problem,
@@ -31,6 +31,8 @@ from .train import Train, narrower
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from torch import Tensor
 
     from .checkpoints import Checkpoints
     from .data import Feedback
@@ -50,11 +52,12 @@ def train_net(
     run = planned(problem, cfg)
     if checkpoints is not None:
         checkpoints.resume(problem.stage, run.state)
-    _train([run], checkpoints, progress)
+    kept = checkpoints if problem.processes.main else None
+    _train([run], kept, progress)
     state = finished(run)
-    if checkpoints is not None:
+    if kept is not None:
         state.epoch = run.epochs
-        checkpoints.save(problem.stage, state)
+        kept.save(problem.stage, state)
     return state
 
 
@@ -171,15 +174,28 @@ def _epoch(runs: Sequence[Run], together: Together | None) -> list[list[float]]:
             for r, i, g in zip(runs, rows, streams, strict=True)
         ]
         if together is None:
-            total += backward(first.problem, net, batches[0], first.cfg.micro_batch).cpu()
+            step_of = backward if first.slices is None else first.slices.backward
+            total += step_of(first.problem, net, batches[0]).cpu()
         else:
             total += backward_together([r.problem for r in runs], net, batches).cpu()
-        clip_gradient(net, first.cfg.clip_norm)
+        norm = clip_gradient(net, first.cfg.clip_norm)
+        if first.problem.net is not None:
+            _finite(first, norm, count)
         optimiser.step()
         count += 1
     if together is not None:
         _return_weights(runs, net)
     return [part.tolist() for part in (total / max(1, count)).chunk(len(runs))]
+
+
+def _finite(run: Run, norm: Tensor, step: int) -> None:
+    """Refuse a step of a tuned model to nowhere; the weights are still those before it."""
+    if not norm.isfinite().all():
+        raise NotFiniteError(
+            f"{run.problem.stage}: the gradient was not finite in step {step + 1} of {run.steps} of epoch "
+            f"{run.state.epoch + 1}: lower the learning rate (-o lr=...), or let the model compute in "
+            "float32 (,dtype=float32 behind the name of the backbone)"
+        )
 
 
 def _return_weights(runs: Sequence[Run], net: Net) -> None:
@@ -217,7 +233,7 @@ def _after(run: Run, t: float) -> list[float]:
             fresh = method.refresh(member_of(out, m), replace(b, eta=b.eta | memory))
             kept = {k: v.index_copy(0, rows, fresh[k]) for k, v in state.memory[m].items()}
             state.memory[m] = Columns(kept)
-    return current
+    return problem.processes.agreed(torch.tensor(current, dtype=torch.float64)).tolist()
 
 
 def _monitored(method: Method, out: Columns, b: Feedback, memory: list[Columns]) -> list[float]:

@@ -11,6 +11,12 @@ class NotWrittenError(TruewardError):
     """A disk or a permission stood in the way; what was there, and what was done so far, is kept."""
 
 
+class NotFiniteError(TruewardError):
+    """Training ran into numbers that are not finite; the state before is kept."""
+
+    exit_code = 1
+
+
 class UsageError(TruewardError):
     """The request is wrong: an unknown method or option, a value out of range. Exit code 2."""
 

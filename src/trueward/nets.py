@@ -184,7 +184,7 @@ class Net(nn.Module):
                 if self.shape.exposed and name == "reward":
                     out["hidden"] = last.float()
         n = next(iter(out.values())).shape[1]
-        out |= {name: ONE * v.expand(-1, n) for name, v in self.numbers.items()}
+        out |= {name: ONE * v.expand(-1, n).float() for name, v in self.numbers.items()}
         return Columns(out)
 
     def member(self, m: int) -> Net:

@@ -12,6 +12,7 @@ from .errors import TruewardError, UsageError
 from .method import Method
 from .nets import Net, Shape
 from .samplers import population
+from .slices import Slices
 from .step import bare
 from .streams import torch_stream
 from .train import Train, passes
@@ -61,6 +62,7 @@ class Run:
     val_rows: Tensor
     size: int  # rows a step at most
     epochs: int
+    slices: Slices | None = None  # of a batch, where it is not taken whole
 
     @property
     def steps(self) -> int:
@@ -97,7 +99,8 @@ def planned(problem: Problem, cfg: Train) -> Run:
     size = cfg.batch_size or min(1024, max(64, -(-len(rows) // 12)))
     epochs = cfg.epochs or passes(len(rows), problem.train.x.shape[1])
     _need_epochs(problem, epochs)
-    return Run(problem, cfg, _start(problem, cfg), rows, val_rows, size, epochs)
+    slices = None if cfg.micro_batch is None else Slices(cfg.micro_batch)
+    return Run(problem, cfg, _start(problem, cfg), rows, val_rows, size, epochs, slices)
 
 
 def finished(run: Run) -> State:

@@ -11,13 +11,15 @@ from torch import Tensor
 
 from .data import Columns, Feedback
 from .inputs import CHUNK
+from .processes import ALONE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .inputs import Inputs, Numbers
     from .method import Method
-    from .nets import Net
+    from .nets import Net, Shape
+    from .processes import Processes
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,8 @@ class Problem:
     inputs: Inputs | Numbers
     fold: Tensor | None = None
     net: Net | None = None  # to go on with, in place of a fresh one
+    lengths: Tensor | None = None  # tokens of every training row, where rows are texts
+    processes: Processes = ALONE  # which share the rows
 
 
 @dataclass(frozen=True)
@@ -68,31 +72,11 @@ def gather(
     return Batch(rows, b, [m[rows] for m in memory], keep, mixing)
 
 
-def backward(problem: Problem, net: Net, batch: Batch, micro: int | None = None) -> Tensor:
-    """Put the gradient of the loss on a batch into the parameters; give (M,) losses.
-
-    The loss sees only logits. With ``micro`` it is evaluated once on all of them and its gradient is
-    carried back slice by slice, so it stays exact for ranks, quantiles and clipped means.
-    """
-
-    def logits(at: Tensor) -> Columns:
-        return _forward(problem, net, problem.train, *batch.part(at))
-
-    places = torch.arange(len(batch.rows))
-    if micro is None or len(places) <= micro:
-        losses = member_losses(problem.method, logits(places), batch)
-        losses.sum().backward()
-        return losses.detach()
-    parts = places.split(micro)
-    with torch.no_grad():
-        slices = [logits(at) for at in parts]
-    out = Columns({k: torch.cat([s[k] for s in slices], 1).requires_grad_() for k in slices[0]})
+def backward(problem: Problem, net: Net, batch: Batch) -> Tensor:
+    """Put the gradient of the loss on a batch into the parameters; give (M,) losses."""
+    out = forward(problem, net, problem.train, *batch.part(torch.arange(len(batch.rows))))
     losses = member_losses(problem.method, out, batch)
     losses.sum().backward()
-    used = [k for k in out if out[k].grad is not None]
-    for at in parts:
-        again = logits(at)
-        torch.autograd.backward([again[k] for k in used], [_grad(out[k])[:, at] for k in used])
     return losses.detach()
 
 
@@ -119,11 +103,6 @@ def backward_together(problems: Sequence[Problem], net: Net, batches: Sequence[B
     return total.detach()
 
 
-def _grad(v: Tensor) -> Tensor:
-    assert v.grad is not None
-    return v.grad
-
-
 def member_losses(method: Method, out: Columns, batch: Batch) -> Tensor:
     """(M,) losses, each member on its own logits, memory and, with ``keep``, rows."""
     losses = []
@@ -142,13 +121,14 @@ def _inputs(problem: Problem, data: Feedback, rows: Tensor, wanted: set[str]) ->
     return problem.inputs(data.x.index_select(0, rows), z, wanted)  # 3 times faster than x[rows]
 
 
-def _forward(
+def forward(
     problem: Problem,
     net: Net,
     data: Feedback,
     rows: Tensor,
     mixed: tuple[Tensor, Tensor] | None = None,
 ) -> Columns:
+    """(M, n) logits of every head on ``rows``."""
     wanted = set(net.shape.heads.values())
     inputs = _inputs(problem, data, rows, wanted)
     if mixed is not None:
@@ -160,11 +140,26 @@ def _forward(
 
 
 def predict(problem: Problem, net: Net, data: Feedback, rows: Tensor | None = None) -> Columns:
-    """(M, n) logits of every head on ``rows``, in chunks, without gradients."""
-    rows = torch.arange(len(data)) if rows is None else rows
+    """(M, n) logits of every head on ``rows``, in chunks, without gradients; each process has its share."""
+    rows, team = torch.arange(len(data)) if rows is None else rows, problem.processes
     with torch.no_grad():
-        parts = [_forward(problem, net, data, i) for i in rows.split(CHUNK)]
-    return Columns({k: torch.cat([p[k] for p in parts], 1) for k in parts[0]})
+        parts = [forward(problem, net, data, i) for i in team.share(rows).split(CHUNK)]
+    if team.count == 1:
+        return Columns({k: torch.cat([p[k] for p in parts], 1) for k in parts[0]})
+    out = blank(net.shape, len(rows), data.y.device)
+    for part, at in zip(parts, team.share(torch.arange(len(rows))).split(CHUNK), strict=True):
+        for k, v in part.items():
+            out[k][:, at] = v.to(out[k])
+    team.summed(list(out.values()))
+    return out
+
+
+def blank(shape: Shape, rows: int, device: torch.device) -> Columns:
+    """Zeros in the place of the (M, n) logits of every head."""
+    out = Columns({k: torch.zeros(shape.members, rows, device=device) for k in shape.heads})
+    if shape.exposed:
+        out["hidden"] = torch.zeros(shape.members, rows, shape.hidden[-1], device=device)
+    return out
 
 
 def member_of(out: Columns, m: int) -> Columns:
@@ -177,11 +172,12 @@ def bare(data: Feedback, t: float = 1.0) -> Feedback:
     return replace(data, x=data.x[:, :0], t=t)
 
 
-def clip_gradient(net: Net, longest: float) -> None:
-    """Scale each member's gradient to norm ``longest`` at most; members do not affect one another."""
+def clip_gradient(net: Net, longest: float) -> Tensor:
+    """Scale each member's gradient to norm ``longest`` at most; give the norms before, (M,)."""
     grads = [p.grad for p in net.parameters() if p.grad is not None]
     parts = [torch.linalg.vector_norm(g.flatten(1), dim=1) for g in grads]
-    norm = torch.linalg.vector_norm(torch.stack(parts), dim=0)
+    norm: Tensor = torch.linalg.vector_norm(torch.stack(parts), dim=0)
     scale = (longest / norm.clamp(min=1e-12)).clamp(max=1.0)
     for g in grads:
         g.mul_(scale.view(-1, *[1] * (g.dim() - 1)))
+    return norm

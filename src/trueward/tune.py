@@ -2,37 +2,39 @@
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import replace
+import gc
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from .checkpoints import Checkpoints
-from .crossfit import estimate
-from .data import split_rows
 from .engine import train_net
-from .errors import UsageError
-from .features import encode
-from .features.backbones import backbone as backbone_of
-from .features.encode import features
+from .features import features
+from .features.checkpoint import quiet
 from .features.folder import opened
 from .features.transformer import Transformer
 from .files import replacing
-from .fit import Prepared, configure, suited
-from .inputs import Numbers
-from .method import Method, settings
-from .nets import Net, Stack
+from .fit import configure
+from .nets import Net, Shape, Stack
+from .processes import launched
+from .runs import State, adamw
+from .started import fill_together, learnable, started, view_of
 from .tuned import Tuned
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch import Tensor
 
     from .engine import Progress
     from .inputs import Standard
     from .log import Log
+    from .method import Method
     from .model import RewardModel
+    from .processes import Processes
+    from .started import Started
     from .step import Problem
     from .train import Train
     from .tuned import How
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 USUAL: dict[How, tuple[int, float]] = {"lora": (3, 2e-4), "full": (3, 2e-5), "head": (8, 1e-3)}
 RANK = 16  # of adapters
 MICRO = 16  # rows of one forward pass with a gradient
+BLOCK = 1024  # rows that one process encodes at once
 
 
 def tune(
@@ -65,48 +68,111 @@ def tune(
     nothing else (head) are learned together. The loss sees the logits of the whole batch, and its gradient
     goes back through the model ``micro_batch`` rows at a time, so it is exact. The learned model is written
     to the folder ``into``, the reward is a linear head on it, and both are saved and used as any model is.
+
+    Under torchrun or `accelerate launch` every process calls this, takes its share of every batch, and gets
+    the model; the first alone writes. Folders and the cache are on a disk that all see.
     """
-    named, cfg = configure(method, chosen)
-    base = _weights(backbone)
-    data = encode(log, backbone=frozen or base)
-    made, reasons = suited(named, data)
-    _tunable(made, cfg)
-    rest, held = split_rows(len(data), val, cfg.seed, data.group)
-    ready = Prepared.of(made, data[rest], data[held], cfg)
-    store = None
-    if checkpoint is not None:
-        about = repr((ready.key, made.name, settings(made), cfg, base.spec(), how, rank))
-        store = Checkpoints.at(checkpoint, hashlib.sha256(about.encode()).hexdigest())
-    eta = estimate(made, ready.ground(cfg), None, store, progress)
-    texts = (log.frame["prompt"].to_list(), log.frame["response"].to_list())
-    h = data.x if frozen is None else encode(log, backbone=base).x
-    before = ready.on(h[rest], h[held], base.spec(), cfg.dtype())
-    plain = replace(cfg, hidden=(), epochs=None, lr=None, micro_batch=None)
-    problem = replace(before.problem(made, eta), stage="frozen")
-    first = train_net(problem, plain, store, progress)
-    learner = Transformer(base.folder, base.reading, base.placed)  # not the one that others read by
-    rows, cut = learner.rendering.rows(*texts)
-    heads = first.net.linear()
-    assert heads is not None
-    net = Tuned(
-        *(learner, rows, before.inputs.x, heads, how),
-        rank=rank,
-        seed=cfg.seed,
-        checkpointing=gradient_checkpointing,
-    )
-    ours = _settings(cfg, how)
-    state = train_net(_numbered(problem, rest, held, net), ours, store, progress)
-    place = Path(into)
-    own = written(net, place)
-    x = features(own, *texts, None)
-    after = ready.on(x[rest], x[held], own.spec(), torch.float32)
-    state.net = folded(net, after.inputs.x)
-    model = after.model(after.problem(made, eta), ours, eta, state, reasons)
-    report = {**model.report, "tuned": _report(base, how, rank, cut, first.value)}
-    if state.value[0] >= first.value[0]:
-        worse = f"tuning did not help: validation loss {state.value[0]:.4f}, frozen {first.value[0]:.4f}"
-        report["warnings"] = [*report["warnings"], worse]
-    return replace(model, report=report, language_model=place)
+    team = launched()
+    with team.one_fate():
+        named, cfg = configure(method, chosen)
+        base = learnable(backbone, team)
+        view, ours = view_of(frozen, base), _settings(cfg, how)
+        texts = (log.frame["prompt"].to_list(), log.frame["response"].to_list())
+        progress = progress if team.main else None
+        if team.count > 1:
+            fill_together((view, base), texts, team)
+        begun = None
+        if team.main:
+            begun = started(named, log, cfg, base, view, val, checkpoint, progress, (how, rank))
+        start = team.told(None if begun is None else begun.start)
+        store = None if checkpoint is None else Checkpoints(Path(checkpoint), start.key)
+        rows, cut = base.rendering.rows(*texts)
+        net = Tuned(
+            *(base.handed_over(), rows, start.standard, start.heads, how),
+            rank=rank,
+            seed=cfg.seed,
+            checkpointing=gradient_checkpointing,
+        )
+        learned = _learned(start.problem, net, ours, store, progress, team)
+        if team.main:
+            written(net, Path(into))
+        del net  # before the model is read again
+        gc.collect()
+        place = team.told(Path(into).resolve())
+        own = Transformer(opened(place, str(place)), base.reading, base.placed)
+        x = _features(own, texts, team)
+        model = None
+        if begun is not None:
+            report = _report(base, how, rank, cut, start.loss)
+            model = _modelled(begun, learned, ours, own, x, report, Path(into))
+        return team.told(model)
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What is left of training: heads on activations as they were standardised, and the losses."""
+
+    heads: dict[str, tuple[Tensor, Tensor]]
+    value: list[float]
+    kept: list[float]
+
+
+def _learned(
+    problem: Problem,
+    net: Tuned,
+    ours: Train,
+    store: Checkpoints | None,
+    progress: Progress | None,
+    team: Processes,
+) -> Learned:
+    """Train the network on the rows that it knows by number."""
+    train, val = (replace(d.to(ours.place()), x=d.x) for d in (problem.train, problem.val))
+    lengths = net.lengths[train.x[:, 0]]
+    with torch.no_grad():
+        for p in net.parameters():  # drawn alike everywhere, if all devices draw alike
+            p.copy_(team.agreed(p.detach()))
+    ready = replace(problem, train=train, val=val, net=net, lengths=lengths, processes=team)
+    state = train_net(ready, ours, store, progress)
+    return Learned(net.linear(), state.value, state.kept)
+
+
+def _features(own: Transformer, texts: tuple[list[str], list[str]], team: Processes) -> Tensor:
+    """(n, d) of the learned model; each process makes its share."""
+    n = len(texts[0])
+    if team.count == 1:
+        return features(own, *texts, None)
+    x = torch.zeros(n, own.width, dtype=torch.float16)
+    mine = torch.cat([*team.share(torch.arange(n).split(BLOCK)), torch.arange(0)])
+    prompts, responses = ([side[i] for i in mine.tolist()] for side in texts)
+    x[mine] = features(own, prompts, responses, None)
+    team.summed([x])
+    return x
+
+
+def _modelled(
+    begun: Started,
+    learned: Learned,
+    ours: Train,
+    own: Transformer,
+    x: Tensor,
+    report: dict[str, Any],
+    place: Path,
+) -> RewardModel:
+    """Give the reward on the activations of the learned model, and say whether tuning helped."""
+    problem, made = begun.start.problem, begun.start.problem.method
+    rest, held = (d.x[:, 0] for d in (problem.train, problem.val))
+    after = begun.ready.on(x[rest], x[held], own.spec(), torch.float32)
+    net = folded(learned.heads, begun.start.standard, after.inputs.x)
+    state = State(net, adamw(net, ours), [], learned.value, [], kept=learned.kept)
+    model = after.model(after.problem(made, begun.eta), ours, begun.eta, state, begun.reasons)
+    about = {**model.report, "tuned": report}
+    if learned.value[0] >= begun.start.loss[0]:
+        worse = (
+            f"tuning did not help: validation loss {learned.value[0]:.4f}, "
+            f"frozen {begun.start.loss[0]:.4f}"
+        )
+        about["warnings"] = [*about["warnings"], worse]
+    return replace(model, report=about, language_model=place)
 
 
 def _settings(cfg: Train, how: How) -> Train:
@@ -115,72 +181,30 @@ def _settings(cfg: Train, how: How) -> Train:
     return replace(cfg, epochs=epochs, lr=lr, micro_batch=cfg.micro_batch or MICRO, hidden=())
 
 
-def _numbered(problem: Problem, rest: Tensor, held: Tensor, net: Tuned) -> Problem:
-    """The same problem for a network that reads texts by their number in the log."""
-    train, val = (
-        replace(d, x=numbers[:, None])
-        for d, numbers in ((problem.train, rest), (problem.val, held))
-    )
-    inputs = Numbers(net.shape.inputs["x"])
-    return replace(problem, stage="reward", train=train, val=val, inputs=inputs, net=net)
-
-
 def _report(base: Transformer, how: How, rank: int, cut: int, loss: list[float]) -> dict[str, Any]:
     about = {"how": how, "base": base.folder.source, "digest": base.folder.digest, "cut": cut}
     return {**about, "rank": rank if how == "lora" else None, "frozen_validation_loss": loss}
 
 
-def _weights(backbone: str) -> Transformer:
-    base = backbone_of(backbone)
-    if not isinstance(base, Transformer):
-        raise UsageError(
-            f"tuning takes a language model by folder or hub name, and {backbone} has no weights to learn"
-        )
-    if base.reading.dense or base.reading.normalize:
-        raise UsageError(
-            f"{backbone} is read through layers of sentence-transformers that tuning does not reach: add "
-            ",pooling=mean,normalize=false to its name, or fit on it as it is"
-        )
-    return base
-
-
-def _tunable(made: Method, cfg: Train) -> None:
-    """Refuse what is not a loss of logits on text alone."""
-    why = None
-    if made.composed:
-        why = "is composed of its nuisances, which stay frozen, and trains no reward"
-    elif set(made.heads.values()) != {"x"} or made.hidden:
-        why = "trains more than logits of the text"
-    elif type(made).mixing is not Method.mixing:
-        why = "mixes the features of rows, and texts cannot be mixed"
-    if why:
-        raise UsageError(f"{made.name} {why}: fit it on the frozen model, or tune causalrm or dr")
-    if cfg.members > 1:
-        raise UsageError("tuning learns one model at a time: leave members at 1")
-
-
-def folded(net: Tuned, standard: Standard) -> Net:
+def folded(heads: Mapping[str, tuple[Tensor, Tensor]], old: Standard, new: Standard) -> Net:
     """Heads on features standardised anew: w' = w scale / scale', b' = b + w scale (mu' - mu)."""
-    old, new = net.standard.cpu(), standard.cpu()
-    plain = Net(net.shape, 0)
+    old, new = old.cpu(), new.cpu()
+    net = Net(Shape({"x": len(old.mean)}, dict.fromkeys(heads, "x"), ()), 0)
     with torch.no_grad():
-        for name, w in net.w.items():
-            slope = w[0].cpu() * old.scale
-            stack = plain.heads[name]
+        for name, (w, b) in heads.items():
+            slope = w * old.scale
+            stack = net.heads[name]
             assert isinstance(stack, Stack)
             stack.weights[0].copy_(
                 torch.where(new.scale > 0, slope / new.scale, 0.0)[None, :, None]
             )
-            offset = net.b[name][0, 0].cpu() + slope @ (new.mean - old.mean)
-            stack.biases[0].copy_(offset.reshape(1, 1, 1))
-    return plain.eval()
+            stack.biases[0].copy_((b + slope @ (new.mean - old.mean)).reshape(1, 1, 1))
+    return net.eval()
 
 
-def written(net: Tuned, place: Path) -> Transformer:
-    """Write the learned model and its tokenizer as a folder of transformers, and read it as a backbone."""
-    with replacing(place) as path:
+def written(net: Tuned, place: Path) -> None:
+    """Write the learned model and its tokenizer as a folder of transformers."""
+    with replacing(place) as path, quiet():
         path.mkdir()
         net.merged().save_pretrained(path)
         net.backbone.rendering.tokenizer.save_pretrained(path)
-    base, here = net.backbone, place.resolve()
-    return Transformer(opened(here, str(here)), base.reading, base.placed)

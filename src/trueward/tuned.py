@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from .data import Columns
 from .errors import TruewardError
-from .features.batches import batches
 from .features.folder import needs_extra
 from .features.pooling import pooled
+from .inputs import Standard
 from .nets import Net, Shape
 from .streams import stream_seed
 
@@ -23,10 +23,8 @@ if TYPE_CHECKING:
 
     from .features.rendering import Row
     from .features.transformer import Transformer
-    from .inputs import Standard
 
 How = Literal["lora", "full", "head"]
-BUDGET = 4096  # tokens of one forward pass without a gradient
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,8 @@ class Tuned(Net):
         checkpointing: bool = False,
     ) -> None:
         nn.Module.__init__(self)
-        self.backbone, self.rows, self.standard = backbone, rows, standard
+        self.backbone, self.rows = backbone, rows
+        self.lengths = torch.tensor([len(row.ids) for row in rows])
         self.shape = Shape({"x": len(standard.mean)}, dict.fromkeys(heads, "x"), (), members=1)
         self.w = nn.ParameterDict({k: nn.Parameter(w[None].clone()) for k, (w, _) in heads.items()})
         self.b = nn.ParameterDict(
@@ -69,6 +68,8 @@ class Tuned(Net):
         self.weights = nn.ParameterList()
         self.places: list[Place] = []
         self.device = backbone.device
+        mean, scale = (v.to(self.device) for v in (standard.mean, standard.scale))
+        self.standard = Standard(mean, scale, standard.limit)
         model = adapted(backbone.model, rank, seed) if how == "lora" else backbone.model
         nn.Module.to(self, self.device)
         self.network = [model]  # in a list, because its parameters are none of ours
@@ -107,15 +108,23 @@ class Tuned(Net):
             h = self._pooled(numbers)
         else:
             h = torch.empty(len(numbers), self.shape.inputs["x"], device=self.device)
-            for part in batches({k: len(self.rows[i].ids) for k, i in enumerate(numbers)}, BUDGET):
+
+            def put(part: list[int]) -> None:
                 h[part] = self._pooled([numbers[k] for k in part])
-        x = (h - self.standard.mean.to(h)) * self.standard.scale.to(h)
+
+            lengths = {k: len(self.rows[i].ids) for k, i in enumerate(numbers)}
+            self.backbone.by_length(lengths, put)
+        x = (h - self.standard.mean) * self.standard.scale
         return Columns({k: (x @ w[0].to(x) + self.b[k]) for k, w in self.w.items()})
 
     def _pooled(self, numbers: Sequence[int]) -> Tensor:
         inputs = self.backbone.inputs([self.rows[i] for i in numbers])
         h = self.backbone.activations(inputs, self.network[0])
         return pooled(h, inputs["attention_mask"], self.backbone.reading.pooling)
+
+    def linear(self) -> dict[str, tuple[Tensor, Tensor]]:
+        """Name -> w (d,) and b () of every head."""
+        return {k: (w.detach()[0].cpu(), self.b[k].detach()[0, 0].cpu()) for k, w in self.w.items()}
 
     def merged(self) -> Any:
         """The whole model with what was learned inside, as the library knows it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -11,11 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from trueward.errors import TruewardError, UsageError
+from trueward.processes import launched
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from trueward.engine import Progress
+    from trueward.processes import Processes
 
 Map = Annotated[
     list[str] | None,
@@ -90,6 +93,33 @@ def progress() -> Progress:
         typer.echo(f"\r\x1b[K{text}", nl=False, err=True)
 
     return bar
+
+
+@contextlib.contextmanager
+def first_alone(*, several: bool) -> Iterator[Processes]:
+    """Let the first of several processes print, errors too; refuse them where there is no work to share."""
+    if not several and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UsageError(
+            "several processes share the work of `encode` and of `fit --tune`; start this in one process, "
+            "without torchrun or accelerate launch"
+        )
+    team = launched()
+    try:
+        with contextlib.ExitStack() as stack:
+            if not team.main:
+                nowhere = stack.enter_context(Path(os.devnull).open("w"))
+                stack.enter_context(contextlib.redirect_stdout(nowhere))
+                stack.enter_context(contextlib.redirect_stderr(nowhere))
+            stack.enter_context(team.one_fate())
+            yield team
+    except TruewardError as e:
+        if team.main:
+            raise
+        raise typer.Exit(e.exit_code) from None
+    except KeyboardInterrupt:
+        if team.main:
+            raise
+        raise typer.Exit(130) from None
 
 
 def finish_progress() -> None:

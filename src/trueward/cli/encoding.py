@@ -37,7 +37,8 @@ def encode(
     frame = read_pairs(table, mapping=pairs(mapping, "--map"), split=split)
     model, store = named(backbone), cached_in()
     prompts, responses = frame["prompt"].to_list(), frame["response"].to_list()
-    done = fill(model, prompts, responses, store, shard=part, progress=True)
+    shown = shard is not None or part[0] == 1  # one bar for all processes of a launcher
+    done = fill(model, prompts, responses, store, shard=part, progress=shown)
     if as_json:
         show_json({**done._asdict(), "cache": str(store.folder), "backbone": model.spec()})
         return

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import shutil
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import polars as pl
 import typer
 
 from trueward.audit import audit
 from trueward.calibration import known_level
-from trueward.errors import NotWrittenError, TruewardError, UsageError
+from trueward.errors import NotFiniteError, NotWrittenError, TruewardError, UsageError
 from trueward.evaluate import evaluate as measure
 from trueward.features import encode
 from trueward.files import replacing
@@ -34,12 +35,18 @@ from .common import (
     Seed,
     Split,
     finish_progress,
+    first_alone,
     pairs,
     progress,
     show_json,
     writable,
 )
 from .reading import from_log, read, say_what_it_covers, with_features
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from trueward.processes import Processes
 
 
 def fit(
@@ -81,34 +88,43 @@ def fit(
         )
     chosen: dict[str, Any] = {"seed": seed, "members": members, **pairs(option, "-o")}
     chosen |= {} if epochs is None else {"epochs": epochs}
-    from_log(method, chosen)
-    claim(out)
-    saved = _checkpoint(out, resume)
-    table = read(log, gold, mapping, split)
-    say_what_it_covers(table)
-    how: dict[str, Any] = {"checkpoint": saved, "progress": progress()}
+    with first_alone(several=tuned is not None) as team:
+        from_log(method, chosen)
+        saved = team.told(_checkpoint(claim(out), resume) if team.main else None)
+        table = read(log, gold, mapping, split)
+        say_what_it_covers(table)
+        how: dict[str, Any] = {"checkpoint": saved, "progress": progress()}
+        with _kept(saved, resume, team):
+            if tuned is None:
+                train, held = encode(table, backbone=backbone).split(val, seed)
+                model = fit_model(method, train, held, **how, **chosen)
+            else:
+                how |= {"how": tuned, "rank": rank, "frozen": frozen, "val": val}
+                how |= {"backbone": backbone, "gradient_checkpointing": checkpointing}
+                model = tune(method, table, into=saved / OWN, **how, **chosen)
+        origin = {"path": log, "gold": gold, "map": mapping, "split": split}
+        report = {**model.report, "command": context.obj, "log": origin}
+        if team.main:
+            dataclasses.replace(model, report=report).save(out)
+            shutil.rmtree(saved, ignore_errors=True)
+        show_json(report) if as_json else _tell(model, out)
+
+
+@contextlib.contextmanager
+def _kept(saved: Path, resume: bool, team: Processes) -> Iterator[None]:
+    """Leave what is done so far where --resume can go on with it, and nothing where it cannot."""
     try:
-        if tuned is None:
-            train, held = encode(table, backbone=backbone).split(val, seed)
-            model = fit_model(method, train, held, **how, **chosen)
-        else:
-            how |= {"how": tuned, "rank": rank, "frozen": frozen, "val": val}
-            how |= {"backbone": backbone, "gradient_checkpointing": checkpointing}
-            model = tune(method, table, into=saved / OWN, **how, **chosen)
+        yield
     except NotWrittenError:
-        raise  # what is done so far is kept for --resume
+        raise
+    except NotFiniteError as e:
+        raise NotFiniteError(f"{e}; the epochs before are kept in {saved}") from e
     except TruewardError:
-        if not resume:  # what is wrong with the data stays wrong; there is nothing to go on with
+        if not resume and team.main:  # what is wrong with the data stays wrong
             shutil.rmtree(saved, ignore_errors=True)
         raise
     finally:
         finish_progress()
-    origin = {"path": log, "gold": gold, "map": mapping, "split": split}
-    report = {**model.report, "command": context.obj, "log": origin}
-    model = dataclasses.replace(model, report=report)
-    model.save(out)
-    shutil.rmtree(saved, ignore_errors=True)
-    show_json(model.report) if as_json else _tell(model, out)
 
 
 def _checkpoint(out: Path, resume: bool) -> Path:

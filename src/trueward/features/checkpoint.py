@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @lru_cache(maxsize=4)
 def config(folder: Folder) -> Any:
     """Give the configuration of the whole model."""
-    with _quiet() as transformers, _loading(folder):
+    with quiet() as transformers, _loading(folder):
         return transformers.AutoConfig.from_pretrained(folder.path, trust_remote_code=False)
 
 
@@ -50,7 +50,7 @@ def size(folder: Folder, name: str) -> int:
 @lru_cache(maxsize=4)
 def tokenizer(folder: Folder) -> Any:
     """Give the tokenizer."""
-    with _quiet() as transformers, _loading(folder):
+    with quiet() as transformers, _loading(folder):
         return transformers.AutoTokenizer.from_pretrained(folder.path, trust_remote_code=False)
 
 
@@ -67,7 +67,7 @@ def network(folder: Folder, dtype: str, device: str | None) -> Any:
         except ImportError as e:
             raise needs_extra("accelerate") from e
     # what the checkpoint lacks (a pooler that nobody reads) is drawn, which must not move other streams
-    with _quiet() as transformers, _loading(folder), torch.random.fork_rng(devices=[]):
+    with quiet() as transformers, _loading(folder), torch.random.fork_rng(devices=[]):
         model, about = transformers.AutoModel.from_pretrained(
             folder.path,
             dtype=getattr(torch, dtype),
@@ -143,7 +143,7 @@ def _first(e: Exception) -> str:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[Any]:
+def quiet() -> Iterator[Any]:
     """Give transformers, which reports meanwhile nothing but errors."""
     try:
         import transformers  # noqa: PLC0415 - heavy

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import logging
@@ -23,7 +24,7 @@ from .sentence import dense_of
 from .texts import BadRowError, check_pairs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from torch import Tensor
 
@@ -83,23 +84,37 @@ class Transformer:
         rows, cut = self.rendering.rows(prompts, responses)
         self._known(rows)
         out = torch.empty(len(rows), self.width, dtype=torch.float16)
-        left = {i: len(row.ids) for i, row in enumerate(rows)}
+
+        def put(batch: list[int]) -> None:
+            out[batch] = self._vectors([rows[i] for i in batch], batch)
+
+        self.by_length({i: len(row.ids) for i, row in enumerate(rows)}, put)
+        self._cut, self._seen = self._cut + cut, self._seen + len(rows)
+        return out
+
+    def by_length(self, lengths: Mapping[int, int], do: Callable[[list[int]], None]) -> None:
+        """Do all rows (number -> tokens) in batches, of half the tokens once memory has run out."""
+        left = dict(lengths)
         self.budget = self.budget or BUDGET.get(self.device.type, BUDGET["cuda"])
         todo = batches(left, self.budget)
         while todo:
-            batch = todo.pop()
-            try:
-                made = self._vectors([rows[i] for i in batch], batch)
-            except torch.OutOfMemoryError:
-                made = None  # try again out here, where nothing holds the failed batch any more
-            if made is None:
+            batch, done = todo.pop(), False
+            with contextlib.suppress(torch.OutOfMemoryError):
+                do(batch)
+                done = True
+            if not done:  # out here, where nothing holds the failed batch any more
                 todo = self._smaller(batch, left)
                 continue
-            out[batch] = made
             for i in batch:
                 del left[i]
-        self._cut, self._seen = self._cut + cut, self._seen + len(rows)
-        return out
+
+    def handed_over(self) -> Transformer:
+        """Give the same with its weights, which this one forgets and reads anew if it is asked again."""
+        other = Transformer(self.folder, self.reading, self.placed)
+        other.budget = self.budget
+        if "model" in vars(self):
+            other.model = vars(self).pop("model")
+        return other
 
     def inputs(self, rows: Sequence[Row]) -> dict[str, Tensor]:
         """Give a batch as the model takes it, each (n, t): padded on the right, as the mask says."""
