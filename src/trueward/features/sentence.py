@@ -32,6 +32,8 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "Tanh": torch.tanh,
     "Identity": torch.clone,
     "ReLU": torch.relu,
+    "LeakyReLU": torch.nn.functional.leaky_relu,
+    "Hardtanh": torch.nn.functional.hardtanh,
 }
 
 
