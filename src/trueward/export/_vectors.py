@@ -13,7 +13,7 @@ from trueward.features import checkpoint
 from trueward.features.folder import opened
 from trueward.features.pooling import pooled
 from trueward.features.reading import Reading
-from trueward.features.sentence import dense_of, modules_of
+from trueward.features.sentence import dense_of, pooling_of
 from trueward.features.transformer import Transformer
 
 from ._guard import read
@@ -53,10 +53,8 @@ class Vectors:
         card = read(folder / "reward_card.json")
         about, most = card["template"]["kind"], int(card["template"]["max_length"])
         found = opened(folder.resolve(), str(folder))
-        modules = modules_of(found)
-        assert modules is not None
-        layers = checkpoint.layers(found)
-        reading = Reading(about, most, layers, modules.pooling, "float32", False, ())
+        how = pooling_of(read(folder / "1_Pooling" / "config.json"), found)
+        reading = Reading(about, most, checkpoint.layers(found), how, "float32", False, ())
         base = Transformer(found, reading, "cpu")
         given = asked(prompts, responses)
         free = Transformer(found, replace(reading, max_length=10**9), "cpu").rendering
