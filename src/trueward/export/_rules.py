@@ -10,7 +10,7 @@ import yaml
 from ._card import SCHEMA, sha256, weights
 from ._loaded import Failure, Loaded, Skipped
 from ._sources import MODELING
-from ._text import rewrites
+from ._text import chat, rewrites
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -105,9 +105,10 @@ def bos(at: Loaded) -> str:
 
 def template(at: Loaded) -> str:
     """The same text on every day and with every argument; responses as they are."""
-    chat = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
     kinds: list[dict[str, Any]] = [{}, {"date_string": "01 Jan 1999"}, {"enable_thinking": True}]
-    made = {at.tokenizer.apply_chat_template(chat, tokenize=False, **kind) for kind in kinds}
+    made = {
+        at.tokenizer.apply_chat_template(chat("a", "b"), tokenize=False, **kind) for kind in kinds
+    }
     if len(made) > 1:
         raise Failure(
             "the chat template depends on its arguments, which TRL passes and veRL does not: pin it"

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trueward.errors import TruewardError, UsageError
 
-from . import _parity, _rules, _scored, _vectors
+from . import _parity, _rules, _scored, _served, _vectors
 from ._guard import form_of
 from ._loaded import Failure, Loaded, Skipped
 
@@ -115,15 +114,6 @@ def _checked(name: str, rule: Callable[[Any], str], loaded: Any) -> Check:
         return Check(name, None, str(e))
 
 
-def vllm(at: Loaded) -> str:
-    """What /classify gives: it takes a server, which is not started from here."""
-    if at.code:
-        raise Skipped("vLLM loads no code of a folder")
-    there = importlib.util.find_spec("vllm") is not None
-    where = "compare /classify of `vllm serve FOLDER`" if there else "vLLM is not installed here"
-    raise Skipped(f"{where}; the pooler config in the card makes it give P(preferred)")
-
-
 RULES: dict[str, Callable[[Loaded], str]] = {
     "files": _rules.files,
     "trust": _parity.trust,
@@ -140,5 +130,5 @@ RULES: dict[str, Callable[[Loaded], str]] = {
     "rollouts": _parity.rollouts,
     "order": _parity.order,
     "offset": _parity.offset,
-    "vLLM": vllm,
+    "vLLM": _served.vllm,
 }
