@@ -132,6 +132,14 @@ def test_a_head_that_was_changed_is_not_that_of_the_card(broken):
     assert outcome(verify(broken))["files"] is False
 
 
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"template": 3}'])
+def test_a_card_that_is_none_is_one_line(broken, text):
+    (broken / "reward_card.json").write_text(text)
+    (check,) = verify(broken).checks
+    assert check.passed is False
+    assert check.sentence.startswith("reward_card.json ")
+
+
 def test_a_folder_without_its_head_does_not_load(broken):
     from safetensors.torch import load_file, save_file
 

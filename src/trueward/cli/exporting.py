@@ -24,7 +24,7 @@ Reference = Annotated[
 
 def export(
     model: Model,
-    out: Annotated[Path, typer.Argument(help="The folder to write, a stock one of transformers.")],
+    out: Annotated[Path, typer.Argument(help="The folder to write.")],
     reference: Reference = None,
     distil: Annotated[
         bool, typer.Option("--distil", help="Fit a linear head to one that is not.")
@@ -40,7 +40,7 @@ def export(
     split: Split = None,
     as_json: Json = False,
 ) -> None:
-    """Write a model as a sequence classifier that TRL, OpenRLHF, veRL and vLLM load as it is."""
+    """Write a model as a folder that TRL, OpenRLHF, veRL, vLLM or sentence-transformers load as it is."""
     if out.exists() and not (out / "reward_card.json").exists() and any(out.iterdir()):
         raise TruewardError(
             f"{out} exists and is no export, so it is left alone; give another folder"
@@ -90,7 +90,7 @@ def verify_export(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Check that an export scores the same as transformers, TRL and OpenRLHF load it; exit code 1 if not."""
+    """Check that an export scores the same wherever it is loaded, or served; exit code 1 if not."""
     table = None if texts is None else read_pairs(texts)
     columns = () if table is None else (table["prompt"].to_list(), table["response"].to_list())
     found = verify(

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ._loaded import Failure
+from ._loaded import Failure, read
 from ._sources import MODELING, PACKAGE, sources
 
 if TYPE_CHECKING:
@@ -48,14 +47,6 @@ def form_of(folder: Path, *, allowed: bool) -> str:
     _same(folder, {MODELING.name: MODELING.read_text("utf-8")}, MODEL)
     _mapped(folder)
     return "remote"
-
-
-def read(path: Path) -> Any:
-    """Plain data out of a JSON file; Failure where there is none."""
-    try:
-        return json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as e:
-        raise Failure(f"{path.name} cannot be read as JSON ({type(e).__name__})") from e
 
 
 def _same(folder: Path, own: dict[str, str], beside: set[str]) -> None:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from safetensors import safe_open
 
+from trueward.errors import TruewardError
+from trueward.features import checkpoint
 from trueward.features.pooling import pooled
 
 from ._card import weights
@@ -36,6 +38,14 @@ class Failure(Exception):  # noqa: N818 - a rule that is broken is no error of o
 
 class Skipped(Exception):  # noqa: N818
     """A rule cannot be tested here, and why."""
+
+
+def read(path: Path) -> Any:
+    """Plain data out of a JSON file; Failure where there is none."""
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as e:
+        raise Failure(f"{path.name} cannot be read as JSON ({type(e).__name__})") from e
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,18 +108,17 @@ class Loaded:
         url: str | None = None,
     ) -> Loaded:
         """Load it, and run what it brings only where ``code``; Failure where that is not clean."""
-        from transformers import AutoModelForSequenceClassification, AutoTokenizer  # noqa: PLC0415 - heavy
-
-        card = json.loads((folder / "reward_card.json").read_text("utf-8"))
+        card = read(folder / "reward_card.json")
         try:
-            network, about = AutoModelForSequenceClassification.from_pretrained(
-                folder,
-                dtype=torch.float32,
-                num_labels=1,
-                output_loading_info=True,
-                trust_remote_code=code,
+            network, about = loaded(
+                folder, torch.float32, code=code, num_labels=1, output_loading_info=True
             )
-            tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=code)
+            with checkpoint.quiet() as transformers:
+                tokenizer = transformers.AutoTokenizer.from_pretrained(
+                    folder, trust_remote_code=code
+                )
+        except TruewardError:
+            raise
         except Exception as e:
             raise Failure(f"transformers cannot load it ({' '.join(str(e).split())[:160]})") from e
         lost, more = set(about["missing_keys"]), set(about["unexpected_keys"]) - {"score.bias"}
@@ -132,6 +141,14 @@ class Loaded:
         scores = torch.stack([scored(network.eval(), [i])[0] for i in ids])
         return Loaded(
             *(folder, card, network, tokenizer, text, given, texts, ids, scores, model, code, url)
+        )
+
+
+def loaded(folder: Path, dtype: torch.dtype, *, code: bool, **more: Any) -> Any:
+    """The classifier in a folder as transformers loads it; its own code runs only where ``code``."""
+    with checkpoint.quiet() as transformers:
+        return transformers.AutoModelForSequenceClassification.from_pretrained(
+            folder, dtype=dtype, trust_remote_code=code, **more
         )
 
 

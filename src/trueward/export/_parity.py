@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from scipy.stats import spearmanr
 
-from ._loaded import Failure, Loaded, Skipped, padded, scored
+from ._loaded import Failure, Loaded, Skipped, loaded, padded, scored
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -56,10 +56,8 @@ def trust(at: Loaded) -> str:
     """Code runs only for who says so."""
     if not at.code:
         return "the folder brings no code"
-    from transformers import AutoModelForSequenceClassification  # noqa: PLC0415 - heavy
-
     try:
-        AutoModelForSequenceClassification.from_pretrained(at.folder, trust_remote_code=False)
+        loaded(at.folder, torch.float32, code=False)
     except ValueError:
         return "loads with trust_remote_code=True and not without"
     raise Failure("it loads without trust_remote_code, and then has another head: export again")
@@ -67,13 +65,9 @@ def trust(at: Loaded) -> str:
 
 def export_dtype(at: Loaded) -> str:
     """In the precision that it is served in."""
-    from transformers import AutoModelForSequenceClassification  # noqa: PLC0415 - heavy
-
     if at.card["head"]["dtype"] == "float32":
         return "float32 is what is served"
-    low = AutoModelForSequenceClassification.from_pretrained(
-        at.folder, dtype=torch.bfloat16, trust_remote_code=at.code
-    ).eval()
+    low = loaded(at.folder, torch.bfloat16, code=at.code).eval()
     found = torch.stack([scored(low, [ids])[0] for ids in at.ids])
     rank = float(spearmanr(found.numpy(), at.scores.numpy()).statistic)
     if rank < 0.999:

@@ -15,8 +15,7 @@ import torch
 
 from trueward.features.wordllama import load
 
-from ._guard import read
-from ._loaded import Failure, Skipped, asked
+from ._loaded import Failure, Skipped, asked, read
 from ._parity import CLOSE, OWN, close
 from ._rules import cards, whole
 from ._sources import PACKAGE, sources

@@ -50,7 +50,9 @@ def sentence(order: Order, path: Path) -> list[str]:
     steps, z, kind, rank = _head(order)
     tokenizer = own_tokenizer(base)
     tokenizer.padding_side = "right"
-    checkpoint.network(base.folder, "float32", "cpu").save_pretrained(path)
+    network = checkpoint.network(base.folder, "float32", "cpu")
+    with checkpoint.quiet():
+        network.save_pretrained(path)
     tokenizer.save_pretrained(path)
     cut_on_the_left(path)
     _json(

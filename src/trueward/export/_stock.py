@@ -47,7 +47,8 @@ def stock(order: Order, path: Path) -> list[str]:
             f"the logits are {spread[0]:.1f} on average with an sd of {spread[1]:.2f}, and bfloat16 would "
             "tie neighbours: export with dtype float32"
         )
-    _weights(base, head, text, dtype, spread).save_pretrained(path)
+    with checkpoint.quiet():
+        _weights(base, head, text, dtype, spread).save_pretrained(path)
     save_tokenizer(text, path)
     about = {
         "kind": head.kind,

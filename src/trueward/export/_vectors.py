@@ -16,8 +16,7 @@ from trueward.features.reading import Reading
 from trueward.features.sentence import dense_of, pooling_of
 from trueward.features.transformer import Transformer
 
-from ._guard import read
-from ._loaded import Failure, Skipped, asked
+from ._loaded import Failure, Skipped, asked, read
 from ._parity import CLOSE, OWN, ROUNDED, close
 from ._rules import cards, whole
 

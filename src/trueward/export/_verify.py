@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from trueward.errors import TruewardError, UsageError
 
 from . import _parity, _rules, _scored, _served, _vectors
+from ._card import SCHEMA
 from ._guard import form_of
 from ._loaded import Failure, Loaded, Skipped
 
@@ -85,6 +86,9 @@ def verify(
         loaded, rules = _opened(place, prompts, responses, model, form, url)
     except Failure as e:
         return Verified(place, (Check("loads", False, str(e)),))
+    except (KeyError, TypeError) as e:
+        lost = f"reward_card.json is not of {SCHEMA} ({e}): export again"
+        return Verified(place, (Check("loads", False, lost),))
     return Verified(place, tuple(_checked(name, rule, loaded) for name, rule in rules.items()))
 
 
