@@ -103,6 +103,7 @@ def test_the_card_says_what_vllm_and_openrlhf_need(exported):
     assert config["mean"] == pytest.approx(card["reference"]["z_mean"])
     assert config["std"] == pytest.approx(card["reference"]["z_sd"])
     assert "num_labels" not in config or config["num_labels"] == 1
+    assert card["base_model"]["id"] == "base"  # and not where it lies on this machine
     pooler = card["serve"]["vllm_pooler_config"]
     assert pooler == {"logit_mean": -card["head"]["constant"], "logit_sigma": 1.0}
 

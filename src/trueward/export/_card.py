@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from trueward.model import RewardModel
 
@@ -48,7 +48,7 @@ def card(
         "name": path.name,
         "version": version("trueward"),
         "weights_sha256": sha256(weights(path)),
-        "base_model": {"id": about.get("model", about["name"]), "revision": about.get("revision")},
+        "base_model": {"id": _named(about), "revision": about.get("revision")},
         "polarity": "higher_is_better",
         "head": {"hidden_size": order.h.shape[1], "sign": 1, **head},
         "template": template,
@@ -74,6 +74,12 @@ def card(
     if code:
         made |= {"code_sha256": sha256(code), "not_loadable_by": list(BY_STOCK_LOADERS)}
     return made
+
+
+def _named(about: dict[str, Any]) -> str:
+    """What reads the text, by its name on the hub or that of its folder, whose place is nobody's business."""
+    name = str(about.get("model", about["name"]))
+    return Path(name).name if Path(name).is_absolute() else name
 
 
 def calibration(model: RewardModel) -> dict[str, Any]:

@@ -62,8 +62,8 @@ class Server:
             ) from e
         if found.shape != (n, 1):
             raise Failure(
-                f"/classify gives {tuple(found.shape)} numbers for {n} texts, and one each is wanted: is the "
-                "folder served with --runner pooling, and with one label?"
+                f"/classify gives {tuple(found.shape)} numbers for {n} texts, and one each is wanted: is it "
+                "this folder that is served?"
             )
         return found[:, 0]
 

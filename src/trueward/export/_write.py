@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from trueward.errors import TruewardError, UsageError
 from trueward.features.backbones import backbone as backbone_of
-from trueward.features.encode import features
+from trueward.features.encode import cached_in, features
 from trueward.features.transformer import Transformer
 from trueward.features.wordllama import WordLlama
 from trueward.files import replacing
@@ -69,7 +69,7 @@ def export(
     if len(prompts) < 2:
         raise TruewardError(f"an export needs reference responses, and {len(prompts)} were given")
     write = _form(base)
-    h = features(base, prompts, responses, None).float()
+    h = features(base, prompts, responses, cached_in()).float()
     order, place = Order(model, base, h, distil, allow_remote_code, dtype), Path(folder)
     with replacing(place) as path:
         path.mkdir()
