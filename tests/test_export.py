@@ -168,6 +168,12 @@ def test_a_template_with_a_mood_of_its_own_is_found(broken):
     assert outcome(verify(broken))["template"] is False
 
 
+def test_an_adapter_beside_the_weights_would_be_loaded_in_their_place(broken):
+    (broken / "adapter_config.json").write_text('{"base_model_name_or_path": "somebody/else"}')
+    (check,) = verify(broken).checks
+    assert "adapter_config.json leads loaders to another model" in check.sentence
+
+
 def test_truncation_from_the_right_is_found(broken):
     rewritten(broken, "tokenizer_config.json", truncation_side="right")
     assert outcome(verify(broken))["truncation"] is False

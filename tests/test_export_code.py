@@ -247,6 +247,10 @@ def rows(tmp_path_factory):
         ("naive", {"members": 3}),
         ("co_teaching", {}),  # the mean of two heads
         ("co_teaching", {"members": 2, "hidden": ()}),
+        ("codis", {}),
+        ("dividemix", {}),
+        ("ips", {"members": 2}),
+        ("implicitrm", {"identify": "gold"}),
         ("channels", {"hidden": ()}),  # a head and a learned level
         ("channels", {"members": 2, "form": "likelihood"}),
         ("mtdr", {}),  # heads on one trunk

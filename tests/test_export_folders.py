@@ -5,13 +5,16 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 from test_bad_commands import run
 from test_export import log, outcome, rewritten
+from test_export_code import events
 
 from trueward.errors import TruewardError, UsageError
 from trueward.export import export, verify
+from trueward.export._carried import networks_of, rewards
 from trueward.features import encode
 from trueward.fit import fit
 
@@ -116,7 +119,8 @@ def test_several_members_are_distilled_or_refused(table, texts, tmp_path):
     made = export(model, tmp_path / "out", *texts, distil=True)
     assert made.card["head"]["kind"] == "distilled"
     assert "rank correlation" in made.notes[0]
-    assert verify(made.folder, model=model).passed
+    found = verify(made.folder, *(t[:64] for t in texts), model=model)
+    assert found.passed, str(found)
 
 
 @pytest.mark.parametrize(
@@ -237,6 +241,16 @@ def test_every_rule_of_the_scorer_is_kept(scorer, texts):
     assert all(outcome(found).values()), str(found)
     card = json.loads((made.folder / "reward_card.json").read_text())
     assert (card["head"]["kind"], card["remote_code"]) == ("mlp", True)
+
+
+def test_gold_labels_on_wide_features_are_carried_with_the_directions_they_are_read_in():
+    """Nuisances see the leading directions of 5,376 columns, which the folder has multiplied out."""
+    data = encode(events())
+    model = fit("anchored", *data.split(0.2), nuisance_epochs=1)
+    assert model.net.projection is not None
+    h = data.x.float()
+    found, wanted = networks_of(model, h)(h.numpy()), rewards(model, h)
+    assert np.abs(found - wanted).max() <= 1e-4 * wanted.std()
 
 
 def test_the_scorer_is_code_so_it_takes_a_word_and_must_be_ours(bare):

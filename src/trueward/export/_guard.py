@@ -35,6 +35,10 @@ def form_of(folder: Path, *, allowed: bool) -> str:
     if (folder / "modules.json").is_file():
         return _sentence(folder, code=code)
     if not (code or scorer):
+        if (folder / "adapter_config.json").exists():
+            raise Failure(
+                "adapter_config.json leads loaders to another model, and export writes none: remove it"
+            )
         return "stock"
     if not allowed:
         raise Failure(

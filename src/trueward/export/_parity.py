@@ -32,12 +32,7 @@ def reward_model(at: Loaded) -> str:
     assert plain is not None
     own = at.scores + at.card["head"]["constant"]
     if at.card["head"]["kind"] == "distilled":
-        rank = float(spearmanr(plain.numpy(), own.numpy()).statistic)
-        if rank < 0.9:
-            raise Failure(
-                f"the distilled head ranks by {rank:.3f} like the model: tune a linear one instead"
-            )
-        return f"distilled: rank correlation {rank:.3f} with the model"
+        return ranked(own, plain)
     allowed = OWN + 2 * at.card["head"]["absorb_rmse"]
     read = json.loads(at.model.backbone or "{}").get("dtype")
     if "bfloat16" in (at.card["head"]["dtype"], read):
@@ -143,6 +138,16 @@ def offset(at: Loaded) -> str:
             f"the mean logit, {mean:.2f}, is more than 8 sd ({sd:.2f}) from 0: export float32"
         )
     return f"mean logit {mean:.3f}, sd {sd:.3f}"
+
+
+def ranked(found: Tensor, wanted: Tensor) -> str:
+    """Say how a distilled head ranks beside the model; Failure where that is another order."""
+    rank = float(spearmanr(wanted.numpy(), found.numpy()).statistic)
+    if rank < 0.9:
+        raise Failure(
+            f"the distilled head ranks by {rank:.3f} like the model: tune a linear one instead"
+        )
+    return f"distilled: rank correlation {rank:.3f} with the model"
 
 
 def close(found: Tensor, wanted: Tensor, allowed: float, sd: float, what: str) -> str:

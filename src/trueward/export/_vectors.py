@@ -17,7 +17,7 @@ from trueward.features.sentence import dense_of, pooling_of
 from trueward.features.transformer import Transformer
 
 from ._loaded import Failure, Skipped, asked, read
-from ._parity import CLOSE, OWN, ROUNDED, close
+from ._parity import CLOSE, OWN, ROUNDED, close, ranked
 from ._rules import cards, whole
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def reward_model(at: Vectors) -> str:
     wanted = replace(at.model, calibration=None).score(*map(list, zip(*at.pairs, strict=True)))
     assert wanted.reward is not None
     if at.card["head"]["kind"] == "distilled":
-        return f"distilled: {at.card['head']['rank_correlation']:.3f} is its rank correlation"
+        return ranked(at.scores, wanted.reward)
     low = '"bfloat16"' in (at.model.backbone or "")
     allowed = OWN + (ROUNDED if low else 0.0)
     # features are kept as float16, so these are rounded alike
