@@ -261,6 +261,16 @@ def test_a_busy_server_is_asked_again_and_one_that_stays_busy_is_one_sentence(
     assert "did not answer in 7 tries" in check.sentence
 
 
+def test_a_server_of_something_else_is_one_sentence(folder, server):
+    server.first = [404]
+    check = vllm(folder, server)
+    assert check.passed is False
+    assert check.sentence.endswith("has no /classify: is it this folder that is served?")
+    server.numbers = lambda body: [[0.5, 0.5] for _ in server.rows(body)]
+    check = vllm(folder, server)
+    assert check.passed is False
+
+
 def test_without_a_server_the_rule_is_left_open(folder):
     assert outcome(verify(folder))["vLLM"] is None
 

@@ -66,18 +66,13 @@ def _candidates(model: RewardModel) -> Iterator[Networks]:
     for heads in [*((k,) for k in names), *pairs]:
         parts = [_layers(net, k) for k in heads]
         joined = Layers(
-            *(tuple(map(np.concatenate, zip(*p, strict=True))) for p in _columns(parts))
+            tuple(map(np.concatenate, zip(*(p.weights for p in parts), strict=True))),
+            tuple(map(np.concatenate, zip(*(p.biases for p in parts), strict=True))),
         )
-        members, width = len(joined.weights[0]), joined.weights[0].shape[1]
+        term, none = Term("odds", ("reward",), 1.0), np.zeros(len(scaled[0]))
         for level in levels:
             offset = np.tile(np.broadcast_to(level, (net.members,)), len(heads))
-            assert len(offset) == members
-            term = Term("odds", ("reward",), 1.0)
-            yield Networks(*scaled, {"reward": (joined,)}, (term,), offset, np.zeros(width))
-
-
-def _columns(parts: list[Layers]) -> tuple[list[tuple[Array, ...]], list[tuple[Array, ...]]]:
-    return [p.weights for p in parts], [p.biases for p in parts]
+            yield Networks(*scaled, {"reward": (joined,)}, (term,), offset, none)
 
 
 def _layers(net: Net, head: str) -> Layers:

@@ -37,11 +37,8 @@ class Server:
     name: str
 
     @staticmethod
-    def at(url: str) -> Server:
+    def at(address: str) -> Server:
         """Ask the server what it serves."""
-        address = url.rstrip("/").removesuffix("/classify").removesuffix("/v1")
-        if urlsplit(address).scheme not in ("http", "https") or not urlsplit(address).hostname:
-            raise UsageError(f"--url is http://HOST:PORT of a server with /classify, not {url!r}")
         read = ask(Asked(f"{address}/v1/models", None, key(address)))
         try:
             return Server(address, str(read["data"][0]["id"]))
@@ -50,9 +47,13 @@ class Server:
 
     def classify(self, n: int, **about: Any) -> Tensor:
         """(n,) numbers of one request, whatever they are: the field is called probs in any case."""
-        read = ask(
-            Asked(f"{self.address}/classify", {"model": self.name, **about}, key(self.address))
-        )
+        body = {"model": self.name, **about}
+        try:
+            read = ask(Asked(f"{self.address}/classify", body, key(self.address)))
+        except UsageError as e:
+            raise Failure(
+                f"{self.address} has no /classify: is it this folder that is served?"
+            ) from e
         try:
             rows = sorted(read["data"], key=lambda row: int(row["index"]))
             found = torch.tensor([row["probs"] for row in rows], dtype=torch.float64)
@@ -107,10 +108,11 @@ def vllm(at: Loaded) -> str:
             "compare with `vllm serve FOLDER` and --url" if there else "vLLM is not installed here"
         )
         raise Skipped(f"{where}; the pooler config in the card makes it give P(preferred)")
+    address = at.url.rstrip("/").removesuffix("/classify").removesuffix("/v1")
+    if urlsplit(address).scheme not in ("http", "https") or not urlsplit(address).hostname:
+        raise UsageError(f"--url is http://HOST:PORT of a server with /classify, not {at.url!r}")
     try:
-        return _compared(at, Server.at(at.url))
-    except UsageError:
-        raise
+        return _compared(at, Server.at(address))
     except TruewardError as e:
         raise Failure(str(e)) from e
 
