@@ -41,7 +41,6 @@ def card(
     files that the folder runs, where it brings any.
     """
     model, about = order.model, json.loads(order.base.spec())
-    r = z + head["constant"]
     report = model.report
     made: dict[str, Any] = {
         "schema": SCHEMA,
@@ -52,12 +51,7 @@ def card(
         "polarity": "higher_is_better",
         "head": {"hidden_size": order.h.shape[1], "sign": 1, **head},
         "template": template,
-        "reference": {
-            "n": len(z),
-            "z_mean": float(z.mean()),
-            "z_sd": float(z.std()),
-            "r_quantiles": {str(q): float(np.quantile(r, q)) for q in (0.01, 0.5, 0.99)},
-        },
+        "reference": _reference(z, z + head["constant"]),
         "data": {
             "n_responses": sum(report["rows"].values()),
             "n_rated": sum(report["rated"].values()),
@@ -74,6 +68,13 @@ def card(
     if code:
         made |= {"code_sha256": sha256(code), "not_loadable_by": list(BY_STOCK_LOADERS)}
     return made
+
+
+def _reference(z: Array, r: Array) -> dict[str, Any]:
+    """Where scores and rewards of typical responses lie."""
+    quantiles = {str(q): float(np.quantile(r, q)) for q in (0.01, 0.5, 0.99)}
+    spread = {"z_mean": float(z.mean()), "z_sd": float(z.std())}
+    return {"n": len(z), **spread, "r_quantiles": quantiles}
 
 
 def _named(about: dict[str, Any]) -> str:

@@ -128,20 +128,22 @@ class Loaded:
             )
         own = card["template"]
         text = Text(tokenizer, own["suffix"], own["bos"], False)
-        pairs = asked(prompts, responses)
-        made = [(pair, t, text.ids(t)) for pair in pairs for t in [text.canonical(*pair)]]
-        fit = [
-            one for one in made if len(one[2]) <= own["max_length"]
-        ]  # others are cut by each its own way
-        if len(fit) < 2:
-            raise Failure(
-                f"fewer than 2 texts have at most {own['max_length']} tokens: give shorter ones"
-            )
-        given, texts, ids = (list(column) for column in zip(*fit, strict=True))
+        made = [(pair, text.canonical(*pair)) for pair in asked(prompts, responses)]
+        given, texts, ids = _fitting([(*m, text.ids(m[1])) for m in made], own["max_length"])
         scores = torch.stack([scored(network.eval(), [i])[0] for i in ids])
         return Loaded(
             *(folder, card, network, tokenizer, text, given, texts, ids, scores, model, code, url)
         )
+
+
+def _fitting(
+    made: list[tuple[tuple[str, str], str, list[int]]], most: int
+) -> tuple[list[tuple[str, str]], list[str], list[list[int]]]:
+    """Pairs, texts and tokens of those that need no cutting, which everyone does in its own way."""
+    fit = [one for one in made if len(one[2]) <= most]
+    if len(fit) < 2:
+        raise Failure(f"fewer than 2 texts have at most {most} tokens: give shorter ones")
+    return [m[0] for m in fit], [m[1] for m in fit], [m[2] for m in fit]
 
 
 def loaded(folder: Path, dtype: torch.dtype, *, code: bool, **more: Any) -> Any:

@@ -48,37 +48,8 @@ def sentence(order: Order, path: Path) -> list[str]:
             "without ,layer="
         )
     steps, z, kind, rank = _head(order)
-    tokenizer = own_tokenizer(base)
-    tokenizer.padding_side = "right"
-    network = checkpoint.network(base.folder, "float32", "cpu")
-    with checkpoint.quiet():
-        network.save_pretrained(path)
-    tokenizer.save_pretrained(path)
-    cut_on_the_left(path)
-    _json(
-        path / "sentence_bert_config.json",
-        {"max_seq_length": own.max_length, "do_lower_case": False},
-    )
-    modules = ["Transformer", "Pooling"]
-    _pooling(path / "1_Pooling", base)
-    before = [dense_of(base.folder, place) for place in own.dense]
-    normalize = ["Normalize"] if own.normalize else []
-    for dense in before:
-        bias = None if dense.bias is None else dense.bias.numpy()
-        _dense(path / f"{len(modules)}_Dense", (dense.weight.numpy(), bias, dense.activation))
-        modules.append("Dense")
-    for _ in normalize:
-        (path / f"{len(modules)}_Normalize").mkdir()
-        modules.append("Normalize")
-    for step in steps:
-        _dense(path / f"{len(modules)}_Dense", step)
-        modules.append("Dense")
-    places = ["", *(f"{i}_{name}" for i, name in enumerate(modules) if i)]
-    listed = [
-        {"idx": i, "name": str(i), "path": place, "type": KINDS + name}
-        for i, (place, name) in enumerate(zip(places, modules, strict=True))
-    ]
-    _json(path / "modules.json", listed)
+    _encoder(path, base)
+    _modules(path, base, steps)
     about = {"kind": kind, "pooling": own.pooling, "constant": 0.0, "constant_home": "absorbed"}
     about |= {
         "modules": len(steps),
@@ -92,6 +63,39 @@ def sentence(order: Order, path: Path) -> list[str]:
     if kind == "distilled":
         return [f"the head is distilled: rank correlation {rank:.3f} with the model it stands for"]
     return []
+
+
+def _encoder(path: Path, base: Transformer) -> None:
+    """Write the model and its tokenizer, as the module Transformer reads them."""
+    tokenizer = own_tokenizer(base)
+    tokenizer.padding_side = "right"
+    network = checkpoint.network(base.folder, "float32", "cpu")
+    with checkpoint.quiet():
+        network.save_pretrained(path)
+    tokenizer.save_pretrained(path)
+    cut_on_the_left(path)
+    limits = {"max_seq_length": base.reading.max_length, "do_lower_case": False}
+    _json(path / "sentence_bert_config.json", limits)
+
+
+def _modules(path: Path, base: Transformer, steps: list[Step]) -> None:
+    """Write what follows the transformer, each in a folder, and their list."""
+    own = [dense_of(base.folder, place) for place in base.reading.dense]
+    first: list[Step] = [
+        (d.weight.numpy(), None if d.bias is None else d.bias.numpy(), d.activation) for d in own
+    ]
+    chain = [("Pooling", None), *(("Dense", step) for step in first)]
+    chain += [("Normalize", None)] if base.reading.normalize else []
+    chain += [("Dense", step) for step in steps]
+    listed = [{"idx": 0, "name": "0", "path": "", "type": f"{KINDS}Transformer"}]
+    for i, (name, step) in enumerate(chain, 1):
+        place = f"{i}_{name}"
+        (path / place).mkdir()
+        if step is not None:
+            _dense(path / place, step)
+        listed.append({"idx": i, "name": str(i), "path": place, "type": KINDS + name})
+    _pooling(path / "1_Pooling", base)
+    _json(path / "modules.json", listed)
 
 
 def _head(order: Order) -> tuple[list[Step], Array, str, float]:
@@ -123,7 +127,6 @@ def _steps(found: Networks, layers: Layers) -> list[Step]:
 
 
 def _pooling(place: Path, base: Transformer) -> None:
-    place.mkdir()
     how = base.reading.pooling
     modes = {name: known == how for name, known in LEGACY.items()}  # which every version reads
     width = checkpoint.size(base.folder, "hidden_size")
@@ -134,7 +137,6 @@ def _dense(place: Path, step: Step) -> None:
     """Write a module f(W v + b)."""
     weight, bias, activation = step
     kind = "torch.nn.modules.linear." if activation == "Identity" else ACTIVATION
-    place.mkdir()
     about = {
         "in_features": weight.shape[1],
         "out_features": weight.shape[0],
