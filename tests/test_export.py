@@ -103,6 +103,7 @@ def test_the_card_says_what_vllm_and_openrlhf_need(exported):
     assert config["mean"] == pytest.approx(card["reference"]["z_mean"])
     assert config["std"] == pytest.approx(card["reference"]["z_sd"])
     assert "num_labels" not in config or config["num_labels"] == 1
+    assert card["base_model"]["id"] == "base"  # and not where it lies on this machine
     pooler = card["serve"]["vllm_pooler_config"]
     assert pooler == {"logit_mean": -card["head"]["constant"], "logit_sigma": 1.0}
 
@@ -132,6 +133,14 @@ def test_a_head_that_was_changed_is_not_that_of_the_card(broken):
     assert outcome(verify(broken))["files"] is False
 
 
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"template": 3}'])
+def test_a_card_that_is_none_is_one_line(broken, text):
+    (broken / "reward_card.json").write_text(text)
+    (check,) = verify(broken).checks
+    assert check.passed is False
+    assert check.sentence.startswith("reward_card.json ")
+
+
 def test_a_folder_without_its_head_does_not_load(broken):
     from safetensors.torch import load_file, save_file
 
@@ -157,6 +166,12 @@ def test_a_template_with_a_mood_of_its_own_is_found(broken):
     file = broken / "chat_template.jinja"
     file.write_text(file.read_text() + "{% if enable_thinking %}hm{% endif %}")
     assert outcome(verify(broken))["template"] is False
+
+
+def test_an_adapter_beside_the_weights_would_be_loaded_in_their_place(broken):
+    (broken / "adapter_config.json").write_text('{"base_model_name_or_path": "somebody/else"}')
+    (check,) = verify(broken).checks
+    assert "adapter_config.json leads loaders to another model" in check.sentence
 
 
 def test_truncation_from_the_right_is_found(broken):
@@ -237,16 +252,15 @@ def test_bfloat16_is_checked_against_float32(deep, texts, tmp_path):
 
 @pytest.mark.parametrize(
     ("backbone", "words"),
-    [("wordllama", "other features"), ("mean", "pooling=mean"), ("bert", "template=pair")],
+    [("wordllama", "default features"), ("mean", "pooling=mean"), ("layer", "layer=1")],
 )
 def test_what_no_stock_loader_reads_alike_is_refused(table, texts, tmp_path, backbone, words):
     if backbone != "wordllama":
-        kind = "bert" if backbone == "bert" else "qwen3"
-        tiny.build(kind, tmp_path / "base")
-        more = ",pooling=mean" if backbone == "mean" else ""
+        tiny.build("qwen3", tmp_path / "base")
+        more = ",pooling=mean" if backbone == "mean" else ",layer=1"
         backbone = f"{tmp_path / 'base'}{more},dtype=float32"
     model = fit("naive", *encode(table, backbone=backbone).split(0.2), hidden=(), epochs=1)
-    with pytest.raises(TruewardError, match=words):
+    with pytest.raises(TruewardError, match=f"{words}.*--allow-remote-code"):
         export(model, tmp_path / "out", *texts)
 
 

@@ -97,5 +97,9 @@ def test_heavy_libraries_are_loaded_only_by_leaves():
         ]
         names = {a.name.split(".")[0] for n in top if isinstance(n, ast.Import) for a in n.names}
         names |= {(n.module or "").split(".")[0] for n in top if isinstance(n, ast.ImportFrom)}
+        if (
+            path.parent.name == "shipped"
+        ):  # exported folders carry it, and the library never imports it
+            continue
         heavy = {"transformers", "accelerate", "peft", "trl", "fastapi", "altair", "ray", "pandas"}
         assert not names & heavy, path.name

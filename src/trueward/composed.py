@@ -66,9 +66,9 @@ class Composed:
                 if isinstance(nu, Nuisance):
                     made = {nu.name: Clip(nu.clip)(torch.sigmoid(logits[nu.name][m].double()))}
                 elif isinstance(nu, Computed):
-                    made = nu.apply(self._parameters(nu.name), b)
+                    made = nu.apply(self.parameters(nu.name), b)
                 else:
-                    made = {k: v.expand(len(x)) for k, v in self._parameters(nu.name).items()}
+                    made = {k: v.expand(len(x)) for k, v in self.parameters(nu.name).items()}
                 b = replace(b, eta=b.eta | made)
             found.append(b.eta)
         names = {"reward": "target"} | {k: k for k in ("low", "high") if k in found[0]}
@@ -79,7 +79,8 @@ class Composed:
             }
         )
 
-    def _parameters(self, name: str) -> Parameters:
+    def parameters(self, name: str) -> Parameters:
+        """Give what the columns of a nuisance that is no network follow from."""
         part = self.parts[name]
         assert isinstance(part, dict)
         return part

@@ -24,17 +24,23 @@ Reference = Annotated[
 
 def export(
     model: Model,
-    out: Annotated[Path, typer.Argument(help="The folder to write, a stock one of transformers.")],
+    out: Annotated[Path, typer.Argument(help="The folder to write.")],
     reference: Reference = None,
     distil: Annotated[
         bool, typer.Option("--distil", help="Fit a linear head to one that is not.")
+    ] = False,
+    allow_remote_code: Annotated[
+        bool,
+        typer.Option(
+            "--allow-remote-code", help="Carry a head that is not linear as code in the folder."
+        ),
     ] = False,
     dtype: Annotated[str | None, typer.Option(help="float32 or bfloat16.")] = None,
     mapping: Map = None,
     split: Split = None,
     as_json: Json = False,
 ) -> None:
-    """Write a model as a sequence classifier that TRL, OpenRLHF, veRL and vLLM load as it is."""
+    """Write a model as a folder that TRL, OpenRLHF, veRL, vLLM or sentence-transformers load as it is."""
     if out.exists() and not (out / "reward_card.json").exists() and any(out.iterdir()):
         raise TruewardError(
             f"{out} exists and is no export, so it is left alone; give another folder"
@@ -45,7 +51,13 @@ def export(
     else:
         table = fitted_on(rm, None, mapping, split).frame
     made = write(
-        rm, out, table["prompt"].to_list(), table["response"].to_list(), distil=distil, dtype=dtype
+        rm,
+        out,
+        table["prompt"].to_list(),
+        table["response"].to_list(),
+        distil=distil,
+        allow_remote_code=allow_remote_code,
+        dtype=dtype,
     )
     if as_json:
         show_json({"card": made.card, "notes": made.notes})
@@ -54,7 +66,8 @@ def export(
     typer.echo(f"{out}: {head['kind']} head on {made.card['base_model']['id']}, {head['dtype']}")
     for note in made.notes:
         typer.echo(f"  {note}")
-    typer.echo(f"  next: trueward verify-export {out} --model {model}")
+    more = " --allow-remote-code" if made.card["remote_code"] else ""
+    typer.echo(f"  next: trueward verify-export {out} --model {model}{more}")
 
 
 def verify_export(
@@ -65,12 +78,28 @@ def verify_export(
     texts: Annotated[
         str | None, typer.Option(help="A table of prompt and response to score [built-in ones].")
     ] = None,
+    allow_remote_code: Annotated[
+        bool,
+        typer.Option(
+            "--allow-remote-code", help="Run the folder's code, if it is what this version writes."
+        ),
+    ] = False,
+    url: Annotated[
+        str | None,
+        typer.Option(help="A server of the folder with vLLM's /classify, such as vllm serve."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Check that an export scores the same as transformers, TRL and OpenRLHF load it; exit code 1 if not."""
+    """Check that an export scores the same wherever it is loaded, or served; exit code 1 if not."""
     table = None if texts is None else read_pairs(texts)
     columns = () if table is None else (table["prompt"].to_list(), table["response"].to_list())
-    found = verify(folder, *columns, model=None if model is None else load(model))
+    found = verify(
+        folder,
+        *columns,
+        model=None if model is None else load(model),
+        allow_remote_code=allow_remote_code,
+        url=url,
+    )
     show_json(found.to_json()) if as_json else typer.echo(str(found))
     if not found.passed:
         raise typer.Exit(1)

@@ -10,7 +10,8 @@ from scipy.stats import spearmanr
 from torch import Tensor
 
 from trueward.errors import TruewardError
-from trueward.nets import Net
+
+from ._carried import networks_of, rewards
 
 if TYPE_CHECKING:
     from trueward.model import RewardModel
@@ -42,26 +43,35 @@ def head_of(model: RewardModel, h: Tensor, *, distil: bool) -> Head:
     ``h``, (n, d), are activations of reference responses. A head with hidden layers, several members or a
     composed reward is no linear one, and is refused unless ``distil``.
     """
-    exact = model.net.linear() if isinstance(model.net, Net) else None
+    exact = linear(model, h)
     if exact is not None:
-        w, b = (v.double() for v in exact["reward"])
-        scale, mean = model.standard.scale.double(), model.standard.mean.double()
-        return _absorbed(w * scale, float(b - (w * scale * mean).sum()), h, "linear", 1.0)
+        return _absorbed(*exact, h, "linear", 1.0)
     if not distil:
         raise TruewardError(
             f"the reward of {model.method} is no linear head (it has hidden layers, members or is composed), "
-            "and stock loaders take nothing else: fit with --tune, or export with --distil"
+            "and stock loaders take nothing else: fit with --tune or -o hidden=, export with --distil, or "
+            "let the folder bring code of its own with --allow-remote-code"
         )
+    return distilled(model, h)
+
+
+def linear(model: RewardModel, h: Tensor) -> tuple[Tensor, float] | None:
+    """(w, c) of a reward w . h + c; None where it is more than that."""
+    found = networks_of(model, h)
+    layers = None if found is None else found.plain()
+    if found is None or layers is None or len(layers.weights) > 1:
+        return None
+    w = layers.weights[0][0, :, 0] * found.scale
+    return torch.from_numpy(w), float(layers.biases[0].sum() - w @ found.mean)
+
+
+def distilled(model: RewardModel, h: Tensor) -> Head:
+    """Fit a linear head to what the model says of (n, d) reference activations."""
     if len(h) < FEWEST:
         raise TruewardError(
             f"distilling takes at least {FEWEST} reference responses, and {len(h)} were given"
         )
-    reward = model.score_features(h).reward
-    if reward is None:
-        raise TruewardError(
-            f"{model.method} identifies only an interval, and an export needs a score"
-        )
-    w, c, rank = _distilled(h.double(), reward.double())
+    w, c, rank = _distilled(h.double(), torch.from_numpy(rewards(model, h)))
     return _absorbed(w, c, h, "distilled", rank)
 
 

@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors import safe_open
 
+from trueward.errors import TruewardError
+from trueward.features import checkpoint
+from trueward.features.pooling import pooled
+
+from ._card import weights
+from ._networks import Networks
 from ._text import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from torch import Tensor
 
     from trueward.model import RewardModel
+
+    from ._networks import Array
 
 MOST = 64  # texts
 WORDS = ("open", "the", "settings", "and", "choose", "what", "you", "want", "to", "keep")
@@ -28,6 +38,14 @@ class Failure(Exception):  # noqa: N818 - a rule that is broken is no error of o
 
 class Skipped(Exception):  # noqa: N818
     """A rule cannot be tested here, and why."""
+
+
+def read(path: Path) -> Any:
+    """Plain data out of a JSON file; Failure where there is none."""
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as e:
+        raise Failure(f"{path.name} cannot be read as JSON ({type(e).__name__})") from e
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,11 +62,40 @@ class Loaded:
     ids: list[list[int]]
     scores: Tensor  # (n,) z, each text alone, float32
     model: RewardModel | None
+    code: bool  # the folder brings code, which was let run
+    url: str | None  # where it is served
 
     @property
     def sd(self) -> float:
         """Standard deviation of the scores, which tolerances are shares of."""
         return max(float(self.scores.std()), 1e-12)
+
+    @cached_property
+    def h(self) -> Tensor:
+        """Pooled activations of each text alone, (n, d) float32, by hand."""
+        reading = getattr(self.network.config, "reading", None) or {
+            "layer": None,
+            "pooling": "last",
+        }
+        rows = []
+        for ids in self.ids:
+            given = torch.tensor([ids])
+            with torch.inference_mode():
+                out = self.network.base_model(input_ids=given, output_hidden_states=True)
+            layer = reading["layer"]
+            own = out.last_hidden_state if layer is None else out.hidden_states[layer]
+            rows.append(pooled(own, torch.ones_like(given), reading["pooling"]))
+        found = torch.cat(rows)
+        return torch.nn.functional.normalize(found) if reading.get("normalize") else found
+
+    def head(self, h: Tensor) -> Tensor:
+        """Scores of (n, d) activations, by hand."""
+        if not self.code:
+            weight: Tensor = self.network.score.weight[0].detach().float()
+            return h @ weight
+        tensors = {k.removeprefix("score."): v for k, v in _numbers(self.folder)}
+        found = Networks.of(self.network.config.head, tensors)(h.numpy())
+        return torch.from_numpy(found).float()
 
     @staticmethod
     def of(
@@ -56,16 +103,22 @@ class Loaded:
         prompts: Sequence[str] | None,
         responses: Sequence[str] | None,
         model: RewardModel | None,
+        *,
+        code: bool = False,
+        url: str | None = None,
     ) -> Loaded:
-        """Load it; Failure where that is not clean."""
-        from transformers import AutoModelForSequenceClassification, AutoTokenizer  # noqa: PLC0415 - heavy
-
-        card = json.loads((folder / "reward_card.json").read_text("utf-8"))
+        """Load it, and run what it brings only where ``code``; Failure where that is not clean."""
+        card = read(folder / "reward_card.json")
         try:
-            network, about = AutoModelForSequenceClassification.from_pretrained(
-                folder, dtype=torch.float32, num_labels=1, output_loading_info=True
+            network, about = loaded(
+                folder, torch.float32, code=code, num_labels=1, output_loading_info=True
             )
-            tokenizer = AutoTokenizer.from_pretrained(folder)
+            with checkpoint.quiet() as transformers:
+                tokenizer = transformers.AutoTokenizer.from_pretrained(
+                    folder, trust_remote_code=code
+                )
+        except TruewardError:
+            raise
         except Exception as e:
             raise Failure(f"transformers cannot load it ({' '.join(str(e).split())[:160]})") from e
         lost, more = set(about["missing_keys"]), set(about["unexpected_keys"]) - {"score.bias"}
@@ -75,18 +128,38 @@ class Loaded:
             )
         own = card["template"]
         text = Text(tokenizer, own["suffix"], own["bos"], False)
-        pairs = list(zip(prompts or (), responses or (), strict=True))[:MOST] or probes()
-        made = [(pair, t, text.ids(t)) for pair in pairs for t in [text.canonical(*pair)]]
-        fit = [
-            one for one in made if len(one[2]) <= own["max_length"]
-        ]  # others are cut by each its own way
-        if len(fit) < 2:
-            raise Failure(
-                f"fewer than 2 texts have at most {own['max_length']} tokens: give shorter ones"
-            )
-        given, texts, ids = (list(column) for column in zip(*fit, strict=True))
+        made = [(pair, text.canonical(*pair)) for pair in asked(prompts, responses)]
+        given, texts, ids = _fitting([(*m, text.ids(m[1])) for m in made], own["max_length"])
         scores = torch.stack([scored(network.eval(), [i])[0] for i in ids])
-        return Loaded(folder, card, network, tokenizer, text, given, texts, ids, scores, model)
+        return Loaded(
+            *(folder, card, network, tokenizer, text, given, texts, ids, scores, model, code, url)
+        )
+
+
+def _fitting(
+    made: list[tuple[tuple[str, str], str, list[int]]], most: int
+) -> tuple[list[tuple[str, str]], list[str], list[list[int]]]:
+    """Pairs, texts and tokens of those that need no cutting, which everyone does in its own way."""
+    fit = [one for one in made if len(one[2]) <= most]
+    if len(fit) < 2:
+        raise Failure(f"fewer than 2 texts have at most {most} tokens: give shorter ones")
+    return [m[0] for m in fit], [m[1] for m in fit], [m[2] for m in fit]
+
+
+def loaded(folder: Path, dtype: torch.dtype, *, code: bool, **more: Any) -> Any:
+    """The classifier in a folder as transformers loads it; its own code runs only where ``code``."""
+    with checkpoint.quiet() as transformers:
+        return transformers.AutoModelForSequenceClassification.from_pretrained(
+            folder, dtype=dtype, trust_remote_code=code, **more
+        )
+
+
+def _numbers(folder: Path) -> Iterator[tuple[str, Array]]:
+    for file in weights(folder):
+        with safe_open(file, "numpy") as f:
+            for name in f.keys():  # noqa: SIM118 - it is no mapping
+                if name.startswith("score."):
+                    yield name, f.get_tensor(name)
 
 
 def padded(rows: Sequence[Sequence[int]], pad: int, *, left: bool = False) -> tuple[Tensor, Tensor]:
@@ -106,6 +179,11 @@ def scored(network: Any, rows: Sequence[Sequence[int]], pad: int = 0) -> Tensor:
     with torch.inference_mode():
         out: Tensor = network(input_ids=ids, attention_mask=mask).logits[:, 0].float()
     return out
+
+
+def asked(prompts: Sequence[str] | None, responses: Sequence[str] | None) -> list[tuple[str, str]]:
+    """The texts that were given, as many as are scored; else built-in ones."""
+    return list(zip(prompts or (), responses or (), strict=True))[:MOST] or probes()
 
 
 def probes() -> list[tuple[str, str]]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
 from scipy.stats import spearmanr
 
-from ._loaded import Failure, Loaded, Skipped, padded, scored
+from ._loaded import Failure, Loaded, Skipped, loaded, padded, scored
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,42 +32,44 @@ def reward_model(at: Loaded) -> str:
     assert plain is not None
     own = at.scores + at.card["head"]["constant"]
     if at.card["head"]["kind"] == "distilled":
-        rank = float(spearmanr(plain.numpy(), own.numpy()).statistic)
-        if rank < 0.9:
-            raise Failure(
-                f"the distilled head ranks by {rank:.3f} like the model: tune a linear one instead"
-            )
-        return f"distilled: rank correlation {rank:.3f} with the model"
+        return ranked(own, plain)
     allowed = OWN + 2 * at.card["head"]["absorb_rmse"]
-    if at.card["head"]["dtype"] == "bfloat16":
+    read = json.loads(at.model.backbone or "{}").get("dtype")
+    if "bfloat16" in (at.card["head"]["dtype"], read):
         allowed += ROUNDED
-    return _close(own, plain.float(), allowed, at, "the rewards of the model")
+    # an MLP feels that features are kept as float16, so its own are rounded alike
+    own = at.head(at.h.half().float()) if at.code else own
+    return close(own, plain.float(), allowed, at.sd, "the rewards of the model")
 
 
 def own_forward(at: Loaded) -> str:
-    """score . h of the last attended token, computed by hand."""
-    rows = []
-    with torch.inference_mode():
-        for ids in at.ids:
-            h = at.network.base_model(input_ids=torch.tensor([ids])).last_hidden_state[0, -1]
-            rows.append(h.float() @ at.network.score.weight[0].float())
-    return _close(torch.stack(rows), at.scores, CLOSE, at, "score . h of the last token")
+    """The head on the last attended token, or on what else is pooled, computed by hand."""
+    return close(at.head(at.h), at.scores, CLOSE, at.sd, "the head on activations, by hand")
+
+
+def trust(at: Loaded) -> str:
+    """Code runs only for who says so."""
+    if not at.code:
+        return "the folder brings no code"
+    try:
+        loaded(at.folder, torch.float32, code=False)
+    except ValueError:
+        return "loads with trust_remote_code=True and not without"
+    raise Failure("it loads without trust_remote_code, and then has another head: export again")
 
 
 def export_dtype(at: Loaded) -> str:
     """In the precision that it is served in."""
-    from transformers import AutoModelForSequenceClassification  # noqa: PLC0415 - heavy
-
     if at.card["head"]["dtype"] == "float32":
         return "float32 is what is served"
-    low = AutoModelForSequenceClassification.from_pretrained(at.folder, dtype=torch.bfloat16).eval()
+    low = loaded(at.folder, torch.bfloat16, code=at.code).eval()
     found = torch.stack([scored(low, [ids])[0] for ids in at.ids])
     rank = float(spearmanr(found.numpy(), at.scores.numpy()).statistic)
     if rank < 0.999:
         raise Failure(
             f"bfloat16 ranks by {rank:.4f} like float32, and .999 is needed: export float32"
         )
-    return _close(found, at.scores, ROUNDED, at, "float32")
+    return close(found, at.scores, ROUNDED, at.sd, "float32")
 
 
 def trl(at: Loaded) -> str:
@@ -83,11 +86,13 @@ def trl(at: Loaded) -> str:
         inputs.pop("token_type_ids", None)
         with torch.inference_mode():
             found.append(at.network(**inputs).logits[:, 0].float())
-    return _close(torch.cat(found), at.scores, CLOSE, at, "texts one by one")
+    return close(torch.cat(found), at.scores, CLOSE, at.sd, "texts one by one")
 
 
 def openrlhf(at: Loaded) -> str:
     """As OpenRLHF's reward model: padded on the left, positions and last token by the mask, normalised."""
+    if at.code:
+        raise Skipped("OpenRLHF loads no code of a folder")
     config, found = at.network.config, []
     for k in range(0, len(at.ids), BATCH):
         rows = at.ids[k : k + BATCH]
@@ -99,9 +104,7 @@ def openrlhf(at: Loaded) -> str:
         last = mask.shape[1] - 1 - mask.flip(1).argmax(1)
         found.append((value[torch.arange(len(rows)), last] - config.mean) / config.std)
     wanted = (at.scores - config.mean) / config.std
-    return _close(
-        torch.cat(found), wanted, CLOSE * at.sd / config.std, at, "the normalised scores", 1.0
-    )
+    return close(torch.cat(found), wanted, CLOSE * at.sd / config.std, 1.0, "the normalised scores")
 
 
 def rollouts(at: Loaded) -> str:
@@ -122,11 +125,13 @@ def order(at: Loaded) -> str:
     rows = at.ids[:BATCH]
     turned = scored(at.network, [*rows[::-1], rows[0]], pad)
     wanted = torch.cat([at.scores[: len(rows)].flip(0), at.scores[:1]])
-    return _close(turned, wanted, CLOSE, at, "the same texts in another order")
+    return close(turned, wanted, CLOSE, at.sd, "the same texts in another order")
 
 
 def offset(at: Loaded) -> str:
     """In bfloat16 a large constant would tie neighbours."""
+    if at.code:
+        raise Skipped("the head is computed in float32 and gives the reward itself")
     mean, sd = at.card["reference"]["z_mean"], max(at.card["reference"]["z_sd"], 1e-12)
     if at.card["head"]["dtype"] == "bfloat16" and abs(mean) > 8 * sd:
         raise Failure(
@@ -135,10 +140,19 @@ def offset(at: Loaded) -> str:
     return f"mean logit {mean:.3f}, sd {sd:.3f}"
 
 
-def _close(
-    found: Tensor, wanted: Tensor, allowed: float, at: Loaded, what: str, sd: float | None = None
-) -> str:
-    gap = float((found - wanted).abs().max()) / (at.sd if sd is None else sd)
+def ranked(found: Tensor, wanted: Tensor) -> str:
+    """Say how a distilled head ranks beside the model; Failure where that is another order."""
+    rank = float(spearmanr(wanted.numpy(), found.numpy()).statistic)
+    if rank < 0.9:
+        raise Failure(
+            f"the distilled head ranks by {rank:.3f} like the model: tune a linear one instead"
+        )
+    return f"distilled: rank correlation {rank:.3f} with the model"
+
+
+def close(found: Tensor, wanted: Tensor, allowed: float, sd: float, what: str) -> str:
+    """Say how far two ways to compute (n,) scores differ, in sd; Failure beyond what is allowed."""
+    gap = float((found - wanted).abs().max()) / sd
     if not gap <= allowed:
         raise Failure(f"differs from {what} by up to {gap:.2g} sd, and {allowed:.2g} is allowed")
     return f"within {gap:.1g} sd of {what}"

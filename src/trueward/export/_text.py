@@ -27,8 +27,7 @@ class Text:
 
     def canonical(self, prompt: str, response: str) -> str:
         """The dialogue as the template has it."""
-        chat = [{"role": "user", "content": prompt}, {"role": "assistant", "content": response}]
-        return str(self.tokenizer.apply_chat_template(chat, tokenize=False))
+        return str(self.tokenizer.apply_chat_template(chat(prompt, response), tokenize=False))
 
     def ids(self, text: str) -> list[int]:
         """Tokens of a canonical text."""
@@ -40,6 +39,11 @@ class Text:
             if text.endswith(self.suffix[:cut]):
                 return text[: len(text) - cut] + self.suffix
         return text + self.suffix
+
+
+def chat(prompt: str, response: str) -> list[dict[str, str]]:
+    """One user message and one answer."""
+    return [{"role": "user", "content": prompt}, {"role": "assistant", "content": response}]
 
 
 def text_of(tokenizer: Any) -> Text:
@@ -69,9 +73,8 @@ def _suffix(tokenizer: Any) -> str:
     """What follows a response; an error where that depends on the response."""
 
     def after(response: str) -> str:
-        chat = [{"role": "user", "content": "Name a colour."}]
-        chat.append({"role": "assistant", "content": response})
-        text = str(tokenizer.apply_chat_template(chat, tokenize=False))
+        said = chat("Name a colour.", response)
+        text = str(tokenizer.apply_chat_template(said, tokenize=False))
         place = text.rfind(response)
         if place < 0:
             raise TruewardError(
@@ -89,8 +92,7 @@ def _suffix(tokenizer: Any) -> str:
 
 def _padded(tokenizer: Any) -> bool:
     """Have a pad token that no canonical text ends in; whether one had to be added."""
-    chat = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
-    text = tokenizer.apply_chat_template(chat, tokenize=False)
+    text = tokenizer.apply_chat_template(chat("a", "b"), tokenize=False)
     last = tokenizer(text, add_special_tokens=False)["input_ids"][-1]
     known = tokenizer.pad_token_id
     if known is not None and known not in (tokenizer.eos_token_id, last):

@@ -11,10 +11,11 @@ import torch
 
 from trueward.errors import TruewardError, UsageError
 
+from .adapter import merged
 from .folder import needs_extra
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from .folder import Folder
 
@@ -68,23 +69,28 @@ def network(folder: Folder, dtype: str, device: str | None) -> Any:
             raise needs_extra("accelerate") from e
     # what the checkpoint lacks (a pooler that nobody reads) is drawn, which must not move other streams
     with quiet() as transformers, _loading(folder), torch.random.fork_rng(devices=[]):
-        model, about = transformers.AutoModel.from_pretrained(
-            folder.path,
-            dtype=getattr(torch, dtype),
-            trust_remote_code=False,
-            output_loading_info=True,
-            **spread,
-        )
-        lost = sorted(k for k in about["missing_keys"] if "pooler" not in k)
-        if lost:
-            raise TruewardError(
-                f"{folder.path} lacks {len(lost)} tensors that its config.json speaks of, such as {lost[0]}: "
-                "fetch or copy the whole model again"
-            )
+        model = (_whole if folder.adapter is None else merged)(transformers, folder, dtype, spread)
         if place is not None:
             model = model.to(place)
     model.config.get_text_config().use_cache = False
     return model.eval().requires_grad_(requires_grad=False)
+
+
+def _whole(transformers: Any, folder: Folder, dtype: str, spread: Mapping[str, str]) -> Any:
+    model, about = transformers.AutoModel.from_pretrained(
+        folder.path,
+        dtype=getattr(torch, dtype),
+        trust_remote_code=False,
+        output_loading_info=True,
+        **spread,
+    )
+    lost = sorted(k for k in about["missing_keys"] if "pooler" not in k)
+    if lost:
+        raise TruewardError(
+            f"{folder.path} lacks {len(lost)} tensors that its config.json speaks of, such as {lost[0]}: "
+            "fetch or copy the whole model again"
+        )
+    return model
 
 
 def _device(asked: str | None) -> torch.device | None:

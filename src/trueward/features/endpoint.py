@@ -115,14 +115,14 @@ def _requests(texts: Sequence[str]) -> Iterator[slice]:
         yield slice(start, len(texts))
 
 
-def _key(address: str) -> str | None:
+def key(address: str) -> str | None:
     """Give the key; a key for OpenAI goes to OpenAI alone."""
     own = "OPENAI_API_KEY" if urlsplit(address).hostname == "api.openai.com" else KEY
     return os.environ.get(KEY) or os.environ.get(own)
 
 
 def _only_model(address: str) -> str:
-    read = ask(Asked(f"{address}/models", None, _key(address)))
+    read = ask(Asked(f"{address}/models", None, key(address)))
     listed = read.get("data") if isinstance(read, dict) else None
     names = [str(m["id"]) for m in listed or () if isinstance(m, dict) and "id" in m]
     if len(names) == 1:
@@ -140,7 +140,7 @@ def _vectors(
     """Ask for the (n, width) embeddings of some texts; TruewardError for an answer of another shape."""
     about: dict[str, Any] = {"model": model, "input": list(texts), "encoding_format": "float"}
     about |= {} if dimensions is None else {"dimensions": dimensions}
-    read = ask(Asked(f"{address}/embeddings", about, _key(address)))
+    read = ask(Asked(f"{address}/embeddings", about, key(address)))
     wrong = f"{address} should answer with {len(texts)} embeddings"
     advice = "check that it is an OpenAI-compatible embeddings server and serves that model"
     try:

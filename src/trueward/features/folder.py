@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -35,6 +35,7 @@ class Folder:
     source: str  # what to ask for to find them again: a path, or a name on the hub
     revision: str | None  # the commit on the hub
     digest: str  # SHA-256 over the name and the content of all that makes features, 16 hex digits
+    adapter: Path | None = None  # the folder of an adapter of peft on this model
 
     def json(self, name: str) -> dict[str, object]:
         """Read a JSON file of the folder; an absent one is empty, a list is under ``modules``."""
@@ -53,10 +54,9 @@ class Folder:
 def opened(path: Path, source: str, revision: str | None = None) -> Folder:
     """Give the model in a folder; an error in one sentence where it holds no whole model."""
     if (path / "adapter_config.json").is_file():
-        raise TruewardError(
-            f"{path} holds an adapter, and features need a whole model: merge it into its base model and "
-            "give that folder"
-        )
+        from .adapter import on_its_base  # noqa: PLC0415 - it stands on this module
+
+        return on_its_base(path, source, revision, find)
     if not (path / "config.json").is_file():
         raise UsageError(
             f"{path} should be the folder of a transformers model, and has no config.json: check the path"
@@ -123,7 +123,7 @@ def find(source: str, revision: str | None = None) -> Folder:
     if revision and COMMIT.fullmatch(revision):  # nothing can be newer: do not ask the hub
         with contextlib.suppress(TruewardError):
             return opened(Path(_fetched(source, revision, (), local=True)), source, revision)
-    found = Path(_fetched(source, revision, (*TEXT, *SAFE, "[0-9]*_*/*")))
+    found = Path(_fetched(source, revision, (*TEXT, *SAFE, "adapter_*", "[0-9]*_*/*")))
     if not any(found.glob("*.safetensors")):
         found = Path(_fetched(source, revision, (*TEXT, *TORCH)))
     return opened(found, source, found.name)
@@ -140,9 +140,9 @@ def found_again(source: str, revision: str | None, digest: str) -> Folder:
                 f"the text model that made the features of this reward model is not to be had ({e}); "
                 f"if it has moved, set {MOVED} to its folder"
             ) from e
-        folder = opened(find(now).path, source, revision)
+        folder = replace(find(now), source=source, revision=revision)
     if folder.digest != digest and now:
-        folder = opened(find(now).path, source, revision)
+        folder = replace(find(now), source=source, revision=revision)
     if folder.digest != digest:
         raise TruewardError(
             f"the features were made by the files {digest} of {source}, but those in {folder.path} are "

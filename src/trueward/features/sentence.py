@@ -32,6 +32,8 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "Tanh": torch.tanh,
     "Identity": torch.clone,
     "ReLU": torch.relu,
+    "LeakyReLU": torch.nn.functional.leaky_relu,
+    "Hardtanh": torch.nn.functional.hardtanh,
 }
 
 
@@ -54,7 +56,9 @@ def modules_of(folder: Folder) -> Modules | None:
     for module in listed:
         kind, place = str(module["type"]).rpartition(".")[2], str(module.get("path", ""))
         if kind == "Pooling":
-            pooling = _pooling(folder.json(f"{place}/config.json"), folder)
+            pooling = pooling_of(folder.json(f"{place}/config.json"), folder)
+        elif kind == "Dense" and normalize:
+            raise _foreign(folder, f"Dense after Normalize, in {place}")
         elif kind == "Dense":
             dense.append(place)
         elif kind == "Normalize":
@@ -65,7 +69,8 @@ def modules_of(folder: Folder) -> Modules | None:
     return Modules(pooling, tuple(dense), normalize, longest if isinstance(longest, int) else None)
 
 
-def _pooling(config: dict[str, object], folder: Folder) -> str:
+def pooling_of(config: dict[str, object], folder: Folder) -> str:
+    """Give the pooling that a module's configuration names, in any version's words."""
     mode = config.get("pooling_mode")
     modes = [mode] if isinstance(mode, str) else mode
     if not isinstance(modes, list):

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from safetensors.numpy import load_file
 from tokenizers import Tokenizer
 
@@ -70,13 +69,19 @@ class WordLlama:
 
         A text beyond 16 000 characters is read as its first 12 000 and its last 4 000.
         """
+        import torch  # noqa: PLC0415 - rows are made without it, so that a folder can carry this file
+
+        return torch.from_numpy(self.rows(prompts, responses))
+
+    def rows(self, prompts: Sequence[str], responses: Sequence[str]) -> NDArray[np.float16]:
+        """Give what ``encode`` gives as an array."""
         check_pairs(prompts, responses)
         out = np.empty((len(prompts), self.width), np.float16)
         size = [(len(p), len(r)) for p, r in zip(prompts, responses, strict=True)]
         p, r = [readable(t) for t in prompts], [readable(t) for t in responses]
         for part in slices(p, r):
             out[part] = self._rows(p[part], r[part], np.array(size[part], np.float64))
-        return torch.from_numpy(out)
+        return out
 
     def _rows(
         self, prompts: list[str], responses: list[str], size: NDArray[np.float64]

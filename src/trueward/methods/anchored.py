@@ -91,7 +91,7 @@ class Anchored(Method):
         return self.signals if isinstance(self.signals, tuple) else usual[self.signals]
 
     @property
-    def _pieces(self) -> dict[str, tuple[float, float]]:
+    def pieces(self) -> dict[str, tuple[float, float]]:
         """Of every piece of evidence the centre of its coefficient and the sign it may have."""
         up, down = float(self.monotone != "none"), -float(self.monotone == "both")
         both = {RATINGS, REACTIONS} <= set(self._signals)
@@ -115,7 +115,7 @@ class Anchored(Method):
 
     @property
     def nuisances(self) -> tuple[Estimable, ...]:
-        centre, sign = zip(*self._pieces.values(), strict=True) if self._pieces else ((), ())
+        centre, sign = zip(*self.pieces.values(), strict=True) if self.pieces else ((), ())
         return (*self._rates, anchoring(self.evidence, Prior(self.ridge, centre, sign)))
 
     def evidence(self, b: Feedback) -> list[Tensor]:
@@ -124,7 +124,7 @@ class Anchored(Method):
         if {"noisy", "responds"} <= set(odds):
             q, p = odds["noisy"], odds["responds"]
             odds |= {"up": p + F.logsigmoid(q), "down": p + F.logsigmoid(-q)}
-        return [odds[k] for k in self._pieces]
+        return [odds[k] for k in self.pieces]
 
     def loss(self, out: Columns, b: Feedback) -> Tensor:
         return bce(out.reward, b.eta.target).mean()
