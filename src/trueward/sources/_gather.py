@@ -18,6 +18,7 @@ from ._contract import Ask
 from ._levels import checked
 from ._log import conflicts, derived, pairs
 from ._records import ending, files
+from ._redact import redacted
 from ._sources import named, sniff
 from ._staging import Staged, stage
 from ._tables import merged
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from trueward.coverage import Level
 
     from ._contract import Source
+    from ._redact import Redactor
     from ._tables import Tables
 
 
@@ -44,6 +46,7 @@ class Gathered:
     about: About
     ask: Ask
     notes: tuple[str, ...]
+    redacted: dict[str, int] | None = None  # how many of each kind, where that was asked for
     summary: dict[str, Any] = field(default_factory=dict)
 
 
@@ -56,12 +59,14 @@ def gather(
     positive: Sequence[str] = (),
     negative: Sequence[str] = (),
     key: bytes | None = None,
+    redactor: Redactor | None = None,
 ) -> Gathered:
     """Read the exports of ``source`` ("auto" finds out which) into a log and its account.
 
     mapping: pairs of ours and theirs, (channel, name of a signal) or (prompt, path). scale: least and most
     of ratings whose scale the source does not say. positive, negative: what makes feedback 1 and 0.
-    key: the secret that ids of people are hashed with.
+    key: the secret that ids of people are hashed with. redactor: what finds personal and secret things in
+    texts, which are then written without them; ids of people are hashed then, whatever the source.
     """
     found = files([Path(path) for path in paths])
     document = read_document(found)
@@ -73,7 +78,8 @@ def gather(
     tables = merged(_staged(read, found, ask))
     if not tables.responses.height:
         raise _nothing(read, tables)
-    tables = _hidden(read, tables, key)
+    tables = _hidden(read, tables, key, always=redactor is not None)
+    tables, removed = redacted(tables, redactor, key) if redactor else (tables, None)
     known = about(
         read, _level(read, tables), document, scale=scale, positive=positive, negative=negative
     )
@@ -83,7 +89,7 @@ def gather(
         known = replace(known, coverage=coverage)
         log = derived(tables.responses, tables.events, known)
     notes = [*notes, *_notes(read, tables, known, log, key)]
-    made = Gathered(read, tables, log, pairs(tables.events), known, ask, tuple(notes))
+    made = Gathered(read, tables, log, pairs(tables.events), known, ask, tuple(notes), removed)
     return replace(made, summary=_summary(made))
 
 
@@ -126,9 +132,9 @@ def _level(source: Source, tables: Tables) -> Level:
     return next((level for level in LEVELS if level in seen), "rated_only")
 
 
-def _hidden(source: Source, tables: Tables, key: bytes | None) -> Tables:
+def _hidden(source: Source, tables: Tables, key: bytes | None, *, always: bool) -> Tables:
     """Hash the ids of people; network addresses, which an open hash does not hide, go without a key."""
-    if key is None and not source.hashes:
+    if key is None and not source.hashes and not always:
         return tables
     responses, events = tables.responses, tables.events
     if source.addresses and key is None:
@@ -208,6 +214,7 @@ def _summary(made: Gathered) -> dict[str, Any]:
         "events_without_response": tables.join_misses,
         "skipped": tables.skipped,
         "rejected": {"rows": tables.rejected.height, "reasons": dict(reasons.head(20).iter_rows())},
+        **({} if made.redacted is None else {"redacted": made.redacted}),
         "mapping": {
             "names": dict(made.ask.names),
             "paths": {k: list(v) for k, v in made.ask.paths.items()},

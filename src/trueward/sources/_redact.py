@@ -1,0 +1,219 @@
+"""Texts without e-mail addresses, phone numbers and secrets, each replaced by what it was.
+
+A text is looked at once, however often it is said: the texts of all tables become one set, a regular
+expression in Rust says which of them may hold something, and only those are read closely. The same text gives
+the same result wherever it stands, and a redacted text has nothing more to redact.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from trueward.errors import UsageError, missing_extra
+
+from . import _patterns as known
+from ._staging import prompt_id
+from ._users import OPEN_KEY, digests
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+
+    from ._tables import Tables
+
+    Row = tuple[Any, ...]
+
+KINDS = {"EMAIL": "e-mail addresses", "PHONE": "phone numbers", "SECRET": "keys and secrets"}
+IDS = ("response_id", "prompt_id", "parent_response_id", "other_response_id", "event_id")
+LOOKS = {  # what to read a text for, and what every text has that holds it
+    "shape": known.SHAPE_HEAD,
+    "told": known.TOLD_HEAD,
+    "email": known.EMAIL_HEAD,
+    "phone": known.PHONE_HEAD,
+}
+NEAR = 40  # characters before a number that may say what it is
+AROUND = (3, 16)  # characters before and after one that may make it another thing, or go on with it
+
+
+@dataclass
+class Redactor:
+    """What is looked for: international phone numbers, and those of ``regions`` as they are dialled there.
+
+    regions: two-letter codes (ISO 3166) of countries, as US. watch: shows how far the rows are. After
+    ``learn``, ``changed`` has every text that held something, as it is to be written; ``counts`` what it was.
+    """
+
+    regions: Sequence[str] = ("US",)
+    watch: Callable[[Sequence[Row]], Iterable[Row]] = iter
+    changed: dict[str, str] = field(default_factory=dict)
+    counts: dict[str, Counter[str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse a region that has no phone numbers."""
+        try:
+            import phonenumbers  # noqa: PLC0415 - an extra
+        except ModuleNotFoundError as e:
+            raise missing_extra("redaction", "phonenumbers", "redact") from e
+        if wrong := sorted(set(self.regions) - phonenumbers.SUPPORTED_REGIONS):
+            raise UsageError(
+                f"a region of phone numbers is the code of a country, as US or DE, not {wrong[0]!r}"
+            )
+        self.matcher = phonenumbers.PhoneNumberMatcher
+
+    def learn(self, columns: Iterable[pl.Series]) -> None:
+        """Redact columns of texts, each text once."""
+        texts = pl.concat([column.drop_nulls().unique() for column in columns]).unique()
+        looks = [pl.col("text").str.contains(head).alias(look) for look, head in LOOKS.items()]
+        may = texts.alias("text").to_frame().lazy().with_columns(looks)
+        for text, *due in self.watch(may.filter(pl.any_horizontal(*LOOKS)).collect().rows()):
+            new, counts = self.read(
+                text, {look for look, is_due in zip(LOOKS, due, strict=True) if is_due}
+            )
+            if counts:
+                self.changed[text], self.counts[text] = new, counts
+
+    def read(self, text: str, looks: Container[str] = frozenset(LOOKS)) -> tuple[str, Counter[str]]:
+        """Give one text redacted, and how many of each kind it held."""
+        counts: Counter[str] = Counter()
+        if "shape" in looks:
+            text, counts["SECRET"] = known.SHAPE.subn("<SECRET>", text)
+        if "told" in looks:
+            text, told = known.AFTER.subn(lambda m: f"{m[m.lastgroup or 0]}<SECRET>", text)
+            counts["SECRET"] += told
+        if "email" in looks:
+            text, counts["EMAIL"] = known.EMAIL.subn("<EMAIL>", text)
+        spans = self._phones(text) if "phone" in looks else []
+        for start, end in reversed(spans):  # the last first, so that places stay what they are
+            text = f"{text[:start]}<PHONE>{text[end:]}"
+        counts["PHONE"] = len(spans)
+        return text, +counts
+
+    def _phones(self, text: str) -> list[tuple[int, int]]:
+        """Find the places of phone numbers; bare digits are one after a word that says so."""
+        spans: list[tuple[int, int]] = []
+        for start, end in sorted(self._numbers(text)):
+            before = text[max(0, start - NEAR) : start]
+            if text[start:end].isdigit() and not known.CALLED.search(before):
+                continue
+            if spans and start < spans[-1][1]:
+                spans[-1] = spans[-1][0], max(spans[-1][1], end)
+            else:
+                spans.append((start, end))
+        return spans
+
+    def _numbers(self, text: str) -> Iterator[tuple[int, int]]:
+        """Yield the places that are a number in some region, reading what is around digits only."""
+        before, after = AROUND
+        for digits in known.DIGITS.finditer(text):
+            start = max(0, digits.start() - before)
+            part = text[start : digits.end() + after]
+            for region in self.regions or (None,):
+                for found in self.matcher(part, region, min_candidate_length=7):
+                    yield start + found.start, start + found.end
+
+    def written(self, column: pl.Expr) -> pl.Expr:
+        """Give a column of texts as they are to be written."""
+        return column.replace(list(self.changed), list(self.changed.values()))
+
+    def counted(self, columns: Iterable[pl.Series]) -> Counter[str]:
+        """Count what was removed, each time that it was said."""
+        total: Counter[str] = Counter()
+        changed = list(self.changed)
+        for column in columns:
+            said = column.filter(column.is_in(changed)).value_counts(name="times")
+            for text, times in said.iter_rows():
+                for kind, count in self.counts[text].items():
+                    total[kind] += count * times
+        return total
+
+
+def redacted(
+    tables: Tables, redactor: Redactor, key: bytes | None
+) -> tuple[Tables, dict[str, int]]:
+    """Redact all texts of an import, and give how many of each kind were removed.
+
+    An id that holds an e-mail address becomes a digest, everywhere; the id of a prompt is that of the prompt
+    as it is written, where it was the digest of its text.
+    """
+    columns = _texts(tables)
+    redactor.learn(columns)
+    counts = redactor.counted(columns)
+    responses = tables.responses.with_columns(_written(tables.responses, redactor))
+    responses = responses.with_columns(_prompt_ids(tables.responses, responses))
+    events = tables.events.with_columns(_written(tables.events, redactor))
+    reasons = {
+        reason: _blunt(redactor.read(reason)[0])
+        for reason in [*tables.rejected["reason"].unique(), *tables.skipped]
+    }
+    made = replace(
+        tables,
+        responses=_plain_ids(responses, key or OPEN_KEY),
+        events=_plain_ids(events, key or OPEN_KEY),
+        rejected=tables.rejected.with_columns(
+            pl.col("reason").replace(list(reasons), list(reasons.values()))
+        ),
+        skipped={reasons[reason]: count for reason, count in tables.skipped.items()},
+    )
+    return made, {kind: counts[kind] for kind in KINDS}
+
+
+def _texts(tables: Tables) -> list[pl.Series]:
+    """Give every column that holds text that somebody wrote."""
+    said = tables.responses.select(pl.col("prompt").list.explode().struct.field("content"))
+    plain = [
+        frame[name]
+        for frame in (tables.responses, tables.events)
+        for name in frame.columns
+        if _is_text(name, frame.schema[name])
+    ]
+    return [said.to_series(), *plain]
+
+
+def _is_text(name: str, dtype: pl.DataType) -> bool:
+    return dtype == pl.String and (
+        name in {"response", "text", "raw"} or name.startswith("context.")
+    )
+
+
+def _written(frame: pl.DataFrame, redactor: Redactor) -> list[pl.Expr]:
+    made = [
+        redactor.written(pl.col(name))
+        for name, dtype in frame.schema.items()
+        if _is_text(name, dtype)
+    ]
+    if "prompt" in frame.columns:
+        role, content = (pl.element().struct.field(name) for name in ("role", "content"))
+        made.append(pl.col("prompt").list.eval(pl.struct(role, redactor.written(content))))
+    return made
+
+
+def _prompt_ids(before: pl.DataFrame, after: pl.DataFrame) -> pl.Expr:
+    """Give prompts that were changed the id of what they are now, unless the source named them."""
+    both = before.select("prompt_id", "prompt").with_columns(after["prompt"].alias("now"))
+    some = both.filter(pl.col("prompt").hash() != pl.col("now").hash()).unique("prompt_id")
+    ids = {name: prompt_id(now) for name, was, now in some.iter_rows() if name == prompt_id(was)}
+    return pl.col("prompt_id").replace(list(ids), list(ids.values()))
+
+
+def _plain_ids(frame: pl.DataFrame, key: bytes) -> pl.DataFrame:
+    """Replace ids of rows that hold an e-mail address."""
+    for name in set(IDS) & set(frame.columns):
+        column = frame[name]
+        found = column.filter(column.str.contains(known.EMAIL_HEAD)).unique()
+        if len(found):
+            frame = frame.with_columns(column.replace(found, digests(found, "row", key)))
+    return frame
+
+
+def _blunt(reason: str) -> str:
+    """Leave nothing of a value that a reason shows the beginning of."""
+    for cut, kind in (
+        (known.CUT, "..."),
+        (known.CUT_SECRET, "<SECRET>"),
+        (known.CUT_EMAIL, "<EMAIL>"),
+    ):
+        reason = cut.sub(kind, reason)
+    return reason
