@@ -17,7 +17,8 @@ from ._channels import CHANNELS, THUMBS
 from ._contract import Ask
 from ._levels import checked
 from ._log import conflicts, derived, pairs
-from ._records import ending, files
+from ._queries import queried
+from ._records import QUERY, ending, files
 from ._redact import redacted
 from ._sources import named, sniff
 from ._staging import Staged, stage
@@ -26,7 +27,7 @@ from ._users import OPEN_KEY, hashed
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from trueward.coverage import Level
 
@@ -73,9 +74,12 @@ def gather(
     found = [path for path in found if path.name != "dataset.json"]
     if not found:
         raise TruewardError("dataset.json describes tables, and none was given: name them too")
+    if source == "auto" and any(path.suffix == QUERY for path in found):
+        source = "generic"
     read = sniff(found) if source == "auto" else named(source)
     ask = asked(read, mapping)
-    tables = merged(_staged(read, found, ask))
+    with queried(read, found) as given:
+        tables = merged(_staged(read, found, ask, given))
     if not tables.responses.height:
         raise _nothing(read, tables)
     tables = _hidden(read, tables, key, always=redactor is not None)
@@ -93,13 +97,15 @@ def gather(
     return replace(made, summary=_summary(made))
 
 
-def _staged(source: Source, found: Sequence[Path], ask: Ask) -> Staged:
-    """Read tables by column, and everything else record by record."""
+def _staged(
+    source: Source, found: Sequence[Path], ask: Ask, given: Mapping[Path, tuple[str, pl.LazyFrame]]
+) -> Staged:
+    """Read tables by column, and everything else record by record; those of queries are given."""
     tables = {
         path: source.columns(path)
         for path in found
         if source.columns and ending(path) == ".parquet"
-    }
+    } | {**given}
     staged = stage(source, units(source, [path for path in found if not tables.get(path)]), ask)
     for part in filter(None, tables.values()):
         kind, rows = part

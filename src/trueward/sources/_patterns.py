@@ -68,6 +68,7 @@ TOLD = (
 )
 
 SHAPE_HEAD, TOLD_HEAD = ("|".join(head for head, *_ in found) for found in (SHAPES, TOLD))
+FAST = (r"\b", r"(?-u:\b)")  # in Rust: the end of an ASCII word, which is quick to see in any text
 SHAPE = re.compile("|".join(f"{head}{body}" for head, body in SHAPES))
 AFTER = re.compile("|".join(f"(?P<k{i}>{h}{b}){v}" for i, (h, b, v) in enumerate(TOLD)))
 # what is left of one where a message shows the first characters of a value only

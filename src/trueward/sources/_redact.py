@@ -7,6 +7,7 @@ the same result wherever it stands, and a redacted text has nothing more to reda
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
 KINDS = {"EMAIL": "e-mail addresses", "PHONE": "phone numbers", "SECRET": "keys and secrets"}
 IDS = ("response_id", "prompt_id", "parent_response_id", "other_response_id", "event_id")
 LOOKS = {  # what to read a text for, and what every text has that holds it
-    "shape": known.SHAPE_HEAD,
-    "told": known.TOLD_HEAD,
+    "shape": known.SHAPE_HEAD.replace(*known.FAST),
+    "told": known.TOLD_HEAD.replace(*known.FAST),
     "email": known.EMAIL_HEAD,
     "phone": known.PHONE_HEAD,
 }
@@ -62,6 +63,7 @@ class Redactor:
                 f"a region of phone numbers is the code of a country, as US or DE, not {wrong[0]!r}"
             )
         self.matcher = phonenumbers.PhoneNumberMatcher
+        self.plans = [(region, _plan(region)) for region in self.regions]
 
     def learn(self, columns: Iterable[pl.Series]) -> None:
         """Redact columns of texts, each text once."""
@@ -107,10 +109,14 @@ class Redactor:
     def _numbers(self, text: str) -> Iterator[tuple[int, int]]:
         """Yield the places that are a number in some region, reading what is around digits only."""
         before, after = AROUND
-        for digits in known.DIGITS.finditer(text):
-            start = max(0, digits.start() - before)
-            part = text[start : digits.end() + after]
-            for region in self.regions or (None,):
+        for run in known.DIGITS.finditer(text):
+            start = max(0, run.start() - before)
+            part = text[start : run.end() + after]
+            digits = re.sub(r"\D", "", run[0])
+            due: list[str | None] = [region for region, plan in self.plans if plan.search(digits)]
+            if not due and run[0][0] in "+＋":
+                due = [None]
+            for region in due:
                 for found in self.matcher(part, region, min_candidate_length=7):
                     yield start + found.start, start + found.end
 
@@ -128,6 +134,16 @@ class Redactor:
                 for kind, count in self.counts[text].items():
                     total[kind] += count * times
         return total
+
+
+def _plan(region: str) -> re.Pattern[str]:
+    """Match digits that may hold a number of a region, or one dialled from there to another."""
+    from phonenumbers import PhoneMetadata  # noqa: PLC0415 - an extra
+
+    about = PhoneMetadata.metadata_for_region(region, None)
+    if about.national_prefix_transform_rule or about.international_prefix is None:
+        return re.compile("")  # dialled with digits that are no part of the number
+    return re.compile(f"{about.international_prefix}|{about.general_desc.national_number_pattern}")
 
 
 def redacted(
