@@ -92,5 +92,6 @@ def read(path: Path, want: Want) -> Table:
     """Read the wanted columns of a query's rows."""
     with rows(path, want) as found:
         frames = list(found.frames)
-    columns = pl.concat(frames, rechunk=True).to_dict() if frames else {}
+    none = pl.DataFrame(schema=dict.fromkeys(filter(want, found.names), pl.Null))
+    columns = pl.concat(frames or [none], rechunk=True).to_dict()
     return Table({**columns}, found.names, Place(str(path)))

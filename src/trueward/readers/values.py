@@ -76,6 +76,8 @@ def _convert(name: str, dtype: pa.DataType, path: Path) -> Convert:
             return _chat if name == "prompt" else _unquoted
         if kind == "arrow.uuid":
             return _uuid
+        if kind == "arrow.bool8":
+            return _truth
         if kind == "arrow.opaque" and dtype.type_name == "numeric":
             return _text if name.endswith("_id") else _number
     elif pa.types.is_decimal(dtype):
@@ -118,6 +120,10 @@ def _text(values: pa.Array) -> pl.Series:
 
 def _number(values: pa.Array) -> pl.Series:
     return _same(pc.cast(_stored(values), pa.float64()))
+
+
+def _truth(values: pa.Array) -> pl.Series:
+    return _same(pc.cast(_stored(values), pa.bool_()))
 
 
 def _time(values: pa.Array) -> pl.Series:

@@ -128,8 +128,11 @@ def _cast(name: str, column: pl.Series) -> pl.Series | None:
     wanted, found = KNOWN.get(name), column.dtype
     if name == "context":
         return column if isinstance(found, pl.Struct) else None
-    if wanted is None or (wanted == MESSAGES and found in {pl.String, MESSAGES}):
+    if wanted is None or (wanted == MESSAGES and found == pl.String):
         return column
+    if wanted == MESSAGES and isinstance(found, pl.List):
+        said = pl.struct(pl.element().struct.field("role"), pl.element().struct.field("content"))
+        return column.list.eval(said).cast(MESSAGES)
     if found == pl.Null:
         return column.cast(wanted)
     if wanted == TIME:
