@@ -376,6 +376,9 @@ def test_no_error_of_a_connection_holds_the_password(uri, sql, monkeypatch, tmp_
     code, out, err = run(words, capsys)
     assert (code, err.count("\n")) == (1, 1)
     assert SECRET not in out + err
+    code, out, err = run(["--debug", *words], capsys)
+    assert (code, "Traceback" in err) == (1, True)
+    assert SECRET not in out + err
 
 
 def test_a_message_is_shown_without_any_spelling_of_the_password(monkeypatch):

@@ -26,7 +26,9 @@ SOME_REJECTED = 3  # exit code of an import that left rows out
 
 def import_(
     source: Annotated[str, typer.Argument(help=f"auto, or one of {', '.join(sources())}.")],
-    files: Annotated[list[str], typer.Argument(help="Files or folders of one export.")],
+    files: Annotated[
+        list[str], typer.Argument(help="Files or folders of one export, or queries (.sql).")
+    ],
     out: Annotated[Path, typer.Option("--out", help="The folder to write.")],
     mapping: Annotated[
         list[str] | None,
