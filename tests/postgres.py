@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pwd
 import shutil
 import signal
 import socket
@@ -17,7 +18,9 @@ SPELLED = "s3cr3t-pw%2Fof%3Aboss"
 
 
 def programs():
-    """The folder of initdb and postgres, newest first; None where PostgreSQL is not installed."""
+    """The folder of initdb and postgres, newest first; None where PostgreSQL or its user is not there."""
+    if os.geteuid() == 0 and "postgres" not in {user.pw_name for user in pwd.getpwall()}:
+        return None
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda p: float(p.parent.name))
     named = shutil.which("initdb")
     places = [*reversed(found), *([Path(named).parent] if named else [])]

@@ -11,7 +11,7 @@ import postgres
 import pytest
 from test_bad_commands import run
 
-from trueward.errors import TruewardError, UsageError
+from trueward.errors import NotWrittenError, TruewardError, UsageError
 from trueward.log import read_log
 from trueward.readers import databases
 from trueward.sources import gather, write
@@ -127,6 +127,7 @@ TYPES = {  # expression of DuckDB -> column, and what the log holds
     "timestamptz '2026-01-02 03:04:05+02'": ("shown_at", "2026-01-02T01:04:05+00:00"),
     "timestamp_ns '2026-01-02 03:04:05'": ("shown_at", "2026-01-02T03:04:05+00:00"),
     "'2026-01-02 03:04:05'": ("shown_at", "2026-01-02T03:04:05+00:00"),
+    "'2026-01-02'": ("shown_at", "2026-01-02T00:00:00+00:00"),
     "'2026-01-02T03:04:05+02:00'": ("shown_at", "2026-01-02T01:04:05+00:00"),
     "1767323045": ("shown_at", "2026-01-02T03:04:05+00:00"),
     "1767323045250": ("shown_at", "2026-01-02T03:04:05.250000+00:00"),
@@ -246,6 +247,15 @@ def test_a_missing_file_and_a_file_that_is_no_text_are_named(tmp_path):
         gather("generic", [tmp_path / "q.sql"])
 
 
+def test_a_full_disk_says_how_to_name_another(sql, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("trueward.sources._queries.pq.ParquetWriter", full)
+    with pytest.raises(NotWrittenError, match=r"No space left on device.* by TMPDIR"):
+        gather("generic", [sql(ONE)])
+
+
 def test_a_query_is_no_export_of_a_product(sql):
     with pytest.raises(UsageError, match="the generic tables and no export of langfuse"):
         gather("langfuse", [sql(ONE)])
@@ -347,7 +357,7 @@ def test_a_database_on_the_command_line_is_refused_without_its_password(command,
     words += [] if command == "inspect" else ["--out", str(tmp_path / "out")]
     code, _, err = run(words, capsys)
     assert (code, err.count("\n")) == (2, 1)
-    assert "named by the environment variable TRUEWARD_DATABASE" in err
+    assert "a database is named by the environment variable TRUEWARD_DATABASE" in err
     assert SECRET not in err
 
 

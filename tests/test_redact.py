@@ -110,6 +110,12 @@ def test_numbers_as_they_are_dialled_in_a_country_are_found_there():
         Redactor(("US", "XX"))
 
 
+def test_numbers_beside_each_other_are_told_apart():
+    text = "+1 415-555-2671 +44 20 7946 0958, 415-555-2671/415-555-2672; 12345678 2026-01-02 10:30"
+    now = "<PHONE> <PHONE>, <PHONE>/<PHONE>; 12345678 2026-01-02 10:30"
+    assert Redactor(("US", "DE")).read(text) == (now, {"PHONE": 4})
+
+
 @pytest.mark.parametrize(
     "unit", ["a.", "a'", "1 ", "a@b.", f"-----BEGIN {PEM}", "token: ", "(", "://a:"]
 )

@@ -33,11 +33,11 @@ SECRET = re.compile(r"pass|secret|token|key|pwd", re.IGNORECASE)
 
 
 def refuse_uri(path: object) -> None:
-    """Refuse a database where a file should be named, without repeating its password."""
+    """Refuse an address where a file should be named, without repeating its password."""
     if re.match(r"[a-zA-Z][\w+.-]+:/", str(path)):
         raise UsageError(
-            f"a database is named by the environment variable {VARIABLE}, never on the command line, which "
-            "others can read: name a file that ends in .sql there"
+            "an address is no file: download what it is of; a database is named by the environment variable "
+            f"{VARIABLE}, never on the command line, which others can read, and asked by a .sql file"
         )
 
 

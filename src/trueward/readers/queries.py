@@ -38,6 +38,8 @@ def statement(path: Path) -> str:
         text = path.read_text("utf-8-sig").strip()
     except UnicodeDecodeError as e:
         raise TruewardError(f"{path} should be UTF-8 text, and is not: write it again") from e
+    except OSError as e:
+        raise TruewardError(f"{path} cannot be read ({e.strerror or e}): check the file") from e
     bare = INERT.sub(lambda m: " " if m[0][:2] in {"--", "/*"} else "'", text).strip()
     if not bare:
         raise TruewardError(f"{path} should hold a query, and is empty: write a SELECT into it")

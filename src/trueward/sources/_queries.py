@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pyarrow.parquet as pq
 
-from trueward.errors import TruewardError, UsageError
+from trueward.errors import NotWrittenError, TruewardError, UsageError
 from trueward.readers import query_rows
 
 from ._records import QUERY
@@ -87,8 +87,14 @@ def _written(found: Rows, target: Path, path: Path) -> int:
 
 def _flushed(writer: Any, held: list[pl.DataFrame], target: Path) -> Any:
     table = pl.concat(held).to_arrow(compat_level=pl.CompatLevel.oldest())
-    writer = writer or pq.ParquetWriter(target, table.schema)
-    writer.write_table(table)
+    try:
+        writer = writer or pq.ParquetWriter(target, table.schema)
+        writer.write_table(table)
+    except OSError as e:
+        raise NotWrittenError(
+            f"the rows of a query lie in {target.parent.parent} during an import, which refuses "
+            f"({e.strerror or e}): free some space, or name another folder by TMPDIR"
+        ) from e
     return writer
 
 
@@ -153,6 +159,8 @@ def _times(column: pl.Series) -> pl.Series | None:
             pl.col(column.name).str.strptime(TIME, spelling, strict=False, exact=True)
             for spelling in SPELLINGS
         ]
+        day = pl.col(column.name).str.strptime(pl.Date, "%Y-%m-%d", strict=False)
+        read.append(day.cast(pl.Datetime("us")).dt.replace_time_zone("UTC"))
         return column.to_frame().select(pl.coalesce(read)).to_series()
     if not column.dtype.is_numeric():
         return None

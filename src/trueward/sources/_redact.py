@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 KINDS = {"EMAIL": "e-mail addresses", "PHONE": "phone numbers", "SECRET": "keys and secrets"}
 IDS = ("response_id", "prompt_id", "parent_response_id", "other_response_id", "event_id")
+WRITTEN = ("response", "text", "raw")
 LOOKS = {  # what to read a text for, and what every text has that holds it
     "shape": known.SHAPE_HEAD.replace(*known.FAST),
     "told": known.TOLD_HEAD.replace(*known.FAST),
@@ -67,10 +68,16 @@ class Redactor:
 
     def learn(self, columns: Iterable[pl.Series]) -> None:
         """Redact columns of texts, each text once."""
-        texts = pl.concat([column.drop_nulls().unique() for column in columns]).unique()
         looks = [pl.col("text").str.contains(head).alias(look) for look, head in LOOKS.items()]
-        may = texts.alias("text").to_frame().lazy().with_columns(looks)
-        for text, *due in self.watch(may.filter(pl.any_horizontal(*LOOKS)).collect().rows()):
+        may = [
+            column.alias("text")
+            .to_frame()
+            .lazy()
+            .with_columns(looks)
+            .filter(pl.any_horizontal(*LOOKS))
+            for column in columns
+        ]
+        for text, *due in self.watch(pl.concat(may).unique("text").collect().rows()):
             new, counts = self.read(
                 text, {look for look, is_due in zip(LOOKS, due, strict=True) if is_due}
             )
@@ -118,21 +125,20 @@ class Redactor:
                 due = [None]
             for region in due:
                 for found in self.matcher(part, region, min_candidate_length=7):
-                    yield start + found.start, start + found.end
+                    if start + found.start < run.end() and start + found.end > run.start():
+                        yield start + found.start, start + found.end
 
     def written(self, column: pl.Expr) -> pl.Expr:
         """Give a column of texts as they are to be written."""
         return column.replace(list(self.changed), list(self.changed.values()))
 
-    def counted(self, columns: Iterable[pl.Series]) -> Counter[str]:
-        """Count what was removed, each time that it was said."""
+    def counted(self, column: pl.Series) -> Counter[str]:
+        """Count what is removed from a column, each time that it is said."""
         total: Counter[str] = Counter()
-        changed = list(self.changed)
-        for column in columns:
-            said = column.filter(column.is_in(changed)).value_counts(name="times")
-            for text, times in said.iter_rows():
-                for kind, count in self.counts[text].items():
-                    total[kind] += count * times
+        said = column.filter(column.is_in(list(self.changed))).value_counts(name="times")
+        for text, times in said.iter_rows():
+            for kind, count in self.counts[text].items():
+                total[kind] += count * times
         return total
 
 
@@ -154,56 +160,47 @@ def redacted(
     An id that holds an e-mail address becomes a digest, everywhere; the id of a prompt is that of the prompt
     as it is written, where it was the digest of its text.
     """
-    columns = _texts(tables)
-    redactor.learn(columns)
-    counts = redactor.counted(columns)
-    responses = tables.responses.with_columns(_written(tables.responses, redactor))
-    responses = responses.with_columns(_prompt_ids(tables.responses, responses))
-    events = tables.events.with_columns(_written(tables.events, redactor))
+    frames = {"responses": tables.responses, "events": tables.events}
+    texts = {(of, name): column for of, frame in frames.items() for name, column in _texts(frame)}
+    redactor.learn(texts.values())
+    found = {place: redactor.counted(column) for place, column in texts.items()}
+    now = {
+        of: frame.with_columns(
+            _written(name, redactor) for name in frame.columns if found.get((of, name))
+        )
+        for of, frame in frames.items()
+    }
+    ids = _prompt_ids(tables.responses, now["responses"])
     reasons = {
         reason: _blunt(redactor.read(reason)[0])
         for reason in [*tables.rejected["reason"].unique(), *tables.skipped]
     }
     made = replace(
         tables,
-        responses=_plain_ids(responses, key or OPEN_KEY),
-        events=_plain_ids(events, key or OPEN_KEY),
+        responses=_plain_ids(now["responses"].with_columns(ids), key or OPEN_KEY),
+        events=_plain_ids(now["events"], key or OPEN_KEY),
         rejected=tables.rejected.with_columns(
             pl.col("reason").replace(list(reasons), list(reasons.values()))
         ),
         skipped={reasons[reason]: count for reason, count in tables.skipped.items()},
     )
-    return made, {kind: counts[kind] for kind in KINDS}
+    return made, {kind: sum(counts[kind] for counts in found.values()) for kind in KINDS}
 
 
-def _texts(tables: Tables) -> list[pl.Series]:
-    """Give every column that holds text that somebody wrote."""
-    said = tables.responses.select(pl.col("prompt").list.explode().struct.field("content"))
-    plain = [
-        frame[name]
-        for frame in (tables.responses, tables.events)
-        for name in frame.columns
-        if _is_text(name, frame.schema[name])
-    ]
-    return [said.to_series(), *plain]
+def _texts(frame: pl.DataFrame) -> Iterator[tuple[str, pl.Series]]:
+    """Yield the columns of what somebody wrote, by name; of a prompt what its messages say."""
+    for name, dtype in frame.schema.items():
+        if name == "prompt":
+            yield name, frame[name].list.explode().struct.field("content")
+        elif dtype == pl.String and (name in WRITTEN or name.startswith("context.")):
+            yield name, frame[name]
 
 
-def _is_text(name: str, dtype: pl.DataType) -> bool:
-    return dtype == pl.String and (
-        name in {"response", "text", "raw"} or name.startswith("context.")
-    )
-
-
-def _written(frame: pl.DataFrame, redactor: Redactor) -> list[pl.Expr]:
-    made = [
-        redactor.written(pl.col(name))
-        for name, dtype in frame.schema.items()
-        if _is_text(name, dtype)
-    ]
-    if "prompt" in frame.columns:
-        role, content = (pl.element().struct.field(name) for name in ("role", "content"))
-        made.append(pl.col("prompt").list.eval(pl.struct(role, redactor.written(content))))
-    return made
+def _written(name: str, redactor: Redactor) -> pl.Expr:
+    if name != "prompt":
+        return redactor.written(pl.col(name))
+    role, content = (pl.element().struct.field(of) for of in ("role", "content"))
+    return pl.col(name).list.eval(pl.struct(role, redactor.written(content)))
 
 
 def _prompt_ids(before: pl.DataFrame, after: pl.DataFrame) -> pl.Expr:
