@@ -9,7 +9,7 @@ import time
 
 import polars as pl
 import pytest
-from exports import lines
+from exports import FIXTURES, lines
 from test_bad_commands import run
 
 from trueward.errors import TruewardError, UsageError
@@ -199,6 +199,29 @@ def test_signals_still_belong_to_their_responses(export):
     assert event["response_id"] == rated["response_id"]
     assert event["text"] == "mail me: <EMAIL>"
     assert len(event["actor_id"]) == len(rated["user_id"]) == 16
+
+
+def test_a_key_of_the_user_hashes_ids_with_it(export):
+    ids = [
+        gather("generic", [export], redactor=Redactor(), key=key)
+        .log["user_id"]
+        .drop_nulls()
+        .to_list()
+        for key in (None, b"3f" * 16)
+    ]
+    assert len(ids[0]) == len(ids[1]) == 1
+    assert ids[0] != ids[1]
+
+
+@pytest.mark.parametrize("name", sorted(p.name for p in FIXTURES.glob("*")))
+def test_redaction_leaves_the_account_of_an_export_as_it_is(name):
+    try:
+        plain = gather("auto", [FIXTURES / name])
+    except TruewardError:  # signals alone
+        return
+    made = gather("auto", [FIXTURES / name], redactor=Redactor())
+    for part in ("read", "kept", "rated", "channels", "rejected", "skipped"):
+        assert made.summary[part] == plain.summary[part]
 
 
 def test_an_import_of_a_redacted_import_changes_no_text(export, tmp_path):

@@ -124,7 +124,7 @@ class Redactor:
             if not due and run[0][0] in "+＋":
                 due = [None]
             for region in due:
-                for found in self.matcher(part, region, min_candidate_length=7):
+                for found in self.matcher(part, region):
                     if start + found.start < run.end() and start + found.end > run.start():
                         yield start + found.start, start + found.end
 
