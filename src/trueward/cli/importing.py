@@ -94,7 +94,8 @@ def import_(
 def _watched(rows: Sequence[Any]) -> Iterable[Any]:
     """Show how many texts are redacted: a bar on a terminal, one line elsewhere."""
     if not sys.stderr.isatty():
-        typer.echo(f"reading {len(rows):,} texts closely ...", err=True)
+        if rows:
+            typer.echo(f"reading {len(rows):,} texts closely ...", err=True)
         return rows
     return track(rows, "redacting", console=Console(stderr=True), transient=True)
 

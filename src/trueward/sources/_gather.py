@@ -83,7 +83,7 @@ def gather(
     if not tables.responses.height:
         raise _nothing(read, tables)
     tables = _hidden(read, tables, key, always=redactor is not None)
-    tables, removed = redacted(tables, redactor, key) if redactor else (tables, None)
+    tables = redacted(tables, redactor, key or OPEN_KEY) if redactor else tables
     known = about(
         read, _level(read, tables), document, scale=scale, positive=positive, negative=negative
     )
@@ -93,7 +93,16 @@ def gather(
         known = replace(known, coverage=coverage)
         log = derived(tables.responses, tables.events, known)
     notes = [*notes, *_notes(read, tables, known, log, key)]
-    made = Gathered(read, tables, log, pairs(tables.events), known, ask, tuple(notes), removed)
+    made = Gathered(
+        read,
+        tables,
+        log,
+        pairs(tables.events),
+        known,
+        ask,
+        tuple(notes),
+        None if redactor is None else dict(redactor.total),
+    )
     return replace(made, summary=_summary(made))
 
 

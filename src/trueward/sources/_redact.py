@@ -1,7 +1,7 @@
 """Texts without e-mail addresses, phone numbers and secrets, each replaced by what it was.
 
-A text is looked at once, however often it is said: the texts of all tables become one set, a regular
-expression in Rust says which of them may hold something, and only those are read closely. The same text gives
+A text is looked at once, however often it is said: regular expressions in Rust say which texts of a table
+may hold something, and only those are read closely. The same text gives
 the same result wherever it stands, and a redacted text has nothing more to redact.
 """
 
@@ -18,7 +18,7 @@ from trueward.errors import UsageError, missing_extra
 
 from . import _patterns as known
 from ._staging import prompt_id
-from ._users import OPEN_KEY, digests
+from ._users import digests
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Sequence
@@ -36,6 +36,7 @@ LOOKS = {  # what to read a text for, and what every text has that holds it
     "email": known.EMAIL_HEAD,
     "phone": known.PHONE_HEAD,
 }
+CUTS = ((known.CUT, "..."), (known.CUT_SECRET, "<SECRET>"), (known.CUT_EMAIL, "<EMAIL>"))
 NEAR = 40  # characters before a number that may say what it is
 AROUND = (3, 16)  # characters before and after one that may make it another thing, or go on with it
 
@@ -44,14 +45,13 @@ AROUND = (3, 16)  # characters before and after one that may make it another thi
 class Redactor:
     """What is looked for: international phone numbers, and those of ``regions`` as they are dialled there.
 
-    regions: two-letter codes (ISO 3166) of countries, as US. watch: shows how far the rows are. After
-    ``learn``, ``changed`` has every text that held something, as it is to be written; ``counts`` what it was.
+    regions: two-letter codes (ISO 3166) of countries, as US. watch: shows how far the texts of a table are.
+    total: how many of each kind were removed, each time that they were said.
     """
 
     regions: Sequence[str] = ("US",)
     watch: Callable[[Sequence[Row]], Iterable[Row]] = iter
-    changed: dict[str, str] = field(default_factory=dict)
-    counts: dict[str, Counter[str]] = field(default_factory=dict)
+    total: Counter[str] = field(default_factory=lambda: Counter(dict.fromkeys(KINDS, 0)))
 
     def __post_init__(self) -> None:
         """Refuse a region that has no phone numbers."""
@@ -66,23 +66,46 @@ class Redactor:
         self.matcher = phonenumbers.PhoneNumberMatcher
         self.plans = [(region, _plan(region)) for region in self.regions]
 
-    def learn(self, columns: Iterable[pl.Series]) -> None:
-        """Redact columns of texts, each text once."""
+    def rows(self, rows: pl.DataFrame, key: bytes) -> pl.DataFrame:
+        """Give rows of a table as they are to be written.
+
+        An id that holds an e-mail address becomes a digest with ``key``; the id of a prompt is that of the
+        prompt as it is written, where it was the digest of its text.
+        """
+        texts, now = dict(_texts(rows)), rows
+        found = self._found(texts.values())
+        new = [text for text, _ in found.values()]
+        for name, column in texts.items():
+            said = column.filter(column.is_in(list(found))).value_counts(name="times")
+            for text, times in said.iter_rows():
+                for kind, count in found[text][1].items():
+                    self.total[kind] += count * times
+            if said.height:
+                now = now.with_columns(_written(name, list(found), new))
+        if "prompt" in texts:
+            now = now.with_columns(_prompt_ids(rows, now))
+        return _plain_ids(now, key)
+
+    def reason(self, reason: str) -> str:
+        """Give why a row is left out, without what it says of the row that should go."""
+        reason = self.read(reason)[0]
+        for cut, kind in CUTS:
+            reason = cut.sub(kind, reason)
+        return reason
+
+    def _found(self, columns: Iterable[pl.Series]) -> dict[str, tuple[str, Counter[str]]]:
+        """Give every text that holds something as it is to be written, and how many of each kind it holds."""
         looks = [pl.col("text").str.contains(head).alias(look) for look, head in LOOKS.items()]
-        may = [
-            column.alias("text")
-            .to_frame()
-            .lazy()
-            .with_columns(looks)
-            .filter(pl.any_horizontal(*LOOKS))
-            for column in columns
-        ]
+        some = pl.any_horizontal(*LOOKS)
+        may = [c.alias("text").to_frame().lazy().with_columns(looks).filter(some) for c in columns]
+        found = {}
         for text, *due in self.watch(pl.concat(may).unique("text").collect().rows()):
-            new, counts = self.read(
+            read = self.read(
                 text, {look for look, is_due in zip(LOOKS, due, strict=True) if is_due}
             )
-            if counts:
-                self.changed[text], self.counts[text] = new, counts
+            if read[1]:
+                found[text] = read
+        return found
 
     def read(self, text: str, looks: Container[str] = frozenset(LOOKS)) -> tuple[str, Counter[str]]:
         """Give one text redacted, and how many of each kind it held."""
@@ -128,19 +151,6 @@ class Redactor:
                     if start + found.start < run.end() and start + found.end > run.start():
                         yield start + found.start, start + found.end
 
-    def written(self, column: pl.Expr) -> pl.Expr:
-        """Give a column of texts as they are to be written."""
-        return column.replace(list(self.changed), list(self.changed.values()))
-
-    def counted(self, column: pl.Series) -> Counter[str]:
-        """Count what is removed from a column, each time that it is said."""
-        total: Counter[str] = Counter()
-        said = column.filter(column.is_in(list(self.changed))).value_counts(name="times")
-        for text, times in said.iter_rows():
-            for kind, count in self.counts[text].items():
-                total[kind] += count * times
-        return total
-
 
 def _plan(region: str) -> re.Pattern[str]:
     """Match digits that may hold a number of a region, or one dialled from there to another."""
@@ -152,39 +162,21 @@ def _plan(region: str) -> re.Pattern[str]:
     return re.compile(f"{about.international_prefix}|{about.general_desc.national_number_pattern}")
 
 
-def redacted(
-    tables: Tables, redactor: Redactor, key: bytes | None
-) -> tuple[Tables, dict[str, int]]:
-    """Redact all texts of an import, and give how many of each kind were removed.
-
-    An id that holds an e-mail address becomes a digest, everywhere; the id of a prompt is that of the prompt
-    as it is written, where it was the digest of its text.
-    """
-    frames = {"responses": tables.responses, "events": tables.events}
-    texts = {(of, name): column for of, frame in frames.items() for name, column in _texts(frame)}
-    redactor.learn(texts.values())
-    found = {place: redactor.counted(column) for place, column in texts.items()}
-    now = {
-        of: frame.with_columns(
-            _written(name, redactor) for name in frame.columns if found.get((of, name))
-        )
-        for of, frame in frames.items()
-    }
-    ids = _prompt_ids(tables.responses, now["responses"])
+def redacted(tables: Tables, redactor: Redactor, key: bytes) -> Tables:
+    """Redact all that an import writes."""
     reasons = {
-        reason: _blunt(redactor.read(reason)[0])
+        reason: redactor.reason(reason)
         for reason in [*tables.rejected["reason"].unique(), *tables.skipped]
     }
-    made = replace(
+    return replace(
         tables,
-        responses=_plain_ids(now["responses"].with_columns(ids), key or OPEN_KEY),
-        events=_plain_ids(now["events"], key or OPEN_KEY),
+        responses=redactor.rows(tables.responses, key),
+        events=redactor.rows(tables.events, key),
         rejected=tables.rejected.with_columns(
             pl.col("reason").replace(list(reasons), list(reasons.values()))
         ),
         skipped={reasons[reason]: count for reason, count in tables.skipped.items()},
     )
-    return made, {kind: sum(counts[kind] for counts in found.values()) for kind in KINDS}
 
 
 def _texts(frame: pl.DataFrame) -> Iterator[tuple[str, pl.Series]]:
@@ -196,11 +188,11 @@ def _texts(frame: pl.DataFrame) -> Iterator[tuple[str, pl.Series]]:
             yield name, frame[name]
 
 
-def _written(name: str, redactor: Redactor) -> pl.Expr:
+def _written(name: str, old: list[str], new: list[str]) -> pl.Expr:
     if name != "prompt":
-        return redactor.written(pl.col(name))
+        return pl.col(name).replace(old, new)
     role, content = (pl.element().struct.field(of) for of in ("role", "content"))
-    return pl.col(name).list.eval(pl.struct(role, redactor.written(content)))
+    return pl.col(name).list.eval(pl.struct(role, content.replace(old, new)))
 
 
 def _prompt_ids(before: pl.DataFrame, after: pl.DataFrame) -> pl.Expr:
@@ -219,14 +211,3 @@ def _plain_ids(frame: pl.DataFrame, key: bytes) -> pl.DataFrame:
         if len(found):
             frame = frame.with_columns(column.replace(found, digests(found, "row", key)))
     return frame
-
-
-def _blunt(reason: str) -> str:
-    """Leave nothing of a value that a reason shows the beginning of."""
-    for cut, kind in (
-        (known.CUT, "..."),
-        (known.CUT_SECRET, "<SECRET>"),
-        (known.CUT_EMAIL, "<EMAIL>"),
-    ):
-        reason = cut.sub(kind, reason)
-    return reason
