@@ -21,3 +21,10 @@ class UsageError(TruewardError):
     """The request is wrong: an unknown method or option, a value out of range. Exit code 2."""
 
     exit_code = 2
+
+
+def missing_extra(what: str, package: str, extra: str) -> TruewardError:
+    """Say which extra has the package that is missing."""
+    return TruewardError(
+        f"{what} needs {package}, which is not installed: pip install 'trueward[{extra}]'"
+    )

@@ -30,7 +30,9 @@ Split = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Model = Annotated[Path, typer.Argument(help="A folder that fit --out wrote.")]
 Named = Annotated[str, typer.Argument(help="A name from `trueward methods`.")]
-LogFile = Annotated[str, typer.Argument(help="Parquet, JSONL(.gz), CSV, Arrow or dataset folder.")]
+LogFile = Annotated[
+    str, typer.Argument(help="Parquet, JSONL(.gz), CSV, Arrow, SQL or dataset folder.")
+]
 Gold = Annotated[
     str | None, typer.Option("--gold", help="A table of prompt, response, gold to join.")
 ]

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import Console
+from rich.progress import track
 
 from trueward.coverage import MEANING
 from trueward.errors import TruewardError, UsageError
-from trueward.sources import claimed, gather, read_key, sources, write
+from trueward.sources import KINDS, Redactor, claimed, gather, read_key, sources, write
 
 from .common import Json, show_json
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from trueward.sources import Gathered
 
 SOME_REJECTED = 3  # exit code of an import that left rows out
@@ -21,7 +26,9 @@ SOME_REJECTED = 3  # exit code of an import that left rows out
 
 def import_(
     source: Annotated[str, typer.Argument(help=f"auto, or one of {', '.join(sources())}.")],
-    files: Annotated[list[str], typer.Argument(help="Files or folders of one export.")],
+    files: Annotated[
+        list[str], typer.Argument(help="Files or folders of one export, or queries (.sql).")
+    ],
     out: Annotated[Path, typer.Option("--out", help="The folder to write.")],
     mapping: Annotated[
         list[str] | None,
@@ -40,6 +47,18 @@ def import_(
         Path | None,
         typer.Option("--hash-users", metavar="KEYFILE", help="Hash ids of people with this key."),
     ] = None,
+    redact: Annotated[
+        bool,
+        typer.Option(
+            "--redact", help="Remove e-mail addresses, phone numbers and secrets from texts."
+        ),
+    ] = False,
+    phone_region: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CODE", help="Whose phone numbers need no +: US (default), DE; repeatable."
+        ),
+    ] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Write nothing if any row is rejected.")
     ] = False,
@@ -47,6 +66,8 @@ def import_(
 ) -> None:
     """Turn the export of a product into a log; exit code 3 says that rows were rejected."""
     claimed(out)
+    if phone_region and not redact:
+        raise UsageError("--phone-region says what --redact looks for: give both, or neither")
     made = gather(
         source,
         files,
@@ -55,6 +76,7 @@ def import_(
         positive=positive or (),
         negative=negative or (),
         key=None if hash_users is None else read_key(hash_users),
+        redactor=Redactor(tuple(phone_region or ("US",)), _watched) if redact else None,
     )
     rejected = made.tables.rejected
     if strict and rejected.height:
@@ -67,6 +89,15 @@ def import_(
     show_json(made.summary) if as_json else typer.echo("\n".join(_told(made, source, out)))
     if rejected.height:
         raise typer.Exit(SOME_REJECTED)
+
+
+def _watched(rows: Sequence[Any]) -> Iterable[Any]:
+    """Show how many texts are redacted: a bar on a terminal, one line elsewhere."""
+    if not sys.stderr.isatty():
+        if rows:
+            typer.echo(f"reading {len(rows):,} texts closely ...", err=True)
+        return rows
+    return track(rows, "redacting", console=Console(stderr=True), transient=True)
 
 
 def _mapping(given: list[str] | None) -> list[tuple[str, str]]:
@@ -117,6 +148,9 @@ def _told(made: Gathered, asked: str, out: Path) -> list[str]:
     told = sum(s["duplicates"].values())
     lines += [f"  told twice {told:,} rows"] if told else []
     lines += [f"  skipped    {count:,}: {reason}" for reason, count in s["skipped"].items()]
+    if made.redacted is not None:
+        removed = ", ".join(f"{count:,} {KINDS[kind]}" for kind, count in made.redacted.items())
+        lines.append(f"  redacted   {removed}")
     rejected = s["rejected"]
     lines += [
         f"  rejected   {n:,}: {reason}" for reason, n in list(rejected["reasons"].items())[:5]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-from trueward.errors import TruewardError, UsageError
+from trueward.errors import TruewardError, UsageError, missing_extra
 
 MOVED = "TRUEWARD_BACKBONE"  # where the folder of a fitted model's backbone is now
 TEXT = (
@@ -207,9 +207,7 @@ def _unknown(name: str, why: str) -> UsageError:
 
 def needs_extra(package: str) -> TruewardError:
     """Say that the extra is missing."""
-    return TruewardError(
-        f"language models need {package}, which is not installed: pip install 'trueward[text]'"
-    )
+    return missing_extra("a language model", package, "text")
 
 
 @cache

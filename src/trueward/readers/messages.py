@@ -15,13 +15,13 @@ def flatten(value: object, speaker: str) -> str:
         raise Malformed(f"has {shown(value)}")
     if not value:
         raise Malformed("has an empty list of messages")
-    said = [_message(m, i) for i, m in enumerate(value, 1)]
+    said = [turn(m, i) for i, m in enumerate(value, 1)]
     if len(said) == 1 and said[0][0] in {"user", speaker}:
         return said[0][1]
     return "\n".join(f"{role}: {content}" for role, content in said)
 
 
-def _message(message: object, i: int) -> tuple[str, str]:
+def turn(message: object, i: int) -> tuple[str, str]:
     """(role, content) of message ``i``; a content in parts is their texts joined."""
     if not isinstance(message, dict):
         raise Malformed(f"has message {i} = {shown(message)}")

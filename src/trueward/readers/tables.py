@@ -11,8 +11,9 @@ import pyarrow as pa
 
 from trueward.errors import TruewardError, UsageError
 
-from . import columnar, delimited, folders, jsonlines
+from . import columnar, delimited, folders, jsonlines, queries
 from .cells import Place
+from .databases import refuse_uri
 from .table import Table, expanded, settled
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ READERS: dict[str, Callable[[Path, Want], Table]] = {
     ".arrow": _arrow,
     ".feather": _arrow,
     ".ipc": _arrow,
+    ".sql": queries.read,
 }
 
 
@@ -81,6 +83,7 @@ def _refuse_rowless(table: Table) -> None:
 
 def _from_path(path: Path, want: Want, split: str | None) -> Table:
     if not path.exists():
+        refuse_uri(path)
         raise TruewardError(f"there is no file {path}: check the path")
     if path.is_dir():
         return folders.read(path, want, split)

@@ -7,7 +7,19 @@ Records become two tables, responses and events, and those become a log, the sam
 from ._contract import Ask, Source
 from ._folder import claimed, write
 from ._gather import Gathered, gather
+from ._redact import KINDS, Redactor
 from ._sources import sources
 from ._users import read_key
 
-__all__ = ["Ask", "Gathered", "Source", "claimed", "gather", "read_key", "sources", "write"]
+__all__ = [
+    "KINDS",
+    "Ask",
+    "Gathered",
+    "Redactor",
+    "Source",
+    "claimed",
+    "gather",
+    "read_key",
+    "sources",
+    "write",
+]

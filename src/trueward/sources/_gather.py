@@ -17,7 +17,9 @@ from ._channels import CHANNELS, THUMBS
 from ._contract import Ask
 from ._levels import checked
 from ._log import conflicts, derived, pairs
-from ._records import ending, files
+from ._queries import queried
+from ._records import QUERY, ending, files
+from ._redact import redacted
 from ._sources import named, sniff
 from ._staging import Staged, stage
 from ._tables import merged
@@ -25,11 +27,12 @@ from ._users import OPEN_KEY, hashed
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from trueward.coverage import Level
 
     from ._contract import Source
+    from ._redact import Redactor
     from ._tables import Tables
 
 
@@ -44,6 +47,7 @@ class Gathered:
     about: About
     ask: Ask
     notes: tuple[str, ...]
+    redacted: dict[str, int] | None = None  # how many of each kind, where that was asked for
     summary: dict[str, Any] = field(default_factory=dict)
 
 
@@ -56,24 +60,30 @@ def gather(
     positive: Sequence[str] = (),
     negative: Sequence[str] = (),
     key: bytes | None = None,
+    redactor: Redactor | None = None,
 ) -> Gathered:
     """Read the exports of ``source`` ("auto" finds out which) into a log and its account.
 
     mapping: pairs of ours and theirs, (channel, name of a signal) or (prompt, path). scale: least and most
     of ratings whose scale the source does not say. positive, negative: what makes feedback 1 and 0.
-    key: the secret that ids of people are hashed with.
+    key: the secret that ids of people are hashed with. redactor: what finds personal and secret things in
+    texts, which are then written without them; ids of people are hashed then, whatever the source.
     """
     found = files([Path(path) for path in paths])
     document = read_document(found)
     found = [path for path in found if path.name != "dataset.json"]
     if not found:
         raise TruewardError("dataset.json describes tables, and none was given: name them too")
+    if source == "auto" and any(path.suffix == QUERY for path in found):
+        source = "generic"
     read = sniff(found) if source == "auto" else named(source)
     ask = asked(read, mapping)
-    tables = merged(_staged(read, found, ask))
+    with queried(read, found) as given:
+        tables = merged(_staged(read, found, ask, given))
     if not tables.responses.height:
         raise _nothing(read, tables)
-    tables = _hidden(read, tables, key)
+    tables = _hidden(read, tables, key, always=redactor is not None)
+    tables = redacted(tables, redactor, key or OPEN_KEY) if redactor else tables
     known = about(
         read, _level(read, tables), document, scale=scale, positive=positive, negative=negative
     )
@@ -83,17 +93,28 @@ def gather(
         known = replace(known, coverage=coverage)
         log = derived(tables.responses, tables.events, known)
     notes = [*notes, *_notes(read, tables, known, log, key)]
-    made = Gathered(read, tables, log, pairs(tables.events), known, ask, tuple(notes))
+    made = Gathered(
+        read,
+        tables,
+        log,
+        pairs(tables.events),
+        known,
+        ask,
+        tuple(notes),
+        None if redactor is None else dict(redactor.total),
+    )
     return replace(made, summary=_summary(made))
 
 
-def _staged(source: Source, found: Sequence[Path], ask: Ask) -> Staged:
-    """Read tables by column, and everything else record by record."""
+def _staged(
+    source: Source, found: Sequence[Path], ask: Ask, given: Mapping[Path, tuple[str, pl.LazyFrame]]
+) -> Staged:
+    """Read tables by column, and everything else record by record; those of queries are given."""
     tables = {
         path: source.columns(path)
         for path in found
         if source.columns and ending(path) == ".parquet"
-    }
+    } | {**given}
     staged = stage(source, units(source, [path for path in found if not tables.get(path)]), ask)
     for part in filter(None, tables.values()):
         kind, rows = part
@@ -126,9 +147,9 @@ def _level(source: Source, tables: Tables) -> Level:
     return next((level for level in LEVELS if level in seen), "rated_only")
 
 
-def _hidden(source: Source, tables: Tables, key: bytes | None) -> Tables:
+def _hidden(source: Source, tables: Tables, key: bytes | None, *, always: bool) -> Tables:
     """Hash the ids of people; network addresses, which an open hash does not hide, go without a key."""
-    if key is None and not source.hashes:
+    if key is None and not source.hashes and not always:
         return tables
     responses, events = tables.responses, tables.events
     if source.addresses and key is None:
@@ -208,6 +229,7 @@ def _summary(made: Gathered) -> dict[str, Any]:
         "events_without_response": tables.join_misses,
         "skipped": tables.skipped,
         "rejected": {"rows": tables.rejected.height, "reasons": dict(reasons.head(20).iter_rows())},
+        **({} if made.redacted is None else {"redacted": made.redacted}),
         "mapping": {
             "names": dict(made.ask.names),
             "paths": {k: list(v) for k, v in made.ask.paths.items()},

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from trueward.errors import TruewardError, UsageError
+from trueward.readers import refuse_uri
 from trueward.readers.columnar import DAMAGE
 from trueward.readers.messages import shown
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 BATCH = 10_000  # rows of a Parquet file held as Python objects at a time
 LONGEST = 1 << 28  # bytes of one line; a longer one is passed over without being held
+QUERY = ".sql"
 ENDINGS = (".jsonl", ".ndjson", ".json", ".csv", ".parquet")
 PACKED = (".gz", ".zst")
 
@@ -55,6 +57,7 @@ def files(paths: Sequence[Path]) -> list[Path]:
     found: list[Path] = []
     for path in paths:
         if not path.exists():
+            refuse_uri(path)
             raise TruewardError(f"there is no file {path}: check the path")
         if path.is_dir():
             below = sorted(p for p in path.rglob("*") if p.is_file() and ending(p))
@@ -66,9 +69,9 @@ def files(paths: Sequence[Path]) -> list[Path]:
                     p for p in kept if p.name.split(".")[0] in {"responses", "events", "dataset"}
                 ]
             found += kept
-        elif not ending(path):
+        elif not ending(path) and path.suffix != QUERY:
             raise UsageError(
-                f"{path} should end in one of {', '.join(ENDINGS)}, packed as .gz or .zst or not: "
+                f"{path} should end in one of {', '.join(ENDINGS)}, {QUERY}, packed as .gz or .zst or not: "
                 "name a file of the export"
             )
         else:

@@ -42,11 +42,15 @@ def read_key(path: Path) -> bytes:
 def hashed(frame: pl.DataFrame, key: bytes) -> pl.DataFrame:
     """Replace the ids of people and sessions."""
     return frame.with_columns(
-        _digests(frame[name], kind, key) for name, kind in IDS.items() if name in frame.columns
+        _hidden(frame[name], kind, key) for name, kind in IDS.items() if name in frame.columns
     )
 
 
-def _digests(column: pl.Series, kind: str, key: bytes) -> pl.Series:
+def digests(ids: pl.Series, kind: str, key: bytes) -> list[str]:
+    """Give the digest of each id."""
+    return [hmac.digest(key, f"{kind}:{i}".encode(), hashlib.sha256).hex()[:16] for i in ids]
+
+
+def _hidden(column: pl.Series, kind: str, key: bytes) -> pl.Series:
     ids = column.drop_nulls().unique()
-    digests = [hmac.digest(key, f"{kind}:{i}".encode(), hashlib.sha256).hex()[:16] for i in ids]
-    return column.replace_strict(ids, digests, default=None, return_dtype=pl.String)
+    return column.replace_strict(ids, digests(ids, kind, key), default=None, return_dtype=pl.String)
