@@ -55,6 +55,7 @@ def import_(
         positive=positive or (),
         negative=negative or (),
         key=None if hash_users is None else read_key(hash_users),
+        folder=out.parent,
     )
     rejected = made.tables.rejected
     if strict and rejected.height:

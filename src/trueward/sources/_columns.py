@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -45,8 +44,7 @@ def columns(path: Path) -> Part | None:
         for name, dtype in staged.items()
         if name not in wanted and name != "line"
     ]
-    rows = rows.with_columns(more)
-    return kind, _identified(rows) if kind == "response" else rows
+    return kind, rows.with_columns(more)
 
 
 def _cast(name: str, found: pl.DataType, wanted: Any) -> pl.Expr | None:
@@ -95,18 +93,3 @@ def _context(schema: dict[str, pl.DataType]) -> list[pl.Expr]:
             pl.col("context").struct.field(f.name).alias(f"context.{f.name}") for f in held.fields
         ]
     return found
-
-
-def _identified(rows: pl.LazyFrame) -> pl.LazyFrame:
-    """Give prompts without an id the digest of their messages."""
-    ordered = pl.element().struct.field("content"), pl.element().struct.field("role")
-    text = pl.struct(pl.col("prompt").list.eval(pl.struct(ordered)).alias("p")).struct.json_encode()
-    digest = text.map_batches(_digests, return_dtype=pl.String)
-    return rows.with_columns(pl.coalesce("prompt_id", digest).alias("prompt_id"))
-
-
-def _digests(texts: pl.Series) -> pl.Series:
-    """Digest the canonical JSON of each prompt, which stands inside of {"p": ...}."""
-    cut = slice(len('{"p":'), -1)
-    made = [hashlib.sha256(t[cut].encode()).hexdigest()[:16] for t in texts.to_list()]
-    return pl.Series(made, dtype=pl.String)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from ._bundles import units
 from ._channels import CHANNELS, THUMBS
 from ._contract import Ask
 from ._levels import checked
-from ._log import conflicts, derived, pairs
+from ._log import Told, derived, pairs, told
 from ._records import ending, files
 from ._sources import named, sniff
 from ._staging import Staged, stage
@@ -25,7 +26,7 @@ from ._users import OPEN_KEY, hashed
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from trueward.coverage import Level
 
@@ -39,12 +40,22 @@ class Gathered:
 
     source: Source
     tables: Tables
-    log: pl.DataFrame
+    told: Told
     pairs: pl.DataFrame
     about: About
     ask: Ask
     notes: tuple[str, ...]
     summary: dict[str, Any] = field(default_factory=dict)
+
+    def parts(self) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
+        """Yield responses and their log, in their order, as much at a time as memory holds."""
+        for responses, said in _spoken(self.tables, self.told):
+            yield responses, derived(responses, said, self.told.used, self.about)
+
+    @cached_property
+    def log(self) -> pl.DataFrame:
+        """The whole log at once."""
+        return pl.concat([log for _, log in self.parts()])
 
 
 def gather(
@@ -56,12 +67,14 @@ def gather(
     positive: Sequence[str] = (),
     negative: Sequence[str] = (),
     key: bytes | None = None,
+    folder: Path | None = None,
 ) -> Gathered:
     """Read the exports of ``source`` ("auto" finds out which) into a log and its account.
 
     mapping: pairs of ours and theirs, (channel, name of a signal) or (prompt, path). scale: least and most
     of ratings whose scale the source does not say. positive, negative: what makes feedback 1 and 0.
-    key: the secret that ids of people are hashed with.
+    key: the secret that ids of people are hashed with. folder: where rows are kept meanwhile that memory
+    does not hold; None: the system's temporary folder.
     """
     found = files([Path(path) for path in paths])
     document = read_document(found)
@@ -70,21 +83,42 @@ def gather(
         raise TruewardError("dataset.json describes tables, and none was given: name them too")
     read = sniff(found) if source == "auto" else named(source)
     ask = asked(read, mapping)
-    tables = merged(_staged(read, found, ask))
-    if not tables.responses.height:
+    tables = merged(_staged(read, found, ask), _hiding(read, key), folder)
+    if not tables.ranges.height:
         raise _nothing(read, tables)
-    tables = _hidden(read, tables, key)
     known = about(
         read, _level(read, tables), document, scale=scale, positive=positive, negative=negative
     )
-    log = derived(tables.responses, tables.events, known)
-    coverage, notes = checked(known.coverage, log)
-    if coverage != known.coverage:
-        known = replace(known, coverage=coverage)
-        log = derived(tables.responses, tables.events, known)
-    notes = [*notes, *_notes(read, tables, known, log, key)]
-    made = Gathered(read, tables, log, pairs(tables.events), known, ask, tuple(notes))
+    said = told(tables.known, tables.events, known)
+    coverage, notes = checked(known.coverage, _dated(tables, said))
+    known = replace(known, coverage=coverage)
+    notes = [*notes, *_notes(read, tables, known, said, key)]
+    made = Gathered(read, tables, said, pairs(tables.events), known, ask, tuple(notes))
     return replace(made, summary=_summary(made))
+
+
+def _spoken(
+    tables: Tables, told: Told, columns: Sequence[str] | None = None
+) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
+    """Yield the responses of each range, and what is told of them."""
+    said = dict(tables.ranges.split(told.rows))
+    for k in range(len(tables.ranges)):
+        yield tables.ranges.range(k, columns), said.get(k, told.rows.clear())
+
+
+def _dated(tables: Tables, told: Told) -> pl.DataFrame:
+    """Give the chat, the time and the feedback of every response."""
+    columns = ["response_id", "session_id", "shown_at"]
+    parts = [
+        rows.join(
+            said.select("response_id", "feedback"),
+            on="response_id",
+            how="left",
+            maintain_order="left",
+        ).select("session_id", pl.col("shown_at").alias("time"), "feedback")
+        for rows, said in _spoken(tables, told, columns)
+    ]
+    return pl.concat(parts)
 
 
 def _staged(source: Source, found: Sequence[Path], ask: Ask) -> Staged:
@@ -126,20 +160,17 @@ def _level(source: Source, tables: Tables) -> Level:
     return next((level for level in LEVELS if level in seen), "rated_only")
 
 
-def _hidden(source: Source, tables: Tables, key: bytes | None) -> Tables:
+def _hiding(source: Source, key: bytes | None) -> Callable[[pl.DataFrame], pl.DataFrame]:
     """Hash the ids of people; network addresses, which an open hash does not hide, go without a key."""
-    if key is None and not source.hashes:
-        return tables
-    responses, events = tables.responses, tables.events
-    if source.addresses and key is None:
-        responses = responses.with_columns(user_id=None).cast(
-            {"user_id": responses.schema["user_id"]}
-        )
-        events = events.with_columns(actor_id=None).cast({"actor_id": events.schema["actor_id"]})
-    responses, events = (hashed(frame, key or OPEN_KEY) for frame in (responses, events))
-    order = ["response_id", "at", "channel", "value", "source", "event_id", "actor_id"]
-    rest = [name for name in events.columns if name not in order]
-    return replace(tables, responses=responses, events=events.sort([*order, *rest]))
+    left_out = {"user_id", "actor_id"} if source.addresses and key is None else set()
+
+    def hide(frame: pl.DataFrame) -> pl.DataFrame:
+        if key is None and not source.hashes:
+            return frame
+        gone = [pl.lit(None, pl.String).alias(name) for name in sorted(left_out & {*frame.columns})]
+        return hashed(frame.with_columns(gone), key or OPEN_KEY)
+
+    return hide
 
 
 def _nothing(source: Source, tables: Tables) -> TruewardError:
@@ -153,21 +184,19 @@ def _nothing(source: Source, tables: Tables) -> TruewardError:
 
 
 def _notes(
-    source: Source, tables: Tables, known: About, log: pl.DataFrame, key: bytes | None
+    source: Source, tables: Tables, known: About, told: Told, key: bytes | None
 ) -> list[str]:
     """Say what a user must know before trusting the log."""
     notes = []
     people = tables.events.filter((pl.col("channel") == "rating") & (pl.col("source") != "judge"))
     if people.height and "rating" not in known.scales:
         notes.append("ratings have no known scale, so they are no labels: give it by --scale 1:5")
-    slipped = conflicts(tables.responses, tables.events, known)
-    if slipped:
+    if told.slips:
         notes.append(
-            f"{slipped} responses were called good and bad within 5 seconds: feedback is null there"
+            f"{told.slips} responses were called good and bad within 5 seconds: feedback is null there"
         )
-    early = tables.events.join(
-        tables.responses.select("response_id", "shown_at"), on="response_id"
-    ).filter(pl.col("at") < pl.col("shown_at"))
+    early = tables.events.join(tables.known, on="response_id")
+    early = early.filter(pl.col("at") < pl.col("shown_at"))
     if early.height:
         notes.append(
             f"{early.height} events are from before their response was shown: check the clocks"
@@ -176,7 +205,7 @@ def _notes(
         notes.append(
             "these are labels of annotators: give log.parquet to fit --gold beside the log of the product"
         )
-    elif not log["feedback"].count():
+    elif not told.rows["feedback"].count():
         notes.append(
             "no response has feedback: a fit needs two channels or a label, as --positive copy or "
             "--positive preferred --negative 'preferred<=0' makes one"
@@ -189,7 +218,7 @@ def _notes(
 
 
 def _summary(made: Gathered) -> dict[str, Any]:
-    tables, log = made.tables, made.log
+    tables, said = made.tables, made.told.rows
     reasons = (
         tables.rejected["reason"].value_counts().sort("count", "reason", descending=[True, False])
     )
@@ -199,9 +228,9 @@ def _summary(made: Gathered) -> dict[str, Any]:
         "coverage": made.about.coverage.level,
         "wider": made.about.coverage.wider,
         "read": tables.read,
-        "kept": {"responses": tables.responses.height, "events": tables.events.height},
-        "rated": log["feedback"].count(),
-        "gold": log["gold"].count(),
+        "kept": {"responses": tables.ranges.height, "events": tables.events.height},
+        "rated": said["feedback"].count(),
+        "gold": said["gold"].count(),
         "pairs": made.pairs.height,
         "channels": tables.channels,
         "duplicates": tables.duplicates,

@@ -172,6 +172,22 @@ def prompt_id(prompt: Iterable[Message]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def identified(rows: pl.DataFrame) -> pl.DataFrame:
+    """Give responses without a prompt_id that of their messages."""
+    lacking = rows["prompt_id"].is_null() & rows["prompt"].is_not_null()
+    if not lacking.any():
+        return rows
+    ordered = pl.element().struct.field("content"), pl.element().struct.field("role")
+    held = pl.struct(pl.col("prompt").list.eval(pl.struct(ordered)).alias("p")).struct.json_encode()
+    cut = slice(len('{"p":'), -1)  # the canonical JSON stands inside of {"p": ...}
+    texts = rows.filter(lacking).select(held).to_series().to_list()
+    made = [hashlib.sha256(text[cut].encode()).hexdigest()[:16] for text in texts]
+    every = pl.Series("prompt_id", made, pl.String)
+    if len(made) < rows.height:
+        every = rows["prompt_id"].scatter(lacking.arg_true(), every)
+    return rows.with_columns(every)
+
+
 def _responses(rows: list[tuple[Response, str, int]]) -> pl.DataFrame:
     for row, _, _ in rows:
         row.prompt_id = row.prompt_id or prompt_id(row.prompt)

@@ -1,16 +1,19 @@
 """The staged rows as the two generic tables: one row a response, one a signal, each counted once.
 
-Every choice is made by the content of the rows, never by their order, so that shuffled files give the same.
+Texts pass through batch by batch. What is held of all rows are 64-bit hashes of their ids, which say where to
+look: rows whose hash comes twice, or is that of an event, are compared by the ids themselves.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from ._channels import CHANNELS
+from ._ranges import Ranges, marks
+from ._related import one_each, owned, regenerated, regenerations, standing
 from ._staging import (
     EVENTS,
     PLACE,
@@ -19,16 +22,24 @@ from ._staging import (
     STAGED_EVENTS,
     STAGED_RESPONSES,
     Staged,
+    identified,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
 ACTORS = ("user", "annotator", "judge")
+BATCH = 200_000  # responses that are looked at together
+KNOWN = ("response_id", "shown_at", "group")
 
 
 @dataclass
 class Tables:
     """What an import gives, sorted, and how many rows went which way."""
 
-    responses: pl.DataFrame
+    ranges: Ranges  # of the responses
+    known: pl.DataFrame  # response_id, shown_at of those that an event is about, and of others
     events: pl.DataFrame
     rejected: pl.DataFrame
     skipped: dict[str, int]
@@ -37,28 +48,85 @@ class Tables:
     join_misses: int = 0  # events whose response is not there
     channels: dict[str, int] = field(default_factory=dict)  # events by channel
 
+    @property
+    def responses(self) -> pl.DataFrame:
+        """All responses at once."""
+        return pl.concat([self.ranges.range(k) for k in range(len(self.ranges))])
 
-def merged(staged: Staged) -> Tables:
-    """Check, de-duplicate and join what was staged."""
-    responses, bad_responses = _split(
-        _stacked(staged.responses, STAGED_RESPONSES), _response_faults()
-    )
-    events, bad_events = _split(_stacked(staged.events, STAGED_EVENTS), _event_faults())
-    responses, torn, repeated = _one_each(responses)
+
+def merged(
+    staged: Staged, hide: Callable[[pl.DataFrame], pl.DataFrame], folder: Path | None = None
+) -> Tables:
+    """Check, de-duplicate and join what was staged.
+
+    hide: what is done to every row that is kept, before it is written anywhere: ids of people are hashed.
+    folder: where rows are kept that memory does not hold.
+    """
+    rows = _stacked(staged.responses, STAGED_RESPONSES)
+    events, bad_events = _split(_stacked(staged.events, STAGED_EVENTS).collect(), _event_faults())
     events, told_again = _newest(events)
-    responses = _regenerated(_standing(_owned(responses), events))
-    events, missed = _joined(events.vstack(_regenerations(responses)), responses)
-    rejected = [*staged.rejected, bad_responses, torn, bad_events, missed]
-    context = sorted(c for c in responses.columns if c.startswith("context."))
+    ranges, known, related, bad = _sifted(rows, events, hide, folder)
+    related, torn, repeated = one_each(related)
+    related = regenerated(standing(owned(related), events))
+    ranges.put(hide(related))
+    known = pl.concat([known, related.select(KNOWN)])
+    events, missed = _joined(events.vstack(regenerations(related)), known)
+    rejected = pl.concat(
+        [pl.DataFrame(schema=REJECTED), *staged.rejected, *bad, torn, bad_events, missed]
+    )
     return Tables(
-        responses=responses.select(*RESPONSES, *context).sort("shown_at", "response_id"),
-        events=events.select(*EVENTS).sort(["response_id", "at", "channel", *_rest(EVENTS)]),
-        rejected=pl.concat([pl.DataFrame(schema=REJECTED), *rejected]).sort(*REJECTED),
+        ranges=ranges,
+        known=known.drop("group"),
+        events=hide(events.select(*EVENTS)).sort(["response_id", "at", "channel", *_rest(EVENTS)]),
+        rejected=rejected.sort(*REJECTED),
         skipped=dict(sorted(staged.skipped.items())),
         read=dict(sorted(staged.read.items())),
         duplicates={"responses": repeated, "events": told_again},
         join_misses=missed.height,
         channels=dict(sorted(events["channel"].value_counts().iter_rows())),
+    )
+
+
+def _sifted(
+    rows: pl.LazyFrame,
+    events: pl.DataFrame,
+    hide: Callable[[pl.DataFrame], pl.DataFrame],
+    folder: Path | None,
+) -> tuple[Ranges, pl.DataFrame, pl.DataFrame, list[pl.DataFrame]]:
+    """Put rows that stand alone into their ranges, and part what an event names, the related and the bad."""
+    names = rows.collect_schema().names()
+    context = sorted(name for name in names if name.startswith("context."))
+    rows = rows.select(*STAGED_RESPONSES, *context)
+    schema = rows.collect_schema()
+    flags = _flags(rows, events)
+    kept = pl.Schema({name: schema[name] for name in (*RESPONSES, *context)})
+    ranges = Ranges(marks(rows, flags.height), kept, folder)
+    empty = pl.DataFrame(schema=schema)
+    known, related, bad = [empty.select(KNOWN)], [empty], []
+    at = 0
+    for batch in rows.collect_batches(chunk_size=BATCH):
+        sound, faulty = _split(batch.hstack(flags.slice(at, batch.height)), _response_faults())
+        at += batch.height
+        alone = ~pl.col("twice") & pl.col("group").is_null() & pl.col("siblings").is_null()
+        alone &= pl.col("standing") == "answer"
+        sound = identified(sound)
+        plain = sound.filter(alone)
+        ranges.put(hide(plain))
+        known.append(plain.filter("named").select(KNOWN))
+        related.append(sound.filter(~alone).drop(flags.columns))
+        bad.append(faulty)
+    return ranges, pl.concat(known), pl.concat(related), bad
+
+
+def _flags(rows: pl.LazyFrame, events: pl.DataFrame) -> pl.DataFrame:
+    """Say of each row, in order, whether its id may come twice, and whether an event may name it."""
+    again = pl.when(pl.col("siblings").is_not_null()).then(pl.col("parent_response_id").hash())
+    hashes = rows.select(pl.col("response_id").hash().alias("id"), again.alias("again"))
+    ids = hashes.collect(engine="streaming")
+    named = pl.concat([events["response_id"].drop_nulls().hash(), ids["again"].drop_nulls()])
+    return ids.select(
+        pl.col("id").is_duplicated().alias("twice"),
+        pl.col("id").is_in(named.unique().implode()).alias("named"),
     )
 
 
@@ -84,11 +152,11 @@ def _stacked(frames: list[pl.LazyFrame], schema: dict[str, Any]) -> pl.LazyFrame
 
 
 def _split(
-    rows: pl.LazyFrame, faults: list[tuple[pl.Expr, pl.Expr]]
+    rows: pl.DataFrame, faults: list[tuple[pl.Expr, pl.Expr]]
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Part the rows without a fault from those with one, which name their first."""
     reason = pl.coalesce([pl.when(fault).then(said) for fault, said in faults])
-    marked = rows.with_columns(reason.alias("reason")).collect()
+    marked = rows.with_columns(reason.alias("reason"))
     bad = marked.filter(pl.col("reason").is_not_null()).select(*REJECTED)
     return marked.filter(pl.col("reason").is_null()).drop("reason"), bad
 
@@ -135,32 +203,6 @@ def _event_faults() -> list[tuple[pl.Expr, pl.Expr]]:
     ]
 
 
-def _one_each(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, int]:
-    """Keep one row per id: no echo beside the real one, the newest update, and none of two texts.
-
-    Two texts that are as new as each other leave no way to know which the feedback is about.
-    """
-    twice = rows.select(pl.col("response_id").is_duplicated()).to_series()
-    if not twice.any():
-        return rows, pl.DataFrame(schema=REJECTED), 0
-    single, rows = rows.filter(~twice), rows.filter(twice)
-    echo = pl.col("standing") == "echo"
-    rows = rows.filter(~echo | echo.all().over("response_id"))
-    count = rows.filter(~echo).height
-    newest = pl.col("updated").max().over("response_id")
-    rows = rows.filter(newest.is_null() | (pl.col("updated") == newest))
-    text = pl.struct("prompt", "response").n_unique().over("response_id")
-    torn = rows.filter(text > 1)
-    reason = pl.format(
-        "the id {} has two texts, so its feedback could be about either", "response_id"
-    )
-    order = [c for c in rows.columns if c not in {"response_id", "prompt", *PLACE}]
-    kept = rows.filter(text == 1).sort("response_id", *order, nulls_last=True)
-    kept = kept.unique("response_id", keep="first", maintain_order=True)
-    repeated = count - torn.filter(~echo).height - kept.filter(~echo).height
-    return pl.concat([single, kept]), torn.select(*PLACE, reason.alias("reason")), repeated
-
-
 def _newest(events: pl.DataFrame) -> tuple[pl.DataFrame, int]:
     """Keep the newest event of each key; an event without one is told again where all is equal."""
     about = [c for c in STAGED_EVENTS if c not in {"key", "updated", "raw", *PLACE}]
@@ -178,61 +220,6 @@ def _newest(events: pl.DataFrame) -> tuple[pl.DataFrame, int]:
     )
     kept = pl.concat([keyed, named, other])
     return kept, events.height - kept.height
-
-
-def _owned(responses: pl.DataFrame) -> pl.DataFrame:
-    """Give the answers of a trace its user and session where they have none of their own."""
-    owner = responses.filter(pl.col("standing").is_in(["fallback", "owner"]))
-    owner = owner.group_by("group").agg(
-        *(
-            pl.col(name).drop_nulls().min().alias(f"its_{name}")
-            for name in ("user_id", "session_id")
-        )
-    )
-    rows = responses.filter(pl.col("standing") != "owner").join(owner, on="group", how="left")
-    return rows.with_columns(
-        pl.coalesce(name, f"its_{name}").alias(name) for name in ("user_id", "session_id")
-    ).drop("its_user_id", "its_session_id")
-
-
-def _standing(responses: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
-    """Drop what is no response here: a fallback beside an answer, what no event names, what it replaces."""
-    named = events["response_id"].drop_nulls().unique()
-    is_named = pl.col("response_id").is_in(named.implode())
-    stands = pl.col("standing")
-    kept = responses.filter((stands != "named") | is_named)
-    fallback = (stands == "fallback") & (stands == "answer").any().over("group")
-    kept = kept.filter(pl.col("group").is_null() | ~fallback)
-    replaced = (stands == "answer") & ~is_named & (stands == "named").any().over("group")
-    return kept.filter(pl.col("group").is_null() | ~replaced)
-
-
-def _regenerated(responses: pl.DataFrame) -> pl.DataFrame:
-    """Name the answer that each later sibling regenerated, by the times they were shown at."""
-    rows = responses.sort("shown_at", "response_id")
-    before = pl.when(pl.col("siblings").is_not_null()).then(
-        pl.col("response_id").shift(1).over("siblings")
-    )
-    return rows.with_columns(pl.coalesce("parent_response_id", before).alias("parent_response_id"))
-
-
-def _regenerations(responses: pl.DataFrame) -> pl.DataFrame:
-    """One event per answer that a sibling regenerated."""
-    again = responses.filter(
-        pl.col("siblings").is_not_null() & pl.col("parent_response_id").is_not_null()
-    )
-    made = again.select(
-        pl.col("parent_response_id").alias("response_id"),
-        pl.col("shown_at").alias("at"),
-        pl.lit("regenerate").alias("channel"),
-        pl.lit(1.0).alias("value"),
-        pl.lit("user").alias("source"),
-        "file",
-        "line",
-    )
-    return pl.concat([pl.DataFrame(schema=STAGED_EVENTS), made], how="diagonal").select(
-        *STAGED_EVENTS
-    )
 
 
 def _joined(events: pl.DataFrame, responses: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:

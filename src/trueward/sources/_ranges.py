@@ -1,0 +1,121 @@
+"""Rows in the order of time and id, more than memory holds: ranges of that order, sorted one by one."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+import weakref
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import polars as pl
+from polars.exceptions import PolarsError
+
+from trueward.errors import NotWrittenError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+ROWS = 400_000  # of a range, about; what is sorted at a time
+SAMPLED = 5_000  # rows of a range that its place is found by
+KEY = ("shown_at", "response_id")
+FIRST = -(2**63)  # stands for no time, which comes first
+
+
+def marks(rows: pl.LazyFrame, total: int) -> pl.DataFrame:
+    """Give the keys at which ranges of about ``ROWS`` rows begin, but the first: by a sample of the ids."""
+    count = -(-total // ROWS)
+    if count < 2:
+        return pl.DataFrame(schema=dict.fromkeys(KEY, pl.String)).clear()
+    every = max(1, total // (count * SAMPLED))
+    picked = pl.col("response_id").hash() % every == 0
+    sample = rows.filter(picked).select(KEY).collect(engine="streaming").sort(KEY)
+    return sample[[sample.height * k // count for k in range(1, count)]].unique(maintain_order=True)
+
+
+class Ranges:
+    """Rows that are put in batch by batch and come out in the order of ``KEY``, range by range.
+
+    One range is held in memory, several are files of a folder that goes with this object.
+    """
+
+    def __init__(self, starts: pl.DataFrame, schema: pl.Schema, folder: Path | None = None) -> None:
+        self.starts, self.schema, self.height = starts, schema, 0
+        self.span: tuple[datetime, ...] = ()  # the first and the last time of the rows
+        self.held: list[pl.DataFrame] = []
+        self.files: list[list[Path]] = [[] for _ in range(len(self))]
+        if not starts.height:
+            return
+        with _kept(folder):
+            if folder is not None:
+                folder.mkdir(parents=True, exist_ok=True)
+            self.folder = Path(tempfile.mkdtemp(prefix=".trueward-rows-", dir=folder))
+        weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
+
+    def __len__(self) -> int:
+        """Give the number of ranges."""
+        return self.starts.height + 1
+
+    def put(self, rows: pl.DataFrame) -> None:
+        """Take rows of any ranges."""
+        rows = rows.select(self.schema.names())
+        self.height += rows.height
+        found = (*self.span, rows["shown_at"].min(), rows["shown_at"].max())
+        times = [t for t in found if isinstance(t, datetime)]
+        self.span = (min(times), max(times)) if times else ()
+        if not self.starts.height:
+            self.held.append(rows)
+            return
+        for k, part in self.split(rows):
+            path = self.folder / f"{k}-{len(self.files[k])}.arrow"
+            with _kept(self.folder):
+                part.write_ipc(path, compression="lz4")
+            self.files[k].append(path)
+
+    def split(self, rows: pl.DataFrame) -> Iterator[tuple[int, pl.DataFrame]]:
+        """Part rows that have the key by their range, and number it."""
+        places = rows.with_columns(self._places(rows).alias("range"))
+        parts = places.partition_by("range", as_dict=True, include_key=False)
+        yield from ((int(k), part) for (k,), part in parts.items())
+
+    def range(self, k: int, columns: Sequence[str] | None = None) -> pl.DataFrame:
+        """Give the rows of one range, sorted."""
+        names = list(columns or self.schema.names())
+        wanted = [*names, *(name for name in KEY if name not in names)]
+        frames = [pl.DataFrame(schema=self.schema).select(wanted)]
+        frames += [rows.select(wanted) for rows in self.held]
+        frames += [pl.read_ipc(path, columns=wanted) for path in self.files[k]]
+        return pl.concat(frames).sort(KEY).select(names)
+
+    def _places(self, rows: pl.DataFrame) -> pl.Series:
+        """Count the starts that are not after each row."""
+        times = _moments(self.starts)
+        own = _moments(rows)
+        low = pl.Series(times.search_sorted(own, "left"), dtype=pl.UInt32)
+        high = pl.Series(times.search_sorted(own, "right"), dtype=pl.UInt32)
+        tied = (low < high).arg_true()
+        if not len(tied):
+            return low
+        same = pl.DataFrame({"at": own, "id": rows["response_id"]})[tied]
+        starts = zip(times, self.starts["response_id"], strict=True)
+        passed = [(pl.col("at") == at) & (pl.col("id") >= name) for at, name in starts]
+        more = same.select(pl.sum_horizontal(p.cast(pl.UInt32) for p in passed)).to_series()
+        return low.scatter(tied, low[tied] + more)
+
+
+@contextlib.contextmanager
+def _kept(folder: Path | None) -> Iterator[None]:
+    """Turn what a disk refuses into one sentence."""
+    try:
+        yield
+    except (OSError, PolarsError) as e:
+        raise NotWrittenError(
+            f"rows that memory does not hold could not be kept in {folder or tempfile.gettempdir()} "
+            f"({' '.join(str(e).split())}): free some space, or write --out to another disk"
+        ) from e
+
+
+def _moments(rows: pl.DataFrame) -> pl.Series:
+    return rows["shown_at"].to_physical().cast(pl.Int64).fill_null(FIRST)
