@@ -14,6 +14,7 @@ from trueward.errors import UsageError
 from trueward.files import replacing
 
 from ._about import SCHEMA
+from ._ranges import ahead
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from ._gather import Gathered
 
-GROUP = 200_000  # rows of a row group
+GROUP = 125_000  # rows of a row group
 
 
 def claimed(out: Path) -> None:
@@ -56,7 +57,7 @@ def _long(made: Gathered, folder: Path, about: Mapping[str, str]) -> None:
         _Parquet(folder / "log.parquet", about) as log,
         ThreadPoolExecutor(2) as threads,
     ):
-        for parts in made.parts():
+        for parts in ahead(made.parts()):
             done = [
                 threads.submit(file.put, p) for file, p in zip((responses, log), parts, strict=True)
             ]

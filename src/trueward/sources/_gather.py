@@ -19,6 +19,7 @@ from ._contract import Ask
 from ._levels import checked
 from ._log import Told, derived, pairs, told
 from ._records import ending, files
+from ._scratch import Scratch
 from ._sources import named, sniff
 from ._staging import Staged, stage
 from ._tables import merged
@@ -83,7 +84,7 @@ def gather(
         raise TruewardError("dataset.json describes tables, and none was given: name them too")
     read = sniff(found) if source == "auto" else named(source)
     ask = asked(read, mapping)
-    tables = merged(_staged(read, found, ask), _hiding(read, key), folder)
+    tables = merged(_staged(read, found, ask, Scratch(folder)), _hiding(read, key))
     if not tables.ranges.height:
         raise _nothing(read, tables)
     known = about(
@@ -121,14 +122,15 @@ def _dated(tables: Tables, told: Told) -> pl.DataFrame:
     return pl.concat(parts)
 
 
-def _staged(source: Source, found: Sequence[Path], ask: Ask) -> Staged:
+def _staged(source: Source, found: Sequence[Path], ask: Ask, scratch: Scratch) -> Staged:
     """Read tables by column, and everything else record by record."""
     tables = {
         path: source.columns(path)
         for path in found
         if source.columns and ending(path) == ".parquet"
     }
-    staged = stage(source, units(source, [path for path in found if not tables.get(path)]), ask)
+    rest = [path for path in found if not tables.get(path)]
+    staged = stage(source, units(source, rest), ask, scratch)
     for part in filter(None, tables.values()):
         kind, rows = part
         (staged.responses if kind == "response" else staged.events).append(rows)

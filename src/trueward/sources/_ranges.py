@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
-import shutil
-import tempfile
-import weakref
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import polars as pl
-from polars.exceptions import PolarsError
-
-from trueward.errors import NotWrittenError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
-ROWS = 400_000  # of a range, about; what is sorted at a time
+    from ._scratch import Scratch
+
+T = TypeVar("T")
+ROWS = 250_000  # of a range, about; what is sorted at a time
 SAMPLED = 5_000  # rows of a range that its place is found by
 KEY = ("shown_at", "response_id")
 FIRST = -(2**63)  # stands for no time, which comes first
@@ -38,21 +35,15 @@ def marks(rows: pl.LazyFrame, total: int) -> pl.DataFrame:
 class Ranges:
     """Rows that are put in batch by batch and come out in the order of ``KEY``, range by range.
 
-    One range is held in memory, several are files of a folder that goes with this object.
+    One range is held in memory, several are files.
     """
 
-    def __init__(self, starts: pl.DataFrame, schema: pl.Schema, folder: Path | None = None) -> None:
+    def __init__(self, starts: pl.DataFrame, schema: pl.Schema, scratch: Scratch) -> None:
         self.starts, self.schema, self.height = starts, schema, 0
         self.span: tuple[datetime, ...] = ()  # the first and the last time of the rows
         self.held: list[pl.DataFrame] = []
         self.files: list[list[Path]] = [[] for _ in range(len(self))]
-        if not starts.height:
-            return
-        with _kept(folder):
-            if folder is not None:
-                folder.mkdir(parents=True, exist_ok=True)
-            self.folder = Path(tempfile.mkdtemp(prefix=".trueward-rows-", dir=folder))
-        weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
+        self.scratch = scratch
 
     def __len__(self) -> int:
         """Give the number of ranges."""
@@ -69,10 +60,7 @@ class Ranges:
             self.held.append(rows)
             return
         for k, part in self.split(rows):
-            path = self.folder / f"{k}-{len(self.files[k])}.arrow"
-            with _kept(self.folder):
-                part.write_ipc(path, compression="lz4")
-            self.files[k].append(path)
+            self.files[k].append(self.scratch.put(part))
 
     def split(self, rows: pl.DataFrame) -> Iterator[tuple[int, pl.DataFrame]]:
         """Part rows that have the key by their range, and number it."""
@@ -105,16 +93,19 @@ class Ranges:
         return low.scatter(tied, low[tied] + more)
 
 
-@contextlib.contextmanager
-def _kept(folder: Path | None) -> Iterator[None]:
-    """Turn what a disk refuses into one sentence."""
-    try:
-        yield
-    except (OSError, PolarsError) as e:
-        raise NotWrittenError(
-            f"rows that memory does not hold could not be kept in {folder or tempfile.gettempdir()} "
-            f"({' '.join(str(e).split())}): free some space, or write --out to another disk"
-        ) from e
+def ahead(items: Iterator[T]) -> Iterator[T]:
+    """Yield items, the next of which is made in a thread while one is used."""
+    with ThreadPoolExecutor(1) as thread:
+        made = thread.submit(_one, items)
+        while found := made.result():
+            made = thread.submit(_one, items)
+            yield found[0]
+
+
+def _one(items: Iterator[T]) -> tuple[T, ...]:
+    for item in items:
+        return (item,)
+    return ()
 
 
 def _moments(rows: pl.DataFrame) -> pl.Series:

@@ -14,6 +14,7 @@ from trueward.readers.table import settled
 
 from ._contract import ODD, Bad, Event, Record, Reject, Response, Silent, Skip
 from ._records import Lost
+from ._scratch import Scratch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -60,6 +61,7 @@ STAGED_RESPONSES = {
 STAGED_EVENTS = {**EVENTS, "group": pl.String, "key": pl.String, "updated": TIME, **PLACE}
 REJECTED = {**PLACE, "reason": pl.String}
 BATCH = 20_000  # rows
+HELD = 10  # batches that are held in memory; further ones are files
 
 
 @dataclass
@@ -71,6 +73,13 @@ class Staged:
     rejected: list[pl.DataFrame] = field(default_factory=list)
     read: Counter[str] = field(default_factory=Counter)  # records by shape
     skipped: Counter[str] = field(default_factory=Counter)  # by reason
+    scratch: Scratch = field(default_factory=Scratch)  # for what memory does not hold
+
+    def held(self, rows: pl.DataFrame, beside: list[pl.LazyFrame]) -> pl.LazyFrame:
+        """Hold one more batch: the first ones in memory, others in files."""
+        if len(beside) < HELD:
+            return rows.lazy()
+        return pl.scan_ipc(self.scratch.put(rows))
 
 
 @dataclass
@@ -89,18 +98,25 @@ class Batch:
     def flush(self, staged: Staged) -> None:
         """Move all rows to the tables."""
         if self.responses:
-            staged.responses.append(_responses(self.responses).lazy())
+            made = _responses(self.responses)
+            staged.responses.append(staged.held(made, staged.responses))
         if self.events:
-            staged.events.append(_frame(self.events, STAGED_EVENTS).lazy())
+            made = _frame(self.events, STAGED_EVENTS)
+            staged.events.append(staged.held(made, staged.events))
         if self.rejected:
             staged.rejected.append(pl.DataFrame(self.rejected, REJECTED, orient="row"))
         for rows in (self.responses, self.events, self.rejected):
             rows.clear()
 
 
-def stage(source: Source, units: Iterable[list[Record] | Lost], ask: Ask) -> Staged:
+def stage(
+    source: Source,
+    units: Iterable[list[Record] | Lost],
+    ask: Ask,
+    scratch: Scratch | None = None,
+) -> Staged:
     """Read every unit of records; what is wrong with one is its own affair."""
-    staged, batch = Staged(), Batch()
+    staged, batch = Staged(scratch=scratch or Scratch()), Batch()
     for unit in units:
         if isinstance(unit, Lost):
             staged.read["unreadable"] += 1

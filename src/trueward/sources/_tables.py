@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from ._channels import CHANNELS
-from ._ranges import Ranges, marks
+from ._ranges import Ranges, ahead, marks
 from ._related import one_each, owned, regenerated, regenerations, standing
+from ._scratch import Scratch
 from ._staging import (
     EVENTS,
     PLACE,
@@ -26,8 +27,8 @@ from ._staging import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
+
 
 ACTORS = ("user", "annotator", "judge")
 BATCH = 200_000  # responses that are looked at together
@@ -54,18 +55,15 @@ class Tables:
         return pl.concat([self.ranges.range(k) for k in range(len(self.ranges))])
 
 
-def merged(
-    staged: Staged, hide: Callable[[pl.DataFrame], pl.DataFrame], folder: Path | None = None
-) -> Tables:
+def merged(staged: Staged, hide: Callable[[pl.DataFrame], pl.DataFrame]) -> Tables:
     """Check, de-duplicate and join what was staged.
 
     hide: what is done to every row that is kept, before it is written anywhere: ids of people are hashed.
-    folder: where rows are kept that memory does not hold.
     """
     rows = _stacked(staged.responses, STAGED_RESPONSES)
     events, bad_events = _split(_stacked(staged.events, STAGED_EVENTS).collect(), _event_faults())
     events, told_again = _newest(events)
-    ranges, known, related, bad = _sifted(rows, events, hide, folder)
+    ranges, known, related, bad = _sifted(rows, events, hide, staged.scratch)
     related, torn, repeated = one_each(related)
     related = regenerated(standing(owned(related), events))
     ranges.put(hide(related))
@@ -91,7 +89,7 @@ def _sifted(
     rows: pl.LazyFrame,
     events: pl.DataFrame,
     hide: Callable[[pl.DataFrame], pl.DataFrame],
-    folder: Path | None,
+    scratch: Scratch,
 ) -> tuple[Ranges, pl.DataFrame, pl.DataFrame, list[pl.DataFrame]]:
     """Put rows that stand alone into their ranges, and part what an event names, the related and the bad."""
     names = rows.collect_schema().names()
@@ -100,22 +98,27 @@ def _sifted(
     schema = rows.collect_schema()
     flags = _flags(rows, events)
     kept = pl.Schema({name: schema[name] for name in (*RESPONSES, *context)})
-    ranges = Ranges(marks(rows, flags.height), kept, folder)
+    ranges = Ranges(marks(rows, flags.height), kept, Scratch(scratch.beside))
     empty = pl.DataFrame(schema=schema)
     known, related, bad = [empty.select(KNOWN)], [empty], []
-    at = 0
-    for batch in rows.collect_batches(chunk_size=BATCH):
-        sound, faulty = _split(batch.hstack(flags.slice(at, batch.height)), _response_faults())
-        at += batch.height
-        alone = ~pl.col("twice") & pl.col("group").is_null() & pl.col("siblings").is_null()
-        alone &= pl.col("standing") == "answer"
-        sound = identified(sound)
+    alone = ~pl.col("twice") & pl.col("group").is_null() & pl.col("siblings").is_null()
+    alone &= pl.col("standing") == "answer"
+    for sound, faulty in ahead(_judged(rows, flags)):
         plain = sound.filter(alone)
         ranges.put(hide(plain))
         known.append(plain.filter("named").select(KNOWN))
         related.append(sound.filter(~alone).drop(flags.columns))
         bad.append(faulty)
     return ranges, pl.concat(known), pl.concat(related), bad
+
+
+def _judged(rows: pl.LazyFrame, flags: pl.DataFrame) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
+    """Yield batches of sound responses, with their prompt_id and flags, and of faulty ones."""
+    at = 0
+    for batch in rows.collect_batches(chunk_size=BATCH):
+        sound, faulty = _split(batch.hstack(flags.slice(at, batch.height)), _response_faults())
+        at += batch.height
+        yield identified(sound), faulty
 
 
 def _flags(rows: pl.LazyFrame, events: pl.DataFrame) -> pl.DataFrame:

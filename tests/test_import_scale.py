@@ -1,0 +1,186 @@
+"""Logs that memory does not hold: the same bytes in whatever order, pieces and packing the rows come."""
+
+from __future__ import annotations
+
+import gc
+import gzip
+import json
+import random
+
+import polars as pl
+import pyarrow as pa
+import pytest
+from exports import column, lines
+
+from trueward.errors import NotWrittenError
+from trueward.sources import _folder, _ranges, _staging, _tables, gather, write
+
+TABLES = ("responses", "events", "log", "pairs")
+START = 1_767_225_600_000_000  # 2026-01-01 in microseconds
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Ranges, batches and row groups of a few rows, so that a small log is a large one."""
+    for module, name, rows in (
+        (_ranges, "ROWS", 17),
+        (_tables, "BATCH", 13),
+        (_folder, "GROUP", 19),
+        (_staging, "BATCH", 11),
+        (_staging, "HELD", 2),
+    ):
+        monkeypatch.setattr(module, name, rows)
+
+
+def responses(n=200, *, step=1_000_000):
+    """Responses of chats of four, every tenth told twice, every fiftieth with two texts, some with none."""
+    rows = [
+        {
+            "response_id": f"r{i * 7919 % n:04d}",
+            "prompt": f"What is {i // 3}?",
+            "response": None if i % 41 == 7 else f"It is {i}.",
+            "user_id": f"u{i % 9}",
+            "session_id": f"s{i // 4}",
+            "shown_at": None if i % 60 == 11 else START + step * i,
+            "parent_response_id": f"r{(i - 1) * 7919 % n:04d}" if i % 4 else None,
+            "p_ask": 2.0 if i % 67 == 5 else None,
+            "context.place": i % 5,
+        }
+        for i in range(n)
+    ]
+    return rows + rows[::10] + [row | {"response": "Something else."} for row in rows[::50]]
+
+
+def events(n=200):
+    """Events about responses and about none, some told twice, some of a channel that is none, and pairs."""
+    made = []
+    for i in range(n):
+        channel = ("thumbs_up", "thumbs_down", "copy", "preferred", "applause")[i % 5]
+        about = {"response_id": f"r{i * 31 % (3 * n // 2):04d}", "other_response_id": "r0001"}
+        made.append(about | {"at": START + 10_000_000 * i, "channel": channel, "value": 1.0})
+    return [{**e, "source": "user"} for e in made + made[::9]]
+
+
+def parquet(folder, rows, signals, files=1):
+    """The generic tables as Parquet, in so many files each."""
+    folder.mkdir()
+    for name, records, time in (("responses", rows, "shown_at"), ("events", signals, "at")):
+        frame = pl.DataFrame(records, infer_schema_length=None)
+        frame = frame.with_columns(pl.col(time).cast(pl.Datetime("us", "UTC")))
+        size = -(-frame.height // files)
+        for k, part in enumerate(frame.iter_slices(size)):
+            part.write_parquet(folder / f"{name}-{k}.parquet", row_group_size=23)
+    return folder
+
+
+def bytes_of(made, folder):
+    write(made, folder)
+    return {name: (folder / f"{name}.parquet").read_bytes() for name in TABLES}
+
+
+def test_rows_in_order_of_time_and_shuffled_give_the_same_bytes(tmp_path, small):
+    rows, signals = responses(), events()
+    first = bytes_of(gather("generic", [parquet(tmp_path / "in", rows, signals)]), tmp_path / "out")
+    for seed in range(3):
+        random.Random(seed).shuffle(rows)
+        random.Random(seed).shuffle(signals)
+        folder = parquet(tmp_path / f"in{seed}", rows, signals)
+        assert bytes_of(gather("generic", [folder]), tmp_path / f"out{seed}") == first
+
+
+def test_rows_of_one_file_and_of_several_give_the_same_bytes(tmp_path, small):
+    rows, signals = responses(), events()
+    made = [
+        bytes_of(
+            gather("generic", [parquet(tmp_path / f"in{files}", rows, signals, files)]),
+            tmp_path / f"out{files}",
+        )
+        for files in (1, 2, 7)
+    ]
+    assert made[0] == made[1] == made[2]
+
+
+def test_json_lines_packed_or_not_give_the_same_bytes_and_those_of_parquet(tmp_path, small):
+    rows, signals = responses(), events()
+    plain = lines(tmp_path / "log.jsonl", [*rows, *signals]).read_bytes()
+    (tmp_path / "log.jsonl.gz").write_bytes(gzip.compress(plain))
+    with pa.output_stream(str(tmp_path / "log.jsonl.zst"), compression="zstd") as file:
+        file.write(plain)
+    found = [gather("generic", [tmp_path / f"log.jsonl{packed}"]) for packed in ("", ".gz", ".zst")]
+    rejected = [made.tables.rejected.drop("file") for made in found]
+    assert rejected[0].equals(rejected[1])
+    assert rejected[0].equals(rejected[2])
+    found.append(gather("generic", [parquet(tmp_path / "in", rows, signals)]))
+    made = [bytes_of(each, tmp_path / f"out{k}") for k, each in enumerate(found)]
+    assert all(each == made[0] for each in made)
+
+
+@pytest.mark.parametrize("step", [1_000_000, 0])
+def test_a_log_in_many_ranges_is_the_log_in_one(tmp_path, monkeypatch, step):
+    """Without a step of time all are shown at once, and the ids alone part them."""
+    rows, signals = responses(step=step), events()
+    folder = parquet(tmp_path / "in", rows, signals)
+    whole = gather("generic", [folder])
+    assert len(whole.tables.ranges) == 1
+    monkeypatch.setattr(_ranges, "ROWS", 17)
+    monkeypatch.setattr(_tables, "BATCH", 13)
+    parts = gather("generic", [folder])
+    assert len(parts.tables.ranges) > 5
+    largest = max(parts.tables.ranges.range(k).height for k in range(len(parts.tables.ranges)))
+    assert largest < 60  # 222 rows in 14 ranges: none holds them all
+    assert parts.summary == whole.summary
+    assert parts.log.equals(whole.log)
+    assert parts.tables.rejected.equals(whole.tables.rejected)
+    times = whole.log.select("time", "response_id")
+    assert times.equals(times.sort("time", "response_id"))
+
+
+def test_ids_told_twice_in_different_batches_are_one_response_and_two_texts_none(tmp_path, small):
+    far = [{"response_id": f"x{i}", "prompt": "p", "response": "r"} for i in range(60)]
+    twin = {"response_id": "a", "prompt": "p", "response": "one"}
+    torn = {"response_id": "b", "prompt": "p", "response": "one"}
+    records = [twin, torn, *far, twin, torn | {"response": "two"}]
+    records += [
+        {"response_id": name, "channel": "thumbs_up", "value": 1, "source": "user"} for name in "ab"
+    ]
+    made = gather("generic", [lines(tmp_path / "log.jsonl", records)])
+    feedback = column(made, "feedback")
+    assert feedback["a"] == 1.0
+    assert "b" not in feedback
+    assert len(feedback) == 61
+    assert made.summary["duplicates"] == {"responses": 1, "events": 0}
+    assert made.tables.rejected["line"].to_list() == [2, 64, 66]
+
+
+def test_rows_that_were_kept_on_disk_go_with_the_import(tmp_path, small):
+    folder = parquet(tmp_path / "in", responses(), events())
+    scratch = tmp_path / "scratch"
+    made = gather("generic", [folder], folder=scratch)
+    assert len(list(scratch.rglob("*.arrow"))) > 10
+    assert made.log.height == made.tables.ranges.height
+    del made
+    gc.collect()
+    assert not list(scratch.iterdir())
+
+
+def test_a_disk_that_takes_no_rows_is_one_sentence(tmp_path, small):
+    folder = parquet(tmp_path / "in", responses(), events())
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(NotWrittenError, match="could not be kept in"):
+        gather("generic", [folder], folder=tmp_path / "file")
+
+
+@pytest.mark.parametrize("packed", ["", ".gz"])
+def test_prompts_without_an_id_get_one_however_they_are_written(tmp_path, packed):
+    prompts = ["How?", 'a "quote" \\ \n \x01 \x7f ä 😀 \u2028', "  "]
+    rows = [
+        {"response_id": f"r{k}", "prompt": [{"role": "user", "content": p}], "response": "So."}
+        for k, p in enumerate(prompts)
+    ]
+    text = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    path = tmp_path / f"log.jsonl{packed}"
+    path.write_bytes(gzip.compress(text) if packed else text)
+    pl.DataFrame(rows).write_parquet(tmp_path / "log.parquet")
+    one, two = (gather("generic", [p]).log for p in (path, tmp_path / "log.parquet"))
+    assert one["prompt_id"].to_list() == two["prompt_id"].to_list()
+    assert one["prompt_id"].n_unique() == 3
