@@ -13,7 +13,7 @@ import pytest
 from exports import column, lines
 
 from trueward.errors import NotWrittenError
-from trueward.sources import _folder, _ranges, _staging, _tables, gather, write
+from trueward.sources import _folder, _ranges, _scratch, _staging, gather, write
 
 TABLES = ("responses", "events", "log", "pairs")
 START = 1_767_225_600_000_000  # 2026-01-01 in microseconds
@@ -21,13 +21,12 @@ START = 1_767_225_600_000_000  # 2026-01-01 in microseconds
 
 @pytest.fixture
 def small(monkeypatch):
-    """Ranges, batches and row groups of a few rows, so that a small log is a large one."""
+    """Batches, ranges and row groups of a few rows, and no memory, so that a small log is a large one."""
     for module, name, rows in (
         (_ranges, "ROWS", 17),
-        (_tables, "BATCH", 13),
         (_folder, "GROUP", 19),
         (_staging, "BATCH", 11),
-        (_staging, "HELD", 2),
+        (_scratch, "HELD", 9_000),
     ):
         monkeypatch.setattr(module, name, rows)
 
@@ -123,7 +122,6 @@ def test_a_log_in_many_ranges_is_the_log_in_one(tmp_path, monkeypatch, step):
     whole = gather("generic", [folder])
     assert len(whole.tables.ranges) == 1
     monkeypatch.setattr(_ranges, "ROWS", 17)
-    monkeypatch.setattr(_tables, "BATCH", 13)
     parts = gather("generic", [folder])
     assert len(parts.tables.ranges) > 5
     largest = max(parts.tables.ranges.range(k).height for k in range(len(parts.tables.ranges)))

@@ -14,7 +14,7 @@ from trueward.errors import UsageError
 from trueward.files import replacing
 
 from ._about import SCHEMA
-from ._ranges import ahead
+from ._ranges import ahead, fitting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from ._gather import Gathered
 
-GROUP = 125_000  # rows of a row group
+GROUP = 125_000  # rows of a row group, at most
 
 
 def claimed(out: Path) -> None:
@@ -52,9 +52,11 @@ def write(made: Gathered, out: Path) -> None:
 
 def _long(made: Gathered, folder: Path, about: Mapping[str, str]) -> None:
     """Write responses and log side by side, for each takes as long as the other."""
+    ranges = made.tables.ranges
+    group = min(GROUP, fitting(ranges.text / max(ranges.height, 1)))
     with (
-        _Parquet(folder / "responses.parquet", about) as responses,
-        _Parquet(folder / "log.parquet", about) as log,
+        _Parquet(folder / "responses.parquet", about, group) as responses,
+        _Parquet(folder / "log.parquet", about, group) as log,
         ThreadPoolExecutor(2) as threads,
     ):
         for parts in ahead(made.parts()):
@@ -68,8 +70,8 @@ def _long(made: Gathered, folder: Path, about: Mapping[str, str]) -> None:
 class _Parquet:
     """A Parquet file that rows are put into; its row groups are as large whatever the batches."""
 
-    def __init__(self, path: Path, about: Mapping[str, str]) -> None:
-        self.path, self.about = path, about
+    def __init__(self, path: Path, about: Mapping[str, str], group: int = GROUP) -> None:
+        self.path, self.about, self.group = path, about, group
         self.held: pl.DataFrame | None = None
         self.writer: pq.ParquetWriter | None = None
 
@@ -79,12 +81,12 @@ class _Parquet:
     def put(self, rows: pl.DataFrame) -> None:
         """Take rows, and write those that fill a row group."""
         rows = rows if self.held is None else self.held.vstack(rows)
-        full = rows.height // GROUP * GROUP
-        for part in rows[:full].iter_slices(GROUP) if full else ():
-            self._group(part)
+        full = rows.height // self.group * self.group
+        for part in rows[:full].iter_slices(self.group) if full else ():
+            self._write(part)
         self.held = rows[full:]
 
-    def _group(self, rows: pl.DataFrame) -> None:
+    def _write(self, rows: pl.DataFrame) -> None:
         table = rows.to_arrow(compat_level=pl.CompatLevel.oldest())
         if self.writer is None:
             schema = table.schema.with_metadata(dict(self.about))
@@ -93,7 +95,7 @@ class _Parquet:
 
     def __exit__(self, kind: object, *_: object) -> None:
         if kind is None and self.held is not None and (self.held.height or self.writer is None):
-            self._group(self.held)
+            self._write(self.held)
         if self.writer is not None:
             self.writer.close()
 

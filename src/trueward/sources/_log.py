@@ -34,21 +34,26 @@ class Told:
 
 def told(known: pl.DataFrame, events: pl.DataFrame, about: About) -> Told:
     """Sum the events up, each about one of the ``known`` responses (response_id, shown_at)."""
+    here = known.join(events.select("response_id"), on="response_id", how="semi")
+    here = here.with_row_index("row")
+    # rows are told apart by their number, which is shorter than an id
+    events = events.join(here.select("response_id", "row"), on="response_id", how="left")
+    events = events.with_columns(pl.col("row").alias("response_id")).drop("row")
+    rows = here.select(pl.col("row").alias("response_id"), "shown_at")
     users = events.filter(pl.col("source") == "user")
     annotators = events.filter(pl.col("source") == "annotator")
     judged = _judged(users, about)
     names = _implicit()
     used = sorted(names[c] for c in users["channel"].unique() if c in names)
-    here = known.join(events.select("response_id"), on="response_id", how="semi")
-    rows = here.select("response_id", "shown_at").lazy()
     for part in (
         judged.select("response_id", pl.when(~pl.col("slipped")).then("label").alias("feedback")),
         _channels(users, used),
         _gold(annotators, about),
-        *_carried(here, users, events),
+        *_carried(rows, users, events),
     ):
-        rows = rows.join(part.lazy(), on="response_id", how="left")
-    return Told(rows.collect(), used, judged.filter("slipped").height)
+        rows = rows.join(part, on="response_id", how="left", maintain_order="left")
+    rows = rows.with_columns(here["response_id"])
+    return Told(rows, used, judged.filter("slipped").height)
 
 
 def derived(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
@@ -10,22 +11,41 @@ import polars as pl
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from ._scratch import Scratch
 
 T = TypeVar("T")
-ROWS = 250_000  # of a range, about; what is sorted at a time
+Progress = Callable[[str, int, int], None]  # what is done, how many rows, of how many
+ROWS = 250_000  # that are in memory at a time, at most
+BYTES = 1 << 27  # of their texts, about
 SAMPLED = 5_000  # rows of a range that its place is found by
 KEY = ("shown_at", "response_id")
 FIRST = -(2**63)  # stands for no time, which comes first
+CONTENT = pl.element().struct.field("content").str.len_bytes()
+TEXT = pl.col("response").str.len_bytes().fill_null(0) + pl.col("prompt").list.eval(
+    CONTENT
+).list.sum().fill_null(0)
 
 
-def marks(rows: pl.LazyFrame, total: int) -> pl.DataFrame:
-    """Give the keys at which ranges of about ``ROWS`` rows begin, but the first: by a sample of the ids."""
-    count = -(-total // ROWS)
+def silent(_what: str, _done: int, _of: int) -> None:
+    """Tell nobody how far it is."""
+
+
+def fitting(mean: float | None) -> int:
+    """Give how many rows with so many bytes of text are taken at a time."""
+    return min(ROWS, max(1_000, int(BYTES / max(mean or 0, 1))))
+
+
+def at_once(rows: pl.LazyFrame) -> int:
+    """Give how many rows are looked at at a time, going by the first thousand."""
+    return fitting(rows.head(1_000).select(TEXT.mean()).collect().item())
+
+
+def marks(rows: pl.LazyFrame, total: int, each: int) -> pl.DataFrame:
+    """Give the keys at which ranges of about ``each`` rows begin, but the first: by a sample of the ids."""
+    count = -(-total // each)
     if count < 2:
-        return pl.DataFrame(schema=dict.fromkeys(KEY, pl.String)).clear()
+        return pl.DataFrame(schema=dict.fromkeys(KEY, pl.String))
     every = max(1, total // (count * SAMPLED))
     picked = pl.col("response_id").hash() % every == 0
     sample = rows.filter(picked).select(KEY).collect(engine="streaming").sort(KEY)
@@ -33,17 +53,13 @@ def marks(rows: pl.LazyFrame, total: int) -> pl.DataFrame:
 
 
 class Ranges:
-    """Rows that are put in batch by batch and come out in the order of ``KEY``, range by range.
-
-    One range is held in memory, several are files.
-    """
+    """Rows that are put in batch by batch and come out in the order of ``KEY``, range by range."""
 
     def __init__(self, starts: pl.DataFrame, schema: pl.Schema, scratch: Scratch) -> None:
-        self.starts, self.schema, self.height = starts, schema, 0
-        self.span: tuple[datetime, ...] = ()  # the first and the last time of the rows
-        self.held: list[pl.DataFrame] = []
-        self.files: list[list[Path]] = [[] for _ in range(len(self))]
-        self.scratch = scratch
+        self.starts, self.schema, self.scratch = starts, schema, scratch
+        self.height = self.text = 0  # rows, and bytes of their texts
+        self.span: tuple[datetime, ...] = ()  # their first and their last time
+        self.held: list[list[pl.LazyFrame]] = [[] for _ in range(len(self))]
 
     def __len__(self) -> int:
         """Give the number of ranges."""
@@ -53,14 +69,12 @@ class Ranges:
         """Take rows of any ranges."""
         rows = rows.select(self.schema.names())
         self.height += rows.height
+        self.text += rows.select(TEXT.sum()).item()
         found = (*self.span, rows["shown_at"].min(), rows["shown_at"].max())
         times = [t for t in found if isinstance(t, datetime)]
         self.span = (min(times), max(times)) if times else ()
-        if not self.starts.height:
-            self.held.append(rows)
-            return
         for k, part in self.split(rows):
-            self.files[k].append(self.scratch.put(part))
+            self.held[k].append(self.scratch.held(part))
 
     def split(self, rows: pl.DataFrame) -> Iterator[tuple[int, pl.DataFrame]]:
         """Part rows that have the key by their range, and number it."""
@@ -72,10 +86,8 @@ class Ranges:
         """Give the rows of one range, sorted."""
         names = list(columns or self.schema.names())
         wanted = [*names, *(name for name in KEY if name not in names)]
-        frames = [pl.DataFrame(schema=self.schema).select(wanted)]
-        frames += [rows.select(wanted) for rows in self.held]
-        frames += [pl.read_ipc(path, columns=wanted) for path in self.files[k]]
-        return pl.concat(frames).sort(KEY).select(names)
+        frames = [pl.LazyFrame(schema=self.schema), *self.held[k]]
+        return pl.concat([rows.select(wanted) for rows in frames]).collect().sort(KEY).select(names)
 
     def _places(self, rows: pl.DataFrame) -> pl.Series:
         """Count the starts that are not after each row."""

@@ -9,6 +9,13 @@ import polars as pl
 
 from ._staging import PLACE, REJECTED, STAGED_EVENTS
 
+# what makes a row depend on others
+KIN = (
+    pl.col("group").is_not_null()
+    | pl.col("siblings").is_not_null()
+    | (pl.col("standing") != "answer")
+)
+
 
 def one_each(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, int]:
     """Keep one row per id: no echo beside the real one, the newest update, and none of two texts.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import itertools
 import shutil
 import tempfile
@@ -10,6 +11,7 @@ import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import polars as pl
 from polars.exceptions import PolarsError
 
 from trueward.errors import NotWrittenError
@@ -17,24 +19,31 @@ from trueward.errors import NotWrittenError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import polars as pl
+
+HELD = 1 << 27  # bytes that are held in memory
 
 
 class Scratch:
-    """A folder below ``beside``, or below the system's temporary folder, made when it is first needed."""
+    """Rows in memory, and from ``HELD`` bytes on in files below ``beside``, else the temporary folder."""
 
     def __init__(self, beside: Path | None = None) -> None:
         self.beside = beside
         self.folder: Path | None = None
         self.numbers = itertools.count()
+        self.size = 0  # bytes that were put in
 
-    def put(self, rows: pl.DataFrame) -> Path:
-        """Write rows into a file of their own."""
+    def held(self, rows: pl.DataFrame) -> pl.LazyFrame:
+        """Hold rows, and give them back."""
+        packed = io.BytesIO()
+        rows.write_ipc(packed, compression="lz4")
+        self.size += packed.tell()
+        if self.size <= HELD:
+            packed.seek(0)
+            return pl.read_ipc(packed).lazy()
         with self._said():
-            folder = self.folder or self._made()
-            path = folder / f"{next(self.numbers)}.arrow"
-            rows.write_ipc(path, compression="lz4")
-        return path
+            path = (self.folder or self._made()) / f"{next(self.numbers)}.arrow"
+            path.write_bytes(packed.getbuffer())
+        return pl.scan_ipc(path)
 
     def _made(self) -> Path:
         if self.beside is not None:
@@ -53,3 +62,11 @@ class Scratch:
                 f"rows that memory does not hold could not be kept in {self.beside or tempfile.gettempdir()} "
                 f"({' '.join(str(e).split())}): free some space, or choose another disk"
             ) from e
+
+
+def compact(rows: pl.DataFrame) -> pl.DataFrame:
+    """Copy few rows of a large batch, whose texts would stay in memory with them."""
+    packed = io.BytesIO()
+    rows.write_ipc(packed)
+    packed.seek(0)
+    return pl.read_ipc(packed)

@@ -61,7 +61,6 @@ STAGED_RESPONSES = {
 STAGED_EVENTS = {**EVENTS, "group": pl.String, "key": pl.String, "updated": TIME, **PLACE}
 REJECTED = {**PLACE, "reason": pl.String}
 BATCH = 20_000  # rows
-HELD = 10  # batches that are held in memory; further ones are files
 
 
 @dataclass
@@ -74,12 +73,6 @@ class Staged:
     read: Counter[str] = field(default_factory=Counter)  # records by shape
     skipped: Counter[str] = field(default_factory=Counter)  # by reason
     scratch: Scratch = field(default_factory=Scratch)  # for what memory does not hold
-
-    def held(self, rows: pl.DataFrame, beside: list[pl.LazyFrame]) -> pl.LazyFrame:
-        """Hold one more batch: the first ones in memory, others in files."""
-        if len(beside) < HELD:
-            return rows.lazy()
-        return pl.scan_ipc(self.scratch.put(rows))
 
 
 @dataclass
@@ -98,11 +91,9 @@ class Batch:
     def flush(self, staged: Staged) -> None:
         """Move all rows to the tables."""
         if self.responses:
-            made = _responses(self.responses)
-            staged.responses.append(staged.held(made, staged.responses))
+            staged.responses.append(staged.scratch.held(_responses(self.responses)))
         if self.events:
-            made = _frame(self.events, STAGED_EVENTS)
-            staged.events.append(staged.held(made, staged.events))
+            staged.events.append(staged.scratch.held(_frame(self.events, STAGED_EVENTS)))
         if self.rejected:
             staged.rejected.append(pl.DataFrame(self.rejected, REJECTED, orient="row"))
         for rows in (self.responses, self.events, self.rejected):

@@ -1,7 +1,6 @@
 """The staged rows as the two generic tables: one row a response, one a signal, each counted once.
 
-Texts pass through batch by batch. What is held of all rows are 64-bit hashes of their ids, which say where to
-look: rows whose hash comes twice, or is that of an event, are compared by the ids themselves.
+Every choice is made by the content of the rows, never by their order, so that shuffled files give the same.
 """
 
 from __future__ import annotations
@@ -12,27 +11,19 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from ._channels import CHANNELS
-from ._ranges import Ranges, ahead, marks
-from ._related import one_each, owned, regenerated, regenerations, standing
+from ._ranges import silent
+from ._related import regenerations
 from ._scratch import Scratch
-from ._staging import (
-    EVENTS,
-    PLACE,
-    REJECTED,
-    RESPONSES,
-    STAGED_EVENTS,
-    STAGED_RESPONSES,
-    Staged,
-    identified,
-)
+from ._sift import sifted, split
+from ._staging import EVENTS, PLACE, REJECTED, STAGED_EVENTS, STAGED_RESPONSES, Staged
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
+    from ._ranges import Progress, Ranges
+    from ._sift import Faults
 
 ACTORS = ("user", "annotator", "judge")
-BATCH = 200_000  # responses that are looked at together
-KNOWN = ("response_id", "shown_at", "group")
 
 
 @dataclass
@@ -55,81 +46,35 @@ class Tables:
         return pl.concat([self.ranges.range(k) for k in range(len(self.ranges))])
 
 
-def merged(staged: Staged, hide: Callable[[pl.DataFrame], pl.DataFrame]) -> Tables:
+def merged(
+    staged: Staged,
+    hide: Callable[[pl.DataFrame], pl.DataFrame],
+    progress: Progress = silent,
+) -> Tables:
     """Check, de-duplicate and join what was staged.
 
     hide: what is done to every row that is kept, before it is written anywhere: ids of people are hashed.
     """
-    rows = _stacked(staged.responses, STAGED_RESPONSES)
-    events, bad_events = _split(_stacked(staged.events, STAGED_EVENTS).collect(), _event_faults())
+    told = _stacked(staged.events, STAGED_EVENTS).collect()
+    events, bad_events = split(told, _event_faults())
     events, told_again = _newest(events)
-    ranges, known, related, bad = _sifted(rows, events, hide, staged.scratch)
-    related, torn, repeated = one_each(related)
-    related = regenerated(standing(owned(related), events))
-    ranges.put(hide(related))
-    known = pl.concat([known, related.select(KNOWN)])
-    events, missed = _joined(events.vstack(regenerations(related)), known)
-    rejected = pl.concat(
-        [pl.DataFrame(schema=REJECTED), *staged.rejected, *bad, torn, bad_events, missed]
-    )
+    rows = _stacked(staged.responses, STAGED_RESPONSES)
+    scratch = Scratch(staged.scratch.beside)
+    made = sifted(rows, _response_faults(), events, hide, scratch, progress)
+    kin = made.family(events)
+    known = pl.concat(made.known)
+    events, missed = _joined(events.vstack(regenerations(kin)), known)
+    rejected = [*staged.rejected, *made.rejected, bad_events, missed]
     return Tables(
-        ranges=ranges,
+        ranges=made.ranges,
         known=known.drop("group"),
         events=hide(events.select(*EVENTS)).sort(["response_id", "at", "channel", *_rest(EVENTS)]),
-        rejected=rejected.sort(*REJECTED),
+        rejected=pl.concat([pl.DataFrame(schema=REJECTED), *rejected]).sort(*REJECTED),
         skipped=dict(sorted(staged.skipped.items())),
         read=dict(sorted(staged.read.items())),
-        duplicates={"responses": repeated, "events": told_again},
+        duplicates={"responses": made.repeated, "events": told_again},
         join_misses=missed.height,
         channels=dict(sorted(events["channel"].value_counts().iter_rows())),
-    )
-
-
-def _sifted(
-    rows: pl.LazyFrame,
-    events: pl.DataFrame,
-    hide: Callable[[pl.DataFrame], pl.DataFrame],
-    scratch: Scratch,
-) -> tuple[Ranges, pl.DataFrame, pl.DataFrame, list[pl.DataFrame]]:
-    """Put rows that stand alone into their ranges, and part what an event names, the related and the bad."""
-    names = rows.collect_schema().names()
-    context = sorted(name for name in names if name.startswith("context."))
-    rows = rows.select(*STAGED_RESPONSES, *context)
-    schema = rows.collect_schema()
-    flags = _flags(rows, events)
-    kept = pl.Schema({name: schema[name] for name in (*RESPONSES, *context)})
-    ranges = Ranges(marks(rows, flags.height), kept, Scratch(scratch.beside))
-    empty = pl.DataFrame(schema=schema)
-    known, related, bad = [empty.select(KNOWN)], [empty], []
-    alone = ~pl.col("twice") & pl.col("group").is_null() & pl.col("siblings").is_null()
-    alone &= pl.col("standing") == "answer"
-    for sound, faulty in ahead(_judged(rows, flags)):
-        plain = sound.filter(alone)
-        ranges.put(hide(plain))
-        known.append(plain.filter("named").select(KNOWN))
-        related.append(sound.filter(~alone).drop(flags.columns))
-        bad.append(faulty)
-    return ranges, pl.concat(known), pl.concat(related), bad
-
-
-def _judged(rows: pl.LazyFrame, flags: pl.DataFrame) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
-    """Yield batches of sound responses, with their prompt_id and flags, and of faulty ones."""
-    at = 0
-    for batch in rows.collect_batches(chunk_size=BATCH):
-        sound, faulty = _split(batch.hstack(flags.slice(at, batch.height)), _response_faults())
-        at += batch.height
-        yield identified(sound), faulty
-
-
-def _flags(rows: pl.LazyFrame, events: pl.DataFrame) -> pl.DataFrame:
-    """Say of each row, in order, whether its id may come twice, and whether an event may name it."""
-    again = pl.when(pl.col("siblings").is_not_null()).then(pl.col("parent_response_id").hash())
-    hashes = rows.select(pl.col("response_id").hash().alias("id"), again.alias("again"))
-    ids = hashes.collect(engine="streaming")
-    named = pl.concat([events["response_id"].drop_nulls().hash(), ids["again"].drop_nulls()])
-    return ids.select(
-        pl.col("id").is_duplicated().alias("twice"),
-        pl.col("id").is_in(named.unique().implode()).alias("named"),
     )
 
 
@@ -154,17 +99,7 @@ def _stacked(frames: list[pl.LazyFrame], schema: dict[str, Any]) -> pl.LazyFrame
     return pl.concat([empty, *even], how="diagonal_relaxed")
 
 
-def _split(
-    rows: pl.DataFrame, faults: list[tuple[pl.Expr, pl.Expr]]
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Part the rows without a fault from those with one, which name their first."""
-    reason = pl.coalesce([pl.when(fault).then(said) for fault, said in faults])
-    marked = rows.with_columns(reason.alias("reason"))
-    bad = marked.filter(pl.col("reason").is_not_null()).select(*REJECTED)
-    return marked.filter(pl.col("reason").is_null()).drop("reason"), bad
-
-
-def _response_faults() -> list[tuple[pl.Expr, pl.Expr]]:
+def _response_faults() -> Faults:
     return [
         (pl.col("response_id").is_null(), pl.lit("a response needs a response_id, and has none")),
         (
@@ -179,7 +114,7 @@ def _response_faults() -> list[tuple[pl.Expr, pl.Expr]]:
     ]
 
 
-def _event_faults() -> list[tuple[pl.Expr, pl.Expr]]:
+def _event_faults() -> Faults:
     channels = ", ".join(CHANNELS)
     return [
         (
@@ -210,18 +145,19 @@ def _newest(events: pl.DataFrame) -> tuple[pl.DataFrame, int]:
     """Keep the newest event of each key; an event without one is told again where all is equal."""
     about = [c for c in STAGED_EVENTS if c not in {"key", "updated", "raw", *PLACE}]
     same = [c for c in about if c not in {"event_id", "text"}]
-    keyed = events.filter(pl.col("key").is_not_null())
+    has_key, has_id = pl.col("key").is_not_null(), pl.col("event_id").is_not_null()
+    by_key, by_rest = pl.struct("response_id", "group", "key"), pl.struct(same)
+    name = pl.when(has_key).then(by_key.hash()).when(has_id).then(pl.col("event_id").hash(1))
+    twice = name.otherwise(by_rest.hash(2)).is_duplicated()  # or two of one hash
+    single, several = events.filter(~twice), events.filter(twice)
+    keyed = several.filter(has_key)
     order = ["updated", "at", *(c for c in about if c != "at")]
     keyed = keyed.sort(*order, descending=True, nulls_last=True)
     keyed = keyed.unique(["response_id", "group", "key"], keep="first", maintain_order=True)
-    plain = events.filter(pl.col("key").is_null()).sort(*about, nulls_last=True)
-    named = plain.filter(pl.col("event_id").is_not_null()).unique(
-        "event_id", keep="last", maintain_order=True
-    )
-    other = plain.filter(pl.col("event_id").is_null()).unique(
-        same, keep="first", maintain_order=True
-    )
-    kept = pl.concat([keyed, named, other])
+    plain = several.filter(~has_key).sort(*about, nulls_last=True)
+    named = plain.filter(has_id).unique("event_id", keep="last", maintain_order=True)
+    other = plain.filter(~has_id).unique(same, keep="first", maintain_order=True)
+    kept = pl.concat([single, keyed, named, other])
     return kept, events.height - kept.height
 
 
