@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import tracemalloc
 from datetime import UTC, datetime
 
 import polars as pl
@@ -152,6 +153,38 @@ def test_a_line_that_is_too_long_is_passed_over_without_being_held(tmp_path, mon
     made = imported(tmp_path, response("a"), response("b", response="x" * 3_000_000), response("c"))
     assert sorted(column(made, "response")) == ["a", "c"]
     assert rejected(made) == [(2, "the line is longer than 1,000 bytes")]
+
+
+LONG = "y" * 9_000_000
+ROWS = [json.dumps(row) for row in (response("a"), response("b", response=LONG), response("c"))]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "after"),
+    [
+        ("log.jsonl", "\n".join(ROWS), [("c", 3)]),
+        ("log.jsonl.gz", "\n".join(ROWS), [("c", 3)]),
+        ("log.csv", f"response_id,prompt,response\na,p,r\nb,p,{LONG}\nc,p,r\n", [("c", 4)]),
+        ("log.json", f"[{','.join(ROWS)}]", []),  # nothing says where the next one would begin
+    ],
+    ids=["lines", "packed", "csv", "array"],
+)
+def test_a_record_of_any_length_takes_no_more_memory_than_the_limit(
+    name, text, after, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(_records, "LONGEST", 100_000)
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(text.encode(), 1) if name.endswith(".gz") else text.encode())
+    tracemalloc.start()
+    found = list(_records.records(path))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 7_000_000  # a megabyte is read at a time, decoded and joined to the one before
+    (lost,) = [record for record in found if isinstance(record, _records.Lost)]
+    assert "longer than 100,000" in lost.reason
+    kept = [(r.value["response_id"], r.line) for r in found if r is not lost]
+    assert kept[0][0] == "a"
+    assert kept[1:] == after
 
 
 def test_a_long_line_within_the_limit_is_read(tmp_path):

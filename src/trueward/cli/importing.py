@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +12,7 @@ from trueward.coverage import MEANING
 from trueward.errors import TruewardError, UsageError
 from trueward.sources import claimed, gather, read_key, sources, write
 
-from .common import Json, show_json
+from .common import Json, finish_progress, show_json
 
 if TYPE_CHECKING:
     from trueward.sources import Gathered
@@ -56,7 +57,9 @@ def import_(
         negative=negative or (),
         key=None if hash_users is None else read_key(hash_users),
         folder=out.parent,
+        progress=_progress,
     )
+    finish_progress()
     rejected = made.tables.rejected
     if strict and rejected.height:
         first = rejected.row(0, named=True)
@@ -64,10 +67,18 @@ def import_(
             f"--strict takes no rejected row, and {rejected.height} are, the first in line {first['line']} "
             f"of {first['file']} ({first['reason']}): correct it, or import without --strict"
         )
-    write(made, out)
+    write(made, out, _progress)
+    finish_progress()
     show_json(made.summary) if as_json else typer.echo("\n".join(_told(made, source, out)))
     if rejected.height:
         raise typer.Exit(SOME_REJECTED)
+
+
+def _progress(what: str, done: int, of: int) -> None:
+    """Say on a terminal how far a long import is."""
+    if sys.stderr.isatty():
+        rows = f"{done:,} of {of:,}" if of else f"{done:,}"
+        typer.echo(f"\r\x1b[K{what}: {rows}", nl=False, err=True)
 
 
 def _mapping(given: list[str] | None) -> list[tuple[str, str]]:

@@ -14,13 +14,14 @@ from trueward.errors import UsageError
 from trueward.files import replacing
 
 from ._about import SCHEMA
-from ._ranges import ahead, fitting
+from ._ranges import ahead, fitting, silent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from ._gather import Gathered
+    from ._ranges import Progress
 
 GROUP = 125_000  # rows of a row group, at most
 
@@ -33,7 +34,7 @@ def claimed(out: Path) -> None:
         raise UsageError(f"--out {out} holds other files than an import: name a new folder")
 
 
-def write(made: Gathered, out: Path) -> None:
+def write(made: Gathered, out: Path, progress: Progress = silent) -> None:
     """Write the folder; an earlier import there is replaced in one step."""
     claimed(out)
     about = made.about.coverage.metadata()
@@ -42,7 +43,7 @@ def write(made: Gathered, out: Path) -> None:
         tables["pairs"] = made.pairs
     with replacing(out) as folder:
         folder.mkdir()
-        _long(made, folder, about)
+        _long(made, folder, about, progress)
         for name, frame in tables.items():
             with _Parquet(folder / f"{name}.parquet", about) as file:
                 file.put(frame)
@@ -50,9 +51,10 @@ def write(made: Gathered, out: Path) -> None:
         _json(folder / "summary.json", made.summary)
 
 
-def _long(made: Gathered, folder: Path, about: Mapping[str, str]) -> None:
+def _long(made: Gathered, folder: Path, about: Mapping[str, str], progress: Progress) -> None:
     """Write responses and log side by side, for each takes as long as the other."""
     ranges = made.tables.ranges
+    done = 0
     group = min(GROUP, fitting(ranges.text / max(ranges.height, 1)))
     with (
         _Parquet(folder / "responses.parquet", about, group) as responses,
@@ -60,11 +62,12 @@ def _long(made: Gathered, folder: Path, about: Mapping[str, str]) -> None:
         ThreadPoolExecutor(2) as threads,
     ):
         for parts in ahead(made.parts()):
-            done = [
+            both = [
                 threads.submit(file.put, p) for file, p in zip((responses, log), parts, strict=True)
             ]
-            for one in done:
+            for one in both:
                 one.result()
+            progress("writing responses", done := done + parts[0].height, ranges.height)
 
 
 class _Parquet:

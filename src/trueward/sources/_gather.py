@@ -18,6 +18,7 @@ from ._channels import CHANNELS, THUMBS
 from ._contract import Ask
 from ._levels import checked
 from ._log import Told, derived, pairs, told
+from ._ranges import silent
 from ._records import ending, files
 from ._scratch import Scratch
 from ._sources import named, sniff
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from trueward.coverage import Level
 
     from ._contract import Source
+    from ._ranges import Progress
     from ._tables import Tables
 
 
@@ -69,13 +71,15 @@ def gather(
     negative: Sequence[str] = (),
     key: bytes | None = None,
     folder: Path | None = None,
+    progress: Progress = silent,
 ) -> Gathered:
     """Read the exports of ``source`` ("auto" finds out which) into a log and its account.
 
     mapping: pairs of ours and theirs, (channel, name of a signal) or (prompt, path). scale: least and most
     of ratings whose scale the source does not say. positive, negative: what makes feedback 1 and 0.
     key: the secret that ids of people are hashed with. folder: where rows are kept meanwhile that memory
-    does not hold; None: the system's temporary folder.
+    does not hold; None: the system's temporary folder. progress: is told what is done, how many rows, of how
+    many (0: not known).
     """
     found = files([Path(path) for path in paths])
     document = read_document(found)
@@ -84,7 +88,9 @@ def gather(
         raise TruewardError("dataset.json describes tables, and none was given: name them too")
     read = sniff(found) if source == "auto" else named(source)
     ask = asked(read, mapping)
-    tables = merged(_staged(read, found, ask, Scratch(folder)), _hiding(read, key))
+    staged = _staged(read, found, ask, Scratch(folder), progress)
+    tables = merged(staged, _hiding(read, key), progress)
+    del staged  # and the files of its rows
     if not tables.ranges.height:
         raise _nothing(read, tables)
     known = about(
@@ -122,7 +128,9 @@ def _dated(tables: Tables, told: Told) -> pl.DataFrame:
     return pl.concat(parts)
 
 
-def _staged(source: Source, found: Sequence[Path], ask: Ask, scratch: Scratch) -> Staged:
+def _staged(
+    source: Source, found: Sequence[Path], ask: Ask, scratch: Scratch, progress: Progress
+) -> Staged:
     """Read tables by column, and everything else record by record."""
     tables = {
         path: source.columns(path)
@@ -130,7 +138,7 @@ def _staged(source: Source, found: Sequence[Path], ask: Ask, scratch: Scratch) -
         if source.columns and ending(path) == ".parquet"
     }
     rest = [path for path in found if not tables.get(path)]
-    staged = stage(source, units(source, rest), ask, scratch)
+    staged = stage(source, units(source, rest), ask, scratch, progress)
     for part in filter(None, tables.values()):
         kind, rows = part
         (staged.responses if kind == "response" else staged.events).append(rows)

@@ -69,7 +69,7 @@ def sifted(
     bucket = pl.col("response_id").hash(1) % len(shared)
     done = 0
     for sound, faulty in ahead(_checked(rows, flags, faults, many)):
-        progress("reading", done := done + sound.height + faulty.height, flags.height)
+        progress("sorting responses", done := done + sound.height + faulty.height, flags.height)
         made.rejected.append(faulty)
         together = pl.col("twice") | KIN
         made.settle(sound.filter(~together))

@@ -14,12 +14,13 @@ from trueward.readers.table import settled
 
 from ._contract import ODD, Bad, Event, Record, Reject, Response, Silent, Skip
 from ._records import Lost
-from ._scratch import Scratch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ._contract import Ask, Message, Row, Source
+    from ._ranges import Progress
+    from ._scratch import Scratch
 
 TIME = pl.Datetime("us", "UTC")
 MESSAGES = pl.List(pl.Struct({"role": pl.String, "content": pl.String}))
@@ -67,12 +68,12 @@ BATCH = 20_000  # rows
 class Staged:
     """All rows of an import, in no order, and what did not become one."""
 
+    scratch: Scratch  # for what memory does not hold
     responses: list[pl.LazyFrame] = field(default_factory=list)
     events: list[pl.LazyFrame] = field(default_factory=list)
     rejected: list[pl.DataFrame] = field(default_factory=list)
     read: Counter[str] = field(default_factory=Counter)  # records by shape
     skipped: Counter[str] = field(default_factory=Counter)  # by reason
-    scratch: Scratch = field(default_factory=Scratch)  # for what memory does not hold
 
 
 @dataclass
@@ -104,10 +105,11 @@ def stage(
     source: Source,
     units: Iterable[list[Record] | Lost],
     ask: Ask,
-    scratch: Scratch | None = None,
+    scratch: Scratch,
+    progress: Progress,
 ) -> Staged:
     """Read every unit of records; what is wrong with one is its own affair."""
-    staged, batch = Staged(scratch=scratch or Scratch()), Batch()
+    staged, batch = Staged(scratch), Batch()
     for unit in units:
         if isinstance(unit, Lost):
             staged.read["unreadable"] += 1
@@ -116,6 +118,7 @@ def stage(
             _take(source, unit, ask, staged, batch)
         if batch.full:
             batch.flush(staged)
+            progress("reading records", staged.read.total(), 0)
     batch.flush(staged)
     return staged
 

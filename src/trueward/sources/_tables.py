@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from ._channels import CHANNELS
-from ._ranges import silent
 from ._related import regenerations
 from ._scratch import Scratch
 from ._sift import sifted, split
@@ -47,9 +46,7 @@ class Tables:
 
 
 def merged(
-    staged: Staged,
-    hide: Callable[[pl.DataFrame], pl.DataFrame],
-    progress: Progress = silent,
+    staged: Staged, hide: Callable[[pl.DataFrame], pl.DataFrame], progress: Progress
 ) -> Tables:
     """Check, de-duplicate and join what was staged.
 
