@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from exports import FIXTURES, column, fixture_records, lines
 
@@ -208,6 +209,21 @@ def test_packed_files_are_read_and_cut_off_ones_counted(tmp_path):
     )
     assert made.log.height == 500
     assert sum("cut off" in reason for _, reason in rejected(made)) >= 2
+
+
+@pytest.mark.parametrize("time", [datetime(2026, 1, 1, tzinfo=UTC), 1_767_225_600])
+def test_a_parquet_file_damaged_in_the_middle_is_named(tmp_path, time):
+    rows = [response(f"r{i}") for i in range(50)]
+    path = tmp_path / "log.parquet"
+    pl.DataFrame(rows).with_columns(pl.lit(time).alias("shown_at")).write_parquet(path)
+    there = bytearray(path.read_bytes())
+    group = pq.ParquetFile(path).metadata.row_group(0)
+    (texts,) = [c for c in map(group.column, range(4)) if c.path_in_schema == "response"]
+    start = texts.dictionary_page_offset or texts.data_page_offset
+    there[start : start + 20] = b"\xff" * 20  # the header of its first page
+    path.write_bytes(there)
+    with pytest.raises(TruewardError, match="should be a whole Parquet file"):
+        gather("generic", [path])
 
 
 def test_ids_with_different_texts_are_no_responses_unless_one_is_newer(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import gzip
+import hashlib
 import json
 import random
 
@@ -14,6 +15,7 @@ from exports import column, lines
 
 from trueward.errors import NotWrittenError
 from trueward.sources import _folder, _ranges, _scratch, _staging, gather, write
+from trueward.sources._columns import columns
 
 TABLES = ("responses", "events", "log", "pairs")
 START = 1_767_225_600_000_000  # 2026-01-01 in microseconds
@@ -168,17 +170,57 @@ def test_a_disk_that_takes_no_rows_is_one_sentence(tmp_path, small):
         gather("generic", [folder], folder=tmp_path / "file")
 
 
-@pytest.mark.parametrize("packed", ["", ".gz"])
-def test_prompts_without_an_id_get_one_however_they_are_written(tmp_path, packed):
-    prompts = ["How?", 'a "quote" \\ \n \x01 \x7f ä 😀 \u2028', "  "]
+def test_prompts_without_an_id_get_the_digest_of_their_canonical_json_however_written(tmp_path):
+    prompts = [
+        "How?",
+        "  ",
+        *(f"a{chr(c)}b" for c in range(0x2100) if c not in range(0x80, 0x2000)),
+    ]
     rows = [
-        {"response_id": f"r{k}", "prompt": [{"role": "user", "content": p}], "response": "So."}
+        {"response_id": f"r{k:04d}", "prompt": [{"role": "user", "content": p}], "response": "So."}
         for k, p in enumerate(prompts)
     ]
-    text = "".join(json.dumps(row) + "\n" for row in rows).encode()
-    path = tmp_path / f"log.jsonl{packed}"
-    path.write_bytes(gzip.compress(text) if packed else text)
+    expected = [
+        hashlib.sha256(
+            f'[{{"content":{json.dumps(p, ensure_ascii=False)},"role":"user"}}]'.encode()
+        )
+        for p in prompts
+    ]
     pl.DataFrame(rows).write_parquet(tmp_path / "log.parquet")
-    one, two = (gather("generic", [p]).log for p in (path, tmp_path / "log.parquet"))
-    assert one["prompt_id"].to_list() == two["prompt_id"].to_list()
-    assert one["prompt_id"].n_unique() == 3
+    for path in (lines(tmp_path / "log.jsonl", rows), tmp_path / "log.parquet"):
+        log = gather("generic", [path]).log.sort("response_id")
+        assert log["prompt_id"].to_list() == [e.hexdigest()[:16] for e in expected]
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        [1_767_225_600, 1_767_225_601],
+        [1_767_225_600_123, -5],
+        [1_767_225_600_123_457, None],
+        [1_767_225_600_123_456_789, 0],
+        [-99_999_999_999, 5],  # before the year 1
+        ["2026-01-01T00:00:00Z", "2026-01-01T00:00:00.5+00:00"],
+        ["2026-01-01T00:00:00.123456Z", None],
+        ["2026-01-01T00:00:00Z", "2026-13-01T00:00:00Z"],
+        ["2026-01-01T00:00:00Z", "2026-01-01 01:00+01:00"],
+        ["2026-01-01T00:00:00.1234567Z", ""],
+    ],
+)
+def test_times_of_a_table_are_read_as_those_of_lines(tmp_path, times):
+    rows = [
+        {"response_id": f"r{k}", "prompt": "p", "response": "r", "shown_at": time}
+        for k, time in enumerate([*times, None])
+    ]
+    pl.DataFrame(rows).write_parquet(tmp_path / "log.parquet")
+    one = gather("generic", [lines(tmp_path / "log.jsonl", rows)])
+    two = gather("generic", [tmp_path / "log.parquet"])
+    assert one.log.equals(two.log)
+    assert one.tables.rejected.drop("file").equals(two.tables.rejected.drop("file"))
+
+
+def test_times_that_say_utc_or_are_counted_are_read_by_column(tmp_path):
+    for times in ([1_767_225_600, None], ["2026-01-01T00:00:00.25Z", None]):
+        rows = {"response_id": ["a", "b"], "prompt": "p", "response": "r", "shown_at": times}
+        pl.DataFrame(rows).write_parquet(tmp_path / "log.parquet")
+        assert columns(tmp_path / "log.parquet") is not None

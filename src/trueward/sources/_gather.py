@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
+from polars.exceptions import PolarsError
 
 from trueward.coverage import LEVELS
 from trueward.errors import TruewardError, UsageError
@@ -15,6 +16,7 @@ from trueward.errors import TruewardError, UsageError
 from ._about import SCHEMA, About, about, read_document
 from ._bundles import units
 from ._channels import CHANNELS, THUMBS
+from ._columns import damaged
 from ._contract import Ask
 from ._levels import checked
 from ._log import Told, derived, pairs, told
@@ -89,7 +91,10 @@ def gather(
     read = sniff(found) if source == "auto" else named(source)
     ask = asked(read, mapping)
     staged = _staged(read, found, ask, Scratch(folder), progress)
-    tables = merged(staged, _hiding(read, key), progress)
+    try:
+        tables = merged(staged, _hiding(read, key), progress)
+    except PolarsError as e:
+        raise _unreadable(found) or e from e
     del staged  # and the files of its rows
     if not tables.ranges.height:
         raise _nothing(read, tables)
@@ -181,6 +186,16 @@ def _hiding(source: Source, key: bytes | None) -> Callable[[pl.DataFrame], pl.Da
         return hashed(frame.with_columns(gone), key or OPEN_KEY)
 
     return hide
+
+
+def _unreadable(found: Sequence[Path]) -> TruewardError | None:
+    """Say which table cannot be read, if that is why an import ended."""
+    bad = damaged(path for path in found if ending(path) == ".parquet")
+    if bad is None:
+        return None
+    return TruewardError(
+        f"{bad[0]} should be a whole Parquet file, but it cannot be read ({bad[1]}): write or copy it again"
+    )
 
 
 def _nothing(source: Source, tables: Tables) -> TruewardError:

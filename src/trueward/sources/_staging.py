@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
+import pyarrow as pa
 
 from trueward.readers.table import settled
 
@@ -18,12 +18,15 @@ from ._records import Lost
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ._contract import Ask, Message, Row, Source
+    from ._contract import Ask, Row, Source
     from ._ranges import Progress
     from ._scratch import Scratch
 
 TIME = pl.Datetime("us", "UTC")
 MESSAGES = pl.List(pl.Struct({"role": pl.String, "content": pl.String}))
+ARROW_MESSAGES = pa.large_list(
+    pa.struct({"role": pa.large_string(), "content": pa.large_string()}.items())
+)
 PLACE = {"file": pl.String, "line": pl.Int64}
 RESPONSES: dict[str, Any] = {
     "response_id": pl.String,
@@ -175,15 +178,8 @@ def _sound(row: Row) -> Row:
     return row
 
 
-def prompt_id(prompt: Iterable[Message]) -> str:
-    """Give the first 16 hexadecimal digits of the SHA-256 of the messages as canonical JSON."""
-    plain = [{"role": m["role"], "content": m["content"]} for m in prompt]
-    text = json.dumps(plain, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
 def identified(rows: pl.DataFrame) -> pl.DataFrame:
-    """Give responses without a prompt_id that of their messages."""
+    """Give responses without one the prompt_id of their messages: SHA-256 of canonical JSON, 16 digits."""
     lacking = rows["prompt_id"].is_null() & rows["prompt"].is_not_null()
     if not lacking.any():
         return rows
@@ -199,8 +195,6 @@ def identified(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _responses(rows: list[tuple[Response, str, int]]) -> pl.DataFrame:
-    for row, _, _ in rows:
-        row.prompt_id = row.prompt_id or prompt_id(row.prompt)
     frame = _frame(rows, STAGED_RESPONSES)
     names = sorted({name for row, _, _ in rows for name in row.context})
     context = [
@@ -213,8 +207,10 @@ def _responses(rows: list[tuple[Response, str, int]]) -> pl.DataFrame:
 
 
 def _frame(rows: Any, schema: dict[str, Any]) -> pl.DataFrame:
-    columns = {
+    columns: dict[str, Any] = {
         name: [getattr(row, name) for row, _, _ in rows] for name in schema if name not in PLACE
     }
+    if "prompt" in columns:  # lists of objects are read faster by Arrow
+        columns["prompt"] = pl.Series(pl.from_arrow(pa.array(columns["prompt"], ARROW_MESSAGES)))
     columns |= {"file": [file for _, file, _ in rows], "line": [line for _, _, line in rows]}
     return pl.DataFrame(columns, schema)
