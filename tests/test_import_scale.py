@@ -6,7 +6,10 @@ import gc
 import gzip
 import hashlib
 import json
+import os
 import random
+import subprocess
+import sys
 
 import polars as pl
 import pyarrow as pa
@@ -168,6 +171,45 @@ def test_a_disk_that_takes_no_rows_is_one_sentence(tmp_path, small):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(NotWrittenError, match="could not be kept in"):
         gather("generic", [folder], folder=tmp_path / "file")
+
+
+PEAK = """
+import resource, sys
+from pathlib import Path
+from trueward.sources import _folder, _ranges, gather, write
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+_ranges.ROWS = _folder.GROUP = 20_000
+before = peak()
+made = gather("generic", [sys.argv[1]], folder=Path(sys.argv[2]))
+write(made, Path(sys.argv[2], "out"))
+print(made.tables.ranges.height, peak() - before)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak is in other units")
+def test_an_import_takes_less_memory_than_its_texts(tmp_path):
+    """A million responses of 900 bytes, shuffled in time; held whole, they take more than twice that."""
+    n, size = 1_000_000, 880
+    (tmp_path / "in").mkdir()
+    for start in range(0, n, n // 4):
+        i = pl.int_range(start, start + n // 4, eager=True).alias("i")
+        rows = i.to_frame().select(
+            pl.format("r{}", "i").alias("response_id"),
+            pl.format("What is {}?", "i").alias("prompt"),
+            pl.format("{} {}", "i", pl.lit("y" * size)).alias("response"),
+            (pl.col("i") * 7919 % n).alias("shown_at"),
+        )
+        rows.write_parquet(tmp_path / "in" / f"{start}.parquet", row_group_size=20_000)
+    script = [sys.executable, "-c", PEAK, str(tmp_path / "in"), str(tmp_path)]
+    two = {**os.environ, "POLARS_MAX_THREADS": "2"}  # each holds pieces of its own
+    said = subprocess.run(script, capture_output=True, text=True, check=True, env=two).stdout
+    height, peak = map(int, said.split())
+    assert height == n
+    assert peak < n * (size + 20)
 
 
 def test_prompts_without_an_id_get_the_digest_of_their_canonical_json_however_written(tmp_path):

@@ -114,9 +114,8 @@ def text_of(name: str) -> pl.Expr:
     """Give messages as one text: a lone message of the user as it is, else role: content, line by line."""
     messages = pl.col(name)
     said = pl.element().struct.field("content")
-    lines = messages.list.eval(
-        pl.format("{}: {}", pl.element().struct.field("role"), said)
-    ).list.join("\n")
+    line = pl.concat_str(pl.element().struct.field("role"), pl.lit(": "), said)
+    lines = messages.list.eval(line).list.join("\n")
     first = messages.list.first()
     lone = (messages.list.len() == 1) & (first.struct.field("role") == "user")
     return pl.when(lone).then(first.struct.field("content")).otherwise(lines).alias(name)

@@ -33,9 +33,8 @@ def one_each(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, int]:
     rows = rows.filter(newest.is_null() | (pl.col("updated") == newest))
     text = pl.struct("prompt", "response").n_unique().over("response_id")
     torn = rows.filter(text > 1)
-    reason = pl.format(
-        "the id {} has two texts, so its feedback could be about either", "response_id"
-    )
+    two = pl.lit(" has two texts, so its feedback could be about either")
+    reason = pl.concat_str(pl.lit("the id "), "response_id", two)
     order = [c for c in rows.columns if c not in {"response_id", "prompt", *PLACE}]
     kept = rows.filter(text == 1).sort("response_id", *order, nulls_last=True)
     kept = kept.unique("response_id", keep="first", maintain_order=True)

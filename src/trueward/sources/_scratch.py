@@ -30,19 +30,17 @@ class Scratch:
         self.beside = beside
         self.folder: Path | None = None
         self.numbers = itertools.count()
-        self.size = 0  # bytes that were put in
+        self.size = 0  # bytes in memory
 
     def held(self, rows: pl.DataFrame) -> pl.LazyFrame:
         """Hold rows, and give them back."""
-        packed = io.BytesIO()
-        rows.write_ipc(packed, compression="lz4")
-        self.size += packed.tell()
-        if self.size <= HELD:
-            packed.seek(0)
-            return pl.read_ipc(packed).lazy()
+        if self.size < HELD:
+            copy = compact(rows)
+            self.size += int(copy.estimated_size())
+            return copy.lazy()
         with self._said():
             path = (self.folder or self._made()) / f"{next(self.numbers)}.arrow"
-            path.write_bytes(packed.getbuffer())
+            rows.write_ipc(path, compression="lz4")
         return pl.scan_ipc(path)
 
     def _made(self) -> Path:

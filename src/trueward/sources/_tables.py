@@ -96,6 +96,8 @@ def _stacked(frames: list[pl.LazyFrame], schema: dict[str, Any]) -> pl.LazyFrame
     return pl.concat([empty, *even], how="diagonal_relaxed")
 
 
+# What is said is put together by concat_str: format ends in a panic where a column has an empty piece
+# (pola-rs/polars#25339).
 def _response_faults() -> Faults:
     return [
         (pl.col("response_id").is_null(), pl.lit("a response needs a response_id, and has none")),
@@ -106,7 +108,7 @@ def _response_faults() -> Faults:
         (pl.col("response").is_null(), pl.lit("a response needs a text, and has none")),
         (
             ~pl.col("p_ask").is_between(0, 1).fill_null(value=True),
-            pl.format("p_ask should be a probability, and is {}", "p_ask"),
+            pl.concat_str(pl.lit("p_ask should be a probability, and is "), "p_ask"),
         ),
     ]
 
@@ -120,8 +122,10 @@ def _event_faults() -> Faults:
         ),
         (
             ~pl.col("channel").is_in(list(CHANNELS)).fill_null(value=False),
-            pl.format(
-                f"the channel {{}} is not one of {channels}", pl.col("channel").fill_null("null")
+            pl.concat_str(
+                pl.lit("the channel "),
+                pl.col("channel").fill_null("null"),
+                pl.lit(f" is not one of {channels}"),
             ),
         ),
         (
@@ -130,8 +134,8 @@ def _event_faults() -> Faults:
         ),
         (
             ~pl.col("source").is_in(ACTORS).fill_null(value=False),
-            pl.format(
-                "the source of an event should be user, annotator or judge, and is {}",
+            pl.concat_str(
+                pl.lit("the source of an event should be user, annotator or judge, and is "),
                 pl.col("source").fill_null("null"),
             ),
         ),
@@ -177,6 +181,7 @@ def _joined(events: pl.DataFrame, responses: pl.DataFrame) -> tuple[pl.DataFrame
         responses.select(pl.col("response_id").alias("target")), on="target", how="anti"
     )
     name = pl.coalesce("response_id", "group", pl.lit("?"))
-    reason = pl.format("a {} without its response: {} is not among the responses", "channel", name)
+    without, missing = pl.lit(" without its response: "), pl.lit(" is not among the responses")
+    reason = pl.concat_str(pl.lit("a "), "channel", without, name, missing)
     kept = there.with_columns(pl.col("target").alias("response_id")).drop("last", "target")
     return kept, gone.select(*PLACE, reason.alias("reason"))
