@@ -7,11 +7,11 @@ Writes a log of the two generic tables into FOLDER (once: the same sizes are rea
 process of its own, and prints one row of a table. Row i is a function of i and the seed alone, so the log
 in the order of time and the shuffled one hold the same rows, in files of a million.
 
-A response has an id like a UUID, a prompt of one or two messages (40 to 300 characters; one in three
-prompts is asked again), an answer (80 to 550), a user, a chat with a turn and a parent, a model and a
+A response has an id like a UUID, a prompt of one or two messages (50 to 280 characters; one in three
+prompts is asked again), an answer (100 to 520), a user, a chat with a turn and a parent, a model and a
 context; it has no prompt_id, so that each is made. One row in a hundred is told twice, one in ten thousand
-comes again with another text, one in two thousand has no text; of the events one in fifty names no response, one in
-a hundred is told twice, one in a thousand has a channel that is none.
+comes again with another text, one in two thousand has no text; of the events one in fifty names no
+response, one in a hundred is told twice, one in a thousand has a channel that is none.
 
 Seconds are those of the clock, and of the processor (user and system), which other work on the machine
 lengthens less. Memory is the largest resident set of the process, mapped files among it.
@@ -75,19 +75,12 @@ def phrases() -> pl.Series:
 def texts(pool: pl.Series, key: np.ndarray, salt: int, least: int, most: int) -> pl.Series:
     """Join between ``least`` and ``most`` phrases for each key."""
     count = least + mixed(key, salt) % np.uint64(most - least + 1)
-    parts = []
+    parts = {}
     for k in range(most):
         chosen = (mixed(key, salt + 1 + k) % np.uint64(len(pool))).astype(np.uint32)
-        part = pool.gather(chosen)
-        parts.append(part if k < least else part.set(pl.Series(count <= k), None))
-    joined = pl.DataFrame(parts_named(parts)).select(
-        pl.concat_str(pl.all(), separator=" ", ignore_nulls=True)
-    )
-    return joined.to_series()
-
-
-def parts_named(parts: list[pl.Series]) -> dict[str, pl.Series]:
-    return {str(k): part for k, part in enumerate(parts)}
+        parts[str(k)] = pool.gather(chosen).set(pl.Series(count <= k), None)
+    joined = pl.concat_str(pl.all(), separator=" ", ignore_nulls=True)
+    return pl.DataFrame(parts).select(joined).to_series()
 
 
 def names(key: np.ndarray, salt: int, size: int) -> pl.Series:
@@ -235,8 +228,9 @@ def imported(log: Path, out: Path) -> dict[str, Any]:
     process = subprocess.Popen([*command, "--scale", "1:5"], stdout=subprocess.PIPE)
     said = process.stdout.read() if process.stdout else b""
     _, status, used = os.wait4(process.pid, 0)
-    if os.waitstatus_to_exitcode(status) != 3:  # some rows are rejected
-        raise SystemExit(f"the import ended with {status}: {said.decode()}")
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 3:  # some rows are rejected
+        raise SystemExit(f"the import ended with {process.returncode}: {said.decode()}")
     return {
         "seconds": time.perf_counter() - begin,
         "processor": used.ru_utime + used.ru_stime,

@@ -155,6 +155,28 @@ def test_ids_told_twice_in_different_batches_are_one_response_and_two_texts_none
     assert made.tables.rejected["line"].to_list() == [2, 64, 66]
 
 
+def test_an_export_given_twice_is_one(tmp_path, small):
+    one = gather("generic", [parquet(tmp_path / "in", responses(), events())])
+    parquet(tmp_path / "again", responses()[::-1], events()[::-1])
+    two = gather("generic", [tmp_path / "in", tmp_path / "again"])
+    assert two.log.equals(one.log)
+    assert two.tables.events.equals(one.tables.events)
+    told = one.summary["duplicates"]["responses"]
+    assert two.summary["duplicates"]["responses"] == 2 * told + len(one.log)  # and each once more
+    torn = [made.tables.rejected["reason"].str.contains("two texts").sum() for made in (one, two)]
+    assert torn[1] == 2 * torn[0] > 0
+
+
+def test_responses_that_are_parents_of_each_other_are_kept_as_they_are(tmp_path):
+    parents = {"a": "b", "b": "a", "c": "c"}
+    rows = [
+        {"response_id": name, "prompt": "p", "response": name, "parent_response_id": parent}
+        for name, parent in parents.items()
+    ]
+    made = gather("generic", [lines(tmp_path / "log.jsonl", rows)])
+    assert column(made, "parent_response_id") == parents
+
+
 def test_rows_that_were_kept_on_disk_go_with_the_import(tmp_path, small):
     folder = parquet(tmp_path / "in", responses(), events())
     scratch = tmp_path / "scratch"
