@@ -50,7 +50,7 @@ class Sifted:
 
 
 def sifted(
-    rows: pl.LazyFrame,
+    parts: list[pl.LazyFrame],
     faults: Faults,
     events: pl.DataFrame,
     hide: Callable[[pl.DataFrame], pl.DataFrame],
@@ -58,6 +58,7 @@ def sifted(
     progress: Progress,
 ) -> Sifted:
     """Sift the staged responses; ``events`` say which of them must be known by name."""
+    rows = pl.concat(parts, how="diagonal_relaxed")
     names = rows.collect_schema().names()
     context = sorted(name for name in names if name.startswith("context."))
     rows = rows.select(*STAGED_RESPONSES, *context)
@@ -68,14 +69,15 @@ def sifted(
     shared: list[list[pl.LazyFrame]] = [[] for _ in range(1 + int(flags["twice"].sum()) // many)]
     bucket = pl.col("response_id").hash(1) % len(shared)
     done = 0
-    for sound, faulty in ahead(_checked(rows, flags, faults, many)):
+    batches = _batches(parts, schema, many)
+    for sound, faulty in ahead(_checked(batches, flags, faults)):
         progress("sorting responses", done := done + sound.height + faulty.height, flags.height)
         made.rejected.append(faulty)
         together = pl.col("twice") | KIN
         made.settle(sound.filter(~together))
         some = sound.filter(together).with_columns(bucket.alias("bucket"))
-        parts = some.partition_by("bucket", as_dict=True, include_key=False)
-        for (k,), part in parts.items():
+        split_up = some.partition_by("bucket", as_dict=True, include_key=False)
+        for (k,), part in split_up.items():
             shared[int(k)].append(scratch.held(part))
     empty = pl.LazyFrame(schema={**schema, **flags.schema})
     for held in shared:
@@ -92,12 +94,27 @@ def _once(rows: pl.DataFrame, made: Sifted) -> None:
     made.kin.append(compact(kept.filter(KIN)))
 
 
+def _batches(parts: list[pl.LazyFrame], schema: pl.Schema, many: int) -> Iterator[pl.DataFrame]:
+    """Yield about ``many`` rows at a time, part by part: read together, each would take memory."""
+    empty = pl.LazyFrame(schema=schema)
+    held: list[pl.DataFrame] = []
+    for part in parts:
+        even = pl.concat([empty, part], how="diagonal_relaxed").select(schema.names())
+        for batch in even.collect_batches(chunk_size=many):
+            held.append(batch)
+            if sum(b.height for b in held) >= many:
+                yield pl.concat(held)
+                held = []
+    if held:
+        yield pl.concat(held)
+
+
 def _checked(
-    rows: pl.LazyFrame, flags: pl.DataFrame, faults: Faults, many: int
+    batches: Iterator[pl.DataFrame], flags: pl.DataFrame, faults: Faults
 ) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
-    """Yield batches of sound responses, with their prompt_id and flags, and of faulty ones."""
+    """Yield of each batch the sound responses, with their prompt_id and flags, and the faulty ones."""
     at = 0
-    for batch in rows.collect_batches(chunk_size=many):
+    for batch in batches:
         sound, faulty = split(batch.hstack(flags.slice(at, batch.height)), faults)
         at += batch.height
         yield identified(sound), faulty

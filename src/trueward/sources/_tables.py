@@ -52,10 +52,10 @@ def merged(
 
     hide: what is done to every row that is kept, before it is written anywhere: ids of people are hashed.
     """
-    told = _stacked(staged.events, STAGED_EVENTS).collect()
+    told = pl.concat(_even(staged.events, STAGED_EVENTS), how="diagonal_relaxed").collect()
     events, bad_events = split(told, _event_faults())
     events, told_again = _newest(events)
-    rows = _stacked(staged.responses, STAGED_RESPONSES)
+    rows = _even(staged.responses, STAGED_RESPONSES)
     scratch = Scratch(staged.scratch.beside)
     made = sifted(rows, _response_faults(), events, hide, scratch, progress)
     kin = made.family(events)
@@ -79,8 +79,8 @@ def _rest(schema: dict[str, Any]) -> list[str]:
     return [name for name in schema if name not in {"response_id", "at", "channel"}]
 
 
-def _stacked(frames: list[pl.LazyFrame], schema: dict[str, Any]) -> pl.LazyFrame:
-    """Join the batches; a context that is a number here and text there becomes text."""
+def _even(frames: list[pl.LazyFrame], schema: dict[str, Any]) -> list[pl.LazyFrame]:
+    """Give frames that can be joined; a context that is a number here and text there becomes text."""
     empty = pl.LazyFrame(schema=schema)
     schemas = [frame.collect_schema() for frame in frames]
     kinds: dict[str, set[str]] = {}
@@ -93,7 +93,7 @@ def _stacked(frames: list[pl.LazyFrame], schema: dict[str, Any]) -> pl.LazyFrame
         frame.with_columns(pl.col(name).cast(pl.String) for name in mixed if name in found)
         for frame, found in zip(frames, schemas, strict=True)
     ]
-    return pl.concat([empty, *even], how="diagonal_relaxed")
+    return [empty, *even]
 
 
 # What is said is put together by concat_str: format ends in a panic where a column has an empty piece
