@@ -5,10 +5,12 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import tracemalloc
 from datetime import UTC, datetime
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from exports import FIXTURES, column, fixture_records, lines
 
@@ -154,6 +156,38 @@ def test_a_line_that_is_too_long_is_passed_over_without_being_held(tmp_path, mon
     assert rejected(made) == [(2, "the line is longer than 1,000 bytes")]
 
 
+LONG = "y" * 9_000_000
+ROWS = [json.dumps(row) for row in (response("a"), response("b", response=LONG), response("c"))]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "after"),
+    [
+        ("log.jsonl", "\n".join(ROWS), [("c", 3)]),
+        ("log.jsonl.gz", "\n".join(ROWS), [("c", 3)]),
+        ("log.csv", f"response_id,prompt,response\na,p,r\nb,p,{LONG}\nc,p,r\n", [("c", 4)]),
+        ("log.json", f"[{','.join(ROWS)}]", []),  # nothing says where the next one would begin
+    ],
+    ids=["lines", "packed", "csv", "array"],
+)
+def test_a_record_of_any_length_takes_no_more_memory_than_the_limit(
+    name, text, after, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(_records, "LONGEST", 100_000)
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(text.encode(), 1) if name.endswith(".gz") else text.encode())
+    tracemalloc.start()
+    found = list(_records.records(path))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 7_000_000  # a megabyte is read at a time, decoded and joined to the one before
+    (lost,) = [record for record in found if isinstance(record, _records.Lost)]
+    assert "longer than 100,000" in lost.reason
+    kept = [(r.value["response_id"], r.line) for r in found if r is not lost]
+    assert kept[0][0] == "a"
+    assert kept[1:] == after
+
+
 def test_a_long_line_within_the_limit_is_read(tmp_path):
     made = imported(tmp_path, response("a", response="x" * 30_000_000))
     assert made.log["response"].str.len_bytes().to_list() == [30_000_000]
@@ -175,6 +209,21 @@ def test_packed_files_are_read_and_cut_off_ones_counted(tmp_path):
     )
     assert made.log.height == 500
     assert sum("cut off" in reason for _, reason in rejected(made)) >= 2
+
+
+@pytest.mark.parametrize("time", [datetime(2026, 1, 1, tzinfo=UTC), 1_767_225_600])
+def test_a_parquet_file_damaged_in_the_middle_is_named(tmp_path, time):
+    rows = [response(f"r{i}") for i in range(50)]
+    path = tmp_path / "log.parquet"
+    pl.DataFrame(rows).with_columns(pl.lit(time).alias("shown_at")).write_parquet(path)
+    there = bytearray(path.read_bytes())
+    group = pq.ParquetFile(path).metadata.row_group(0)
+    (texts,) = [c for c in map(group.column, range(4)) if c.path_in_schema == "response"]
+    start = texts.dictionary_page_offset or texts.data_page_offset
+    there[start : start + 20] = b"\xff" * 20  # the header of its first page
+    path.write_bytes(there)
+    with pytest.raises(TruewardError, match="should be a whole Parquet file"):
+        gather("generic", [path])
 
 
 def test_ids_with_different_texts_are_no_responses_unless_one_is_newer(tmp_path):

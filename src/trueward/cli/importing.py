@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import track
 
 from trueward.coverage import MEANING
 from trueward.errors import TruewardError, UsageError
 from trueward.sources import KINDS, Redactor, claimed, gather, read_key, sources, write
 
-from .common import Json, show_json
+from .common import Json, finish_progress, show_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
     from trueward.sources import Gathered
 
 SOME_REJECTED = 3  # exit code of an import that left rows out
@@ -76,8 +72,11 @@ def import_(
         positive=positive or (),
         negative=negative or (),
         key=None if hash_users is None else read_key(hash_users),
-        redactor=Redactor(tuple(phone_region or ("US",)), _watched) if redact else None,
+        redactor=Redactor(tuple(phone_region or ("US",))) if redact else None,
+        folder=out.parent,
+        progress=_progress,
     )
+    finish_progress()
     rejected = made.tables.rejected
     if strict and rejected.height:
         first = rejected.row(0, named=True)
@@ -85,19 +84,18 @@ def import_(
             f"--strict takes no rejected row, and {rejected.height} are, the first in line {first['line']} "
             f"of {first['file']} ({first['reason']}): correct it, or import without --strict"
         )
-    write(made, out)
+    write(made, out, _progress)
+    finish_progress()
     show_json(made.summary) if as_json else typer.echo("\n".join(_told(made, source, out)))
     if rejected.height:
         raise typer.Exit(SOME_REJECTED)
 
 
-def _watched(rows: Sequence[Any]) -> Iterable[Any]:
-    """Show how many texts are redacted: a bar on a terminal, one line elsewhere."""
-    if not sys.stderr.isatty():
-        if rows:
-            typer.echo(f"reading {len(rows):,} texts closely ...", err=True)
-        return rows
-    return track(rows, "redacting", console=Console(stderr=True), transient=True)
+def _progress(what: str, done: int, of: int) -> None:
+    """Say on a terminal how far a long import is."""
+    if sys.stderr.isatty():
+        rows = f"{done:,} of {of:,}" if of else f"{done:,}"
+        typer.echo(f"\r\x1b[K{what}: {rows}", nl=False, err=True)
 
 
 def _mapping(given: list[str] | None) -> list[tuple[str, str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -10,10 +9,14 @@ import polars as pl
 from trueward.readers.columnar import DAMAGE
 
 from ._staging import EVENTS, MESSAGES, RESPONSES, STAGED_EVENTS, STAGED_RESPONSES, TIME
+from ._values import SCALES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
+# of seconds up to 59, a fraction of six digits at most
+UTC_TEXT = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:[0-5]\d(?:\.(\d{1,6}))?(?:Z|\+00:00)$"
 Part = tuple[str, pl.LazyFrame]  # response or event, and the staged rows
 
 
@@ -32,6 +35,8 @@ def columns(path: Path) -> Part | None:
     made = []
     for name, dtype in wanted.items():
         column = _cast(name, schema[name], dtype) if name in schema else pl.lit(None, dtype)
+        if column is None and dtype == TIME:
+            column = _time(rows, name)
         if column is None:
             return None
         made.append(column.alias(name))
@@ -45,8 +50,7 @@ def columns(path: Path) -> Part | None:
         for name, dtype in staged.items()
         if name not in wanted and name != "line"
     ]
-    rows = rows.with_columns(more)
-    return kind, _identified(rows) if kind == "response" else rows
+    return kind, rows.with_columns(more)
 
 
 def _cast(name: str, found: pl.DataType, wanted: Any) -> pl.Expr | None:
@@ -73,6 +77,31 @@ def _cast(name: str, found: pl.DataType, wanted: Any) -> pl.Expr | None:
     return column.cast(wanted, strict=False) if found.is_integer() else None
 
 
+def _time(rows: pl.LazyFrame, name: str) -> pl.Expr | None:
+    """Give times that are counted since 1970, or ISO 8601 in UTC, if all of a column are."""
+    column, kind = pl.col(name), rows.collect_schema()[name]
+    if kind.is_integer():
+        number = column.cast(pl.Float64)
+        scale = pl.coalesce(
+            [pl.when(number.abs() < limit).then(pl.lit(per)) for limit, per in SCALES]
+        )
+        made = (number / scale * 1e6).round(mode="half_to_even").cast(pl.Int64).cast(TIME)
+    elif kind == pl.String:
+        plain = pl.when(column.str.contains(UTC_TEXT)).then(column.str.head(19))
+        fraction = column.str.extract(UTC_TEXT, 1).str.pad_end(6, "0").cast(pl.Int64)
+        whole = plain.str.to_datetime("%Y-%m-%dT%H:%M:%S", time_unit="us", strict=False)
+        micro = pl.duration(microseconds=fraction.fill_null(0))
+        made = (whole + micro).dt.replace_time_zone("UTC").cast(TIME)
+    else:
+        return None
+    right = column.is_null() | made.dt.year().is_between(1, 9999).fill_null(value=False)
+    try:
+        every = rows.select(right.all()).collect(engine="streaming").item()
+    except DAMAGE:
+        return None  # the row reader says where
+    return made if every else None
+
+
 def _messages(column: pl.Expr, found: pl.DataType) -> pl.Expr | None:
     if found == pl.String:
         message = pl.struct(pl.lit("user").alias("role"), column.alias("content"))
@@ -97,16 +126,12 @@ def _context(schema: dict[str, pl.DataType]) -> list[pl.Expr]:
     return found
 
 
-def _identified(rows: pl.LazyFrame) -> pl.LazyFrame:
-    """Give prompts without an id the digest of their messages."""
-    ordered = pl.element().struct.field("content"), pl.element().struct.field("role")
-    text = pl.struct(pl.col("prompt").list.eval(pl.struct(ordered)).alias("p")).struct.json_encode()
-    digest = text.map_batches(_digests, return_dtype=pl.String)
-    return rows.with_columns(pl.coalesce("prompt_id", digest).alias("prompt_id"))
-
-
-def _digests(texts: pl.Series) -> pl.Series:
-    """Digest the canonical JSON of each prompt, which stands inside of {"p": ...}."""
-    cut = slice(len('{"p":'), -1)
-    made = [hashlib.sha256(t[cut].encode()).hexdigest()[:16] for t in texts.to_list()]
-    return pl.Series(made, dtype=pl.String)
+def damaged(paths: Iterable[Path]) -> tuple[Path, str] | None:
+    """Find a file that ends where nobody expects it, and say what its reader says."""
+    for path in paths:
+        try:
+            for _ in pl.scan_parquet(path).collect_batches():
+                pass
+        except DAMAGE as e:
+            return path, " ".join(str(e).split())[:150]
+    return None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Self
 
 import polars as pl
 import pyarrow as pa
@@ -13,14 +14,16 @@ from trueward.errors import UsageError
 from trueward.files import replacing
 
 from ._about import SCHEMA
+from ._ranges import ahead, fitting, silent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from ._gather import Gathered
+    from ._ranges import Progress
 
-SLICE = 500_000  # rows turned into Arrow at a time
+GROUP = 125_000  # rows of a row group, at most
 
 
 def claimed(out: Path) -> None:
@@ -31,36 +34,73 @@ def claimed(out: Path) -> None:
         raise UsageError(f"--out {out} holds other files than an import: name a new folder")
 
 
-def write(made: Gathered, out: Path) -> None:
+def write(made: Gathered, out: Path, progress: Progress = silent) -> None:
     """Write the folder; an earlier import there is replaced in one step."""
     claimed(out)
     about = made.about.coverage.metadata()
-    tables = {
-        "responses": made.tables.responses,
-        "events": made.tables.events,
-        "log": made.log,
-        "rejected": made.tables.rejected,
-    }
+    tables = {"events": made.tables.events, "rejected": made.tables.rejected}
     if made.pairs.height:
         tables["pairs"] = made.pairs
     with replacing(out) as folder:
         folder.mkdir()
+        _long(made, folder, about, progress)
         for name, frame in tables.items():
-            _parquet(frame, folder / f"{name}.parquet", about)
+            with _Parquet(folder / f"{name}.parquet", about) as file:
+                file.put(frame)
         _json(folder / "dataset.json", _document(made))
         _json(folder / "summary.json", made.summary)
 
 
-def _parquet(frame: pl.DataFrame, path: Path, about: Mapping[str, str]) -> None:
-    schema = (
-        frame.head(0)
-        .to_arrow(compat_level=pl.CompatLevel.oldest())
-        .schema.with_metadata(dict(about))
-    )
-    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
-        for part in frame.iter_slices(SLICE):
-            table = part.to_arrow(compat_level=pl.CompatLevel.oldest())
-            writer.write_table(pa.table(table.columns, schema=schema))
+def _long(made: Gathered, folder: Path, about: Mapping[str, str], progress: Progress) -> None:
+    """Write responses and log side by side, for each takes as long as the other."""
+    ranges = made.tables.ranges
+    done = 0
+    group = min(GROUP, fitting(ranges.text / max(ranges.height, 1)))
+    with (
+        _Parquet(folder / "responses.parquet", about, group) as responses,
+        _Parquet(folder / "log.parquet", about, group) as log,
+        ThreadPoolExecutor(2) as threads,
+    ):
+        for parts in ahead(made.parts()):
+            both = [
+                threads.submit(file.put, p) for file, p in zip((responses, log), parts, strict=True)
+            ]
+            for one in both:
+                one.result()
+            progress("writing responses", done := done + parts[0].height, ranges.height)
+
+
+class _Parquet:
+    """A Parquet file that rows are put into; its row groups are as large whatever the batches."""
+
+    def __init__(self, path: Path, about: Mapping[str, str], group: int = GROUP) -> None:
+        self.path, self.about, self.group = path, about, group
+        self.held: pl.DataFrame | None = None
+        self.writer: pq.ParquetWriter | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def put(self, rows: pl.DataFrame) -> None:
+        """Take rows, and write those that fill a row group."""
+        rows = rows if self.held is None else self.held.vstack(rows)
+        full = rows.height // self.group * self.group
+        for part in rows[:full].iter_slices(self.group) if full else ():
+            self._write(part)
+        self.held = rows[full:]
+
+    def _write(self, rows: pl.DataFrame) -> None:
+        table = rows.to_arrow(compat_level=pl.CompatLevel.oldest())
+        if self.writer is None:
+            schema = table.schema.with_metadata(dict(self.about))
+            self.writer = pq.ParquetWriter(self.path, schema, compression="zstd")
+        self.writer.write_table(pa.table(table.columns, schema=self.writer.schema))
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None and self.held is not None and (self.held.height or self.writer is None):
+            self._write(self.held)
+        if self.writer is not None:
+            self.writer.close()
 
 
 def _json(path: Path, value: Mapping[str, Any]) -> None:
@@ -71,8 +111,7 @@ def _json(path: Path, value: Mapping[str, Any]) -> None:
 
 def _document(made: Gathered) -> dict[str, Any]:
     """Describe the data set so that an import of the two tables gives the same log."""
-    about, responses = made.about, made.tables.responses
-    times = [t for t in (responses["shown_at"].min(), responses["shown_at"].max()) if t is not None]
+    about, ranges = made.about, made.tables.ranges
     channels: dict[str, dict[str, Any]] = {name: {} for name in made.tables.channels}
     for name, (low, high) in about.scales.items():
         channels.setdefault(name, {}).update({"min": low, "max": high})
@@ -84,12 +123,12 @@ def _document(made: Gathered) -> dict[str, Any]:
         "schema": SCHEMA,
         "reader": made.source.name,
         "coverage": about.coverage.level,
-        "window": [t.isoformat() for t in times],  # type: ignore[union-attr]
+        "window": [t.isoformat() for t in ranges.span],
         "channels": dict(sorted(channels.items())),
         "label_map": {"positive": list(about.positive), "negative": list(about.negative)},
         "id_hash": {"algorithm": "hmac-sha256"},
         "counts": {
-            "responses": responses.height,
+            "responses": ranges.height,
             "rated": made.summary["rated"],
             "events": made.tables.events.height,
         },

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
+from polars.exceptions import PolarsError
 
 from trueward.coverage import LEVELS
 from trueward.errors import TruewardError, UsageError
@@ -14,12 +16,14 @@ from trueward.errors import TruewardError, UsageError
 from ._about import SCHEMA, About, about, read_document
 from ._bundles import units
 from ._channels import CHANNELS, THUMBS
+from ._columns import damaged
 from ._contract import Ask
 from ._levels import checked
-from ._log import conflicts, derived, pairs
+from ._log import Told, derived, pairs, told
 from ._queries import queried
+from ._ranges import silent
 from ._records import QUERY, ending, files
-from ._redact import redacted
+from ._scratch import Scratch
 from ._sources import named, sniff
 from ._staging import Staged, stage
 from ._tables import merged
@@ -27,11 +31,12 @@ from ._users import OPEN_KEY, hashed
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from trueward.coverage import Level
 
     from ._contract import Source
+    from ._ranges import Progress
     from ._redact import Redactor
     from ._tables import Tables
 
@@ -42,13 +47,23 @@ class Gathered:
 
     source: Source
     tables: Tables
-    log: pl.DataFrame
+    told: Told
     pairs: pl.DataFrame
     about: About
     ask: Ask
     notes: tuple[str, ...]
     redacted: dict[str, int] | None = None  # how many of each kind, where that was asked for
     summary: dict[str, Any] = field(default_factory=dict)
+
+    def parts(self) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
+        """Yield responses and their log, in their order, as much at a time as memory holds."""
+        for responses, said in _spoken(self.tables, self.told):
+            yield responses, derived(responses, said, self.told.used, self.about)
+
+    @cached_property
+    def log(self) -> pl.DataFrame:
+        """The whole log at once."""
+        return pl.concat([log for _, log in self.parts()])
 
 
 def gather(
@@ -61,13 +76,17 @@ def gather(
     negative: Sequence[str] = (),
     key: bytes | None = None,
     redactor: Redactor | None = None,
+    folder: Path | None = None,
+    progress: Progress = silent,
 ) -> Gathered:
     """Read the exports of ``source`` ("auto" finds out which) into a log and its account.
 
     mapping: pairs of ours and theirs, (channel, name of a signal) or (prompt, path). scale: least and most
     of ratings whose scale the source does not say. positive, negative: what makes feedback 1 and 0.
     key: the secret that ids of people are hashed with. redactor: what finds personal and secret things in
-    texts, which are then written without them; ids of people are hashed then, whatever the source.
+    texts, which are then written without them; ids of people are hashed then, whatever the source. folder:
+    where rows are kept meanwhile that memory does not hold; None: the system's temporary folder. progress:
+    is told what is done, how many rows, of how many (0: not known).
     """
     found = files([Path(path) for path in paths])
     document = read_document(found)
@@ -79,35 +98,59 @@ def gather(
     read = sniff(found) if source == "auto" else named(source)
     ask = asked(read, mapping)
     with queried(read, found) as given:
-        tables = merged(_staged(read, found, ask, given))
-    if not tables.responses.height:
+        staged = _staged(read, found, ask, given, Scratch(folder), progress)
+        try:
+            tables = merged(staged, _hiding(read, key, redactor), progress)
+        except PolarsError as e:
+            raise _unreadable(found) or e from e
+        del staged  # and the files of its rows
+    if redactor is not None:
+        tables = _reasons(tables, redactor)
+    if not tables.ranges.height:
         raise _nothing(read, tables)
-    tables = _hidden(read, tables, key, always=redactor is not None)
-    tables = redacted(tables, redactor, key or OPEN_KEY) if redactor else tables
     known = about(
         read, _level(read, tables), document, scale=scale, positive=positive, negative=negative
     )
-    log = derived(tables.responses, tables.events, known)
-    coverage, notes = checked(known.coverage, log)
-    if coverage != known.coverage:
-        known = replace(known, coverage=coverage)
-        log = derived(tables.responses, tables.events, known)
-    notes = [*notes, *_notes(read, tables, known, log, key)]
-    made = Gathered(
-        read,
-        tables,
-        log,
-        pairs(tables.events),
-        known,
-        ask,
-        tuple(notes),
-        None if redactor is None else dict(redactor.total),
-    )
+    said = told(tables.known, tables.events, known)
+    coverage, notes = checked(known.coverage, _dated(tables, said))
+    known = replace(known, coverage=coverage)
+    notes = [*notes, *_notes(read, tables, known, said, key)]
+    removed = None if redactor is None else dict(redactor.total)
+    made = Gathered(read, tables, said, pairs(tables.events), known, ask, tuple(notes), removed)
     return replace(made, summary=_summary(made))
 
 
+def _spoken(
+    tables: Tables, told: Told, columns: Sequence[str] | None = None
+) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
+    """Yield the responses of each range, and what is told of them."""
+    said = dict(tables.ranges.split(told.rows))
+    for k in range(len(tables.ranges)):
+        yield tables.ranges.range(k, columns), said.get(k, told.rows.clear())
+
+
+def _dated(tables: Tables, told: Told) -> pl.DataFrame:
+    """Give the chat, the time and the feedback of every response."""
+    columns = ["response_id", "session_id", "shown_at"]
+    parts = [
+        rows.join(
+            said.select("response_id", "feedback"),
+            on="response_id",
+            how="left",
+            maintain_order="left",
+        ).select("session_id", pl.col("shown_at").alias("time"), "feedback")
+        for rows, said in _spoken(tables, told, columns)
+    ]
+    return pl.concat(parts)
+
+
 def _staged(
-    source: Source, found: Sequence[Path], ask: Ask, given: Mapping[Path, tuple[str, pl.LazyFrame]]
+    source: Source,
+    found: Sequence[Path],
+    ask: Ask,
+    given: Mapping[Path, tuple[str, pl.LazyFrame]],
+    scratch: Scratch,
+    progress: Progress,
 ) -> Staged:
     """Read tables by column, and everything else record by record; those of queries are given."""
     tables = {
@@ -115,7 +158,8 @@ def _staged(
         for path in found
         if source.columns and ending(path) == ".parquet"
     } | {**given}
-    staged = stage(source, units(source, [path for path in found if not tables.get(path)]), ask)
+    rest = [path for path in found if not tables.get(path)]
+    staged = stage(source, units(source, rest), ask, scratch, progress)
     for part in filter(None, tables.values()):
         kind, rows = part
         (staged.responses if kind == "response" else staged.events).append(rows)
@@ -147,20 +191,39 @@ def _level(source: Source, tables: Tables) -> Level:
     return next((level for level in LEVELS if level in seen), "rated_only")
 
 
-def _hidden(source: Source, tables: Tables, key: bytes | None, *, always: bool) -> Tables:
+def _hiding(
+    source: Source, key: bytes | None, redactor: Redactor | None
+) -> Callable[[pl.DataFrame], pl.DataFrame]:
     """Hash the ids of people; network addresses, which an open hash does not hide, go without a key."""
-    if key is None and not source.hashes and not always:
-        return tables
-    responses, events = tables.responses, tables.events
-    if source.addresses and key is None:
-        responses = responses.with_columns(user_id=None).cast(
-            {"user_id": responses.schema["user_id"]}
-        )
-        events = events.with_columns(actor_id=None).cast({"actor_id": events.schema["actor_id"]})
-    responses, events = (hashed(frame, key or OPEN_KEY) for frame in (responses, events))
-    order = ["response_id", "at", "channel", "value", "source", "event_id", "actor_id"]
-    rest = [name for name in events.columns if name not in order]
-    return replace(tables, responses=responses, events=events.sort([*order, *rest]))
+    left_out = {"user_id", "actor_id"} if source.addresses and key is None else set()
+
+    def hide(frame: pl.DataFrame) -> pl.DataFrame:
+        if key is None and not source.hashes and redactor is None:
+            return frame
+        gone = [pl.lit(None, pl.String).alias(name) for name in sorted(left_out & {*frame.columns})]
+        frame = hashed(frame.with_columns(gone), key or OPEN_KEY)
+        return frame if redactor is None else redactor.rows(frame, key or OPEN_KEY)
+
+    return hide
+
+
+def _reasons(tables: Tables, redactor: Redactor) -> Tables:
+    """Redact what is said of rows that are left out."""
+    said = {*tables.rejected["reason"], *tables.skipped}
+    read = {reason: redactor.reason(reason) for reason in sorted(said)}
+    reason = pl.col("reason").replace(list(read), list(read.values()))
+    skipped = {read[reason]: count for reason, count in tables.skipped.items()}
+    return replace(tables, rejected=tables.rejected.with_columns(reason), skipped=skipped)
+
+
+def _unreadable(found: Sequence[Path]) -> TruewardError | None:
+    """Say which table cannot be read, if that is why an import ended."""
+    bad = damaged(path for path in found if ending(path) == ".parquet")
+    if bad is None:
+        return None
+    return TruewardError(
+        f"{bad[0]} should be a whole Parquet file, but it cannot be read ({bad[1]}): write or copy it again"
+    )
 
 
 def _nothing(source: Source, tables: Tables) -> TruewardError:
@@ -174,21 +237,19 @@ def _nothing(source: Source, tables: Tables) -> TruewardError:
 
 
 def _notes(
-    source: Source, tables: Tables, known: About, log: pl.DataFrame, key: bytes | None
+    source: Source, tables: Tables, known: About, told: Told, key: bytes | None
 ) -> list[str]:
     """Say what a user must know before trusting the log."""
     notes = []
     people = tables.events.filter((pl.col("channel") == "rating") & (pl.col("source") != "judge"))
     if people.height and "rating" not in known.scales:
         notes.append("ratings have no known scale, so they are no labels: give it by --scale 1:5")
-    slipped = conflicts(tables.responses, tables.events, known)
-    if slipped:
+    if told.slips:
         notes.append(
-            f"{slipped} responses were called good and bad within 5 seconds: feedback is null there"
+            f"{told.slips} responses were called good and bad within 5 seconds: feedback is null there"
         )
-    early = tables.events.join(
-        tables.responses.select("response_id", "shown_at"), on="response_id"
-    ).filter(pl.col("at") < pl.col("shown_at"))
+    early = tables.events.join(tables.known, on="response_id")
+    early = early.filter(pl.col("at") < pl.col("shown_at"))
     if early.height:
         notes.append(
             f"{early.height} events are from before their response was shown: check the clocks"
@@ -197,7 +258,7 @@ def _notes(
         notes.append(
             "these are labels of annotators: give log.parquet to fit --gold beside the log of the product"
         )
-    elif not log["feedback"].count():
+    elif not told.rows["feedback"].count():
         notes.append(
             "no response has feedback: a fit needs two channels or a label, as --positive copy or "
             "--positive preferred --negative 'preferred<=0' makes one"
@@ -210,7 +271,7 @@ def _notes(
 
 
 def _summary(made: Gathered) -> dict[str, Any]:
-    tables, log = made.tables, made.log
+    tables, said = made.tables, made.told.rows
     reasons = (
         tables.rejected["reason"].value_counts().sort("count", "reason", descending=[True, False])
     )
@@ -220,9 +281,9 @@ def _summary(made: Gathered) -> dict[str, Any]:
         "coverage": made.about.coverage.level,
         "wider": made.about.coverage.wider,
         "read": tables.read,
-        "kept": {"responses": tables.responses.height, "events": tables.events.height},
-        "rated": log["feedback"].count(),
-        "gold": log["gold"].count(),
+        "kept": {"responses": tables.ranges.height, "events": tables.events.height},
+        "rated": said["feedback"].count(),
+        "gold": said["gold"].count(),
         "pairs": made.pairs.height,
         "channels": tables.channels,
         "duplicates": tables.duplicates,

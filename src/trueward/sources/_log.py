@@ -7,6 +7,7 @@ the channel was there to be used. gold: what annotators said, from 0 to 1, avera
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -14,24 +15,54 @@ import polars as pl
 from ._channels import CHANNELS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ._about import About
 
 SLIP = pl.duration(seconds=5)  # opposite signals closer than this are a slip of the finger
 CARRIED = ("response_id", "session_id", "position", "turn", "parent_response_id", "p_ask")
 
 
-def derived(responses: pl.DataFrame, events: pl.DataFrame, about: About) -> pl.DataFrame:
-    """Give the log of the two tables, in the order of the responses."""
+@dataclass(frozen=True)
+class Told:
+    """What events say of responses: a row for each that is spoken of, with its label and its signals."""
+
+    rows: pl.DataFrame  # response_id, shown_at, and the columns of the log that come from events
+    used: list[str]  # channel.* that some event is in
+    slips: int  # responses that were called good and bad within five seconds
+
+
+def told(known: pl.DataFrame, events: pl.DataFrame, about: About) -> Told:
+    """Sum the events up, each about one of the ``known`` responses (response_id, shown_at)."""
+    here = known.join(events.select("response_id"), on="response_id", how="semi")
+    here = here.with_row_index("row")
+    # rows are told apart by their number, which is shorter than an id
+    events = events.join(here.select("response_id", "row"), on="response_id", how="left")
+    events = events.with_columns(pl.col("row").alias("response_id")).drop("row")
+    rows = here.select(pl.col("row").alias("response_id"), "shown_at")
     users = events.filter(pl.col("source") == "user")
-    rows = responses.lazy()
+    annotators = events.filter(pl.col("source") == "annotator")
+    judged = _judged(users, about)
+    names = _implicit()
+    used = sorted(names[c] for c in users["channel"].unique() if c in names)
     for part in (
-        _feedback(users, about),
-        _channels(users),
-        _gold(events.filter(pl.col("source") == "annotator"), about),
-        _carried(responses, users, events),
+        judged.select("response_id", pl.when(~pl.col("slipped")).then("label").alias("feedback")),
+        _channels(users, used),
+        _gold(annotators, about),
+        *_carried(rows, users, events),
     ):
-        rows = rows.join(part.lazy(), on="response_id", how="left", maintain_order="left")
-    used = sorted({f"channel.{c}" for c in users["channel"].unique()} & set(_implicit().values()))
+        rows = rows.join(part, on="response_id", how="left", maintain_order="left")
+    rows = rows.with_columns(here["response_id"])
+    return Told(rows, used, judged.filter("slipped").height)
+
+
+def derived(
+    responses: pl.DataFrame, said: pl.DataFrame, used: Sequence[str], about: About
+) -> pl.DataFrame:
+    """Give the log of responses and of what is told of them, in their order."""
+    rows = responses.join(
+        said.drop("shown_at"), on="response_id", how="left", maintain_order="left"
+    )
     rows = rows.with_columns(
         pl.when(pl.col(f"channel.{name}").is_null() & window.holds(responses.columns))
         .then(0.0)
@@ -52,7 +83,7 @@ def derived(responses: pl.DataFrame, events: pl.DataFrame, about: About) -> pl.D
         pl.col("shown_at").alias("time"),
         pl.lit(about.coverage.level).alias("source_coverage"),
         pl.col("n_events").fill_null(0),
-    ).collect()
+    )
     first = ["prompt", "response", *names[:1], "prompt_id", "gold", "user_id", "time", "model"]
     last = ["rating", "judge", "gold_n", "n_events", "first_feedback_s", "source_coverage"]
     return made.select(*first, *names[1:], *CARRIED, *last)
@@ -79,20 +110,12 @@ def pairs(events: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def conflicts(responses: pl.DataFrame, events: pl.DataFrame, about: About) -> int:
-    """Count the responses that were called good and bad within five seconds."""
-    users = events.filter(pl.col("source") == "user")
-    here = users.join(responses.select("response_id"), on="response_id", how="semi")
-    return _judged(here, about).filter("slipped").height
-
-
 def text_of(name: str) -> pl.Expr:
     """Give messages as one text: a lone message of the user as it is, else role: content, line by line."""
     messages = pl.col(name)
     said = pl.element().struct.field("content")
-    lines = messages.list.eval(
-        pl.format("{}: {}", pl.element().struct.field("role"), said)
-    ).list.join("\n")
+    line = pl.concat_str(pl.element().struct.field("role"), pl.lit(": "), said)
+    lines = messages.list.eval(line).list.join("\n")
     first = messages.list.first()
     lone = (messages.list.len() == 1) & (first.struct.field("role") == "user")
     return pl.when(lone).then(first.struct.field("content")).otherwise(lines).alias(name)
@@ -120,12 +143,6 @@ def _judged(users: pl.DataFrame, about: About) -> pl.DataFrame:
     )
 
 
-def _feedback(users: pl.DataFrame, about: About) -> pl.DataFrame:
-    judged = _judged(users, about)
-    label = pl.when(~pl.col("slipped")).then("label").alias("feedback")
-    return judged.select("response_id", label)
-
-
 def _implicit() -> dict[str, str]:
     """Channels that are a column of the log; how long a look took is no yes or no."""
     yes = [
@@ -134,9 +151,9 @@ def _implicit() -> dict[str, str]:
     return {name: f"channel.{name}" for name in yes}
 
 
-def _channels(users: pl.DataFrame) -> pl.DataFrame:
+def _channels(users: pl.DataFrame, used: Sequence[str]) -> pl.DataFrame:
     """Give 1 where the last event of a channel says that it happened, 0 where it was taken back."""
-    names = _implicit()
+    names = {name: column for name, column in _implicit().items() if column in used}
     last = (
         users.filter(pl.col("channel").is_in(list(names)))
         .sort("response_id", "channel", "at", "value", nulls_last=False)
@@ -169,9 +186,10 @@ def _gold(annotators: pl.DataFrame, about: About) -> pl.DataFrame:
     )
 
 
-def _carried(responses: pl.DataFrame, users: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
+def _carried(
+    here: pl.DataFrame, users: pl.DataFrame, events: pl.DataFrame
+) -> tuple[pl.DataFrame, ...]:
     """What is kept beside the labels: the last rating, the mean of the judges, counts and delays."""
-    here = responses.select("response_id", "shown_at")
     order = ["response_id", "at", "channel", "value"]
     rated = users.filter(pl.col("channel") == "rating").sort(order)
     rating = rated.group_by("response_id").agg(pl.col("value").last().alias("rating"))
@@ -181,7 +199,7 @@ def _carried(responses: pl.DataFrame, users: pl.DataFrame, events: pl.DataFrame)
     judge = judged.group_by("response_id", maintain_order=True).agg(
         pl.col("value").mean().alias("judge")
     )
-    told = events.group_by("response_id").agg(pl.len().alias("n_events"))
+    count = events.group_by("response_id").agg(pl.len().alias("n_events"))
     explicit = [c for c, kind in CHANNELS.items() if kind.kind == "explicit"]
     soon = (
         users.filter(pl.col("channel").is_in(explicit))
@@ -192,7 +210,4 @@ def _carried(responses: pl.DataFrame, users: pl.DataFrame, events: pl.DataFrame)
     delay = here.join(soon, on="response_id").select(
         "response_id", pl.when(late >= 0).then(late).alias("first_feedback_s")
     )
-    made = here.select("response_id")
-    for part in (rating, judge, told, delay):
-        made = made.join(part, on="response_id", how="left", maintain_order="left")
-    return made
+    return rating, judge, count, delay

@@ -11,7 +11,7 @@ import io
 import json
 import zlib
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -178,10 +178,11 @@ def _csv(file: IO[bytes], name: str) -> Iterator[Record | Lost]:
     """Yield the rows; bytes that are no UTF-8 stay marked, so that only their row is lost."""
     csv.field_size_limit(LONGEST)
     with io.TextIOWrapper(file, "utf-8-sig", errors="surrogateescape", newline="") as text:
-        rows = csv.reader(text)
+        lines = _Lines(text)
+        rows = csv.reader(lines)
         header: list[str] | None = None
         while True:
-            start = rows.line_num + 1
+            start = lines.number + 1
             try:
                 cells = next(rows, None)
             except csv.Error as e:
@@ -196,6 +197,27 @@ def _csv(file: IO[bytes], name: str) -> Iterator[Record | Lost]:
                     return
             elif cells:
                 yield _row(header, cells, name, start)
+
+
+class _Lines:
+    """The lines of a text; one that is too long is passed over without being held."""
+
+    def __init__(self, text: io.TextIOWrapper) -> None:
+        self.text, self.number = text, 0
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> str:
+        line = self.text.readline(LONGEST)
+        if not line:
+            raise StopIteration
+        self.number += 1
+        if len(line) == LONGEST and not line.endswith(("\n", "\r")):
+            while (rest := self.text.readline(1 << 20)) and not rest.endswith(("\n", "\r")):
+                pass
+            raise csv.Error(f"the line is longer than {LONGEST:,} characters")
+        return line
 
 
 def _row(header: list[str], cells: list[str], name: str, start: int) -> Record | Lost:

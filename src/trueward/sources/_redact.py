@@ -9,23 +9,19 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from trueward.errors import UsageError, missing_extra
 
 from . import _patterns as known
-from ._staging import prompt_id
+from ._staging import identified
 from ._users import digests
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Iterator, Sequence
-
-    from ._tables import Tables
-
-    Row = tuple[Any, ...]
+    from collections.abc import Container, Iterable, Iterator, Sequence
 
 KINDS = {"EMAIL": "e-mail addresses", "PHONE": "phone numbers", "SECRET": "keys and secrets"}
 IDS = ("response_id", "prompt_id", "parent_response_id", "other_response_id", "event_id")
@@ -45,12 +41,11 @@ AROUND = (3, 16)  # characters before and after one that may make it another thi
 class Redactor:
     """What is looked for: international phone numbers, and those of ``regions`` as they are dialled there.
 
-    regions: two-letter codes (ISO 3166) of countries, as US. watch: shows how far the texts of a table are.
-    total: how many of each kind were removed, each time that they were said.
+    regions: two-letter codes (ISO 3166) of countries, as US. total: how many of
+    each kind were removed, each time that they were said.
     """
 
     regions: Sequence[str] = ("US",)
-    watch: Callable[[Sequence[Row]], Iterable[Row]] = iter
     total: Counter[str] = field(default_factory=lambda: Counter(dict.fromkeys(KINDS, 0)))
 
     def __post_init__(self) -> None:
@@ -73,7 +68,7 @@ class Redactor:
         prompt as it is written, where it was the digest of its text.
         """
         texts, now = dict(_texts(rows)), rows
-        found = self._found(texts.values())
+        found = self._found(texts.values()) if texts else {}
         new = [text for text, _ in found.values()]
         for name, column in texts.items():
             said = column.filter(column.is_in(list(found))).value_counts(name="times")
@@ -99,7 +94,7 @@ class Redactor:
         some = pl.any_horizontal(*LOOKS)
         may = [c.alias("text").to_frame().lazy().with_columns(looks).filter(some) for c in columns]
         found = {}
-        for text, *due in self.watch(pl.concat(may).unique("text").collect().rows()):
+        for text, *due in pl.concat(may).unique("text").collect().rows():
             read = self.read(
                 text, {look for look, is_due in zip(LOOKS, due, strict=True) if is_due}
             )
@@ -162,23 +157,6 @@ def _plan(region: str) -> re.Pattern[str]:
     return re.compile(f"{about.international_prefix}|{about.general_desc.national_number_pattern}")
 
 
-def redacted(tables: Tables, redactor: Redactor, key: bytes) -> Tables:
-    """Redact all that an import writes."""
-    reasons = {
-        reason: redactor.reason(reason)
-        for reason in [*tables.rejected["reason"].unique(), *tables.skipped]
-    }
-    return replace(
-        tables,
-        responses=redactor.rows(tables.responses, key),
-        events=redactor.rows(tables.events, key),
-        rejected=tables.rejected.with_columns(
-            pl.col("reason").replace(list(reasons), list(reasons.values()))
-        ),
-        skipped={reasons[reason]: count for reason, count in tables.skipped.items()},
-    )
-
-
 def _texts(frame: pl.DataFrame) -> Iterator[tuple[str, pl.Series]]:
     """Yield the columns of what somebody wrote, by name; of a prompt what its messages say."""
     for name, dtype in frame.schema.items():
@@ -199,8 +177,13 @@ def _prompt_ids(before: pl.DataFrame, after: pl.DataFrame) -> pl.Expr:
     """Give prompts that were changed the id of what they are now, unless the source named them."""
     both = before.select("prompt_id", "prompt").with_columns(after["prompt"].alias("now"))
     some = both.filter(pl.col("prompt").hash() != pl.col("now").hash()).unique("prompt_id")
-    ids = {name: prompt_id(now) for name, was, now in some.iter_rows() if name == prompt_id(was)}
-    return pl.col("prompt_id").replace(list(ids), list(ids.values()))
+    unnamed = pl.lit(None, pl.String).alias("prompt_id")
+    was, now = (
+        identified(some.select(unnamed, pl.col(name).alias("prompt")))["prompt_id"]
+        for name in ("prompt", "now")
+    )
+    digest = some["prompt_id"] == was
+    return pl.col("prompt_id").replace(was.filter(digest), now.filter(digest))
 
 
 def _plain_ids(frame: pl.DataFrame, key: bytes) -> pl.DataFrame:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
+import pyarrow as pa
 
 from trueward.readers.table import settled
 
@@ -18,10 +18,15 @@ from ._records import Lost
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ._contract import Ask, Message, Row, Source
+    from ._contract import Ask, Row, Source
+    from ._ranges import Progress
+    from ._scratch import Scratch
 
 TIME = pl.Datetime("us", "UTC")
 MESSAGES = pl.List(pl.Struct({"role": pl.String, "content": pl.String}))
+ARROW_MESSAGES = pa.large_list(
+    pa.struct({"role": pa.large_string(), "content": pa.large_string()}.items())
+)
 PLACE = {"file": pl.String, "line": pl.Int64}
 RESPONSES: dict[str, Any] = {
     "response_id": pl.String,
@@ -66,6 +71,7 @@ BATCH = 20_000  # rows
 class Staged:
     """All rows of an import, in no order, and what did not become one."""
 
+    scratch: Scratch  # for what memory does not hold
     responses: list[pl.LazyFrame] = field(default_factory=list)
     events: list[pl.LazyFrame] = field(default_factory=list)
     rejected: list[pl.DataFrame] = field(default_factory=list)
@@ -89,18 +95,24 @@ class Batch:
     def flush(self, staged: Staged) -> None:
         """Move all rows to the tables."""
         if self.responses:
-            staged.responses.append(_responses(self.responses).lazy())
+            staged.responses.append(staged.scratch.held(_responses(self.responses)))
         if self.events:
-            staged.events.append(_frame(self.events, STAGED_EVENTS).lazy())
+            staged.events.append(staged.scratch.held(_frame(self.events, STAGED_EVENTS)))
         if self.rejected:
             staged.rejected.append(pl.DataFrame(self.rejected, REJECTED, orient="row"))
         for rows in (self.responses, self.events, self.rejected):
             rows.clear()
 
 
-def stage(source: Source, units: Iterable[list[Record] | Lost], ask: Ask) -> Staged:
+def stage(
+    source: Source,
+    units: Iterable[list[Record] | Lost],
+    ask: Ask,
+    scratch: Scratch,
+    progress: Progress,
+) -> Staged:
     """Read every unit of records; what is wrong with one is its own affair."""
-    staged, batch = Staged(), Batch()
+    staged, batch = Staged(scratch), Batch()
     for unit in units:
         if isinstance(unit, Lost):
             staged.read["unreadable"] += 1
@@ -109,6 +121,7 @@ def stage(source: Source, units: Iterable[list[Record] | Lost], ask: Ask) -> Sta
             _take(source, unit, ask, staged, batch)
         if batch.full:
             batch.flush(staged)
+            progress("reading records", staged.read.total(), 0)
     batch.flush(staged)
     return staged
 
@@ -165,16 +178,23 @@ def _sound(row: Row) -> Row:
     return row
 
 
-def prompt_id(prompt: Iterable[Message]) -> str:
-    """Give the first 16 hexadecimal digits of the SHA-256 of the messages as canonical JSON."""
-    plain = [{"role": m["role"], "content": m["content"]} for m in prompt]
-    text = json.dumps(plain, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+def identified(rows: pl.DataFrame) -> pl.DataFrame:
+    """Give responses without one the prompt_id of their messages: SHA-256 of canonical JSON, 16 digits."""
+    lacking = rows["prompt_id"].is_null() & rows["prompt"].is_not_null()
+    if not lacking.any():
+        return rows
+    ordered = pl.element().struct.field("content"), pl.element().struct.field("role")
+    held = pl.struct(pl.col("prompt").list.eval(pl.struct(ordered)).alias("p")).struct.json_encode()
+    cut = slice(len('{"p":'), -1)  # the canonical JSON stands inside of {"p": ...}
+    texts = rows.filter(lacking).select(held).to_series().to_list()
+    made = [hashlib.sha256(text[cut].encode()).hexdigest()[:16] for text in texts]
+    every = pl.Series("prompt_id", made, pl.String)
+    if len(made) < rows.height:
+        every = rows["prompt_id"].scatter(lacking.arg_true(), every)
+    return rows.with_columns(every)
 
 
 def _responses(rows: list[tuple[Response, str, int]]) -> pl.DataFrame:
-    for row, _, _ in rows:
-        row.prompt_id = row.prompt_id or prompt_id(row.prompt)
     frame = _frame(rows, STAGED_RESPONSES)
     names = sorted({name for row, _, _ in rows for name in row.context})
     context = [
@@ -187,8 +207,10 @@ def _responses(rows: list[tuple[Response, str, int]]) -> pl.DataFrame:
 
 
 def _frame(rows: Any, schema: dict[str, Any]) -> pl.DataFrame:
-    columns = {
+    columns: dict[str, Any] = {
         name: [getattr(row, name) for row, _, _ in rows] for name in schema if name not in PLACE
     }
+    if "prompt" in columns:  # lists of objects are read faster by Arrow
+        columns["prompt"] = pl.Series(pl.from_arrow(pa.array(columns["prompt"], ARROW_MESSAGES)))
     columns |= {"file": [file for _, file, _ in rows], "line": [line for _, _, line in rows]}
     return pl.DataFrame(columns, schema)

@@ -6,20 +6,21 @@ Every choice is made by the content of the rows, never by their order, so that s
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from ._channels import CHANNELS
-from ._staging import (
-    EVENTS,
-    PLACE,
-    REJECTED,
-    RESPONSES,
-    STAGED_EVENTS,
-    STAGED_RESPONSES,
-    Staged,
-)
+from ._related import regenerations
+from ._scratch import Scratch
+from ._sift import sifted, split
+from ._staging import EVENTS, PLACE, REJECTED, STAGED_EVENTS, STAGED_RESPONSES, Staged
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ._ranges import Progress, Ranges
+    from ._sift import Faults
 
 ACTORS = ("user", "annotator", "judge")
 
@@ -28,7 +29,8 @@ ACTORS = ("user", "annotator", "judge")
 class Tables:
     """What an import gives, sorted, and how many rows went which way."""
 
-    responses: pl.DataFrame
+    ranges: Ranges  # of the responses
+    known: pl.DataFrame  # response_id, shown_at of those that an event is about, and of others
     events: pl.DataFrame
     rejected: pl.DataFrame
     skipped: dict[str, int]
@@ -37,26 +39,37 @@ class Tables:
     join_misses: int = 0  # events whose response is not there
     channels: dict[str, int] = field(default_factory=dict)  # events by channel
 
+    @property
+    def responses(self) -> pl.DataFrame:
+        """All responses at once."""
+        return pl.concat([self.ranges.range(k) for k in range(len(self.ranges))])
 
-def merged(staged: Staged) -> Tables:
-    """Check, de-duplicate and join what was staged."""
-    responses, bad_responses = _split(
-        _stacked(staged.responses, STAGED_RESPONSES), _response_faults()
-    )
-    events, bad_events = _split(_stacked(staged.events, STAGED_EVENTS), _event_faults())
-    responses, torn, repeated = _one_each(responses)
+
+def merged(
+    staged: Staged, hide: Callable[[pl.DataFrame], pl.DataFrame], progress: Progress
+) -> Tables:
+    """Check, de-duplicate and join what was staged.
+
+    hide: what is done to every row that is kept, before it is written anywhere: ids of people are hashed.
+    """
+    told = pl.concat(_even(staged.events, STAGED_EVENTS), how="diagonal_relaxed").collect()
+    events, bad_events = split(told, _event_faults())
     events, told_again = _newest(events)
-    responses = _regenerated(_standing(_owned(responses), events))
-    events, missed = _joined(events.vstack(_regenerations(responses)), responses)
-    rejected = [*staged.rejected, bad_responses, torn, bad_events, missed]
-    context = sorted(c for c in responses.columns if c.startswith("context."))
+    rows = _even(staged.responses, STAGED_RESPONSES)
+    scratch = Scratch(staged.scratch.beside)
+    made = sifted(rows, _response_faults(), events, hide, scratch, progress)
+    kin = made.family(events)
+    known = pl.concat(made.known)
+    events, missed = _joined(events.vstack(regenerations(kin)), known)
+    rejected = [*staged.rejected, *made.rejected, bad_events, missed]
     return Tables(
-        responses=responses.select(*RESPONSES, *context).sort("shown_at", "response_id"),
-        events=events.select(*EVENTS).sort(["response_id", "at", "channel", *_rest(EVENTS)]),
+        ranges=made.ranges,
+        known=hide(known.drop("group")),
+        events=hide(events.select(*EVENTS)).sort(["response_id", "at", "channel", *_rest(EVENTS)]),
         rejected=pl.concat([pl.DataFrame(schema=REJECTED), *rejected]).sort(*REJECTED),
         skipped=dict(sorted(staged.skipped.items())),
         read=dict(sorted(staged.read.items())),
-        duplicates={"responses": repeated, "events": told_again},
+        duplicates={"responses": made.repeated, "events": told_again},
         join_misses=missed.height,
         channels=dict(sorted(events["channel"].value_counts().iter_rows())),
     )
@@ -66,8 +79,8 @@ def _rest(schema: dict[str, Any]) -> list[str]:
     return [name for name in schema if name not in {"response_id", "at", "channel"}]
 
 
-def _stacked(frames: list[pl.LazyFrame], schema: dict[str, Any]) -> pl.LazyFrame:
-    """Join the batches; a context that is a number here and text there becomes text."""
+def _even(frames: list[pl.LazyFrame], schema: dict[str, Any]) -> list[pl.LazyFrame]:
+    """Give frames that can be joined; a context that is a number here and text there becomes text."""
     empty = pl.LazyFrame(schema=schema)
     schemas = [frame.collect_schema() for frame in frames]
     kinds: dict[str, set[str]] = {}
@@ -80,20 +93,12 @@ def _stacked(frames: list[pl.LazyFrame], schema: dict[str, Any]) -> pl.LazyFrame
         frame.with_columns(pl.col(name).cast(pl.String) for name in mixed if name in found)
         for frame, found in zip(frames, schemas, strict=True)
     ]
-    return pl.concat([empty, *even], how="diagonal_relaxed")
+    return [empty, *even]
 
 
-def _split(
-    rows: pl.LazyFrame, faults: list[tuple[pl.Expr, pl.Expr]]
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Part the rows without a fault from those with one, which name their first."""
-    reason = pl.coalesce([pl.when(fault).then(said) for fault, said in faults])
-    marked = rows.with_columns(reason.alias("reason")).collect()
-    bad = marked.filter(pl.col("reason").is_not_null()).select(*REJECTED)
-    return marked.filter(pl.col("reason").is_null()).drop("reason"), bad
-
-
-def _response_faults() -> list[tuple[pl.Expr, pl.Expr]]:
+# What is said is put together by concat_str: format ends in a panic where a column has an empty piece
+# (pola-rs/polars#25339).
+def _response_faults() -> Faults:
     return [
         (pl.col("response_id").is_null(), pl.lit("a response needs a response_id, and has none")),
         (
@@ -103,12 +108,12 @@ def _response_faults() -> list[tuple[pl.Expr, pl.Expr]]:
         (pl.col("response").is_null(), pl.lit("a response needs a text, and has none")),
         (
             ~pl.col("p_ask").is_between(0, 1).fill_null(value=True),
-            pl.format("p_ask should be a probability, and is {}", "p_ask"),
+            pl.concat_str(pl.lit("p_ask should be a probability, and is "), "p_ask"),
         ),
     ]
 
 
-def _event_faults() -> list[tuple[pl.Expr, pl.Expr]]:
+def _event_faults() -> Faults:
     channels = ", ".join(CHANNELS)
     return [
         (
@@ -117,8 +122,10 @@ def _event_faults() -> list[tuple[pl.Expr, pl.Expr]]:
         ),
         (
             ~pl.col("channel").is_in(list(CHANNELS)).fill_null(value=False),
-            pl.format(
-                f"the channel {{}} is not one of {channels}", pl.col("channel").fill_null("null")
+            pl.concat_str(
+                pl.lit("the channel "),
+                pl.col("channel").fill_null("null"),
+                pl.lit(f" is not one of {channels}"),
             ),
         ),
         (
@@ -127,112 +134,32 @@ def _event_faults() -> list[tuple[pl.Expr, pl.Expr]]:
         ),
         (
             ~pl.col("source").is_in(ACTORS).fill_null(value=False),
-            pl.format(
-                "the source of an event should be user, annotator or judge, and is {}",
+            pl.concat_str(
+                pl.lit("the source of an event should be user, annotator or judge, and is "),
                 pl.col("source").fill_null("null"),
             ),
         ),
     ]
 
 
-def _one_each(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, int]:
-    """Keep one row per id: no echo beside the real one, the newest update, and none of two texts.
-
-    Two texts that are as new as each other leave no way to know which the feedback is about.
-    """
-    twice = rows.select(pl.col("response_id").is_duplicated()).to_series()
-    if not twice.any():
-        return rows, pl.DataFrame(schema=REJECTED), 0
-    single, rows = rows.filter(~twice), rows.filter(twice)
-    echo = pl.col("standing") == "echo"
-    rows = rows.filter(~echo | echo.all().over("response_id"))
-    count = rows.filter(~echo).height
-    newest = pl.col("updated").max().over("response_id")
-    rows = rows.filter(newest.is_null() | (pl.col("updated") == newest))
-    text = pl.struct("prompt", "response").n_unique().over("response_id")
-    torn = rows.filter(text > 1)
-    reason = pl.format(
-        "the id {} has two texts, so its feedback could be about either", "response_id"
-    )
-    order = [c for c in rows.columns if c not in {"response_id", "prompt", *PLACE}]
-    kept = rows.filter(text == 1).sort("response_id", *order, nulls_last=True)
-    kept = kept.unique("response_id", keep="first", maintain_order=True)
-    repeated = count - torn.filter(~echo).height - kept.filter(~echo).height
-    return pl.concat([single, kept]), torn.select(*PLACE, reason.alias("reason")), repeated
-
-
 def _newest(events: pl.DataFrame) -> tuple[pl.DataFrame, int]:
     """Keep the newest event of each key; an event without one is told again where all is equal."""
     about = [c for c in STAGED_EVENTS if c not in {"key", "updated", "raw", *PLACE}]
     same = [c for c in about if c not in {"event_id", "text"}]
-    keyed = events.filter(pl.col("key").is_not_null())
+    has_key, has_id = pl.col("key").is_not_null(), pl.col("event_id").is_not_null()
+    by_key, by_rest = pl.struct("response_id", "group", "key"), pl.struct(same)
+    name = pl.when(has_key).then(by_key.hash()).when(has_id).then(pl.col("event_id").hash(1))
+    twice = name.otherwise(by_rest.hash(2)).is_duplicated()  # or two of one hash
+    single, several = events.filter(~twice), events.filter(twice)
+    keyed = several.filter(has_key)
     order = ["updated", "at", *(c for c in about if c != "at")]
     keyed = keyed.sort(*order, descending=True, nulls_last=True)
     keyed = keyed.unique(["response_id", "group", "key"], keep="first", maintain_order=True)
-    plain = events.filter(pl.col("key").is_null()).sort(*about, nulls_last=True)
-    named = plain.filter(pl.col("event_id").is_not_null()).unique(
-        "event_id", keep="last", maintain_order=True
-    )
-    other = plain.filter(pl.col("event_id").is_null()).unique(
-        same, keep="first", maintain_order=True
-    )
-    kept = pl.concat([keyed, named, other])
+    plain = several.filter(~has_key).sort(*about, nulls_last=True)
+    named = plain.filter(has_id).unique("event_id", keep="last", maintain_order=True)
+    other = plain.filter(~has_id).unique(same, keep="first", maintain_order=True)
+    kept = pl.concat([single, keyed, named, other])
     return kept, events.height - kept.height
-
-
-def _owned(responses: pl.DataFrame) -> pl.DataFrame:
-    """Give the answers of a trace its user and session where they have none of their own."""
-    owner = responses.filter(pl.col("standing").is_in(["fallback", "owner"]))
-    owner = owner.group_by("group").agg(
-        *(
-            pl.col(name).drop_nulls().min().alias(f"its_{name}")
-            for name in ("user_id", "session_id")
-        )
-    )
-    rows = responses.filter(pl.col("standing") != "owner").join(owner, on="group", how="left")
-    return rows.with_columns(
-        pl.coalesce(name, f"its_{name}").alias(name) for name in ("user_id", "session_id")
-    ).drop("its_user_id", "its_session_id")
-
-
-def _standing(responses: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
-    """Drop what is no response here: a fallback beside an answer, what no event names, what it replaces."""
-    named = events["response_id"].drop_nulls().unique()
-    is_named = pl.col("response_id").is_in(named.implode())
-    stands = pl.col("standing")
-    kept = responses.filter((stands != "named") | is_named)
-    fallback = (stands == "fallback") & (stands == "answer").any().over("group")
-    kept = kept.filter(pl.col("group").is_null() | ~fallback)
-    replaced = (stands == "answer") & ~is_named & (stands == "named").any().over("group")
-    return kept.filter(pl.col("group").is_null() | ~replaced)
-
-
-def _regenerated(responses: pl.DataFrame) -> pl.DataFrame:
-    """Name the answer that each later sibling regenerated, by the times they were shown at."""
-    rows = responses.sort("shown_at", "response_id")
-    before = pl.when(pl.col("siblings").is_not_null()).then(
-        pl.col("response_id").shift(1).over("siblings")
-    )
-    return rows.with_columns(pl.coalesce("parent_response_id", before).alias("parent_response_id"))
-
-
-def _regenerations(responses: pl.DataFrame) -> pl.DataFrame:
-    """One event per answer that a sibling regenerated."""
-    again = responses.filter(
-        pl.col("siblings").is_not_null() & pl.col("parent_response_id").is_not_null()
-    )
-    made = again.select(
-        pl.col("parent_response_id").alias("response_id"),
-        pl.col("shown_at").alias("at"),
-        pl.lit("regenerate").alias("channel"),
-        pl.lit(1.0).alias("value"),
-        pl.lit("user").alias("source"),
-        "file",
-        "line",
-    )
-    return pl.concat([pl.DataFrame(schema=STAGED_EVENTS), made], how="diagonal").select(
-        *STAGED_EVENTS
-    )
 
 
 def _joined(events: pl.DataFrame, responses: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -254,6 +181,7 @@ def _joined(events: pl.DataFrame, responses: pl.DataFrame) -> tuple[pl.DataFrame
         responses.select(pl.col("response_id").alias("target")), on="target", how="anti"
     )
     name = pl.coalesce("response_id", "group", pl.lit("?"))
-    reason = pl.format("a {} without its response: {} is not among the responses", "channel", name)
+    without, missing = pl.lit(" without its response: "), pl.lit(" is not among the responses")
+    reason = pl.concat_str(pl.lit("a "), "channel", without, name, missing)
     kept = there.with_columns(pl.col("target").alias("response_id")).drop("last", "target")
     return kept, gone.select(*PLACE, reason.alias("reason"))
