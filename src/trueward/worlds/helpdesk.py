@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+STYLES = 4  # of a list
+LINKS = ("Then ", "Next, ", "After that, ", "Also, ")
+
 
 @dataclass(frozen=True)
 class Ask:
@@ -168,16 +171,19 @@ def _dressed(ask: Ask, body: str, rng: np.random.Generator) -> str:
 
 
 def _listed(steps: Sequence[str], rng: np.random.Generator) -> str:
+    return listed(steps, int(rng.integers(STYLES)))
+
+
+def listed(steps: Sequence[str], style: int) -> str:
     """Set out steps as numbers, bullets, sentences or one flowing sentence after another."""
     capital = [s[0].upper() + s[1:] for s in steps]
-    style = int(rng.integers(4))
     if style == 0:
         return "\n".join(f"{k}. {s}." for k, s in enumerate(capital, start=1))
     if style == 1:
         return "\n".join(f"- {s}" for s in capital)
     if style == 2:
         return " ".join(f"{s}." for s in capital)
-    links = ["First, ", *["Then ", "Next, ", "After that, ", "Also, "] * len(steps)]
+    links = ["First, ", *LINKS * len(steps)]
     return " ".join(f"{k}{s}." for k, s in zip(links, steps, strict=False))
 
 
