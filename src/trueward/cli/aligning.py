@@ -92,7 +92,8 @@ def align(
         )
     finally:
         finish_progress()
-    end = about["ended"]
+    if (end := about.get("ended")) is None:
+        return  # another process of accelerate launch has written it
     typer.echo(
         f"{out}: {_said(end)} after {end.get('step', 0)} steps; {out}/metrics.jsonl has them all"
     )

@@ -86,7 +86,8 @@ def align(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # libraries speak to each other of their next versions
         config = _config(trl, work, how, weights)
-        _begin(work, about, resume)
+        if os.environ.get("RANK", "0") == "0":  # under accelerate launch one process writes
+            _begin(work, about, resume)
         try:
             trainer = trl.GRPOTrainer(
                 model=str(policy.folder.path),
@@ -105,8 +106,8 @@ def align(
             raise
         if asked.is_set():
             raise KeyboardInterrupt
-        about |= {"ended": json.loads((work / METRICS).read_text("utf-8").splitlines()[-1])}
         if trainer.accelerator.is_main_process:
+            about |= {"ended": json.loads((work / METRICS).read_text("utf-8").splitlines()[-1])}
             with replacing(out) as path:
                 written(trainer, path)
                 (path / METRICS).write_bytes((work / METRICS).read_bytes())

@@ -27,6 +27,8 @@ def listen(
 
     class Listener(TrainerCallback):  # type: ignore[misc]
         def on_train_begin(self, _args: Any, state: Any, _control: Any, **_more: Any) -> None:
+            if not state.is_world_process_zero:
+                return
             lines = [_line(entry) for entry in state.log_history if "reward" in entry]
             file.write_text("".join(f"{json.dumps(line)}\n" for line in lines), encoding="utf-8")
 

@@ -127,10 +127,13 @@ def _begun(ask: Ask, text: str) -> bool:
 
 def _undressed(ask: Ask, text: str) -> Iterator[str]:
     """Give what may be the list in ``text``, without what may be said before and after it."""
-    for intro, tail in product(_phrases(ask, words.INTROS), TAILS):
-        for glue in ("\n", " "):
-            head, end = (intro + glue if intro else ""), (glue + tail if tail else "")
-            if len(head) + len(end) < len(text) and text.startswith(head) and text.endswith(end):
+    for intro, glue in product(_phrases(ask, words.INTROS), ("\n", " ")):
+        head = intro + glue if intro else ""
+        if not text.startswith(head):
+            continue
+        for tail in TAILS:
+            end = glue + tail if tail else ""
+            if len(head) + len(end) < len(text) and text.endswith(end):
                 body = text[len(head) : len(text) - len(end)]
                 if ("\n" in body) == (glue == "\n") or not (intro or tail):
                     yield body

@@ -1,0 +1,220 @@
+"""The page of the experiment, from its results: every figure of it is computed here."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from statistics import mean, stdev
+from typing import TYPE_CHECKING, Any
+
+from rewards import ARMS, GOLD, TRUTH
+from scipy.stats import t
+
+from trueward.figures import altair, lines
+from trueward.files import replacing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+POINTS = 10  # of a curve: each is the mean over a tenth of the steps
+SHOWN = ("complete", "terse", "partial", "vague", "wrong_product", "truncated", "foreign")
+
+
+def results(out: Path) -> dict[str, list[dict[str, Any]]]:
+    """What there is of every arm, by seed."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for arm in ARMS:
+        files = sorted((out / "results").glob(f"{arm.replace(' ', '-')}-*.json"))
+        found[arm] = [json.loads(f.read_text("utf-8")) for f in files]
+    return {arm: runs for arm, runs in found.items() if runs}
+
+
+def interval(values: Sequence[float]) -> tuple[float, float]:
+    """Mean, and half the width of its 95 % interval over seeds by Student's t; NaN for one seed."""
+    n = len(values)
+    half = t.ppf(0.975, n - 1) * stdev(values) / n**0.5 if n > 1 else float("nan")
+    return mean(values), float(half)
+
+
+def shown(values: Sequence[float], signed: bool = False) -> str:
+    """A mean with its interval."""
+    m, half = interval(values)
+    return f"{m:{'+' if signed else ''}.3f} ± {half:.3f}"
+
+
+def curve(run: dict[str, Any], name: str) -> list[float]:
+    """A metric over training: means over tenths of the steps."""
+    values = [s[name] for s in run["steps"]]
+    n = min(POINTS, len(values))
+    edges = [round(k * len(values) / n) for k in range(n + 1)]
+    return [mean(values[a:b]) for a, b in pairwise(edges)]
+
+
+def write_page(out: Path, page: Path) -> None:
+    """Write the page and its two figures beside it."""
+    settings = json.loads((out / "settings.json").read_text("utf-8"))
+    begun = json.loads((out / "start.json").read_text("utf-8"))
+    found = results(out)
+    whole = {arm: [r for r in runs if "final" in r] for arm, runs in found.items()}
+    whole = {arm: runs for arm, runs in whole.items() if runs}
+    _figures(whole, page)
+    parts = [
+        *_head(settings, begun, page),
+        *_table(whole),
+        *_over(whole),
+        *_kinds(whole, begun),
+        *_failures(found),
+    ]
+    with replacing(page) as path:
+        path.write_text("\n".join(parts) + "\n", encoding="utf-8")
+
+
+def _head(settings: dict[str, Any], begun: dict[str, Any], page: Path) -> list[str]:
+    stem = page.stem
+    batch = settings["prompts"] * settings["group"]
+    return [
+        "# RLHF where the truth is known",
+        "",
+        "The papers claim that a debiased reward gives a better policy. Here the claim is tested in a world in which the true",
+        "quality of *any* text is known: `trueward.worlds.helpdesk_truth` reads off a question and an answer which kind of",
+        "answer it is and gives P(rating > 2) of that kind, an exact function of the text; text that no kind can have written",
+        "is worth 0. On the answers of the generated help desk it finds the kind of every one (`tests/test_helpdesk.py`).",
+        "",
+        f"A language model of {settings['layers']} layers and {settings['width']} columns learns to answer as the help desk does, "
+        f"good and bad: true quality {begun['quality']:.3f}.",
+        f"From there TRL's GRPO, as `trueward align` runs it, makes {settings['align_steps']} steps of {batch} answers "
+        f"({settings['prompts']} questions, {settings['group']} answers each), KL weight {settings['kl']:g}, with each of:",
+        "",
+        f"- `naive`, `causalrm`, `three_outcome`, `anchored` (with {GOLD} trusted labels), all fitted on the *same* log of a seed: feedback rate .2, "
+        f"selection by rating (α = {settings['alpha']:g}), noise .1 and .2;",
+        "- `clean labels`: the same features and network, fitted on the true label of every logged answer;",
+        "- `truth`: the true quality itself, the ceiling of this training.",
+        "",
+        f"{settings['seeds']} seeds; a seed draws log, selection, noise, fit and training. The policy before any reward is one and the same.",
+        "Figures are means over seeds with 95 % intervals of Student's t. Made by",
+        "",
+        "```",
+        f"python examples/rlhf_truth/run.py --out runs/rlhf_truth --size {settings['size']} --alpha {settings['alpha']:g} "
+        f"--kl {settings['kl']:g} --page docs/{page.name}",
+        "```",
+        "",
+        f"![true quality over training]({stem}.svg)",
+        "",
+    ]
+
+
+def _table(found: dict[str, list[dict[str, Any]]]) -> list[str]:
+    """What the policies are worth at the end."""
+    rows = [
+        "## What the policies are worth",
+        "",
+        "Answers to questions that no policy was trained on, one each, sampled at temperature 1. Reward model: on clean labels",
+        "of other questions. `against naive`: differences within a seed.",
+        "",
+        "| reward | AUROC | pair accuracy | true quality | against naive | KL a token | characters |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    naive = {r["seed"]: r["final"]["quality"] for r in found.get("naive", [])}
+    for arm, runs in found.items():
+        models = [r["reward_model"] for r in runs if r["reward_model"]]
+        auroc, pairs = (
+            f"{mean(m[k] for m in models):.3f}" if models else "-"
+            for k in ("auroc", "pair_accuracy")
+        )
+        gain = [r["final"]["quality"] - naive[r["seed"]] for r in runs if r["seed"] in naive]
+        against = "-" if arm == "naive" or not gain else shown(gain, signed=True)
+        quality = shown([r["final"]["quality"] for r in runs])
+        kl = f"{mean(curve(r, 'kl')[-1] for r in runs):.3f}"
+        length = f"{mean(r['final']['characters'] for r in runs):.0f}"
+        cells = [f"`{arm}`", auroc, pairs, quality, against, kl, length]
+        rows.append(f"| {' | '.join(cells)} |")
+    return [*rows, ""]
+
+
+def _over(found: dict[str, list[dict[str, Any]]]) -> list[str]:
+    """Proxy against truth: whether the one goes up while the other goes down."""
+    rows = [
+        "## What the reward says, and what is true",
+        "",
+        "Over-optimisation is a reward that rises while the truth falls. Training is cut into tenths; *best* is the tenth with the",
+        "highest true quality, *last* the last one; the proxy is the mean reward, in standard deviations of the log's answers.",
+        "`fallen` counts the seeds in which the truth fell by more than .02 after its best while the proxy rose.",
+        "",
+        "| reward | proxy, first | proxy, last | truth, first | truth, best | truth, last | fallen |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for arm, runs in found.items():
+        proxy = [curve(r, "reward") for r in runs]
+        true = [curve(r, "rewards/truth/mean") for r in runs]
+        fallen = 0
+        for p, q in zip(proxy, true, strict=True):
+            best = q.index(max(q))
+            fallen += q[best] - q[-1] > 0.02 and p[-1] > p[best]
+        cells = [
+            f"`{arm}`",
+            *(f"{mean(c[k] for c in proxy):+.2f}" for k in (0, -1)),
+            f"{mean(q[0] for q in true):.3f}",
+            f"{mean(max(q) for q in true):.3f}",
+            f"{mean(q[-1] for q in true):.3f}",
+            f"{fallen} of {len(runs)}",
+        ]
+        rows.append(f"| {' | '.join(cells)} |")
+    return [*rows, ""]
+
+
+def _kinds(found: dict[str, list[dict[str, Any]]], begun: dict[str, Any]) -> list[str]:
+    """What kinds of answers the policies write."""
+    rows = [
+        "## What they write",
+        "",
+        "Shares of the kinds of answers; `foreign` is text that no kind can have written, such as steps twice or of two tasks.",
+        "",
+        f"| policy | {' | '.join(SHOWN)} | other |",
+        f"|---|{'---|' * (len(SHOWN) + 1)}",
+    ]
+
+    def row(name: str, kinds: Callable[[str], float]) -> str:
+        shares = [kinds(k) for k in SHOWN]
+        cells = " | ".join(f"{s:.0%}" for s in (*shares, 1 - sum(shares)))
+        return f"| {name} | {cells} |"
+
+    rows.append(row("before any reward", lambda k: begun["kinds"][k]))
+    for arm, runs in found.items():
+        rows.append(row(f"`{arm}`", lambda k, r=runs: mean(x["final"]["kinds"][k] for x in r)))
+    return [*rows, ""]
+
+
+def _failures(found: dict[str, list[dict[str, Any]]]) -> list[str]:
+    """What could not be fitted, in its own words."""
+    lost = [(arm, r) for arm, runs in found.items() for r in runs if "failed" in r]
+    return [f"`{arm}`, seed {r['seed']}, has no policy: {r['failed']}" for arm, r in lost]
+
+
+def _figures(found: dict[str, list[dict[str, Any]]], page: Path) -> None:
+    """True quality over training, and beside it what each reward believes."""
+    alt = altair()
+    points, believed = [], []
+    for arm, runs in found.items():
+        true = list(zip(*(curve(r, "rewards/truth/mean") for r in runs), strict=True))
+        steps = [s["step"] for s in runs[0]["steps"]]
+        at = [round(steps[-1] * (k + 1) / len(true)) for k in range(len(true))]
+        points += [
+            {"step": s, "true quality": mean(v), "series": arm}
+            for s, v in zip(at, true, strict=True)
+        ]
+        if arm == TRUTH:
+            continue
+        p = list(zip(*(curve(r, "proxy/preferred") for r in runs), strict=True))
+        both = (("what the reward says", p), ("the truth", true))
+        drawn = [
+            {"step": s, "P(good)": mean(v), "series": name, "low": min(v), "high": max(v)}
+            for name, values in both
+            for s, v in zip(at, values, strict=True)
+        ]
+        small = lines(drawn, "step", "P(good)").properties(width=210, height=150, title=arm)
+        believed.append(small)
+    whole = lines(points, "step", "true quality")
+    for name, chart in (("", whole), ("_proxy", alt.concat(*believed, columns=2))):
+        with replacing(page.with_name(f"{page.stem}{name}.svg")) as path:
+            chart.save(str(path))
