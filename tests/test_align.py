@@ -161,6 +161,9 @@ def test_from_a_shell(fitted, folder, tmp_path, capsys):
     line = json.loads((tmp_path / "out/metrics.jsonl").read_text().splitlines()[0])
     assert line["reward"] == pytest.approx(line["rewards/rm/mean"])
     assert 0 < line["rm/preferred"] < 1
+    origin = json.loads((tmp_path / "out/align.json").read_text())["origin"]
+    digest = json.loads((fitted / "rm/model.json").read_text())["digest"]
+    assert origin["rewards"] == {str(fitted / "rm"): digest}
 
 
 def test_an_exported_classifier_is_a_reward_as_it_is(fitted, folder, tmp_path, capsys):

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 POINTS = 10  # of a curve: each is the mean over a tenth of the steps
+TRUE, FALL = "rewards/truth/mean", 0.05
 SHOWN = ("complete", "terse", "partial", "vague", "wrong_product", "truncated", "foreign")
 
 
@@ -67,7 +68,8 @@ def write_page(out: Path, page: Path) -> None:
         *_failures(found),
     ]
     with replacing(page) as path:
-        path.write_text("\n".join(parts) + "\n", encoding="utf-8")
+        text = "\n".join(parts).rstrip().replace("{stem}", page.stem)
+        path.write_text(text + "\n", encoding="utf-8")
 
 
 def _head(settings: dict[str, Any], begun: dict[str, Any], page: Path) -> list[str]:
@@ -138,29 +140,69 @@ def _over(found: dict[str, list[dict[str, Any]]]) -> list[str]:
         "## What the reward says, and what is true",
         "",
         "Over-optimisation is a reward that rises while the truth falls. Training is cut into tenths; *best* is the tenth with the",
-        "highest true quality, *last* the last one; the proxy is the mean reward, in standard deviations of the log's answers.",
-        "`fallen` counts the seeds in which the truth fell by more than .02 after its best while the proxy rose.",
+        "highest true quality, which only the truth could have chosen, and the highest of ten noisy means, so a little too high; *last* is the",
+        "last tenth. The proxy is the mean reward, in standard deviations of the log's answers. `fallen` counts the seeds in which the truth fell",
+        f"by more than {FALL:g} after its best while the proxy rose.",
         "",
-        "| reward | proxy, first | proxy, last | truth, first | truth, best | truth, last | fallen |",
-        "|---|---|---|---|---|---|---|",
+        "| reward | proxy, first | proxy, last | truth, first | truth, best | best against naive | KL at best | truth, last | fallen |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
+    naive = {r["seed"]: max(curve(r, TRUE)) for r in found.get("naive", [])}
     for arm, runs in found.items():
-        proxy = [curve(r, "reward") for r in runs]
-        true = [curve(r, "rewards/truth/mean") for r in runs]
-        fallen = 0
-        for p, q in zip(proxy, true, strict=True):
-            best = q.index(max(q))
-            fallen += q[best] - q[-1] > 0.02 and p[-1] > p[best]
+        proxy, true = ([curve(r, name) for r in runs] for name in ("reward", TRUE))
+        best = [q.index(max(q)) for q in true]
+        gain = [
+            max(q) - naive[r["seed"]] for q, r in zip(true, runs, strict=True) if r["seed"] in naive
+        ]
+        at = mean(curve(r, "kl")[k] for r, k in zip(runs, best, strict=True))
         cells = [
             f"`{arm}`",
             *(f"{mean(c[k] for c in proxy):+.2f}" for k in (0, -1)),
             f"{mean(q[0] for q in true):.3f}",
-            f"{mean(max(q) for q in true):.3f}",
-            f"{mean(q[-1] for q in true):.3f}",
-            f"{fallen} of {len(runs)}",
+            shown([max(q) for q in true]),
+            "-" if arm == "naive" or not gain else shown(gain, signed=True),
+            f"{at:.2f}",
+            shown([q[-1] for q in true]),
+            f"{sum(map(fell, runs))} of {len(runs)}",
         ]
         rows.append(f"| {' | '.join(cells)} |")
-    return [*rows, ""]
+    return [*rows, "", *_said(found)]
+
+
+def fell(run: dict[str, Any]) -> bool:
+    """Whether the truth fell after its best while the reward rose."""
+    proxy, true = curve(run, "reward"), curve(run, TRUE)
+    best = true.index(max(true))
+    return true[best] - true[-1] > FALL and proxy[-1] > proxy[best]
+
+
+def _said(found: dict[str, list[dict[str, Any]]]) -> list[str]:
+    """The tables in a few sentences, each computed."""
+    runs = [r for arm, every in found.items() if arm != TRUTH for r in every]
+    worse = sum(curve(r, TRUE)[-1] < curve(r, TRUE)[0] for r in runs)
+    gains = {
+        arm: interval(
+            [
+                max(curve(r, TRUE)) - max(curve(n, TRUE))
+                for r in every
+                for n in found["naive"]
+                if n["seed"] == r["seed"]
+            ]
+        )
+        for arm, every in found.items()
+        if arm not in ("naive", TRUTH) and "naive" in found
+    }
+    clear = [f"`{a}` ({m:+.3f})" for a, (m, half) in gains.items() if abs(m) > half]
+    return [
+        f"With a learned reward the truth fell from its best while the reward went on rising in {sum(map(fell, runs))} of {len(runs)} runs, and "
+        f"ended below where it began in {worse}.",
+        "At their best, against `naive` within a seed, these differ by more than their interval: "
+        + (", ".join(clear) if clear else "none")
+        + f", of {len(gains)} compared.",
+        "",
+        "![what each reward says, and the truth]({stem}_proxy.svg)",
+        "",
+    ]
 
 
 def _kinds(found: dict[str, list[dict[str, Any]]], begun: dict[str, Any]) -> list[str]:
@@ -196,7 +238,7 @@ def _figures(found: dict[str, list[dict[str, Any]]], page: Path) -> None:
     alt = altair()
     points, believed = [], []
     for arm, runs in found.items():
-        true = list(zip(*(curve(r, "rewards/truth/mean") for r in runs), strict=True))
+        true = list(zip(*(curve(r, TRUE) for r in runs), strict=True))
         steps = [s["step"] for s in runs[0]["steps"]]
         at = [round(steps[-1] * (k + 1) / len(true)) for k in range(len(true))]
         points += [

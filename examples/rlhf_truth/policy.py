@@ -26,13 +26,14 @@ def tokenizer(texts: list[str], vocabulary: int) -> Any:
     made = Tokenizer(models.BPE())
     made.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(Regex(r"\n|(?<=[.,:?!]) "), "isolated"),
+            pre_tokenizers.Split(Regex(r"\n|(?<=[.:?!]) "), "merged_with_previous"),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
     made.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary,
+        min_frequency=len(texts) // 400,  # no piece is one question
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         special_tokens=list(MARKS),
         show_progress=False,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from trueward.errors import TruewardError, UsageError
+from trueward.features.folder import find
 from trueward.log import read_pairs
 from trueward.model import load
 from trueward.rlhf import Align, Policy, Reward, read_prompts, trl
@@ -88,7 +90,15 @@ def align(
     typer.echo(f"{len(asked):,} prompts, {how.prompts * how.group} answers a step", err=True)
     try:
         about = train(
-            start, paid, asked, out, how, weights=weight, resume=resume, tell=_teller(steps)
+            *(start, paid, asked, out, how),
+            weights=weight,
+            origin={
+                "rewards": {str(r): _digest(r) for r in reward},
+                "made safe": safe | {"reference": reference},
+                "prompts": prompts,
+            },
+            resume=resume,
+            tell=_teller(steps),
         )
     finally:
         finish_progress()
@@ -120,6 +130,13 @@ def _reward(folder: Path, reference: str | None, safe: dict[str, Any], name: str
     table = fitted_on(model).frame if reference is None else read_pairs(reference)
     made = Reward.of(model, table["prompt"].to_list(), table["response"].to_list(), **safe)
     return trl(made, name)
+
+
+def _digest(folder: Path) -> str:
+    file = folder / "model.json"
+    if file.is_file():
+        return str(json.loads(file.read_text("utf-8"))["digest"])
+    return find(str(folder)).digest
 
 
 def _named(folder: Path, every: list[Path]) -> str:

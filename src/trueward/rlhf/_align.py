@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from trueward.errors import TruewardError, UsageError
+from trueward.errors import NotWrittenError, TruewardError, UsageError
 from trueward.features.folder import needs_extra
 from trueward.files import replacing
 
@@ -20,7 +21,7 @@ from ._policy import Policy, written
 from ._steps import listen, one_more_step
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 METRICS, ABOUT = "metrics.jsonl", "align.json"
@@ -70,25 +71,28 @@ def align(
     how: Align,
     *,
     weights: Sequence[float] | None = None,
+    origin: Mapping[str, Any] | None = None,
     resume: bool = False,
     tell: Callable[[dict[str, Any]], None] = lambda _line: None,
 ) -> dict[str, Any]:
     """Train ``policy`` on ``prompts``, lists of messages, for the weighted sum of ``rewards``.
 
     rewards: our `trl` functions, or folders of sequence classifiers. out: a folder of transformers, with
-    ``metrics.jsonl``, a line a step, and ``align.json``. ``tell`` gets each line. Checkpoints are in
+    ``metrics.jsonl``, a line a step, and ``align.json``, which also keeps ``origin``: what a caller knows of
+    where the rewards and the prompts are from. ``tell`` gets each line. Checkpoints are in
     ``out``.checkpoint until the end: with ``resume`` an interrupted run goes on from the last one. The
     first Ctrl-C ends the step, saves and raises KeyboardInterrupt; the second does not wait.
     """
     trl = _trl()
+    out = out.resolve()
     work = out.with_name(out.name + ".checkpoint")
-    about = _about(policy, rewards, weights, prompts, how)
+    about = _about(policy, rewards, weights, prompts, how) | {"origin": dict(origin or {})}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # libraries speak to each other of their next versions
         config = _config(trl, work, how, weights)
         if os.environ.get("RANK", "0") == "0":  # under accelerate launch one process writes
             _begin(work, about, resume)
-        try:
+        with one_more_step() as asked, _kept(work):
             trainer = trl.GRPOTrainer(
                 model=str(policy.folder.path),
                 reward_funcs=list(rewards),
@@ -97,13 +101,8 @@ def align(
                 processing_class=policy.tokenizer(),
                 peft_config=None if how.lora is None else _lora(how.lora),
             )
-            with one_more_step() as asked:
-                listen(trainer, asked, work / METRICS, tell)
-                trainer.train(resume_from_checkpoint=True if resume else None)
-        except BaseException:
-            if not any(work.glob("checkpoint-*")):  # nothing to go on with
-                shutil.rmtree(work, ignore_errors=True)
-            raise
+            listen(trainer, asked, work / METRICS, tell)
+            trainer.train(resume_from_checkpoint=True if resume else None)
         if asked.is_set():
             raise KeyboardInterrupt
         if trainer.accelerator.is_main_process:
@@ -114,6 +113,29 @@ def align(
                 (path / ABOUT).write_text(json.dumps(about, indent=1), encoding="utf-8")
             shutil.rmtree(work, ignore_errors=True)
     return about
+
+
+@contextlib.contextmanager
+def _kept(work: Path) -> Iterator[None]:
+    """Word what ends a run, and keep its folder where there is something to go on with."""
+    try:
+        yield
+    except BaseException as e:
+        if not any(work.glob("checkpoint-*")):
+            shutil.rmtree(work, ignore_errors=True)
+        if isinstance(e, torch.OutOfMemoryError):
+            raise TruewardError(
+                "the policy and its answers do not fit into the memory of the GPU: lower --micro or "
+                "--length, or learn adapters only (--lora 16)"
+            ) from e
+        if isinstance(e, ImportError):
+            raise TruewardError(f"a package that this takes is missing ({e}): install it") from e
+        if isinstance(e, OSError):
+            raise NotWrittenError(
+                f"{work} could not be written, or a model read ({e}): --resume goes on from the last "
+                "checkpoint, if there is one"
+            ) from e
+        raise
 
 
 def _trl() -> Any:
