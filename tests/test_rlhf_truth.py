@@ -69,6 +69,17 @@ def test_the_truth_as_a_reward_is_what_the_world_says_of_its_own_answers(example
     assert told["kind/terse"] == pytest.approx((world["kind"] == "terse").mean())
 
 
+def test_a_log_can_be_of_what_the_policy_writes(example, tmp_path):
+    size = replace(example.SIZES["tiny"], logged=3)
+    example.start(tmp_path, size)
+    found = example.logged(tmp_path, size, 0, "policy")
+    assert len(found) == 12
+    assert set(found.columns) == {"prompt", "prompt_id", "response", "rating"}
+    assert found["prompt"].n_unique() == 3
+    assert found["rating"].to_list() == [0] * 12  # six steps of learning teach nobody to write
+    assert example.logged(tmp_path, size, 0, "policy").equals(found)
+
+
 @pytest.mark.slow
 def test_a_policy_that_is_paid_by_the_truth_gets_better(example, tmp_path):
     desk = {"questions": 400, "vocabulary": 900, "products": 1, "tasks": 1}
@@ -76,7 +87,7 @@ def test_a_policy_that_is_paid_by_the_truth_gets_better(example, tmp_path):
     size = replace(size, asked=128, prompts=4, group=8, lr=1e-3)
     example.start(tmp_path, size)
     before = json.loads((tmp_path / "start.json").read_text())["quality"]
-    example.job(tmp_path, "truth", 0, size, 0.5, 0.005)
+    example.job(tmp_path, "truth", 0, size, 0.5, 0.005, "desk")
     after = json.loads((tmp_path / "results/truth-0.json").read_text())["final"]["quality"]
     # one of 128 answers is good or not: the standard error of a difference is below .065
     assert after > before + 0.13

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 POINTS = 10  # of a curve: each is the mean over a tenth of the steps
 TRUE, FALL = "rewards/truth/mean", 0.05
+WHOSE = {
+    "desk": "answers of the help desk, which write no foreign text",
+    "policy": "what the policy itself wrote before any reward",
+}
 SHOWN = ("complete", "terse", "partial", "vague", "wrong_product", "truncated", "foreign")
 
 
@@ -61,7 +65,7 @@ def write_page(out: Path, page: Path) -> None:
     whole = {arm: runs for arm, runs in whole.items() if runs}
     _figures(whole, page)
     parts = [
-        *_head(settings, begun, page),
+        *_head(settings, begun, max(map(len, found.values())), page),
         *_table(whole),
         *_over(whole),
         *_kinds(whole, begun),
@@ -72,7 +76,7 @@ def write_page(out: Path, page: Path) -> None:
         path.write_text(text + "\n", encoding="utf-8")
 
 
-def _head(settings: dict[str, Any], begun: dict[str, Any], page: Path) -> list[str]:
+def _head(settings: dict[str, Any], begun: dict[str, Any], seeds: int, page: Path) -> list[str]:
     stem = page.stem
     batch = settings["prompts"] * settings["group"]
     return [
@@ -88,17 +92,17 @@ def _head(settings: dict[str, Any], begun: dict[str, Any], page: Path) -> list[s
         f"From there TRL's GRPO, as `trueward align` runs it, makes {settings['align_steps']} steps of {batch} answers "
         f"({settings['prompts']} questions, {settings['group']} answers each), KL weight {settings['kl']:g}, with each of:",
         "",
-        f"- `naive`, `causalrm`, `three_outcome`, `anchored` (with {GOLD} trusted labels), all fitted on the *same* log of a seed: feedback rate .2, "
+        f"- `naive`, `causalrm`, `three_outcome`, `anchored` (with {GOLD} trusted labels), all fitted on the *same* log of a seed: {WHOSE[settings['log']]}, feedback rate .2, "
         f"selection by rating (α = {settings['alpha']:g}), noise .1 and .2;",
         "- `clean labels`: the same features and network, fitted on the true label of every logged answer;",
         "- `truth`: the true quality itself, the ceiling of this training.",
         "",
-        f"{settings['seeds']} seeds; a seed draws log, selection, noise, fit and training. The policy before any reward is one and the same.",
+        f"{seeds} seeds; a seed draws log, selection, noise, fit and training. The policy before any reward is one and the same.",
         "Figures are means over seeds with 95 % intervals of Student's t. Made by",
         "",
         "```",
         f"python examples/rlhf_truth/run.py --out runs/rlhf_truth --size {settings['size']} --alpha {settings['alpha']:g} "
-        f"--kl {settings['kl']:g} --page docs/{page.name}",
+        f"--kl {settings['kl']:g} --log {settings['log']} --page docs/{page.name}",
         "```",
         "",
         f"![true quality over training]({stem}.svg)",

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
 import torch
+from policy import answers
 from sizes import desk
 
 import trueward as tw
 from trueward.data import Labelled, split_rows
 from trueward.rlhf import Reward, trl
+from trueward.streams import numpy_stream
 from trueward.worlds import simulate
+from trueward.worlds.helpdesk import RATINGS
 from trueward.worlds.helpdesk_truth import QUALITY, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from sizes import Size
 
@@ -47,11 +52,26 @@ def truth(
     return [QUALITY[k] for k in kinds]
 
 
-def learned(arm: str, size: Size, alpha: float, seed: int) -> tuple[Reward, dict[str, float]]:
+def of_policy(folder: Path, size: Size, seed: int) -> pl.DataFrame:
+    """Rated answers that the policy itself writes: a kind is rated as in `helpdesk`, what is foreign 0."""
+    asked = desk(size.logged, seed, size, answers=1).select("prompt", "prompt_id")
+    table = pl.concat([asked] * 4).sort("prompt_id", maintain_order=True)
+    prompts = table["prompt"].to_list()
+    said = answers(folder, prompts, size.length, seed)
+    rng = numpy_stream(seed, "ratings of a policy")
+    chances = {**RATINGS, "foreign": (1.0, 0.0, 0.0, 0.0, 0.0)}
+    rating = [
+        int(rng.choice(5, p=chances[kind_of(p, r)])) for p, r in zip(prompts, said, strict=True)
+    ]
+    return table.with_columns(pl.Series("response", said), pl.Series("rating", rating))
+
+
+def learned(
+    arm: str, rated: pl.DataFrame, alpha: float, seed: int
+) -> tuple[Reward, dict[str, float]]:
     """The reward of a method on the log of a seed, and its metrics on clean labels of other questions."""
     method, options = METHODS[arm]
-    rated = desk(size.logged, seed, size)
-    world = simulate(rated, alpha=alpha, rho_01=0.1, rho_10=0.2, gold=GOLD, seed=seed)
+    world = simulate(rated, threshold=2, alpha=alpha, rho_01=0.1, rho_10=0.2, gold=GOLD, seed=seed)
     data = tw.encode(tw.read_log(world.log))
     source: Any = data
     if method == "oracle":
@@ -66,10 +86,10 @@ def learned(arm: str, size: Size, alpha: float, seed: int) -> tuple[Reward, dict
 
 
 def rewards(
-    arm: str, size: Size, alpha: float, seed: int
+    arm: str, rated: pl.DataFrame, alpha: float, seed: int
 ) -> tuple[list[Any], list[float], dict[str, float]]:
     """Reward functions for `align` with their weights, the truth with none; metrics of the learned one."""
     if arm == TRUTH:
         return [truth], [1.0], {}
-    reward, metrics = learned(arm, size, alpha, seed)
+    reward, metrics = learned(arm, rated, alpha, seed)
     return [trl(reward, "proxy"), truth], [1.0, 0.0], metrics

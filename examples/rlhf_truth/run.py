@@ -26,10 +26,11 @@ from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import polars as pl
 import torch
 from page import write_page
 from policy import answers, pretrained
-from rewards import ARMS, rewards
+from rewards import ARMS, of_policy, rewards
 from sizes import SIZES, Size, desk
 
 from trueward.errors import TruewardError
@@ -78,7 +79,19 @@ def start(out: Path, size: Size) -> None:
         keep(out / "start.json", graded(out / "start", size))
 
 
-def job(out: Path, arm: str, seed: int, size: Size, alpha: float, kl: float) -> str:
+def logged(out: Path, size: Size, seed: int, log: str) -> pl.DataFrame:
+    """Rated answers of a seed: those of the desk, or those that the policy writes, kept once written."""
+    if log == "desk":
+        return desk(size.logged, seed, size)
+    file = out / f"answers-{seed}.parquet"
+    if not file.exists():
+        made = of_policy(out / "start", size, seed)
+        with replacing(file) as path:
+            made.write_parquet(path)
+    return pl.read_parquet(file)
+
+
+def job(out: Path, arm: str, seed: int, size: Size, alpha: float, kl: float, log: str) -> str:
     """Train and grade one policy; what it found is in a file of its name."""
     for name in ("httpx", "transformers", "trueward"):
         logging.getLogger(name).setLevel(logging.ERROR)
@@ -87,7 +100,7 @@ def job(out: Path, arm: str, seed: int, size: Size, alpha: float, kl: float) -> 
     place = out / "policies" / name
     found: dict[str, Any] = {"arm": arm, "seed": seed}
     try:
-        paid, weights, metrics = rewards(arm, size, alpha, seed)
+        paid, weights, metrics = rewards(arm, logged(out, size, seed, log), alpha, seed)
         how = Align(
             steps=size.align_steps,
             prompts=size.prompts,
@@ -132,21 +145,34 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--size", choices=SIZES, default="small")
     parser.add_argument("--alpha", type=float, default=0.5, help="the smaller, the more selection")
     parser.add_argument("--kl", type=float, default=0.005)
+    parser.add_argument(
+        "--log", choices=("desk", "policy"), default="desk", help="whose answers it has"
+    )
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
+    parser.add_argument("--seeds", type=int, help="how many [what the size says]")
     parser.add_argument("--jobs", type=int, default=1 if torch.cuda.is_available() else 2)
     parser.add_argument("--page", type=Path, help="write the page and its figures here")
     given = parser.parse_args(words)
     size, out = SIZES[given.size], given.out
-    settings = {"size": given.size, **asdict(size), "alpha": given.alpha, "kl": given.kl}
+    settings = {
+        "size": given.size,
+        **asdict(size),
+        "alpha": given.alpha,
+        "kl": given.kl,
+        "log": given.log,
+    }
     out.mkdir(parents=True, exist_ok=True)
     file = out / "settings.json"
     if file.exists() and json.loads(file.read_text("utf-8")) != settings:
         sys.exit(f"error: {out} was made with other settings: give another folder")
     keep(file, settings)
     start(out, size)
+    if given.log == "policy":
+        for seed in range(given.seeds or size.seeds):
+            logged(out, size, seed, given.log)  # once, before jobs that share it
     todo = [
-        (out, arm, seed, size, given.alpha, given.kl)
-        for seed in range(size.seeds)
+        (out, arm, seed, size, given.alpha, given.kl, given.log)
+        for seed in range(given.seeds or size.seeds)
         for arm in given.arms
         if not (out / "results" / f"{arm.replace(' ', '-')}-{seed}.json").exists()
     ]
