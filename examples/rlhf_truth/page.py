@@ -19,6 +19,20 @@ if TYPE_CHECKING:
 
 POINTS = 10  # of a curve: each is the mean over a tenth of the steps
 TRUE, FALL = "rewards/truth/mean", 0.05
+LIMITS = {
+    "desk": [
+        "## What this does not show",
+        "",
+        "One small world, one weak policy, one KL weight, one step size. The log holds answers of the help desk while the policy writes much that",
+        "is in no log, so every reward, also the one of clean labels, is asked about text it knows nothing of; the truth is not fooled by that.",
+        "`--log policy` logs what the policy itself writes before any reward, and `--kl` holds it nearer: neither is measured on this page.",
+    ],
+    "policy": [
+        "## What this does not show",
+        "",
+        "One small world, one weak policy, one KL weight, one step size; the log is not renewed while the policy learns.",
+    ],
+}
 WHOSE = {
     "desk": "answers of the help desk, which write no foreign text",
     "policy": "what the policy itself wrote before any reward",
@@ -70,6 +84,7 @@ def write_page(out: Path, page: Path) -> None:
         *_over(whole),
         *_kinds(whole, begun),
         *_failures(found),
+        *LIMITS[settings["log"]],
     ]
     with replacing(page) as path:
         text = "\n".join(parts).rstrip().replace("{stem}", page.stem)
@@ -146,10 +161,10 @@ def _over(found: dict[str, list[dict[str, Any]]]) -> list[str]:
         "Over-optimisation is a reward that rises while the truth falls. Training is cut into tenths; *best* is the tenth with the",
         "highest true quality, which only the truth could have chosen, and the highest of ten noisy means, so a little too high; *last* is the",
         "last tenth. The proxy is the mean reward, in standard deviations of the log's answers. `fallen` counts the seeds in which the truth fell",
-        f"by more than {FALL:g} after its best while the proxy rose.",
+        f"by more than {FALL:g} after its best while the proxy rose. `far`: answers that the reward model says are unlike any of its log.",
         "",
-        "| reward | proxy, first | proxy, last | truth, first | truth, best | best against naive | KL at best | truth, last | fallen |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| reward | proxy, first | proxy, last | truth, first | truth, best | best against naive | KL at best | truth, last | far, last | fallen |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     naive = {r["seed"]: max(curve(r, TRUE)) for r in found.get("naive", [])}
     for arm, runs in found.items():
@@ -167,6 +182,7 @@ def _over(found: dict[str, list[dict[str, Any]]]) -> list[str]:
             "-" if arm == "naive" or not gain else shown(gain, signed=True),
             f"{at:.2f}",
             shown([q[-1] for q in true]),
+            "-" if arm == TRUTH else f"{mean(curve(r, 'proxy/far')[-1] for r in runs):.0%}",
             f"{sum(map(fell, runs))} of {len(runs)}",
         ]
         rows.append(f"| {' | '.join(cells)} |")
