@@ -10,9 +10,10 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from trueward.errors import UsageError
+from trueward.errors import TruewardError, UsageError
 from trueward.worlds import helpdesk, simulate
 from trueward.worlds.helpdesk import ANSWERS, RATINGS, SHARES
+from trueward.worlds.helpdesk_truth import kind_of, quality
 
 
 @pytest.fixture(scope="module")
@@ -100,3 +101,63 @@ def test_it_makes_a_world_with_both_classes_logged(world):
     assert made.scenario["threshold"] == 2
     assert 0.4 < made.scenario["realised"]["prior"] < 0.55
     assert made.scenario["merged_duplicates"] == 0
+
+
+# --- the truth of any text ----------------------------------------------------------------------
+
+
+def test_the_truth_finds_the_kind_of_every_answer_of_the_world(world):
+    texts = helpdesk(400, seed=11)
+    found = [kind_of(p, r) for p, r in texts.select("prompt", "response").iter_rows()]
+    assert found == texts["kind"].to_list()
+    share = {k: chances[3] + chances[4] for k, chances in RATINGS.items()}
+    for prompt, response, kind in world.head(40).select("prompt", "response", "kind").iter_rows():
+        assert quality(prompt, response) == share[kind]
+
+
+QUESTION = "How do I reset my password in Parcelo?"
+STEPS = (
+    "open the Parcelo sign-in page and choose Forgot password",
+    "enter the address of your account and send the form",
+    "open the link in the message within thirty minutes; look in the spam folder too",
+    "pick a new password of at least twelve characters",
+    "sign out everywhere under Account Settings so that old devices lose access",
+)
+SHORT = "Use Forgot password on the sign-in page; the link is valid for thirty minutes."
+LIST = [s[0].upper() + s[1:] + "." for s in STEPS]
+VAGUE = "Parcelo has a number of options for this"
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        (" ".join(LIST), "complete"),
+        (f" {' '.join(LIST[:4])}\n", "complete"),  # the last may be missing, and space is ignored
+        ("Good question.\n" + "\n".join(f"- {s[:-1]}" for s in LIST), "complete"),
+        (f"Happy to help. {SHORT} It takes effect at once.", "terse"),
+        (f"{LIST[0]} {VAGUE}.", "partial"),
+        (f"1. {VAGUE}.\n2. It is often a matter of the right permissions.", "vague"),
+        ("I am only an assistant. I would rather not guess.", "refusing"),
+        (f"It is really not that hard. {SHORT}", "rude"),
+        ("Members in Dispatch Board, Invite, choose a role, send.", "off_topic"),
+        (" ".join(LIST).replace("Parcelo", "Ledgerly"), "foreign"),  # not its settings
+        (f"For Ledgerly. {SHORT}", "wrong_product"),
+        (" ".join(LIST)[:150], "truncated"),
+        (" ".join([LIST[1], LIST[0], *LIST[2:]]), "foreign"),  # out of order
+        (" ".join([*LIST, LIST[4]]), "foreign"),  # twice
+        (f"{SHORT} {SHORT}", "foreign"),
+        (" ".join(LIST[:3]), "truncated"),
+        (f"{' '.join(LIST[:3])} Have a good day!", "foreign"),
+        ("Good question. Good question.", "foreign"),
+        ("", "foreign"),
+        ("Lorem ipsum.", "foreign"),
+    ],
+)
+def test_the_truth_of_a_text_that_anybody_wrote(text, kind):
+    assert kind_of(QUESTION, text) == kind
+    assert (quality(QUESTION, text) == 0) == (kind in ("foreign", "rude"))
+
+
+def test_a_question_that_the_help_desk_would_not_ask_has_no_truth():
+    with pytest.raises(TruewardError, match="one product and one task"):
+        quality("What is two plus five?", "seven")

@@ -14,6 +14,7 @@ import typer
 from trueward.errors import TruewardError
 
 from . import (
+    aligning,
     benchmark,
     demo,
     doubting,
@@ -73,6 +74,7 @@ for _command in (
     exporting.export,
     exporting.verify_export,
     training.training_data,
+    aligning.align,
     reference.methods,
 ):
     app.command()(stoppable(_command))

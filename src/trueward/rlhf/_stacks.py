@@ -23,10 +23,11 @@ MARK = re.compile(
 )
 
 
-def trl(reward: Reward) -> Callable[..., list[float]]:
+def trl(reward: Reward, name: str = "trueward") -> Callable[..., list[float]]:
     """``GRPOTrainer(reward_funcs=trl(reward))``: one value a completion, of texts or of chats.
 
-    P(preferred) and the share of far text go to ``log_metric`` where the trainer offers it.
+    P(preferred) and the share of far text go to ``log_metric`` where the trainer offers it; ``name`` is
+    what the trainer's metrics call the reward, and must differ where there are several.
     """
 
     def trueward(
@@ -37,10 +38,11 @@ def trl(reward: Reward) -> Callable[..., list[float]]:
     ) -> list[float]:
         values, scores = reward.scored(prompts, completions)
         if log_metric is not None and scores.preferred is not None and len(values):
-            log_metric("trueward/preferred", float(scores.preferred.mean()))
-            log_metric("trueward/far", float(scores.far.float().mean()))
+            log_metric(f"{name}/preferred", float(scores.preferred.mean()))
+            log_metric(f"{name}/far", float(scores.far.float().mean()))
         return [float(v) for v in values]
 
+    trueward.__name__ = name
     return trueward
 
 

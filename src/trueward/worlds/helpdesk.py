@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+STYLES = 4  # of a list
+LINKS = ("Then ", "Next, ", "After that, ", "Also, ")
+
 
 @dataclass(frozen=True)
 class Ask:
@@ -38,7 +41,14 @@ class Ask:
         )
 
 
-def helpdesk(n_prompts: int = 1500, answers: int = 4, seed: int = 0) -> pl.DataFrame:
+def helpdesk(
+    n_prompts: int = 1500,
+    answers: int = 4,
+    seed: int = 0,
+    *,
+    products: int = len(PRODUCTS),
+    tasks: int = len(TASKS),
+) -> pl.DataFrame:
     """Write ``n_prompts`` different questions with ``answers`` different answers each.
 
     Columns: prompt, response, rating (0 to 4; good is above 2), prompt_id, kind. Raters differ:
@@ -50,11 +60,16 @@ def helpdesk(n_prompts: int = 1500, answers: int = 4, seed: int = 0) -> pl.DataF
             f"a help desk needs at least 1 prompt and 1 answer, and got n_prompts={n_prompts}, "
             f"answers={answers}"
         )
+    if not (0 < products <= len(PRODUCTS) and 0 < tasks <= len(TASKS)):
+        raise UsageError(
+            f"a help desk is asked about 1 to {len(PRODUCTS)} products and 1 to {len(TASKS)} tasks, and got "
+            f"products={products}, tasks={tasks}"
+        )
     asked: set[str] = set()
     rows: list[tuple[str, str, int, str, str]] = []
     for i in range(n_prompts):
         rng = numpy_stream(seed, "helpdesk", i)
-        ask = Ask(_pick(rng, PRODUCTS), _pick(rng, TASKS))
+        ask = Ask(_pick(rng, PRODUCTS[:products]), _pick(rng, TASKS[:tasks]))
         prompt = _question(ask, rng)
         if prompt in asked:
             prompt = f"{prompt} (ticket {100000 + i})"
@@ -168,16 +183,19 @@ def _dressed(ask: Ask, body: str, rng: np.random.Generator) -> str:
 
 
 def _listed(steps: Sequence[str], rng: np.random.Generator) -> str:
+    return listed(steps, int(rng.integers(STYLES)))
+
+
+def listed(steps: Sequence[str], style: int) -> str:
     """Set out steps as numbers, bullets, sentences or one flowing sentence after another."""
     capital = [s[0].upper() + s[1:] for s in steps]
-    style = int(rng.integers(4))
     if style == 0:
         return "\n".join(f"{k}. {s}." for k, s in enumerate(capital, start=1))
     if style == 1:
         return "\n".join(f"- {s}" for s in capital)
     if style == 2:
         return " ".join(f"{s}." for s in capital)
-    links = ["First, ", *["Then ", "Next, ", "After that, ", "Also, "] * len(steps)]
+    links = ["First, ", *LINKS * len(steps)]
     return " ".join(f"{k}{s}." for k, s in zip(links, steps, strict=False))
 
 

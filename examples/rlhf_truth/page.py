@@ -1,0 +1,282 @@
+"""The page of the experiment, from its results: every figure of it is computed here."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from statistics import mean, stdev
+from typing import TYPE_CHECKING, Any
+
+from rewards import ARMS, GOLD, TRUTH
+from scipy.stats import t
+
+from trueward.figures import altair, lines
+from trueward.files import replacing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+POINTS = 10  # of a curve: each is the mean over a tenth of the steps
+TRUE, FALL = "rewards/truth/mean", 0.05
+LIMITS = {
+    "desk": [
+        "## What this does not show",
+        "",
+        "One small world, one weak policy, one KL weight, one step size. The log holds answers of the help desk while the policy writes much that",
+        "is in no log, so every reward, also the one of clean labels, is asked about text it knows nothing of; the truth is not fooled by that.",
+        "`--log policy` logs what the policy itself writes before any reward, and `--kl` holds it nearer: neither is measured on this page.",
+    ],
+    "policy": [
+        "## What this does not show",
+        "",
+        "One small world, one weak policy, one KL weight, one step size; the log is not renewed while the policy learns.",
+    ],
+}
+WHOSE = {
+    "desk": "answers of the help desk, which write no foreign text",
+    "policy": "what the policy itself wrote before any reward",
+}
+SHOWN = ("complete", "terse", "partial", "vague", "wrong_product", "truncated", "foreign")
+
+
+def results(out: Path) -> dict[str, list[dict[str, Any]]]:
+    """What there is of every arm, by seed."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for arm in ARMS:
+        files = sorted((out / "results").glob(f"{arm.replace(' ', '-')}-*.json"))
+        found[arm] = [json.loads(f.read_text("utf-8")) for f in files]
+    return {arm: runs for arm, runs in found.items() if runs}
+
+
+def interval(values: Sequence[float]) -> tuple[float, float]:
+    """Mean, and half the width of its 95 % interval over seeds by Student's t; NaN for one seed."""
+    n = len(values)
+    half = t.ppf(0.975, n - 1) * stdev(values) / n**0.5 if n > 1 else float("nan")
+    return mean(values), float(half)
+
+
+def shown(values: Sequence[float], signed: bool = False) -> str:
+    """A mean with its interval."""
+    m, half = interval(values)
+    return f"{m:{'+' if signed else ''}.3f} ± {half:.3f}"
+
+
+def curve(run: dict[str, Any], name: str) -> list[float]:
+    """A metric over training: means over tenths of the steps."""
+    values = [s[name] for s in run["steps"]]
+    n = min(POINTS, len(values))
+    edges = [round(k * len(values) / n) for k in range(n + 1)]
+    return [mean(values[a:b]) for a, b in pairwise(edges)]
+
+
+def write_page(out: Path, page: Path) -> None:
+    """Write the page and its two figures beside it."""
+    settings = json.loads((out / "settings.json").read_text("utf-8"))
+    begun = json.loads((out / "start.json").read_text("utf-8"))
+    found = results(out)
+    whole = {arm: [r for r in runs if "final" in r] for arm, runs in found.items()}
+    whole = {arm: runs for arm, runs in whole.items() if runs}
+    _figures(whole, page)
+    parts = [
+        *_head(settings, begun, max(map(len, found.values())), page),
+        *_table(whole),
+        *_over(whole),
+        *_kinds(whole, begun),
+        *_failures(found),
+        *LIMITS[settings["log"]],
+    ]
+    with replacing(page) as path:
+        text = "\n".join(parts).rstrip().replace("{stem}", page.stem)
+        path.write_text(text + "\n", encoding="utf-8")
+
+
+def _head(settings: dict[str, Any], begun: dict[str, Any], seeds: int, page: Path) -> list[str]:
+    stem = page.stem
+    batch = settings["prompts"] * settings["group"]
+    return [
+        "# RLHF where the truth is known",
+        "",
+        "The papers claim that a debiased reward gives a better policy. Here the claim is tested in a world in which the true",
+        "quality of *any* text is known: `trueward.worlds.helpdesk_truth` reads off a question and an answer which kind of",
+        "answer it is and gives P(rating > 2) of that kind, an exact function of the text; text that no kind can have written",
+        "is worth 0. On the answers of the generated help desk it finds the kind of every one (`tests/test_helpdesk.py`).",
+        "",
+        f"A language model of {settings['layers']} layers and {settings['width']} columns learns to answer as the help desk does, "
+        f"good and bad: true quality {begun['quality']:.3f}.",
+        f"From there TRL's GRPO, as `trueward align` runs it, makes {settings['align_steps']} steps of {batch} answers "
+        f"({settings['prompts']} questions, {settings['group']} answers each), KL weight {settings['kl']:g}, with each of:",
+        "",
+        f"- `naive`, `causalrm`, `three_outcome`, `anchored` (with {GOLD} trusted labels), all fitted on the *same* log of a seed: {WHOSE[settings['log']]}, feedback rate .2, "
+        f"selection by rating (α = {settings['alpha']:g}), noise .1 and .2;",
+        "- `clean labels`: the same features and network, fitted on the true label of every logged answer;",
+        "- `truth`: the true quality itself, the ceiling of this training.",
+        "",
+        f"{seeds} seeds; a seed draws log, selection, noise, fit and training. The policy before any reward is one and the same.",
+        "Figures are means over seeds with 95 % intervals of Student's t. Made by",
+        "",
+        "```",
+        f"python examples/rlhf_truth/run.py --out runs/rlhf_truth --size {settings['size']} --alpha {settings['alpha']:g} "
+        f"--kl {settings['kl']:g} --log {settings['log']} --page docs/{page.name}",
+        "```",
+        "",
+        f"![true quality over training]({stem}.svg)",
+        "",
+    ]
+
+
+def _table(found: dict[str, list[dict[str, Any]]]) -> list[str]:
+    """What the policies are worth at the end."""
+    rows = [
+        "## What the policies are worth",
+        "",
+        "Answers to questions that no policy was trained on, one each, sampled at temperature 1. Reward model: on clean labels",
+        "of other questions. `against naive`: differences within a seed.",
+        "",
+        "| reward | AUROC | pair accuracy | true quality | against naive | KL a token | characters |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    naive = {r["seed"]: r["final"]["quality"] for r in found.get("naive", [])}
+    for arm, runs in found.items():
+        models = [r["reward_model"] for r in runs if r["reward_model"]]
+        auroc, pairs = (
+            f"{mean(m[k] for m in models):.3f}" if models else "-"
+            for k in ("auroc", "pair_accuracy")
+        )
+        gain = [r["final"]["quality"] - naive[r["seed"]] for r in runs if r["seed"] in naive]
+        against = "-" if arm == "naive" or not gain else shown(gain, signed=True)
+        quality = shown([r["final"]["quality"] for r in runs])
+        kl = f"{mean(curve(r, 'kl')[-1] for r in runs):.3f}"
+        length = f"{mean(r['final']['characters'] for r in runs):.0f}"
+        cells = [f"`{arm}`", auroc, pairs, quality, against, kl, length]
+        rows.append(f"| {' | '.join(cells)} |")
+    return [*rows, ""]
+
+
+def _over(found: dict[str, list[dict[str, Any]]]) -> list[str]:
+    """Proxy against truth: whether the one goes up while the other goes down."""
+    rows = [
+        "## What the reward says, and what is true",
+        "",
+        "Over-optimisation is a reward that rises while the truth falls. Training is cut into tenths; *best* is the tenth with the",
+        "highest true quality, which only the truth could have chosen, and the highest of ten noisy means, so a little too high; *last* is the",
+        "last tenth. The proxy is the mean reward, in standard deviations of the log's answers. `fallen` counts the seeds in which the truth fell",
+        f"by more than {FALL:g} after its best while the proxy rose. `far`: answers that the reward model says are unlike any of its log.",
+        "",
+        "| reward | proxy, first | proxy, last | truth, first | truth, best | best against naive | KL at best | truth, last | far, last | fallen |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    naive = {r["seed"]: max(curve(r, TRUE)) for r in found.get("naive", [])}
+    for arm, runs in found.items():
+        proxy, true = ([curve(r, name) for r in runs] for name in ("reward", TRUE))
+        best = [q.index(max(q)) for q in true]
+        gain = [
+            max(q) - naive[r["seed"]] for q, r in zip(true, runs, strict=True) if r["seed"] in naive
+        ]
+        at = mean(curve(r, "kl")[k] for r, k in zip(runs, best, strict=True))
+        cells = [
+            f"`{arm}`",
+            *(f"{mean(c[k] for c in proxy):+.2f}" for k in (0, -1)),
+            f"{mean(q[0] for q in true):.3f}",
+            shown([max(q) for q in true]),
+            "-" if arm == "naive" or not gain else shown(gain, signed=True),
+            f"{at:.2f}",
+            shown([q[-1] for q in true]),
+            "-" if arm == TRUTH else f"{mean(curve(r, 'proxy/far')[-1] for r in runs):.0%}",
+            f"{sum(map(fell, runs))} of {len(runs)}",
+        ]
+        rows.append(f"| {' | '.join(cells)} |")
+    return [*rows, "", *_said(found)]
+
+
+def fell(run: dict[str, Any]) -> bool:
+    """Whether the truth fell after its best while the reward rose."""
+    proxy, true = curve(run, "reward"), curve(run, TRUE)
+    best = true.index(max(true))
+    return true[best] - true[-1] > FALL and proxy[-1] > proxy[best]
+
+
+def _said(found: dict[str, list[dict[str, Any]]]) -> list[str]:
+    """The tables in a few sentences, each computed."""
+    runs = [r for arm, every in found.items() if arm != TRUTH for r in every]
+    worse = sum(curve(r, TRUE)[-1] < curve(r, TRUE)[0] for r in runs)
+    gains = {
+        arm: interval(
+            [
+                max(curve(r, TRUE)) - max(curve(n, TRUE))
+                for r in every
+                for n in found["naive"]
+                if n["seed"] == r["seed"]
+            ]
+        )
+        for arm, every in found.items()
+        if arm not in ("naive", TRUTH) and "naive" in found
+    }
+    clear = [f"`{a}` ({m:+.3f})" for a, (m, half) in gains.items() if abs(m) > half]
+    return [
+        f"With a learned reward the truth fell from its best while the reward went on rising in {sum(map(fell, runs))} of {len(runs)} runs, and "
+        f"ended below where it began in {worse}.",
+        "At their best, against `naive` within a seed, these differ by more than their interval: "
+        + (", ".join(clear) if clear else "none")
+        + f", of {len(gains)} compared.",
+        "",
+        "![what each reward says, and the truth]({stem}_proxy.svg)",
+        "",
+    ]
+
+
+def _kinds(found: dict[str, list[dict[str, Any]]], begun: dict[str, Any]) -> list[str]:
+    """What kinds of answers the policies write."""
+    rows = [
+        "## What they write",
+        "",
+        "Shares of the kinds of answers; `foreign` is text that no kind can have written, such as steps twice or of two tasks.",
+        "",
+        f"| policy | {' | '.join(SHOWN)} | other |",
+        f"|---|{'---|' * (len(SHOWN) + 1)}",
+    ]
+
+    def row(name: str, kinds: Callable[[str], float]) -> str:
+        shares = [kinds(k) for k in SHOWN]
+        cells = " | ".join(f"{s:.0%}" for s in (*shares, 1 - sum(shares)))
+        return f"| {name} | {cells} |"
+
+    rows.append(row("before any reward", lambda k: begun["kinds"][k]))
+    for arm, runs in found.items():
+        rows.append(row(f"`{arm}`", lambda k, r=runs: mean(x["final"]["kinds"][k] for x in r)))
+    return [*rows, ""]
+
+
+def _failures(found: dict[str, list[dict[str, Any]]]) -> list[str]:
+    """What could not be fitted, in its own words."""
+    lost = [(arm, r) for arm, runs in found.items() for r in runs if "failed" in r]
+    return [f"`{arm}`, seed {r['seed']}, has no policy: {r['failed']}" for arm, r in lost]
+
+
+def _figures(found: dict[str, list[dict[str, Any]]], page: Path) -> None:
+    """True quality over training, and beside it what each reward believes."""
+    alt = altair()
+    points, believed = [], []
+    for arm, runs in found.items():
+        true = list(zip(*(curve(r, TRUE) for r in runs), strict=True))
+        steps = [s["step"] for s in runs[0]["steps"]]
+        at = [round(steps[-1] * (k + 1) / len(true)) for k in range(len(true))]
+        points += [
+            {"step": s, "true quality": mean(v), "series": arm}
+            for s, v in zip(at, true, strict=True)
+        ]
+        if arm == TRUTH:
+            continue
+        p = list(zip(*(curve(r, "proxy/preferred") for r in runs), strict=True))
+        both = (("what the reward says", p), ("the truth", true))
+        drawn = [
+            {"step": s, "P(good)": mean(v), "series": name, "low": min(v), "high": max(v)}
+            for name, values in both
+            for s, v in zip(at, values, strict=True)
+        ]
+        small = lines(drawn, "step", "P(good)").properties(width=210, height=150, title=arm)
+        believed.append(small)
+    whole = lines(points, "step", "true quality")
+    for name, chart in (("", whole), ("_proxy", alt.concat(*believed, columns=2))):
+        with replacing(page.with_name(f"{page.stem}{name}.svg")) as path:
+            chart.save(str(path))

@@ -1,0 +1,95 @@
+"""Rewards learned from one biased, noisy log, and the truth itself as a reward."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+import torch
+from policy import answers
+from sizes import desk
+
+import trueward as tw
+from trueward.data import Labelled, split_rows
+from trueward.rlhf import Reward, trl
+from trueward.streams import numpy_stream
+from trueward.worlds import simulate
+from trueward.worlds.helpdesk import RATINGS
+from trueward.worlds.helpdesk_truth import QUALITY, kind_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from sizes import Size
+
+TRUTH = "truth"
+METHODS: dict[str, tuple[str, dict[str, Any]]] = {
+    "naive": ("naive", {}),
+    "causalrm": ("causalrm", {}),
+    "three_outcome": ("three_outcome", {}),
+    "anchored": ("anchored", {}),
+    "clean labels": ("oracle", {}),
+}
+ARMS = (*METHODS, TRUTH)
+GOLD = 300  # trusted labels in the log, which anchored alone reads
+
+
+def truth(
+    prompts: list[list[dict[str, str]]],
+    completions: list[list[dict[str, str]]],
+    log_metric: Callable[[str, float], None] | None = None,
+    **_columns: Any,
+) -> list[float]:
+    """P(good) of every answer, and the share of every kind among the metrics."""
+    kinds = [
+        kind_of(p[-1]["content"], c[0]["content"])
+        for p, c in zip(prompts, completions, strict=True)
+    ]
+    if log_metric is not None:
+        for kind in QUALITY:
+            log_metric(f"kind/{kind}", kinds.count(kind) / len(kinds))
+    return [QUALITY[k] for k in kinds]
+
+
+def of_policy(folder: Path, size: Size, seed: int) -> pl.DataFrame:
+    """Rated answers that the policy itself writes: a kind is rated as in `helpdesk`, what is foreign 0."""
+    asked = desk(size.logged, seed, size, answers=1).select("prompt", "prompt_id")
+    table = pl.concat([asked] * 4).sort("prompt_id", maintain_order=True)
+    prompts = table["prompt"].to_list()
+    said = answers(folder, prompts, size.length, seed)
+    rng = numpy_stream(seed, "ratings of a policy")
+    chances = {**RATINGS, "foreign": (1.0, 0.0, 0.0, 0.0, 0.0)}
+    rating = [
+        int(rng.choice(5, p=chances[kind_of(p, r)])) for p, r in zip(prompts, said, strict=True)
+    ]
+    return table.with_columns(pl.Series("response", said), pl.Series("rating", rating))
+
+
+def learned(
+    arm: str, rated: pl.DataFrame, alpha: float, seed: int
+) -> tuple[Reward, dict[str, float]]:
+    """The reward of a method on the log of a seed, and its metrics on clean labels of other questions."""
+    method, options = METHODS[arm]
+    world = simulate(rated, threshold=2, alpha=alpha, rho_01=0.1, rho_10=0.2, gold=GOLD, seed=seed)
+    data = tw.encode(tw.read_log(world.log))
+    source: Any = data
+    if method == "oracle":
+        label = torch.tensor(world.truth["label"].to_numpy(), dtype=torch.float32)
+        source = Labelled(data.x, label, group=data.group, backbone=data.backbone)
+    train, val = split_rows(len(data), 0.2, seed, data.group)
+    model = tw.fit(method, source[train], source[val], seed=seed, **options)
+    found = tw.evaluate(model, tw.encode(tw.read_test(world.test)), draws=0)
+    texts = world.log["prompt"].to_list(), world.log["response"].to_list()
+    names = ("auroc", "r2", "pair_accuracy")
+    return Reward.of(model, *texts), {k: found[k].value for k in names}
+
+
+def rewards(
+    arm: str, rated: pl.DataFrame, alpha: float, seed: int
+) -> tuple[list[Any], list[float], dict[str, float]]:
+    """Reward functions for `align` with their weights, the truth with none; metrics of the learned one."""
+    if arm == TRUTH:
+        return [truth], [1.0], {}
+    reward, metrics = learned(arm, rated, alpha, seed)
+    return [trl(reward, "proxy"), truth], [1.0, 0.0], metrics

@@ -1,0 +1,186 @@
+"""Policies trained with rewards learned from one biased log, measured by the truth.
+
+python examples/rlhf_truth/run.py --out runs/rlhf_truth                   # two cores
+python examples/rlhf_truth/run.py --out runs/rlhf_truth --size large      # a GPU
+python examples/rlhf_truth/run.py --out runs/rlhf_truth --page docs/rlhf_truth.md
+
+A small language model learns to answer the questions of the generated help desk as its answers are, good and
+bad. From there `trueward.rlhf.align` (TRL's GRPO) trains one policy a seed for each of: rewards learned from
+the same log by several methods, a reward learned from clean labels, and the truth itself. What every policy
+writes is graded by the truth (`trueward.worlds.helpdesk_truth`) at every step. What is done is kept in --out:
+the same command goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import multiprocessing
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import polars as pl
+import torch
+from page import write_page
+from policy import answers, pretrained
+from rewards import ARMS, of_policy, rewards
+from sizes import SIZES, Size, desk
+
+from trueward.errors import TruewardError
+from trueward.files import replacing
+from trueward.rlhf import Align, Policy, align
+from trueward.worlds.helpdesk_truth import QUALITY, kind_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+OWN, ASKED, TRAINED = 1_000_001, 1_000_002, 1_000_003  # seeds of worlds that no log is of
+
+
+def keep(path: Path, value: Any) -> None:
+    """Write JSON, all or nothing."""
+    with replacing(path) as file:
+        file.write_text(json.dumps(value, indent=1), encoding="utf-8")
+
+
+def questions(n: int, seed: int, size: Size) -> list[str]:
+    """Questions of a world of their own."""
+    return desk(n, seed, size, answers=1)["prompt"].to_list()
+
+
+def graded(folder: Path, size: Size) -> dict[str, Any]:
+    """The truth of one answer each to questions that no policy was trained on, with kinds and lengths."""
+    asked = questions(size.asked, ASKED, size)
+    said = answers(folder, asked, size.length)
+    kinds = [kind_of(p, r) for p, r in zip(asked, said, strict=True)]
+    return {
+        "quality": sum(QUALITY[k] for k in kinds) / len(kinds),
+        "kinds": {k: kinds.count(k) / len(kinds) for k in QUALITY},
+        "characters": sum(map(len, said)) / len(said),
+        "examples": [
+            {"prompt": p, "response": r} for p, r in zip(asked[:8], said[:8], strict=True)
+        ],
+    }
+
+
+def start(out: Path, size: Size) -> None:
+    """Make the policy before any reward, and grade it."""
+    if not (out / "start.json").exists():
+        if not (out / "start/config.json").exists():
+            print("learning to write", file=sys.stderr)
+            pretrained(out / "start", size, OWN)
+        keep(out / "start.json", graded(out / "start", size))
+
+
+def logged(out: Path, size: Size, seed: int, log: str) -> pl.DataFrame:
+    """Rated answers of a seed: those of the desk, or those that the policy writes, kept once written."""
+    if log == "desk":
+        return desk(size.logged, seed, size)
+    file = out / f"answers-{seed}.parquet"
+    if not file.exists():
+        made = of_policy(out / "start", size, seed)
+        with replacing(file) as path:
+            made.write_parquet(path)
+    return pl.read_parquet(file)
+
+
+def job(out: Path, arm: str, seed: int, size: Size, alpha: float, kl: float, log: str) -> str:
+    """Train and grade one policy; what it found is in a file of its name."""
+    for name in ("httpx", "transformers", "trueward"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    torch.set_num_threads(1 if not torch.cuda.is_available() else 8)
+    began, name = time.monotonic(), f"{arm.replace(' ', '-')}-{seed}"
+    place = out / "policies" / name
+    found: dict[str, Any] = {"arm": arm, "seed": seed}
+    try:
+        paid, weights, metrics = rewards(arm, logged(out, size, seed, log), alpha, seed)
+        how = Align(
+            steps=size.align_steps,
+            prompts=size.prompts,
+            group=size.group,
+            micro=size.prompts * size.group,
+            length=size.length,
+            lr=size.lr,
+            kl=kl,
+            seed=seed,
+            save_every=max(1, size.align_steps // 4),
+        )
+        begun = any(place.with_name(f"{name}.checkpoint").glob("checkpoint-*"))
+        if not (place / "align.json").exists():
+            prompts = questions(size.align_steps * size.prompts, TRAINED + seed, size)
+            asked = [[{"role": "user", "content": p}] for p in prompts]
+            policy = Policy.at(str(out / "start"))
+            align(policy, paid, asked, place, how, weights=weights, resume=begun)
+        lines = (place / "metrics.jsonl").read_text("utf-8").splitlines()
+        found |= {"reward_model": metrics, "steps": [json.loads(line) for line in lines]}
+        found |= {"final": graded(place, size)}
+    except TruewardError as e:
+        found |= {"failed": str(e)}
+    keep(out / "results" / f"{name}.json", found)
+    said = found.get("failed") or f"true quality {found['final']['quality']:.3f}"
+    return f"{name}: {said} ({time.monotonic() - began:.0f} s)"
+
+
+def done(todo: list[tuple[Any, ...]], jobs: int) -> Iterator[str]:
+    """Do so many jobs at once, and tell of each."""
+    if jobs == 1:
+        yield from (job(*t) for t in todo)
+        return
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, mp_context=spawn) as pool:
+        yield from (f.result() for f in as_completed([pool.submit(job, *t) for t in todo]))
+
+
+def main(words: list[str] | None = None) -> None:
+    """Run what is not there yet, and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--size", choices=SIZES, default="small")
+    parser.add_argument("--alpha", type=float, default=0.5, help="the smaller, the more selection")
+    parser.add_argument("--kl", type=float, default=0.005)
+    parser.add_argument(
+        "--log", choices=("desk", "policy"), default="desk", help="whose answers it has"
+    )
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
+    parser.add_argument("--seeds", type=int, help="how many [what the size says]")
+    parser.add_argument("--jobs", type=int, default=1 if torch.cuda.is_available() else 2)
+    parser.add_argument("--page", type=Path, help="write the page and its figures here")
+    given = parser.parse_args(words)
+    size, out = SIZES[given.size], given.out
+    settings = {
+        "size": given.size,
+        **asdict(size),
+        "alpha": given.alpha,
+        "kl": given.kl,
+        "log": given.log,
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    file = out / "settings.json"
+    if file.exists() and json.loads(file.read_text("utf-8")) != settings:
+        sys.exit(f"error: {out} was made with other settings: give another folder")
+    keep(file, settings)
+    start(out, size)
+    if given.log == "policy":
+        for seed in range(given.seeds or size.seeds):
+            logged(out, size, seed, given.log)  # once, before jobs that share it
+    todo = [
+        (out, arm, seed, size, given.alpha, given.kl, given.log)
+        for seed in range(given.seeds or size.seeds)
+        for arm in given.arms
+        if not (out / "results" / f"{arm.replace(' ', '-')}-{seed}.json").exists()
+    ]
+    for k, said in enumerate(done(todo, given.jobs), start=1):
+        print(f"{k}/{len(todo)} {said}", file=sys.stderr)
+    if given.page:
+        write_page(out, given.page)
+
+
+if __name__ == "__main__":
+    main()
