@@ -30,7 +30,7 @@ def example(monkeypatch):
 def test_the_scripts_run_from_nothing_to_a_page_and_go_on_where_they_were(
     example, tmp_path, capsys
 ):
-    words = ["--out", str(tmp_path / "run"), "--size", "tiny", "--jobs", "1"]
+    words = ["--out", str(tmp_path / "run"), "--size", "tiny", "--log", "desk", "--jobs", "1"]
     words += ["--arms", "naive", "truth", "--page", str(tmp_path / "page.md")]
     example.main(words)
     for name in ("naive-0", "naive-1", "truth-0", "truth-1"):

@@ -25,14 +25,16 @@ LIMITS = {
         "",
         "One small world, one weak policy, one KL weight, one step size. The log holds answers of the help desk while the policy writes much that",
         "is in no log, so every reward, also the one of clean labels, is asked about text it knows nothing of; the truth is not fooled by that.",
-        "`--log policy` logs what the policy itself writes before any reward, and `--kl` holds it nearer: neither is measured on this page.",
+        "With a log of what the policy itself writes it is [another matter](rlhf_truth.md). `--kl` holds it nearer, which is not measured here.",
     ],
     "policy": [
         "## What this does not show",
         "",
-        "One small world, one weak policy, one KL weight, one step size; the log is not renewed while the policy learns.",
+        "One small world, one weak policy, one KL weight, one step size; the log is not renewed while the policy learns. With a log of",
+        "answers that the policy does not write, every learned reward ended at 0: [the same with the help desk's own answers](rlhf_truth_desk.md).",
     ],
 }
+TITLE = {"desk": ": a log of other answers", "policy": ""}
 WHOSE = {
     "desk": "answers of the help desk, which write no foreign text",
     "policy": "what the policy itself wrote before any reward",
@@ -79,7 +81,7 @@ def write_page(out: Path, page: Path) -> None:
     whole = {arm: runs for arm, runs in whole.items() if runs}
     _figures(whole, page)
     parts = [
-        *_head(settings, begun, max(map(len, found.values())), page),
+        *_head(settings, begun, max(map(len, found.values())), out, page),
         *_table(whole),
         *_over(whole),
         *_kinds(whole, begun),
@@ -91,11 +93,13 @@ def write_page(out: Path, page: Path) -> None:
         path.write_text(text + "\n", encoding="utf-8")
 
 
-def _head(settings: dict[str, Any], begun: dict[str, Any], seeds: int, page: Path) -> list[str]:
+def _head(
+    settings: dict[str, Any], begun: dict[str, Any], seeds: int, out: Path, page: Path
+) -> list[str]:
     stem = page.stem
     batch = settings["prompts"] * settings["group"]
     return [
-        "# RLHF where the truth is known",
+        f"# RLHF where the truth is known{TITLE[settings['log']]}",
         "",
         "The papers claim that a debiased reward gives a better policy. Here the claim is tested in a world in which the true",
         "quality of *any* text is known: `trueward.worlds.helpdesk_truth` reads off a question and an answer which kind of",
@@ -116,7 +120,7 @@ def _head(settings: dict[str, Any], begun: dict[str, Any], seeds: int, page: Pat
         "Figures are means over seeds with 95 % intervals of Student's t. Made by",
         "",
         "```",
-        f"python examples/rlhf_truth/run.py --out runs/rlhf_truth --size {settings['size']} --alpha {settings['alpha']:g} "
+        f"python examples/rlhf_truth/run.py --out {out} --size {settings['size']} --alpha {settings['alpha']:g} "
         f"--kl {settings['kl']:g} --log {settings['log']} --page docs/{page.name}",
         "```",
         "",

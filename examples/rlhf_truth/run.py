@@ -3,6 +3,7 @@
 python examples/rlhf_truth/run.py --out runs/rlhf_truth                   # two cores
 python examples/rlhf_truth/run.py --out runs/rlhf_truth --size large      # a GPU
 python examples/rlhf_truth/run.py --out runs/rlhf_truth --page docs/rlhf_truth.md
+python examples/rlhf_truth/run.py --out runs/rlhf_truth_desk --log desk      # a log of answers it does not write
 
 A small language model learns to answer the questions of the generated help desk as its answers are, good and
 bad. From there `trueward.rlhf.align` (TRL's GRPO) trains one policy a seed for each of: rewards learned from
@@ -146,7 +147,7 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--alpha", type=float, default=0.5, help="the smaller, the more selection")
     parser.add_argument("--kl", type=float, default=0.005)
     parser.add_argument(
-        "--log", choices=("desk", "policy"), default="desk", help="whose answers it has"
+        "--log", choices=("policy", "desk"), default="policy", help="whose answers it has"
     )
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
     parser.add_argument("--seeds", type=int, help="how many [what the size says]")
