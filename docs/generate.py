@@ -6,12 +6,14 @@ python docs/generate.py --check   exits 1 if a page is not what would be written
 
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+os.environ |= {"NO_COLOR": "1", "TERM": "dumb"}  # before typer looks
+
 import typer
+from typer.testing import CliRunner
 
 from trueward.card import card, summary
 from trueward.cli.app import app
@@ -31,10 +33,10 @@ def commands(within: typer.Typer, before: str = "") -> Iterator[str]:
 
 def help_page(command: str) -> str:
     """Give the help text of one command at a fixed width."""
-    words = [sys.executable, "-m", "trueward", *command.split(), "--help"]
-    env = {**os.environ, "COLUMNS": "100", "TERMINAL_WIDTH": "100", "NO_COLOR": "1", "TERM": "dumb"}
-    text = subprocess.run(words, capture_output=True, text=True, check=True, env=env).stdout  # noqa: S603
-    return ANSI.sub("", text).rstrip()
+    words = [*command.split(), "--help"]
+    about = {"prog_name": "trueward", "terminal_width": 98}
+    done = CliRunner().invoke(app, words, catch_exceptions=False, **about)
+    return ANSI.sub("", done.output).rstrip()
 
 
 def pages() -> dict[Path, str]:

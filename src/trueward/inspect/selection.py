@@ -24,7 +24,9 @@ def find(log: Log) -> Iterator[Finding]:
     rows = log.frame
     if "user_id" in log.columns:  # a user is called by a row of theirs, as no id reaches a report
         first = pl.col("row").min().over("user_id")
-        told = pl.when(pl.col("user_id").is_not_null()).then(pl.format("the one of row {}", first))
+        told = pl.when(pl.col("user_id").is_not_null()).then(
+            pl.concat_str(pl.lit("the one of row "), first)
+        )
         rows = rows.with_row_index("row", offset=1).with_columns(told.alias("user_id"))
     frame = rows.select(
         pl.col("feedback").is_not_null().alias("seen"),
