@@ -26,8 +26,10 @@ def flip_rates(
 
     Right if anchors exist: rated answers that are certainly good, and certainly bad, to within 1 - u, and a
     proxy that does not overshoot there. The 95 % intervals need no such proxy: they are Jeffreys' for what
-    users said of its surest answers, 100 a side or a share 1 - u, as many as their prompts are worth; a
-    rate outside its interval is warned of. A rate that is given stands, and is judged with the other.
+    users said of its surest answers in each fold, 100 a side or a share 1 - u, as many as their prompts are
+    worth, and assume that these were chosen without knowing what was said of them, which a proxy on few
+    features does not quite (docs/doubt.md). A rate outside its interval is warned of; one that is given
+    stands, and is judged with the other.
     """
 
     def compute(b: Feedback, seed: int) -> tuple[dict[str, float], dict[str, Any]]:
