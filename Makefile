@@ -7,7 +7,7 @@ demo: .venv/ready          ## run the main job: simulate, inspect, fit six ways,
 	$(BIN)/trueward demo
 
 test: .venv/ready          ## all tests, the slow recovery tests included
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -q -n 2
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile  # what a file builds is built once
 
 lint: .venv/ready
 	$(BIN)/ruff format --check .
