@@ -12,7 +12,11 @@ from scipy.stats import spearmanr
 from ._loaded import Failure, Loaded, Skipped, loaded, padded, scored
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
+
+    from trueward.model import RewardModel
 
 CLOSE = 1e-4  # of sd, between two ways to compute one number in float32
 OWN = 1e-3  # of sd, from the reward model, whose features were rounded to float16
@@ -22,24 +26,15 @@ BATCH = 8
 
 def reward_model(at: Loaded) -> str:
     """The rewards of the model it was made from."""
-    if at.model is None:
-        raise Skipped(
-            "the reward model was not given (--model RM), so its rewards were not compared"
-        )
-    plain = (
-        replace(at.model, calibration=None).score(*map(list, zip(*at.pairs, strict=True))).reward
-    )
-    assert plain is not None
+    plain = wanted_of(at.model, at.pairs)
     own = at.scores + at.card["head"]["constant"]
     if at.card["head"]["kind"] == "distilled":
         return ranked(own, plain)
     allowed = OWN + 2 * at.card["head"]["absorb_rmse"]
-    read = json.loads(at.model.backbone or "{}").get("dtype")
-    if "bfloat16" in (at.card["head"]["dtype"], read):
-        allowed += ROUNDED
+    allowed += rounding(at.model, at.card["head"]["dtype"])
     # an MLP feels that features are kept as float16, so its own are rounded alike
     own = at.head(at.h.half().float()) if at.code else own
-    return close(own, plain.float(), allowed, at.sd, "the rewards of the model")
+    return close(own, plain, allowed, at.sd, "the rewards of the model")
 
 
 def own_forward(at: Loaded) -> str:
@@ -138,6 +133,23 @@ def offset(at: Loaded) -> str:
             f"the mean logit, {mean:.2f}, is more than 8 sd ({sd:.2f}) from 0: export float32"
         )
     return f"mean logit {mean:.3f}, sd {sd:.3f}"
+
+
+def wanted_of(model: RewardModel | None, pairs: Sequence[tuple[str, str]]) -> Tensor:
+    """(n,) rewards of the model that an export was made from, before any calibration."""
+    if model is None:
+        raise Skipped(
+            "the reward model was not given (--model RM), so its rewards were not compared"
+        )
+    found = replace(model, calibration=None).score(*map(list, zip(*pairs, strict=True))).reward
+    assert found is not None
+    return found.float()
+
+
+def rounding(model: RewardModel | None, dtype: str = "float32") -> float:
+    """Share of sd that bfloat16 may cost, of the export (``dtype``) or of the model's own features."""
+    read = None if model is None else json.loads(model.backbone or "{}").get("dtype")
+    return ROUNDED if "bfloat16" in (dtype, read) else 0.0
 
 
 def ranked(found: Tensor, wanted: Tensor) -> str:

@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,8 +15,8 @@ import torch
 
 from trueward.features.wordllama import load
 
-from ._loaded import Failure, Skipped, asked, read
-from ._parity import CLOSE, OWN, close
+from ._loaded import Failure, asked, read
+from ._parity import CLOSE, OWN, close, wanted_of
 from ._rules import cards, whole
 from ._sources import PACKAGE, sources
 
@@ -127,13 +127,7 @@ def alone(at: Scored) -> str:
 
 def reward_model(at: Scored) -> str:
     """The rewards of the model it was made from."""
-    if at.model is None:
-        raise Skipped(
-            "the reward model was not given (--model RM), so its rewards were not compared"
-        )
-    wanted = replace(at.model, calibration=None).score(*map(list, zip(*at.pairs, strict=True)))
-    assert wanted.reward is not None
-    return close(at.scores, wanted.reward, OWN, at.sd, "the rewards of the model")
+    return close(at.scores, wanted_of(at.model, at.pairs), OWN, at.sd, "the rewards of the model")
 
 
 RULES: dict[str, Callable[[Scored], str]] = {

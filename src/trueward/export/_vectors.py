@@ -17,7 +17,7 @@ from trueward.features.sentence import dense_of, pooling_of
 from trueward.features.transformer import Transformer
 
 from ._loaded import Failure, Skipped, asked, read
-from ._parity import CLOSE, OWN, ROUNDED, close, ranked
+from ._parity import CLOSE, OWN, close, ranked, rounding, wanted_of
 from ._rules import cards, whole
 
 if TYPE_CHECKING:
@@ -128,19 +128,12 @@ def truncation(at: Vectors) -> str:
 
 def reward_model(at: Vectors) -> str:
     """The rewards of the model it was made from."""
-    if at.model is None:
-        raise Skipped(
-            "the reward model was not given (--model RM), so its rewards were not compared"
-        )
-    wanted = replace(at.model, calibration=None).score(*map(list, zip(*at.pairs, strict=True)))
-    assert wanted.reward is not None
+    wanted = wanted_of(at.model, at.pairs)
     if at.card["head"]["kind"] == "distilled":
-        return ranked(at.scores, wanted.reward)
-    low = '"bfloat16"' in (at.model.backbone or "")
-    allowed = OWN + (ROUNDED if low else 0.0)
+        return ranked(at.scores, wanted)
     # features are kept as float16, so these are rounded alike
     own = at.head(at.h.half().float())
-    return close(own, wanted.reward.float(), allowed, at.sd, "the rewards of the model")
+    return close(own, wanted, OWN + rounding(at.model), at.sd, "the rewards of the model")
 
 
 def library(at: Vectors) -> str:

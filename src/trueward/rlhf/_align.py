@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from trueward.errors import NotWrittenError, TruewardError, UsageError
+from trueward.errors import NotWrittenError, TruewardError, UsageError, missing_extra
 from trueward.features.folder import needs_extra
 from trueward.files import replacing
 
@@ -143,9 +143,7 @@ def _trl() -> Any:
         import transformers  # noqa: PLC0415 - heavy
         import trl  # noqa: PLC0415
     except ImportError as e:
-        raise TruewardError(
-            "aligning a policy needs trl, which is not installed: pip install 'trueward[rlhf]'"
-        ) from e
+        raise missing_extra("aligning a policy", "trl", "rlhf") from e
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     return trl

@@ -63,8 +63,7 @@ def _cast(name: str, found: pl.DataType, wanted: Any) -> pl.Expr | None:
     if wanted == TIME:
         if not isinstance(found, pl.Datetime):
             return None
-        zoned = column if found.time_zone else column.dt.replace_time_zone("UTC")
-        return zoned.dt.convert_time_zone("UTC").cast(TIME)
+        return utc(column, found)
     if wanted == pl.String:
         plain = (
             found == pl.String or found.is_integer() or isinstance(found, pl.Categorical | pl.Enum)
@@ -77,15 +76,24 @@ def _cast(name: str, found: pl.DataType, wanted: Any) -> pl.Expr | None:
     return column.cast(wanted, strict=False) if found.is_integer() else None
 
 
+def utc(column: pl.Expr, found: pl.Datetime) -> pl.Expr:
+    """Give times as the tables have them; without a zone they are UTC."""
+    zoned = column if found.time_zone else column.dt.replace_time_zone("UTC")
+    return zoned.dt.convert_time_zone("UTC").cast(TIME)
+
+
+def counted(column: pl.Expr) -> pl.Expr:
+    """Microseconds since 1970 of a number that counts from then, whose size says in which unit."""
+    number = column.cast(pl.Float64)
+    scale = pl.coalesce([pl.when(number.abs() < limit).then(pl.lit(per)) for limit, per in SCALES])
+    return (number / scale * 1e6).round(mode="half_to_even")
+
+
 def _time(rows: pl.LazyFrame, name: str) -> pl.Expr | None:
     """Give times that are counted since 1970, or ISO 8601 in UTC, if all of a column are."""
     column, kind = pl.col(name), rows.collect_schema()[name]
     if kind.is_integer():
-        number = column.cast(pl.Float64)
-        scale = pl.coalesce(
-            [pl.when(number.abs() < limit).then(pl.lit(per)) for limit, per in SCALES]
-        )
-        made = (number / scale * 1e6).round(mode="half_to_even").cast(pl.Int64).cast(TIME)
+        made = counted(column).cast(pl.Int64).cast(TIME)
     elif kind == pl.String:
         plain = pl.when(column.str.contains(UTC_TEXT)).then(column.str.head(19))
         fraction = column.str.extract(UTC_TEXT, 1).str.pad_end(6, "0").cast(pl.Int64)

@@ -17,9 +17,9 @@ import pyarrow.parquet as pq
 from trueward.errors import NotWrittenError, TruewardError, UsageError
 from trueward.readers import query_rows
 
+from ._columns import counted, utc
 from ._records import QUERY
 from ._staging import EVENTS, MESSAGES, RESPONSES, TIME
-from ._values import SCALES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -151,24 +151,17 @@ def _cast(name: str, column: pl.Series) -> pl.Series | None:
 
 def _times(column: pl.Series) -> pl.Series | None:
     """Read times: as they are, as text, or as a number since 1970 whose size says the unit."""
+    value = pl.col(column.name)
     if isinstance(column.dtype, pl.Datetime):
-        zoned = column if column.dtype.time_zone else column.dt.replace_time_zone("UTC")
-        return zoned.dt.convert_time_zone("UTC").cast(TIME)
+        return column.to_frame().select(utc(value, column.dtype)).to_series()
     if column.dtype == pl.String:
         read = [
-            pl.col(column.name).str.strptime(TIME, spelling, strict=False, exact=True)
-            for spelling in SPELLINGS
+            value.str.strptime(TIME, spelling, strict=False, exact=True) for spelling in SPELLINGS
         ]
-        day = pl.col(column.name).str.strptime(pl.Date, "%Y-%m-%d", strict=False)
+        day = value.str.strptime(pl.Date, "%Y-%m-%d", strict=False)
         read.append(day.cast(pl.Datetime("us")).dt.replace_time_zone("UTC"))
         return column.to_frame().select(pl.coalesce(read)).to_series()
     if not column.dtype.is_numeric():
         return None
-    size, micros = pl.col(column.name).abs(), pl.lit(None, pl.Float64)
-    for limit, per_second in reversed(SCALES):
-        micros = (
-            pl.when(size < limit).then(pl.col(column.name) / per_second * 1e6).otherwise(micros)
-        )
-    return (
-        column.to_frame().select(micros.round().cast(pl.Int64, strict=False).cast(TIME)).to_series()
-    )
+    micros = counted(value).cast(pl.Int64, strict=False)
+    return column.to_frame().select(micros.cast(TIME)).to_series()

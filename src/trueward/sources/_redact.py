@@ -1,8 +1,8 @@
 """Texts without e-mail addresses, phone numbers and secrets, each replaced by what it was.
 
-A text is looked at once, however often it is said: regular expressions in Rust say which texts of a table
-may hold something, and only those are read closely. The same text gives the same result wherever it
-stands, and a redacted text has nothing more to redact.
+Of each batch of rows a text is looked at once, however often it is said: regular expressions in Rust say
+which texts may hold something, and only those are read closely. The same text gives the same result
+wherever it stands, and a redacted text has nothing more to redact.
 """
 
 from __future__ import annotations
