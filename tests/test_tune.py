@@ -11,6 +11,7 @@ from trueward.data import Columns, Feedback
 from trueward.errors import UsageError
 from trueward.evaluate import evaluate
 from trueward.features.backbones import backbone
+from trueward.features.transformer import Transformer
 from trueward.inputs import Numbers, Standard
 from trueward.log import read_log, read_test
 from trueward.method import make
@@ -145,6 +146,31 @@ def test_a_tuned_model_is_saved_whole_and_scores_the_same_elsewhere(tuned, tmp_p
 def test_tuning_lowers_the_loss_that_the_frozen_model_reached(tuned):
     frozen = tuned.report["tuned"]["frozen_validation_loss"]
     assert tuned.report["training"]["validation_loss"][0] < frozen[0]
+
+
+def test_a_head_alone_is_learned_without_a_pass_of_the_model(folder, world, tmp_path, monkeypatch):
+    log, read = read_log(world.log), []
+    activations = Transformer.activations
+
+    def seen(self, inputs, model=None):
+        read.append(len(inputs["attention_mask"]))
+        return activations(self, inputs, model)
+
+    monkeypatch.setattr(Transformer, "activations", seen)
+    own = tmp_path / "learned"
+    name = f"{folder},dtype=float32,pooling=mean"
+    model = tune("naive", log, backbone=name, into=own, how="head", epochs=3, lr=3e-3)
+    # the frozen model reads every text at most once, and so does what was written
+    assert len(log.frame) <= sum(read) <= 2 * len(log.frame)
+    (reached,), (frozen,) = (
+        model.report[a][b]
+        for a, b in (("training", "validation_loss"), ("tuned", "frozen_validation_loss"))
+    )
+    assert reached == pytest.approx(frozen, rel=0.02)  # the best head there is was the start
+    assert model.report["tuned"]["rank"] is None
+    prompts, responses = TEXTS
+    before, after = (backbone(f"{k},dtype=float32,pooling=mean") for k in (folder, own))
+    torch.testing.assert_close(after.encode(prompts, responses), before.encode(prompts, responses))
 
 
 @pytest.mark.parametrize(

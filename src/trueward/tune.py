@@ -11,7 +11,7 @@ import torch
 
 from .checkpoints import Checkpoints
 from .engine import train_net
-from .features import features
+from .features import encode, features
 from .features.checkpoint import quiet
 from .features.folder import opened
 from .features.transformer import Transformer
@@ -92,6 +92,7 @@ def tune(
             rank=rank,
             seed=cfg.seed,
             checkpointing=gradient_checkpointing,
+            still=encode(log, backbone=base, progress=False).x if how == "head" else None,
         )
         learned = _learned(start.problem, net, ours, store, progress, team)
         if team.main:

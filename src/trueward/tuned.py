@@ -42,7 +42,8 @@ class Tuned(Net):
 
     A parameter has a leading axis of one member, as those of `Net`, and is fp32 whatever the model computes
     in: what the model holds is its rounded copy, made in every pass. Nothing is dropped out, so a pass can
-    be made again and its gradient is that of the first.
+    be made again and its gradient is that of the first. Where only the head learns, ``still`` (n, d) are the
+    activations, and no pass is made.
     """
 
     def __init__(
@@ -56,9 +57,10 @@ class Tuned(Net):
         rank: int = 16,
         seed: int = 0,
         checkpointing: bool = False,
+        still: Tensor | None = None,
     ) -> None:
         nn.Module.__init__(self)
-        self.backbone, self.rows = backbone, rows
+        self.backbone, self.rows, self.still = backbone, rows, still
         self.lengths = torch.tensor([len(row.ids) for row in rows])
         self.shape = Shape({"x": len(standard.mean)}, dict.fromkeys(heads, "x"), (), members=1)
         self.w = nn.ParameterDict({k: nn.Parameter(w[None].clone()) for k, (w, _) in heads.items()})
@@ -104,7 +106,9 @@ class Tuned(Net):
         """(1, n) logits of every head for rows by number, (n, 1)."""
         self._bind()
         numbers = inputs["x"].reshape(-1).long().tolist()
-        if torch.is_grad_enabled():
+        if self.still is not None:
+            h = self.still[numbers].to(self.device, torch.float32)
+        elif torch.is_grad_enabled():
             h = self._pooled(numbers)
         else:
             h = torch.empty(len(numbers), self.shape.inputs["x"], device=self.device)
