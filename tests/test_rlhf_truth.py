@@ -3,8 +3,10 @@
 import json
 import sys
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 for needed in ("trl", "altair", "vl_convert"):
@@ -17,7 +19,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 @pytest.fixture
 def example(monkeypatch):
     monkeypatch.syspath_prepend(str(EXAMPLE))
-    names = ("policy", "rewards", "page", "run", "sizes")
+    names = ("best", "policy", "rewards", "page", "run", "seeds", "sizes")
     for name in names:
         monkeypatch.delitem(sys.modules, name, raising=False)
     import run
@@ -39,6 +41,7 @@ def test_the_scripts_run_from_nothing_to_a_page_and_go_on_where_they_were(
         assert all("rewards/truth/mean" in s and "kind/foreign" in s for s in found["steps"])
         assert 0 <= found["final"]["quality"] <= 1
         assert sum(found["final"]["kinds"].values()) == pytest.approx(1)
+        assert list(found["best_of_n"]) == ["1", "2", "4"]
     page = (tmp_path / "page.md").read_text()
     assert "| `naive` |" in page
     assert "| `truth` |" in page
@@ -67,6 +70,32 @@ def test_the_truth_as_a_reward_is_what_the_world_says_of_its_own_answers(example
     assert found == [sum(RATINGS[k][3:]) for k in world["kind"]]
     assert told["kind/foreign"] == 0
     assert told["kind/terse"] == pytest.approx((world["kind"] == "terse").mean())
+
+
+def test_the_best_of_n_is_a_mean_over_all_choices_of_n_answers(example):
+    from best import best_of
+
+    rng = np.random.default_rng(0)
+    reward, quality = rng.random((3, 6)), rng.random((3, 6))
+    for n in (1, 2, 4, 6):
+        picked = [
+            [q[max(c, key=r.__getitem__)] for c in combinations(range(6), n)]
+            for r, q in zip(reward, quality, strict=True)
+        ]
+        np.testing.assert_allclose(best_of(reward, quality, n), np.mean(picked, axis=1))
+
+
+def test_differences_from_naive_are_within_a_seed(example):
+    from seeds import clear, gains
+
+    found = {
+        "naive": [{"seed": 0, "v": 1.0}, {"seed": 1, "v": 5.0}],
+        "causalrm": [{"seed": 1, "v": 7.0}, {"seed": 0, "v": 3.1}, {"seed": 2, "v": 0.0}],
+        "truth": [{"seed": 0, "v": 9.0}, {"seed": 1, "v": 13.0}],
+    }
+    assert gains(found, "causalrm", lambda r: r["v"]) == pytest.approx([2.0, 2.1])
+    # 2.05 with a half width of 12.7 * .0707 / sqrt(2) = .64; the truth is no learned reward
+    assert clear(found, lambda r: r["v"]) == "`causalrm` (+2.050), of 1 compared"
 
 
 def test_a_log_can_be_of_what_the_policy_writes(example, tmp_path):

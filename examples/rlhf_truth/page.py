@@ -4,37 +4,33 @@ from __future__ import annotations
 
 import json
 from itertools import pairwise
-from statistics import mean, stdev
-from typing import TYPE_CHECKING, Any
+from statistics import mean
+from typing import TYPE_CHECKING
 
+from best import section
 from rewards import ARMS, GOLD, TRUTH
-from scipy.stats import t
+from seeds import against_naive, clear, shown
 
 from trueward.figures import altair, lines
 from trueward.files import replacing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from pathlib import Path
+
+    from seeds import Run, Runs
 
 POINTS = 10  # of a curve: each is the mean over a tenth of the steps
 TRUE, FALL = "rewards/truth/mean", 0.05
-LIMITS = {
-    "desk": [
-        "## What this does not show",
-        "",
-        "One small world, one weak policy, one KL weight, one step size. The log holds answers of the help desk while the policy writes much that",
-        "is in no log, so every reward, also the one of clean labels, is asked about text it knows nothing of; the truth is not fooled by that.",
-        "With a log of what the policy itself writes it is [another matter](rlhf_truth.md). `--kl` holds it nearer, which is not measured here.",
-    ],
-    "policy": [
-        "## What this does not show",
-        "",
-        "One small world, one weak policy, one KL weight, one step size; the log is not renewed while the policy learns. With a log of",
-        "answers that the policy does not write, every learned reward ended at 0: [the same with the help desk's own answers](rlhf_truth_desk.md).",
-    ],
-}
-TITLE = {"desk": ": a log of other answers", "policy": ""}
+NEAR = 0.02  # of a KL weight that holds a policy near, by the name of the page
+LIMITS = [
+    "## What this does not show",
+    "",
+    "One small world, one weak policy, one step size; the log is not renewed while the policy learns. Of the same experiment there are three pages:",
+    "with [a log of what the policy writes](rlhf_truth.md), with [such a log and ten times the KL weight](rlhf_truth_near.md), which holds the",
+    "policy near its beginning, and with [a log of answers that the policy does not write](rlhf_truth_desk.md), where every reward, also that of",
+    "clean labels, is asked about text that it knows nothing of. The truth is not fooled by that.",
+]
 WHOSE = {
     "desk": "answers of the help desk, which write no foreign text",
     "policy": "what the policy itself wrote before any reward",
@@ -42,29 +38,16 @@ WHOSE = {
 SHOWN = ("complete", "terse", "partial", "vague", "wrong_product", "truncated", "foreign")
 
 
-def results(out: Path) -> dict[str, list[dict[str, Any]]]:
+def results(out: Path) -> Runs:
     """What there is of every arm, by seed."""
-    found: dict[str, list[dict[str, Any]]] = {}
+    found: Runs = {}
     for arm in ARMS:
         files = sorted((out / "results").glob(f"{arm.replace(' ', '-')}-*.json"))
         found[arm] = [json.loads(f.read_text("utf-8")) for f in files]
     return {arm: runs for arm, runs in found.items() if runs}
 
 
-def interval(values: Sequence[float]) -> tuple[float, float]:
-    """Mean, and half the width of its 95 % interval over seeds by Student's t; NaN for one seed."""
-    n = len(values)
-    half = t.ppf(0.975, n - 1) * stdev(values) / n**0.5 if n > 1 else float("nan")
-    return mean(values), float(half)
-
-
-def shown(values: Sequence[float], signed: bool = False) -> str:
-    """A mean with its interval."""
-    m, half = interval(values)
-    return f"{m:{'+' if signed else ''}.3f} ± {half:.3f}"
-
-
-def curve(run: dict[str, Any], name: str) -> list[float]:
+def curve(run: Run, name: str) -> list[float]:
     """A metric over training: means over tenths of the steps."""
     values = [s[name] for s in run["steps"]]
     n = min(POINTS, len(values))
@@ -82,24 +65,24 @@ def write_page(out: Path, page: Path) -> None:
     _figures(whole, page)
     parts = [
         *_head(settings, begun, max(map(len, found.values())), out, page),
+        *section(whole, settings),
         *_table(whole),
         *_over(whole),
         *_kinds(whole, begun),
         *_failures(found),
-        *LIMITS[settings["log"]],
+        *LIMITS,
     ]
     with replacing(page) as path:
         text = "\n".join(parts).rstrip().replace("{stem}", page.stem)
         path.write_text(text + "\n", encoding="utf-8")
 
 
-def _head(
-    settings: dict[str, Any], begun: dict[str, Any], seeds: int, out: Path, page: Path
-) -> list[str]:
-    stem = page.stem
-    batch = settings["prompts"] * settings["group"]
+def _head(settings: Run, begun: Run, seeds: int, out: Path, page: Path) -> list[str]:
+    stem, batch = page.stem, settings["prompts"] * settings["group"]
+    title = ", a log of other answers" if settings["log"] == "desk" else ""
+    title += ", held near" if settings["kl"] > NEAR else ""
     return [
-        f"# RLHF where the truth is known{TITLE[settings['log']]}",
+        f"# RLHF where the truth is known{title}",
         "",
         "The papers claim that a debiased reward gives a better policy. Here the claim is tested in a world in which the true",
         "quality of *any* text is known: `trueward.worlds.helpdesk_truth` reads off a question and an answer which kind of",
@@ -121,7 +104,7 @@ def _head(
         "",
         "```",
         f"python examples/rlhf_truth/run.py --out {out} --size {settings['size']} --alpha {settings['alpha']:g} "
-        f"--kl {settings['kl']:g} --log {settings['log']} --page docs/{page.name}",
+        f"--kl {settings['kl']:g} --log {settings['log']} --seeds {seeds} --page docs/{page.name}",
         "```",
         "",
         f"![true quality over training]({stem}.svg)",
@@ -129,7 +112,7 @@ def _head(
     ]
 
 
-def _table(found: dict[str, list[dict[str, Any]]]) -> list[str]:
+def _table(found: Runs) -> list[str]:
     """What the policies are worth at the end."""
     rows = [
         "## What the policies are worth",
@@ -140,15 +123,13 @@ def _table(found: dict[str, list[dict[str, Any]]]) -> list[str]:
         "| reward | AUROC | pair accuracy | true quality | against naive | KL a token | characters |",
         "|---|---|---|---|---|---|---|",
     ]
-    naive = {r["seed"]: r["final"]["quality"] for r in found.get("naive", [])}
     for arm, runs in found.items():
         models = [r["reward_model"] for r in runs if r["reward_model"]]
         auroc, pairs = (
             f"{mean(m[k] for m in models):.3f}" if models else "-"
             for k in ("auroc", "pair_accuracy")
         )
-        gain = [r["final"]["quality"] - naive[r["seed"]] for r in runs if r["seed"] in naive]
-        against = "-" if arm == "naive" or not gain else shown(gain, signed=True)
+        against = against_naive(found, arm, lambda r: r["final"]["quality"])
         quality = shown([r["final"]["quality"] for r in runs])
         kl = f"{mean(curve(r, 'kl')[-1] for r in runs):.3f}"
         length = f"{mean(r['final']['characters'] for r in runs):.0f}"
@@ -157,7 +138,7 @@ def _table(found: dict[str, list[dict[str, Any]]]) -> list[str]:
     return [*rows, ""]
 
 
-def _over(found: dict[str, list[dict[str, Any]]]) -> list[str]:
+def _over(found: Runs) -> list[str]:
     """Proxy against truth: whether the one goes up while the other goes down."""
     rows = [
         "## What the reward says, and what is true",
@@ -170,20 +151,16 @@ def _over(found: dict[str, list[dict[str, Any]]]) -> list[str]:
         "| reward | proxy, first | proxy, last | truth, first | truth, best | best against naive | KL at best | truth, last | far, last | fallen |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
-    naive = {r["seed"]: max(curve(r, TRUE)) for r in found.get("naive", [])}
     for arm, runs in found.items():
         proxy, true = ([curve(r, name) for r in runs] for name in ("reward", TRUE))
         best = [q.index(max(q)) for q in true]
-        gain = [
-            max(q) - naive[r["seed"]] for q, r in zip(true, runs, strict=True) if r["seed"] in naive
-        ]
         at = mean(curve(r, "kl")[k] for r, k in zip(runs, best, strict=True))
         cells = [
             f"`{arm}`",
             *(f"{mean(c[k] for c in proxy):+.2f}" for k in (0, -1)),
             f"{mean(q[0] for q in true):.3f}",
             shown([max(q) for q in true]),
-            "-" if arm == "naive" or not gain else shown(gain, signed=True),
+            against_naive(found, arm, _best),
             f"{at:.2f}",
             shown([q[-1] for q in true]),
             "-" if arm == TRUTH else f"{mean(curve(r, 'proxy/far')[-1] for r in runs):.0%}",
@@ -193,43 +170,33 @@ def _over(found: dict[str, list[dict[str, Any]]]) -> list[str]:
     return [*rows, "", *_said(found)]
 
 
-def fell(run: dict[str, Any]) -> bool:
+def _best(run: Run) -> float:
+    """The highest true quality of a tenth."""
+    return max(curve(run, TRUE))
+
+
+def fell(run: Run) -> bool:
     """Whether the truth fell after its best while the reward rose."""
     proxy, true = curve(run, "reward"), curve(run, TRUE)
     best = true.index(max(true))
     return true[best] - true[-1] > FALL and proxy[-1] > proxy[best]
 
 
-def _said(found: dict[str, list[dict[str, Any]]]) -> list[str]:
+def _said(found: Runs) -> list[str]:
     """The tables in a few sentences, each computed."""
     runs = [r for arm, every in found.items() if arm != TRUTH for r in every]
     worse = sum(curve(r, TRUE)[-1] < curve(r, TRUE)[0] for r in runs)
-    gains = {
-        arm: interval(
-            [
-                max(curve(r, TRUE)) - max(curve(n, TRUE))
-                for r in every
-                for n in found["naive"]
-                if n["seed"] == r["seed"]
-            ]
-        )
-        for arm, every in found.items()
-        if arm not in ("naive", TRUTH) and "naive" in found
-    }
-    clear = [f"`{a}` ({m:+.3f})" for a, (m, half) in gains.items() if abs(m) > half]
     return [
         f"With a learned reward the truth fell from its best while the reward went on rising in {sum(map(fell, runs))} of {len(runs)} runs, and "
         f"ended below where it began in {worse}.",
-        "At their best, against `naive` within a seed, these differ by more than their interval: "
-        + (", ".join(clear) if clear else "none")
-        + f", of {len(gains)} compared.",
+        f"At their best, against `naive` within a seed, these differ by more than their interval: {clear(found, _best)}.",
         "",
         "![what each reward says, and the truth]({stem}_proxy.svg)",
         "",
     ]
 
 
-def _kinds(found: dict[str, list[dict[str, Any]]], begun: dict[str, Any]) -> list[str]:
+def _kinds(found: Runs, begun: Run) -> list[str]:
     """What kinds of answers the policies write."""
     rows = [
         "## What they write",
@@ -251,13 +218,13 @@ def _kinds(found: dict[str, list[dict[str, Any]]], begun: dict[str, Any]) -> lis
     return [*rows, ""]
 
 
-def _failures(found: dict[str, list[dict[str, Any]]]) -> list[str]:
+def _failures(found: Runs) -> list[str]:
     """What could not be fitted, in its own words."""
     lost = [(arm, r) for arm, runs in found.items() for r in runs if "failed" in r]
     return [f"`{arm}`, seed {r['seed']}, has no policy: {r['failed']}" for arm, r in lost]
 
 
-def _figures(found: dict[str, list[dict[str, Any]]], page: Path) -> None:
+def _figures(found: Runs, page: Path) -> None:
     """True quality over training, and beside it what each reward believes."""
     alt = altair()
     points, believed = [], []

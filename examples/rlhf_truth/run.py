@@ -3,13 +3,15 @@
 python examples/rlhf_truth/run.py --out runs/rlhf_truth                   # two cores
 python examples/rlhf_truth/run.py --out runs/rlhf_truth --size large      # a GPU
 python examples/rlhf_truth/run.py --out runs/rlhf_truth --page docs/rlhf_truth.md
+python examples/rlhf_truth/run.py --out runs/rlhf_truth_near --kl 0.05       # held near the first policy
 python examples/rlhf_truth/run.py --out runs/rlhf_truth_desk --log desk      # a log of answers it does not write
 
 A small language model learns to answer the questions of the generated help desk as its answers are, good and
 bad. From there `trueward.rlhf.align` (TRL's GRPO) trains one policy a seed for each of: rewards learned from
 the same log by several methods, a reward learned from clean labels, and the truth itself. What every policy
-writes is graded by the truth (`trueward.worlds.helpdesk_truth`) at every step. What is done is kept in --out:
-the same command goes on where it was.
+writes is graded by the truth (`trueward.worlds.helpdesk_truth`) at every step. Beside the training, every reward
+picks the best of n answers of the first policy. What is done is kept in --out: the same command goes on where it
+was.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import polars as pl
 import torch
+from best import candidates, chosen
 from page import write_page
 from policy import answers, pretrained
 from rewards import ARMS, of_policy, rewards
@@ -72,12 +75,13 @@ def graded(folder: Path, size: Size) -> dict[str, Any]:
 
 
 def start(out: Path, size: Size) -> None:
-    """Make the policy before any reward, and grade it."""
+    """Make the policy before any reward, grade it, and keep many of its answers."""
     if not (out / "start.json").exists():
         if not (out / "start/config.json").exists():
             print("learning to write", file=sys.stderr)
             pretrained(out / "start", size, OWN)
         keep(out / "start.json", graded(out / "start", size))
+    candidates(out, size, questions(size.asked, ASKED, size))  # once, before jobs that share them
 
 
 def logged(out: Path, size: Size, seed: int, log: str) -> pl.DataFrame:
@@ -102,6 +106,8 @@ def job(out: Path, arm: str, seed: int, size: Size, alpha: float, kl: float, log
     found: dict[str, Any] = {"arm": arm, "seed": seed}
     try:
         paid, weights, metrics = rewards(arm, logged(out, size, seed, log), alpha, seed)
+        asked = questions(size.asked, ASKED, size)
+        found["best_of_n"] = chosen(paid[0], candidates(out, size, asked), size)
         how = Align(
             steps=size.align_steps,
             prompts=size.prompts,
@@ -116,9 +122,9 @@ def job(out: Path, arm: str, seed: int, size: Size, alpha: float, kl: float, log
         begun = any(place.with_name(f"{name}.checkpoint").glob("checkpoint-*"))
         if not (place / "align.json").exists():
             prompts = questions(size.align_steps * size.prompts, TRAINED + seed, size)
-            asked = [[{"role": "user", "content": p}] for p in prompts]
+            chats = [[{"role": "user", "content": p}] for p in prompts]
             policy = Policy.at(str(out / "start"))
-            align(policy, paid, asked, place, how, weights=weights, resume=begun)
+            align(policy, paid, chats, place, how, weights=weights, resume=begun)
         lines = (place / "metrics.jsonl").read_text("utf-8").splitlines()
         found |= {"reward_model": metrics, "steps": [json.loads(line) for line in lines]}
         found |= {"final": graded(place, size)}

@@ -27,13 +27,14 @@ class Size:
     lr: float  # of the training with rewards
     length: int = 48  # tokens of an answer at most
     asked: int = 256  # questions of the final measurement
+    candidates: int = 64  # answers to each of these, of which a reward picks the best
     seeds: int = 3
     products: int = 3  # that the desk is asked about
     tasks: int = 4
 
 
 SIZES = {
-    "tiny": Size(60, 600, 32, 1, 6, 300, 3, 2, 2, 1e-3, length=12, asked=8, seeds=2),
+    "tiny": Size(60, 600, 32, 1, 6, 300, 3, 2, 2, 1e-3, length=12, asked=8, candidates=4, seeds=2),
     "small": Size(
         *(2000, 4096, 128, 3, 300, 1500, 60, 4, 8, 1e-3),
         products=2,

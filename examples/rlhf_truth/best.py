@@ -1,0 +1,97 @@
+"""Best of n: the policy before any training writes many answers to a question, and a reward picks one."""
+
+from __future__ import annotations
+
+from math import comb
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+from policy import answers
+from rewards import truth
+from seeds import against_naive, clear, shown
+
+from trueward.files import replacing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from seeds import Run, Runs
+    from sizes import Size
+
+CHOICES = (1, 2, 4, 8, 16, 32, 64)
+
+
+def candidates(out: Path, size: Size, asked: list[str]) -> pl.DataFrame:
+    """Answers of the policy to every question, one after the other, with their truth; kept once written."""
+    file = out / "candidates.parquet"
+    if not file.exists():
+        prompts = [p for p in asked for _ in range(size.candidates)]
+        said = answers(out / "start", prompts, size.length, seed=1)
+        made = pl.DataFrame({"prompt": prompts, "response": said})
+        with replacing(file) as path:
+            made.with_columns(truth=pl.Series(paid(truth, made))).write_parquet(path)
+    return pl.read_parquet(file)
+
+
+def paid(reward: Callable[..., list[float]], made: pl.DataFrame) -> list[float]:
+    """What a reward function of TRL's pays for every answer."""
+    prompts = [[{"role": "user", "content": p}] for p in made["prompt"]]
+    completions = [[{"role": "assistant", "content": r}] for r in made["response"]]
+    return reward(prompts=prompts, completions=completions)
+
+
+def best_of(
+    reward: NDArray[np.float64], quality: NDArray[np.float64], n: int
+) -> NDArray[np.float64]:
+    """(m,) expected quality of the best by reward among n of the N answers to each of m questions, both (m, N).
+
+    Over all choices of n answers, the one of rank k from below is the best with chance
+    C(k - 1, n - 1) / C(N, n): no draw is made. Of equals the one that was written later counts as better.
+    """
+    many = reward.shape[1]
+    chance = np.array([comb(k, n - 1) / comb(many, n) for k in range(many)])
+    ranked = np.take_along_axis(quality, np.argsort(reward, axis=1, kind="stable"), axis=1)
+    return ranked @ chance
+
+
+def chosen(
+    reward: Callable[..., list[float]], made: pl.DataFrame, size: Size
+) -> dict[str, dict[str, float]]:
+    """By n, the mean truth of what the reward picks, and its mean reward."""
+    shape = (-1, size.candidates)
+    pays = np.array(paid(reward, made)).reshape(shape)
+    quality = made["truth"].to_numpy().reshape(shape)
+    return {
+        str(n): {
+            "truth": float(best_of(pays, quality, n).mean()),
+            "reward": float(best_of(pays, pays, n).mean()),
+        }
+        for n in CHOICES
+        if n <= size.candidates
+    }
+
+
+def section(found: Runs, settings: dict[str, Any]) -> list[str]:
+    """What best-of-n is worth by each reward, and against naive within a seed."""
+    several = [n for n in CHOICES[::2] if n <= settings["candidates"]]
+
+    def last(run: Run) -> float:
+        return float(run["best_of_n"][str(several[-1])]["truth"])
+
+    rows = [
+        "## Best of n: nothing is trained",
+        "",
+        f"The policy before any reward writes {settings['candidates']} answers to each of {settings['asked']} questions, the same for every reward, and the reward picks the",
+        "best of n. True quality of what is picked, over all choices of n of these answers; `against naive` is a difference within a seed.",
+        "",
+        f"| reward | {' | '.join(f'n = {n}' for n in several)} | against naive, n = {several[-1]} |",
+        f"|---|{'---|' * (len(several) + 1)}",
+    ]
+    for arm, runs in found.items():
+        worth = [shown([r["best_of_n"][str(n)]["truth"] for r in runs]) for n in several]
+        rows.append(f"| `{arm}` | {' | '.join(worth)} | {against_naive(found, arm, last)} |")
+    said = f"Against `naive` at n = {several[-1]} these differ by more than their interval: {clear(found, last)}."
+    return [*rows, "", said, ""]

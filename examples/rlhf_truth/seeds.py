@@ -1,0 +1,47 @@
+"""Means, and differences from naive, over seeds."""
+
+from __future__ import annotations
+
+from statistics import mean, stdev
+from typing import TYPE_CHECKING, Any
+
+from scipy.stats import t
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+Run = dict[str, Any]  # what is kept of one policy
+Runs = dict[str, list[Run]]  # by reward
+
+
+def interval(values: Sequence[float]) -> tuple[float, float]:
+    """Mean, and half the width of its 95 % interval over seeds by Student's t; NaN for one seed."""
+    n = len(values)
+    half = t.ppf(0.975, n - 1) * stdev(values) / n**0.5 if n > 1 else float("nan")
+    return mean(values), float(half)
+
+
+def shown(values: Sequence[float], signed: bool = False) -> str:
+    """A mean with its interval."""
+    m, half = interval(values)
+    return f"{m:{'+' if signed else ''}.3f} ± {half:.3f}"
+
+
+def gains(found: Runs, arm: str, value: Callable[[Run], float]) -> list[float]:
+    """By how much a reward's runs exceed those of naive of the same seed."""
+    naive = {r["seed"]: value(r) for r in found.get("naive", [])}
+    return [value(r) - naive[r["seed"]] for r in found[arm] if r["seed"] in naive]
+
+
+def against_naive(found: Runs, arm: str, value: Callable[[Run], float]) -> str:
+    """The same as a cell of a table."""
+    more = [] if arm == "naive" else gains(found, arm, value)
+    return shown(more, signed=True) if more else "-"
+
+
+def clear(found: Runs, value: Callable[[Run], float]) -> str:
+    """Name the learned rewards whose difference from naive is larger than its interval."""
+    every = {arm: gains(found, arm, value) for arm in found if arm not in ("naive", "truth")}
+    every = {arm: interval(more) for arm, more in every.items() if more}
+    said = [f"`{arm}` ({m:+.3f})" for arm, (m, half) in every.items() if abs(m) > half]
+    return f"{', '.join(said) or 'none'}, of {len(every)} compared"
