@@ -41,8 +41,11 @@ def test_the_scripts_run_from_nothing_to_a_page_and_go_on_where_they_were(
         assert all("rewards/truth/mean" in s and "kind/foreign" in s for s in found["steps"])
         assert 0 <= found["final"]["quality"] <= 1
         assert sum(found["final"]["kinds"].values()) == pytest.approx(1)
-        assert list(found["best_of_n"]) == ["1", "2", "4"]
+    for name in ("naive-0", "naive-1", "truth-0", "truth-1"):
+        best = json.loads((tmp_path / f"run/best/{name}.json").read_text())
+        assert list(best["best_of_n"]) == ["1", "2", "4"]
     page = (tmp_path / "page.md").read_text()
+    assert "over 2 logs" in page
     assert "| `naive` |" in page
     assert "| `truth` |" in page
     assert (tmp_path / "page.svg").read_text().startswith("<svg")

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from policy import answers
 from rewards import truth
-from seeds import against_naive, clear, shown
+from seeds import against_naive, clear, results, shown
 
 from trueward.files import replacing
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
-    from seeds import Run, Runs
+    from seeds import Run
     from sizes import Size
 
 CHOICES = (1, 2, 4, 8, 16, 32, 64)
@@ -74,24 +74,31 @@ def chosen(
     }
 
 
-def section(found: Runs, settings: dict[str, Any]) -> list[str]:
-    """What best-of-n is worth by each reward, and against naive within a seed."""
+def section(out: Path, settings: dict[str, Any]) -> list[str]:
+    """What best-of-n is worth by each reward, and against naive within a log."""
+    found = {
+        arm: some
+        for arm, runs in results(out, "best").items()
+        if (some := [r for r in runs if "best_of_n" in r])
+    }
+    logs = max(map(len, found.values()))
     several = [n for n in CHOICES[::2] if n <= settings["candidates"]]
 
-    def last(run: Run) -> float:
-        return float(run["best_of_n"][str(several[-1])]["truth"])
+    def worth(n: int) -> Callable[[Run], float]:
+        return lambda run: float(run["best_of_n"][str(n)]["truth"])
 
     rows = [
         "## Best of n: nothing is trained",
         "",
         f"The policy before any reward writes {settings['candidates']} answers to each of {settings['asked']} questions, the same for every reward, and the reward picks the",
-        "best of n. True quality of what is picked, over all choices of n of these answers; `against naive` is a difference within a seed.",
+        f"best of n. True quality of what is picked, over all choices of n of these answers, and over {logs} logs; differences are within a log.",
         "",
-        f"| reward | {' | '.join(f'n = {n}' for n in several)} | against naive, n = {several[-1]} |",
-        f"|---|{'---|' * (len(several) + 1)}",
+        f"| reward | {' | '.join(f'n = {n}' for n in several)} | {' | '.join(f'against naive, n = {n}' for n in several[-2:])} |",
+        f"|---|{'---|' * (len(several) + 2)}",
     ]
     for arm, runs in found.items():
-        worth = [shown([r["best_of_n"][str(n)]["truth"] for r in runs]) for n in several]
-        rows.append(f"| `{arm}` | {' | '.join(worth)} | {against_naive(found, arm, last)} |")
-    said = f"Against `naive` at n = {several[-1]} these differ by more than their interval: {clear(found, last)}."
-    return [*rows, "", said, ""]
+        cells = [shown([worth(n)(r) for r in runs]) for n in several]
+        cells += [against_naive(found, arm, worth(n)) for n in several[-2:]]
+        rows.append(f"| `{arm}` | {' | '.join(cells)} |")
+    said = "; ".join(f"at n = {n} {clear(found, worth(n))}" for n in several[-2:])
+    return [*rows, "", f"Against `naive` these differ by more than their interval: {said}.", ""]

@@ -8,8 +8,8 @@ from statistics import mean
 from typing import TYPE_CHECKING
 
 from best import section
-from rewards import ARMS, GOLD, TRUTH
-from seeds import against_naive, clear, shown
+from rewards import GOLD, TRUTH
+from seeds import against_naive, clear, results, shown
 
 from trueward.figures import altair, lines
 from trueward.files import replacing
@@ -38,15 +38,6 @@ WHOSE = {
 SHOWN = ("complete", "terse", "partial", "vague", "wrong_product", "truncated", "foreign")
 
 
-def results(out: Path) -> Runs:
-    """What there is of every arm, by seed."""
-    found: Runs = {}
-    for arm in ARMS:
-        files = sorted((out / "results").glob(f"{arm.replace(' ', '-')}-*.json"))
-        found[arm] = [json.loads(f.read_text("utf-8")) for f in files]
-    return {arm: runs for arm, runs in found.items() if runs}
-
-
 def curve(run: Run, name: str) -> list[float]:
     """A metric over training: means over tenths of the steps."""
     values = [s[name] for s in run["steps"]]
@@ -59,13 +50,13 @@ def write_page(out: Path, page: Path) -> None:
     """Write the page and its two figures beside it."""
     settings = json.loads((out / "settings.json").read_text("utf-8"))
     begun = json.loads((out / "start.json").read_text("utf-8"))
-    found = results(out)
+    found = results(out, "results")
     whole = {arm: [r for r in runs if "final" in r] for arm, runs in found.items()}
     whole = {arm: runs for arm, runs in whole.items() if runs}
     _figures(whole, page)
     parts = [
         *_head(settings, begun, max(map(len, found.values())), out, page),
-        *section(whole, settings),
+        *section(out, settings),
         *_table(whole),
         *_over(whole),
         *_kinds(whole, begun),
@@ -99,12 +90,12 @@ def _head(settings: Run, begun: Run, seeds: int, out: Path, page: Path) -> list[
         "- `clean labels`: the same features and network, fitted on the true label of every logged answer;",
         "- `truth`: the true quality itself, the ceiling of this training.",
         "",
-        f"{seeds} seeds; a seed draws log, selection, noise, fit and training. The policy before any reward is one and the same.",
+        f"{seeds} seeds for what is trained; a seed draws log, selection, noise, fit and training. The policy before any reward is one and the same.",
         "Figures are means over seeds with 95 % intervals of Student's t. Made by",
         "",
         "```",
         f"python examples/rlhf_truth/run.py --out {out} --size {settings['size']} --alpha {settings['alpha']:g} "
-        f"--kl {settings['kl']:g} --log {settings['log']} --seeds {seeds} --page docs/{page.name}",
+        f"--kl {settings['kl']:g} --log {settings['log']} --seeds {seeds} --logs {len(list((out / 'best').glob('naive-*.json')))} --page docs/{page.name}",
         "```",
         "",
         f"![true quality over training]({stem}.svg)",

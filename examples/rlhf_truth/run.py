@@ -24,6 +24,7 @@ import sys
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -96,18 +97,46 @@ def logged(out: Path, size: Size, seed: int, log: str) -> pl.DataFrame:
     return pl.read_parquet(file)
 
 
-def job(out: Path, arm: str, seed: int, size: Size, alpha: float, kl: float, log: str) -> str:
-    """Train and grade one policy; what it found is in a file of its name."""
+def kept(out: Path, what: str, arm: str, seed: int) -> Path:
+    """Where a result is."""
+    return out / what / f"{arm.replace(' ', '-')}-{seed}.json"
+
+
+def quiet() -> None:
+    """One thread a process where there is no GPU, and no word of libraries."""
     for name in ("httpx", "transformers", "trueward"):
         logging.getLogger(name).setLevel(logging.ERROR)
     torch.set_num_threads(1 if not torch.cuda.is_available() else 8)
-    began, name = time.monotonic(), f"{arm.replace(' ', '-')}-{seed}"
-    place = out / "policies" / name
+
+
+def told(out: Path, size: Size, seed: int) -> str:
+    """Have the answers of a log."""
+    quiet()
+    return f"log {seed}: {len(logged(out, size, seed, 'policy'))} answers of the policy"
+
+
+def pick(out: Path, arm: str, seed: int, size: Size, alpha: float, log: str) -> str:
+    """Best-of-n by one reward; what it found is in a file of its name."""
+    quiet()
+    began, found = time.monotonic(), {"arm": arm, "seed": seed}
+    try:
+        (reward, *_), _, _ = rewards(arm, logged(out, size, seed, log), alpha, seed)
+        made = candidates(out, size, questions(size.asked, ASKED, size))
+        found |= {"best_of_n": chosen(reward, made, size)}
+    except TruewardError as e:
+        found |= {"failed": str(e)}
+    keep(kept(out, "best", arm, seed), found)
+    return f"best of n by {arm} of log {seed} ({time.monotonic() - began:.0f} s)"
+
+
+def job(out: Path, arm: str, seed: int, size: Size, alpha: float, kl: float, log: str) -> str:
+    """Train and grade one policy; what it found is in a file of its name."""
+    quiet()
+    began, file = time.monotonic(), kept(out, "results", arm, seed)
+    place = out / "policies" / file.stem
     found: dict[str, Any] = {"arm": arm, "seed": seed}
     try:
         paid, weights, metrics = rewards(arm, logged(out, size, seed, log), alpha, seed)
-        asked = questions(size.asked, ASKED, size)
-        found["best_of_n"] = chosen(paid[0], candidates(out, size, asked), size)
         how = Align(
             steps=size.align_steps,
             prompts=size.prompts,
@@ -119,30 +148,30 @@ def job(out: Path, arm: str, seed: int, size: Size, alpha: float, kl: float, log
             seed=seed,
             save_every=max(1, size.align_steps // 4),
         )
-        begun = any(place.with_name(f"{name}.checkpoint").glob("checkpoint-*"))
+        begun = any(place.with_name(f"{file.stem}.checkpoint").glob("checkpoint-*"))
         if not (place / "align.json").exists():
             prompts = questions(size.align_steps * size.prompts, TRAINED + seed, size)
-            chats = [[{"role": "user", "content": p}] for p in prompts]
+            asked = [[{"role": "user", "content": p}] for p in prompts]
             policy = Policy.at(str(out / "start"))
-            align(policy, paid, chats, place, how, weights=weights, resume=begun)
+            align(policy, paid, asked, place, how, weights=weights, resume=begun)
         lines = (place / "metrics.jsonl").read_text("utf-8").splitlines()
         found |= {"reward_model": metrics, "steps": [json.loads(line) for line in lines]}
         found |= {"final": graded(place, size)}
     except TruewardError as e:
         found |= {"failed": str(e)}
-    keep(out / "results" / f"{name}.json", found)
+    keep(file, found)
     said = found.get("failed") or f"true quality {found['final']['quality']:.3f}"
-    return f"{name}: {said} ({time.monotonic() - began:.0f} s)"
+    return f"{file.stem}: {said} ({time.monotonic() - began:.0f} s)"
 
 
 def done(todo: list[tuple[Any, ...]], jobs: int) -> Iterator[str]:
     """Do so many jobs at once, and tell of each."""
     if jobs == 1:
-        yield from (job(*t) for t in todo)
+        yield from (work(*given) for work, *given in todo)
         return
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(jobs, mp_context=spawn) as pool:
-        yield from (f.result() for f in as_completed([pool.submit(job, *t) for t in todo]))
+        yield from (f.result() for f in as_completed([pool.submit(*t) for t in todo]))
 
 
 def main(words: list[str] | None = None) -> None:
@@ -156,14 +185,16 @@ def main(words: list[str] | None = None) -> None:
         "--log", choices=("policy", "desk"), default="policy", help="whose answers it has"
     )
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
-    parser.add_argument("--seeds", type=int, help="how many [what the size says]")
+    parser.add_argument("--seeds", type=int, help="policies of each [what the size says]")
+    parser.add_argument("--logs", type=int, help="logs for best-of-n [what the size says]")
     parser.add_argument("--jobs", type=int, default=1 if torch.cuda.is_available() else 2)
     parser.add_argument("--page", type=Path, help="write the page and its figures here")
     given = parser.parse_args(words)
     size, out = SIZES[given.size], given.out
+    more = {"seeds", "logs"}  # of which there can be more later
     settings = {
         "size": given.size,
-        **asdict(size),
+        **{k: v for k, v in asdict(size).items() if k not in more},
         "alpha": given.alpha,
         "kl": given.kl,
         "log": given.log,
@@ -174,17 +205,27 @@ def main(words: list[str] | None = None) -> None:
         sys.exit(f"error: {out} was made with other settings: give another folder")
     keep(file, settings)
     start(out, size)
-    if given.log == "policy":
-        for seed in range(given.seeds or size.seeds):
-            logged(out, size, seed, given.log)  # once, before jobs that share it
-    todo = [
-        (out, arm, seed, size, given.alpha, given.kl, given.log)
-        for seed in range(given.seeds or size.seeds)
-        for arm in given.arms
-        if not (out / "results" / f"{arm.replace(' ', '-')}-{seed}.json").exists()
+    seeds, logs, log = given.seeds or size.seeds, given.logs or size.logs, given.log
+    answers_of = [
+        (told, out, size, seed)
+        for seed in range(max(seeds, logs))
+        if log == "policy" and not (out / f"answers-{seed}.parquet").exists()
     ]
-    for k, said in enumerate(done(todo, given.jobs), start=1):
-        print(f"{k}/{len(todo)} {said}", file=sys.stderr)
+    todo: list[tuple[Any, ...]] = [
+        (pick, out, arm, seed, size, given.alpha, log)
+        for seed in range(logs)
+        for arm in given.arms
+        if not kept(out, "best", arm, seed).exists()
+    ]
+    todo += [
+        (job, out, arm, seed, size, given.alpha, given.kl, log)
+        for seed in range(seeds)
+        for arm in given.arms
+        if not kept(out, "results", arm, seed).exists()
+    ]
+    steps = chain(done(answers_of, given.jobs), done(todo, given.jobs))
+    for k, said in enumerate(steps, start=1):
+        print(f"{k}/{len(answers_of) + len(todo)} {said}", file=sys.stderr)
     if given.page:
         write_page(out, given.page)
 

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any
 
+from rewards import ARMS
 from scipy.stats import t
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
 Run = dict[str, Any]  # what is kept of one policy
 Runs = dict[str, list[Run]]  # by reward
+
+
+def results(out: Path, what: str) -> Runs:
+    """What there is of every reward, by seed."""
+    files = {arm: (out / what).glob(f"{arm.replace(' ', '-')}-*.json") for arm in ARMS}
+    found = {arm: [json.loads(f.read_bytes()) for f in sorted(some)] for arm, some in files.items()}
+    return {arm: runs for arm, runs in found.items() if runs}
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:

@@ -28,13 +28,16 @@ class Size:
     length: int = 48  # tokens of an answer at most
     asked: int = 256  # questions of the final measurement
     candidates: int = 64  # answers to each of these, of which a reward picks the best
-    seeds: int = 3
+    seeds: int = 3  # of the training with rewards
+    logs: int = 20  # whose rewards pick the best of n
     products: int = 3  # that the desk is asked about
     tasks: int = 4
 
 
 SIZES = {
-    "tiny": Size(60, 600, 32, 1, 6, 300, 3, 2, 2, 1e-3, length=12, asked=8, candidates=4, seeds=2),
+    "tiny": Size(
+        60, 600, 32, 1, 6, 300, 3, 2, 2, 1e-3, length=12, asked=8, candidates=4, seeds=2, logs=2
+    ),
     "small": Size(
         *(2000, 4096, 128, 3, 300, 1500, 60, 4, 8, 1e-3),
         products=2,
