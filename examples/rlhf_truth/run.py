@@ -1,6 +1,6 @@
 """Policies trained with rewards learned from one biased log, measured by the truth.
 
-python examples/rlhf_truth/run.py --out runs/rlhf_truth                   # two cores
+python examples/rlhf_truth/run.py --out runs/rlhf_truth                   # two cores, 17 minutes
 python examples/rlhf_truth/run.py --out runs/rlhf_truth --size large      # a GPU
 python examples/rlhf_truth/run.py --out runs/rlhf_truth --page docs/rlhf_truth.md
 python examples/rlhf_truth/run.py --out runs/rlhf_truth_near --kl 0.05       # held near the first policy
