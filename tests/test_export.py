@@ -182,7 +182,7 @@ def test_truncation_from_the_right_is_found(broken):
 def test_a_rollout_without_its_end_becomes_the_canonical_text(exported):
     from trueward.export._loaded import Loaded
 
-    at = Loaded.of(exported[1].folder, ["a", "b"], ["b", "c"], None)
+    at = Loaded.of(exported[1].folder, [("a", "b"), ("b", "c")], None)
     text, suffix = at.texts[0], at.card["template"]["suffix"]
     for cut in range(len(suffix) + 1):
         assert at.text.rollout(text[: len(text) - cut]) == text

@@ -7,9 +7,10 @@ import socket
 import numpy as np
 import polars as pl
 import pytest
+import test_export
 import torch
 from test_bad_commands import run
-from test_export import DECODERS, log, outcome, rewritten
+from test_export import DECODERS, outcome, rewritten
 
 from trueward.errors import TruewardError, UsageError
 from trueward.export import export, verify
@@ -23,14 +24,7 @@ tiny = pytest.importorskip("tiny")
 NOT_HERE = {"OpenRLHF", "offset", "vLLM"}  # what has no meaning for a folder with code
 
 
-@pytest.fixture(scope="module")
-def table():
-    return log()
-
-
-@pytest.fixture(scope="module")
-def texts(table):
-    return table.frame["prompt"].to_list(), table.frame["response"].to_list()
+table, texts = test_export.table, test_export.texts  # fixtures
 
 
 @pytest.fixture(autouse=True)

@@ -7,9 +7,10 @@ import sys
 
 import numpy as np
 import pytest
+import test_export
 import torch
 from test_bad_commands import run
-from test_export import log, outcome, rewritten
+from test_export import outcome, rewritten
 from test_export_code import events
 
 from trueward.errors import TruewardError, UsageError
@@ -22,14 +23,7 @@ transformers = pytest.importorskip("transformers", reason="language models need 
 tiny = pytest.importorskip("tiny")
 
 
-@pytest.fixture(scope="module")
-def table():
-    return log()
-
-
-@pytest.fixture(scope="module")
-def texts(table):
-    return table.frame["prompt"].to_list(), table.frame["response"].to_list()
+table, texts = test_export.table, test_export.texts  # fixtures
 
 
 def encoder(folder, table, options="", **chosen):

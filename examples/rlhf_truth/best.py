@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from policy import answers
 from rewards import truth
-from seeds import against_naive, clear, results, shown
+from seeds import against_naive, clear, seeds_of, shown
 
 from trueward.files import replacing
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
-    from seeds import Run
+    from seeds import Run, Runs
     from sizes import Size
 
 CHOICES = (1, 2, 4, 8, 16, 32, 64)
@@ -74,14 +74,8 @@ def chosen(
     }
 
 
-def section(out: Path, settings: dict[str, Any]) -> list[str]:
+def section(found: Runs, settings: dict[str, Any]) -> list[str]:
     """What best-of-n is worth by each reward, and against naive within a log."""
-    found = {
-        arm: some
-        for arm, runs in results(out, "best").items()
-        if (some := [r for r in runs if "best_of_n" in r])
-    }
-    logs = max(map(len, found.values()))
     several = [n for n in CHOICES[::2] if n <= settings["candidates"]]
 
     def worth(n: int) -> Callable[[Run], float]:
@@ -91,7 +85,7 @@ def section(out: Path, settings: dict[str, Any]) -> list[str]:
         "## Best of n: nothing is trained",
         "",
         f"The policy before any reward writes {settings['candidates']} answers to each of {settings['asked']} questions, the same for every reward, and the reward picks the",
-        f"best of n. True quality of what is picked, over all choices of n of these answers, and over {logs} logs; differences are within a log.",
+        f"best of n. True quality of what is picked, over all choices of n of these answers, and over {seeds_of(found)} logs; differences are within a log.",
         "",
         f"| reward | {' | '.join(f'n = {n}' for n in several)} | {' | '.join(f'against naive, n = {n}' for n in several[-2:])} |",
         f"|---|{'---|' * (len(several) + 2)}",

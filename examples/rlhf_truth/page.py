@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from best import section
 from rewards import GOLD, TRUTH
-from seeds import against_naive, clear, results, shown
+from seeds import against_naive, clear, results, seeds_of, shown, whole
 
 from trueward.figures import altair, lines
 from trueward.files import replacing
@@ -50,16 +50,15 @@ def write_page(out: Path, page: Path) -> None:
     """Write the page and its two figures beside it."""
     settings = json.loads((out / "settings.json").read_text("utf-8"))
     begun = json.loads((out / "start.json").read_text("utf-8"))
-    found = results(out, "results")
-    whole = {arm: [r for r in runs if "final" in r] for arm, runs in found.items()}
-    whole = {arm: runs for arm, runs in whole.items() if runs}
-    _figures(whole, page)
+    found, best = results(out, "results"), results(out, "best")
+    trained, seeds, logs = whole(found), seeds_of(found), seeds_of(best)
+    _figures(trained, page)
     parts = [
-        *_head(settings, begun, max(map(len, found.values())), out, page),
-        *section(out, settings),
-        *_table(whole),
-        *_over(whole),
-        *_kinds(whole, begun),
+        *_head(settings, begun, seeds, logs, out, page),
+        *section(whole(best), settings),
+        *_table(trained),
+        *_over(trained),
+        *_kinds(trained, begun),
         *_failures(found),
         *LIMITS,
     ]
@@ -68,7 +67,7 @@ def write_page(out: Path, page: Path) -> None:
         path.write_text(text + "\n", encoding="utf-8")
 
 
-def _head(settings: Run, begun: Run, seeds: int, out: Path, page: Path) -> list[str]:
+def _head(settings: Run, begun: Run, seeds: int, logs: int, out: Path, page: Path) -> list[str]:
     stem, batch = page.stem, settings["prompts"] * settings["group"]
     title = ", a log of other answers" if settings["log"] == "desk" else ""
     title += ", held near" if settings["kl"] > NEAR else ""
@@ -95,7 +94,7 @@ def _head(settings: Run, begun: Run, seeds: int, out: Path, page: Path) -> list[
         "",
         "```",
         f"python examples/rlhf_truth/run.py --out {out} --size {settings['size']} --alpha {settings['alpha']:g} "
-        f"--kl {settings['kl']:g} --log {settings['log']} --seeds {seeds} --logs {len(list((out / 'best').glob('naive-*.json')))} --page docs/{page.name}",
+        f"--kl {settings['kl']:g} --log {settings['log']} --seeds {seeds} --logs {logs} --page docs/{page.name}",
         "```",
         "",
         f"![true quality over training]({stem}.svg)",

@@ -18,10 +18,21 @@ Runs = dict[str, list[Run]]  # by reward
 
 
 def results(out: Path, what: str) -> Runs:
-    """What there is of every reward, by seed."""
+    """What is kept of every reward, by seed, also of what failed."""
     files = {arm: (out / what).glob(f"{arm.replace(' ', '-')}-*.json") for arm in ARMS}
     found = {arm: [json.loads(f.read_bytes()) for f in sorted(some)] for arm, some in files.items()}
     return {arm: runs for arm, runs in found.items() if runs}
+
+
+def whole(found: Runs) -> Runs:
+    """The same without what failed."""
+    done = {arm: [r for r in runs if "failed" not in r] for arm, runs in found.items()}
+    return {arm: runs for arm, runs in done.items() if runs}
+
+
+def seeds_of(found: Runs) -> int:
+    """How many seeds there are, of the reward that has the most."""
+    return max(map(len, found.values()))
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:

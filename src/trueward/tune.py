@@ -11,7 +11,7 @@ import torch
 
 from .checkpoints import Checkpoints
 from .engine import train_net
-from .features import encode, features
+from .features import cached_in, features
 from .features.checkpoint import quiet
 from .features.folder import opened
 from .features.transformer import Transformer
@@ -87,12 +87,13 @@ def tune(
         start = team.told(None if begun is None else begun.start)
         store = None if checkpoint is None else Checkpoints(Path(checkpoint), start.key)
         rows, cut = base.rendering.rows(*texts)
+        still = features(base, *texts, cached_in()) if how == "head" else None
         net = Tuned(
             *(base.handed_over(), rows, start.standard, start.heads, how),
             rank=rank,
             seed=cfg.seed,
             checkpointing=gradient_checkpointing,
-            still=encode(log, backbone=base, progress=False).x if how == "head" else None,
+            still=still,
         )
         learned = _learned(start.problem, net, ours, store, progress, team)
         if team.main:

@@ -100,8 +100,7 @@ class Loaded:
     @staticmethod
     def of(
         folder: Path,
-        prompts: Sequence[str] | None,
-        responses: Sequence[str] | None,
+        pairs: list[tuple[str, str]],
         model: RewardModel | None,
         *,
         code: bool = False,
@@ -128,7 +127,7 @@ class Loaded:
             )
         own = card["template"]
         text = Text(tokenizer, own["suffix"], own["bos"], False)
-        made = [(pair, text.canonical(*pair)) for pair in asked(prompts, responses)]
+        made = [(pair, text.canonical(*pair)) for pair in pairs]
         given, texts, ids = _fitting([(*m, text.ids(m[1])) for m in made], own["max_length"])
         scores = torch.stack([scored(network.eval(), [i])[0] for i in ids])
         return Loaded(

@@ -15,7 +15,7 @@ import torch
 
 from trueward.features.wordllama import load
 
-from ._loaded import Failure, asked, read
+from ._loaded import Failure, read
 from ._parity import CLOSE, OWN, close, wanted_of
 from ._rules import cards, whole
 from ._sources import PACKAGE, sources
@@ -45,14 +45,9 @@ class Scored:
     model: RewardModel | None
 
     @staticmethod
-    def of(
-        folder: Path,
-        prompts: Sequence[str] | None,
-        responses: Sequence[str] | None,
-        model: RewardModel | None,
-    ) -> Scored:
+    def of(folder: Path, pairs: list[tuple[str, str]], model: RewardModel | None) -> Scored:
         """Open it."""
-        return Scored(folder, read(folder / "reward_card.json"), asked(prompts, responses), model)
+        return Scored(folder, read(folder / "reward_card.json"), pairs, model)
 
     @cached_property
     def scores(self) -> Tensor:

@@ -16,12 +16,12 @@ from trueward.features.reading import Reading
 from trueward.features.sentence import dense_of, pooling_of
 from trueward.features.transformer import Transformer
 
-from ._loaded import Failure, Skipped, asked, read
+from ._loaded import Failure, Skipped, read
 from ._parity import CLOSE, OWN, close, ranked, rounding, wanted_of
 from ._rules import cards, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from pathlib import Path
 
     from torch import Tensor
@@ -42,12 +42,7 @@ class Vectors:
     model: RewardModel | None
 
     @staticmethod
-    def of(
-        folder: Path,
-        prompts: Sequence[str] | None,
-        responses: Sequence[str] | None,
-        model: RewardModel | None,
-    ) -> Vectors:
+    def of(folder: Path, pairs: list[tuple[str, str]], model: RewardModel | None) -> Vectors:
         """Open it; Failure where no two texts fit."""
         card = read(folder / "reward_card.json")
         about, most = card["template"]["kind"], int(card["template"]["max_length"])
@@ -55,10 +50,9 @@ class Vectors:
         how = pooling_of(read(folder / "1_Pooling" / "config.json"), found)
         reading = Reading(about, most, checkpoint.layers(found), how, "float32", False, ())
         base = Transformer(found, reading, "cpu")
-        given = asked(prompts, responses)
         free = Transformer(found, replace(reading, max_length=10**9), "cpu").rendering
-        rows, _ = free.rows(*map(list, zip(*given, strict=True)))
-        fit = [pair for pair, row in zip(given, rows, strict=True) if len(row.ids) <= most]
+        rows, _ = free.rows(*map(list, zip(*pairs, strict=True)))
+        fit = [pair for pair, row in zip(pairs, rows, strict=True) if len(row.ids) <= most]
         if len(fit) < 2:
             raise Failure(f"fewer than 2 texts have at most {most} tokens: give shorter ones")
         return Vectors(folder, card, base, fit, model)

@@ -11,7 +11,7 @@ from trueward.errors import TruewardError, UsageError
 from . import _parity, _rules, _scored, _served, _vectors
 from ._card import SCHEMA
 from ._guard import form_of
-from ._loaded import Failure, Loaded, Skipped
+from ._loaded import Failure, Loaded, Skipped, asked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -83,7 +83,7 @@ def verify(
         form = form_of(place, allowed=allow_remote_code)
         if url is not None and form != "stock":
             raise UsageError(f"{place} is nothing that vLLM serves, so leave --url out")
-        loaded, rules = _opened(place, prompts, responses, model, form, url)
+        loaded, rules = _opened(place, asked(prompts, responses), model, form, url)
     except Failure as e:
         return Verified(place, (Check("loads", False, str(e)),))
     except (KeyError, TypeError) as e:
@@ -94,18 +94,17 @@ def verify(
 
 def _opened(
     place: Path,
-    prompts: Sequence[str] | None,
-    responses: Sequence[str] | None,
+    pairs: list[tuple[str, str]],
     model: RewardModel | None,
     form: str,
     url: str | None,
 ) -> tuple[Any, Mapping[str, Callable[[Any], str]]]:
     """The folder, and the rules of its form."""
     if form == "sentence":
-        return _vectors.Vectors.of(place, prompts, responses, model), _vectors.RULES
+        return _vectors.Vectors.of(place, pairs, model), _vectors.RULES
     if form == "scorer":
-        return _scored.Scored.of(place, prompts, responses, model), _scored.RULES
-    own = Loaded.of(place, prompts, responses, model, code=form == "remote", url=url)
+        return _scored.Scored.of(place, pairs, model), _scored.RULES
+    own = Loaded.of(place, pairs, model, code=form == "remote", url=url)
     return own, RULES
 
 
