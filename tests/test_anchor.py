@@ -126,8 +126,30 @@ def test_the_report_has_the_labels_the_coefficients_and_naive_on_the_same_labels
     (train, _), (val, _) = log(), log(300, 1, golds=20)
     about = fit("anchored", train, val).report["nuisances"]["anchor"]
     assert about["gold"] == 220
-    assert len(about["coefficients"]) == 4  # intercept, naive, up, down
+    assert len(about["coefficients"]) == 5  # intercept, naive, up, down, three_outcome
     assert set(about["held_out_brier"]) == {"anchored", "naive"}
+
+
+def test_the_prior_is_what_three_outcome_says_and_without_reactions_what_naive_says():
+    centres = {
+        (): (0.0, 0.0, 0.0, 1.0),
+        ("ratings",): (1.0,),
+        ("clicks", "channel.copy"): (1.0, 0.0),
+        ("reactions",): (0.0,),
+    }
+    for signals, centre in centres.items():
+        method = make("anchored", {"signals": signals} if signals else {})
+        assert tuple(c for c, _ in method.pieces.values()) == centre, signals
+
+
+def test_as_evidence_three_outcome_is_that_of_the_method():
+    """Its place on the segment, of the same out-of-fold chances."""
+    (train, _), (val, _) = log(), log(300, 1, golds=20)
+    ends = [
+        fit(k, train, val).net.parameters("label_shift")["ends"]
+        for k in ("anchored", "three_outcome")
+    ]
+    assert torch.equal(*ends)
 
 
 def test_more_gold_labels_narrow_the_interval():
@@ -171,13 +193,13 @@ def test_it_reads_what_the_log_has():
         assert make("anchored").on(Facts.of(b))[0].signals == signals, name
 
 
-def test_evidence_is_three_class_log_odds():
-    b = Feedback(
-        torch.zeros(1, 1),
-        torch.zeros(1),
-        eta=Columns(noisy=torch.tensor([0.8]), responds=torch.tensor([0.3])),
+def test_evidence_is_three_class_log_odds_and_what_three_outcome_makes_of_them():
+    chances = Columns(
+        noisy=torch.tensor([0.8]), responds=torch.tensor([0.3]), three_outcome=torch.tensor([0.7])
     )
-    naive, up, down = (float(v) for v in make("anchored").evidence(b))
+    b = Feedback(torch.zeros(1, 1), torch.zeros(1), eta=chances)
+    naive, up, down, three = (float(v) for v in make("anchored").evidence(b))
+    assert three == pytest.approx(np.log(0.7 / 0.3))
     assert naive == pytest.approx(np.log(0.8 / 0.2))
     assert up == pytest.approx(np.log(0.3 * 0.8 / 0.7))
     assert down == pytest.approx(np.log(0.3 * 0.2 / 0.7))

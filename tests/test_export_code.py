@@ -15,9 +15,12 @@ from test_export import DECODERS, outcome, rewritten
 from trueward.errors import TruewardError, UsageError
 from trueward.export import export, verify
 from trueward.export._carried import networks_of, rewards
+from trueward.export._networks import Term
+from trueward.export.shipped import modeling_trueward
 from trueward.features import encode
 from trueward.fit import fit
 from trueward.log import read_log
+from trueward.segment import Segment
 
 transformers = pytest.importorskip("transformers", reason="language models need the extra `text`")
 tiny = pytest.importorskip("tiny")
@@ -251,6 +254,7 @@ def rows(tmp_path_factory):
         ("anchored", {}),
         ("anchored", {"signals": "none"}),
         ("anchored", {"signals": ("ratings", "channel.copy"), "monotone": "both"}),
+        ("three_outcome", {"rho_01": 0.1, "rho_10": 0.2}),
     ],
 )
 def test_the_networks_give_the_rewards_of_the_model(rows, method, options):
@@ -262,8 +266,9 @@ def test_the_networks_give_the_rewards_of_the_model(rows, method, options):
     assert np.abs(found(h.numpy()) - wanted).max() <= 1e-4 * wanted.std()
 
 
-def test_evidence_and_gold_labels_are_carried_as_code(rows, tmp_path):
-    model = fit("anchored", *rows.split(0.2), epochs=2, nuisance_epochs=2)
+@pytest.mark.parametrize("method", ["anchored", "three_outcome"])
+def test_what_is_composed_of_nuisances_is_carried_as_code(rows, tmp_path, method):
+    model = fit(method, *rows.split(0.2), epochs=2, nuisance_epochs=2)
     frame = events().frame
     pairs = frame["prompt"].to_list(), frame["response"].to_list()
     export(model, tmp_path / "out", *pairs, allow_remote_code=True)
@@ -271,11 +276,25 @@ def test_evidence_and_gold_labels_are_carried_as_code(rows, tmp_path):
     assert found.passed, str(found)
 
 
-def test_a_reward_found_by_search_is_refused_in_one_sentence(rows, tmp_path):
-    model = fit("three_outcome", *rows.split(0.2), nuisance_epochs=2)
+@pytest.mark.parametrize("of", [("q", "p"), ("q",)])
+def test_a_place_on_the_segment_is_the_same_in_all_code_that_finds_it(of):
+    """numpy here and in the scorer, torch in the other folder; without p everybody reacts."""
+    q, p = np.linspace(-6, 6, 50), np.linspace(3, -3, 50)
+    react, good = 1 / (1 + np.exp(-p)) if "p" in of else 1.0, 1 / (1 + np.exp(-q))
+    ends = (0.04, 0.16, 0.45, 0.05) if "p" in of else (0.2, 0.8, 0.9, 0.1)
+    segment = Segment(np.array(ends[:2]), np.array(ends[2:]))
+    wanted = segment.place(react * good, react * (1 - good))
+    term = Term("place", of, 1.0, ends)
+    assert term({"q": q, "p": p}) == pytest.approx(wanted, abs=1e-9)
+    theirs = modeling_trueward.evidence(vars(term), *map(torch.from_numpy, (q, p)[: len(of)]))
+    assert theirs.numpy() == pytest.approx(wanted, abs=1e-5)
+
+
+def test_a_ratio_of_chances_is_refused_in_one_sentence(rows, tmp_path):
+    model = fit("channels", *rows.split(0.2), form="ratio", nuisance_epochs=2)
     frame = events().frame
     pairs = frame["prompt"].to_list(), frame["response"].to_list()
-    with pytest.raises(TruewardError, match=r"three_outcome .* no folder carries: .*--distil"):
+    with pytest.raises(TruewardError, match=r"channels .* no folder carries: .*--distil"):
         export(model, tmp_path / "out", *pairs, allow_remote_code=True)
     assert not (tmp_path / "out").exists()
 

@@ -7,7 +7,7 @@ import trueward
 
 ROOT = Path(trueward.__file__).parent
 LAYERS = [
-    {"errors", "streams", "files", "options", "threads", "coverage", "processes"},
+    {"errors", "streams", "files", "options", "threads", "coverage", "processes", "segment"},
     {"data", "losses"},
     {"readers", "log"},
     {"sources"},

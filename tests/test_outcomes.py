@@ -3,13 +3,15 @@
 import numpy as np
 import pytest
 import torch
-from scipy.special import logit
+from scipy.optimize import minimize_scalar
+from scipy.special import expit, logit
 
 from trueward.data import Columns, Feedback
 from trueward.errors import UsageError
 from trueward.fit import fit
 from trueward.method import make
-from trueward.outcomes import Line, Segment, label_shift
+from trueward.outcomes import Line, label_shift
+from trueward.segment import Segment
 from trueward.support import Facts, lacking
 
 M_1, M_0, RHO_01, RHO_10 = 0.5, 0.2, 0.1, 0.2
@@ -20,7 +22,18 @@ BAD = np.array([RHO_10 * M_0, (1 - RHO_10) * M_0])
 def test_a_point_of_the_segment_is_placed_at_its_own_log_odds():
     gamma = np.array([0.03, 0.2, 0.5, 0.9, 0.97])
     up, down = (gamma[:, None] * GOOD + (1 - gamma[:, None]) * BAD).T
-    assert Segment(BAD, GOOD).place(up, down) == pytest.approx(logit(gamma), abs=0.01)
+    place = Segment(BAD, GOOD).place(up, down)
+    assert place == pytest.approx(logit(gamma), abs=0.02)  # 1e-5 of an answer is known to be either
+    risk = lambda s: -_likelihood(s, up[4], down[4])  # noqa: E731
+    best = minimize_scalar(risk, bounds=(0, 12), method="bounded", options={"xatol": 1e-9}).x
+    assert place[4] == pytest.approx(best, abs=1e-4)
+
+
+def _likelihood(s, up, down):
+    g = expit(s)
+    p = g * GOOD + (1 - g) * BAD
+    chances, seen = np.append(p, 1 - p.sum()), np.array([up, down, 1 - up - down])
+    return float(seen @ np.log(chances) + 1e-5 * np.log(g * (1 - g)))
 
 
 def test_points_beyond_the_ends_keep_their_order():

@@ -26,7 +26,8 @@ WIDTH = 256  # leading directions of the features
 
 def evidence(s: Array, log: Feedback, seed: int) -> tuple[Array, Array]:
     """(n, k) log-odds of the model and of the signals given x, and what was logged; (n, d) features."""
-    columns = [torch.from_numpy(s), *_reader(log).evidence(replace(log, eta=signals(log, seed)))]
+    said = _reader(log).signalled(replace(log, eta=signals(log, seed)))
+    columns = [torch.from_numpy(s), *said.values()]
     if log.o is None:
         columns.append(log.y)
     else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from scipy.linalg import eigh
 from scipy.special import chdtrc, chdtri, expit
 
 from .estimable import Computed
+from .segment import Segment
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,36 +22,9 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-GRID = np.linspace(-12, 12, 193)  # log-odds of a good answer
 TOP = 0.995  # quantile of the predictions that is certainly good, where nothing else says
-FAINT = 1e-5  # of an answer: how much of one is known to be good, and of one to be bad
+ROUNDING = 1e-10  # of the spread of predictions: less is no direction
 LEVEL = 0.001  # p-value below which the log is taken to deny the segment
-
-
-@dataclass(frozen=True)
-class Segment:
-    """(P(up), P(down)) of an answer that is certainly bad, and of one that is certainly good."""
-
-    bad: Array
-    good: Array
-
-    def place(self, up: Array, down: Array) -> Array:
-        """argmax_s sum_k p_k log P_k(s) + 1e-5 log g(1-g): log-odds of the point nearest to (up, down, none).
-
-        The last term keeps those beyond an end in their order.
-        """
-        g = expit(GRID)[:, None]
-        two = g * self.good + (1 - g) * self.bad
-        three = np.log(np.hstack([two, 1 - two.sum(1, keepdims=True)]).clip(1e-9))
-        value = np.stack([up, down, 1 - up - down], 1) @ three.T
-        value += FAINT * np.log(g * (1 - g)).T
-        rows = np.arange(len(value))
-        at = value.argmax(1).clip(1, len(GRID) - 2)
-        left, here, right = (value[rows, at + k] for k in (-1, 0, 1))
-        bend = np.minimum(left - 2 * here + right, -1e-12)
-        return np.asarray(
-            GRID[at] + (0.5 * (left - right) / bend).clip(-1, 1) * (GRID[1] - GRID[0])
-        )
 
 
 @dataclass(frozen=True)
@@ -69,7 +43,7 @@ class Line:
         mean = w @ outcome
         y, h = outcome - mean, predicted - w @ predicted
         between, own, spread = (y.T * w) @ h, (y.T * w) @ y, (h.T * w) @ h
-        explained = between @ np.linalg.pinv(spread) @ between.T
+        explained = between @ np.linalg.pinv(spread, ROUNDING, hermitian=True) @ between.T
         share, axes = eigh(explained, own + 1e-12 * np.eye(2))
         size = weight.sum() ** 2 / np.square(weight).sum()
         second, first = (float(size * s / max(1 - s, 1e-12)) for s in share.clip(0, 1))
@@ -99,16 +73,16 @@ class Line:
         return Segment(y + low * d, y + high * d), by
 
 
-def label_shift(rho_01: float, rho_10: float) -> Computed:
+def placement(rho_01: float, rho_10: float, column: str) -> Computed:
     """gamma(x) by algebra from a three-class model, where feedback depends on the label alone (methods 4.1).
 
     (P(up), P(down)) given x = gamma G + (1 - gamma) B for two points G and B. Their line is the first
     canonical direction of the outcomes on their out-of-fold predictions, which noise in these does not
     bend; the given rates cut it. Where the second canonical correlation is not 0 either (p < .001), selection
     follows something else in x: then gamma is (P(up given rated) - rho_10) / (1 - rho_01 - rho_10), as if
-    feedback were missing at random given x, and the report warns.
+    feedback were missing at random given x.
     """
-    at_random = Segment(np.array([rho_10, 1 - rho_10]), np.array([1 - rho_01, rho_01]))
+    at_random = Segment.at_random(rho_01, rho_10)
 
     def fit(train: Feedback, _val: Feedback, _seed: int) -> tuple[Parameters, dict[str, Any]]:
         seen, up = (v.double().cpu().numpy() for v in (train.seen, train.seen * train.y))
@@ -120,21 +94,11 @@ def label_shift(rho_01: float, rho_10: float) -> Computed:
         report: dict[str, Any] = {
             "m_1": round(float(segment.good.sum()), 4),
             "m_0": round(float(segment.bad.sum()), 4),
+            "strength": round(line.first, 2),
             "test": {"chi_squared": round(line.second, 2), "p": p},
             "selection": "label" if p >= LEVEL else "at random given x",
             "scale": scale,
         }
-        if p < LEVEL:
-            report["warning"] = (
-                "who reacts depends on more than how good the answer is (rank test: chi-squared "
-                f"{line.second:.0f}, p = {p:.1g}), so missing feedback is taken to say nothing; gold labels "
-                "would tell more (anchored)"
-            )
-        elif line.first < chdtri(2, LEVEL):
-            report["warning"] = (
-                "the features hardly predict the feedback, so the answers are not told apart"
-            )
-
         if p < LEVEL:
             return {}, report
         return {"ends": torch.from_numpy(np.stack([segment.bad, segment.good]))}, report
@@ -145,9 +109,31 @@ def label_shift(rho_01: float, rho_10: float) -> Computed:
         else:
             q = b.eta.noisy.double().cpu().numpy()
             place = at_random.place(q, 1 - q)
-        return {"target": torch.from_numpy(expit(place)).to(b.y)}
+        return {column: torch.from_numpy(expit(place)).to(b.y)}
 
-    return Computed("label_shift", ("target",), fit, apply)
+    return Computed("label_shift", (column,), fit, apply)
+
+
+def label_shift(rho_01: float, rho_10: float) -> Computed:
+    """`placement` as the target of a reward: its report warns where the log denies it, or says nothing."""
+    placed = placement(rho_01, rho_10, "target")
+
+    def fit(train: Feedback, val: Feedback, seed: int) -> tuple[Parameters, dict[str, Any]]:
+        at, report = placed.fit(train, val, seed)
+        chi_squared, p = report["test"].values()
+        if p < LEVEL:
+            report["warning"] = (
+                "who reacts depends on more than how good the answer is (rank test: chi-squared "
+                f"{chi_squared:.0f}, p = {p:.1g}), so missing feedback is taken to say nothing; gold labels "
+                "would tell more (anchored)"
+            )
+        elif report["strength"] < chdtri(2, LEVEL):
+            report["warning"] = (
+                "the features hardly predict the feedback, so the answers are not told apart"
+            )
+        return at, report
+
+    return replace(placed, fit=fit)
 
 
 def _chances(b: Feedback) -> tuple[Array, Array]:

@@ -9,8 +9,10 @@ import numpy as np
 
 from trueward.composed import Composed
 from trueward.errors import TruewardError
-from trueward.methods.anchored import Anchored
+from trueward.methods.anchored import PLACED, Anchored
+from trueward.methods.three_outcome import ThreeOutcome
 from trueward.nets import ONE, Net, Stack
+from trueward.segment import Segment
 
 from ._networks import FREE, Layers, Networks, Term
 
@@ -53,11 +55,17 @@ def networks_of(model: RewardModel, h: Tensor) -> Networks | None:
 
 
 def _candidates(model: RewardModel) -> Iterator[Networks]:
-    """One head, or the mean of two, with a learned level or without; or evidence that gold labels weigh."""
+    """One head, or the mean of two, with a learned level or without; or what is composed of nuisances."""
     scaled = model.standard.mean.numpy(), model.standard.scale.numpy(), model.standard.limit
     if isinstance(model.net, Composed):
-        if isinstance(model.made_by, Anchored):
-            yield _anchored(model.net, model.made_by, scaled)
+        made = model.made_by
+        if isinstance(made, Anchored):
+            yield _anchored(model.net, made, scaled)
+        elif isinstance(made, ThreeOutcome):
+            ends = Segment.at_random(made.rho_01, made.rho_10)
+            term, none = _place(model.net, ends, 1.0), np.zeros(len(scaled[0]))
+            offset = np.zeros(model.net.members)
+            yield Networks(*scaled, _nets(model.net), (term,), offset, none)
         return
     net: Any = model.net
     names = [k for k, source in net.shape.heads.items() if source == "x"]
@@ -87,12 +95,8 @@ def _layers(net: Net, head: str) -> Layers:
     return Layers(tuple(weights), tuple(biases))
 
 
-def _anchored(net: Composed, made: Anchored, scaled: tuple[Array, Array, float]) -> Networks:
-    """w_0 + sum_j w_j (e_j - c_j) + w_x . (x - c_x), whose x are the leading directions."""
-    at = {k: v.double().cpu().numpy() for k, v in net.parameters("anchor").items()}
-    w, (centre, unit) = at["w"], (at["centre"], at["unit"])
-    pieces, slope = list(made.pieces), w[1:] * unit
-    k = len(pieces)
+def _nets(net: Composed) -> dict[str, tuple[Layers, ...]]:
+    """The networks of every nuisance that has some, on all features."""
     basis = None if net.projection is None else net.projection.double().cpu().numpy()
     nets: dict[str, tuple[Layers, ...]] = {}
     for name, part in net.parts.items():
@@ -101,14 +105,35 @@ def _anchored(net: Composed, made: Anchored, scaled: tuple[Array, Array, float])
             if basis is not None:
                 lead = replace(lead, weights=(basis @ lead.weights[0], *lead.weights[1:]))
             nets[_plain(name)] = (lead, *more)
-    of = {"up": ("noisy", "responds"), "down": ("noisy", "responds")}
-    terms = [
-        Term(p if p in of else "odds", of.get(p, (_plain(p),)), float(slope[j]))
-        for j, p in enumerate(pieces)
-    ]
+    return nets
+
+
+def _place(net: Composed, at_random: Segment, weight: float) -> Term:
+    """Where an answer lies on the segment that was found, or, where none was, on that of flips alone."""
+    found = net.parameters("label_shift").get("ends")
+    both = ("noisy", "responds")
+    ends = [*at_random.bad, *at_random.good] if found is None else found.double().flatten().tolist()
+    return Term("place", both[:1] if found is None else both, weight, tuple(map(float, ends)))
+
+
+def _anchored(net: Composed, made: Anchored, scaled: tuple[Array, Array, float]) -> Networks:
+    """w_0 + sum_j w_j (e_j - c_j) + w_x . (x - c_x), whose x are the leading directions."""
+    at = {k: v.double().cpu().numpy() for k, v in net.parameters("anchor").items()}
+    w, (centre, unit) = at["w"], (at["centre"], at["unit"])
+    pieces, slope = list(made.pieces), w[1:] * unit
+    k = len(pieces)
+    terms = []
+    for piece, c in zip(pieces, slope[:k].tolist(), strict=True):
+        if piece == PLACED:
+            terms.append(_place(net, Segment.at_random(0.0, 0.0), c))
+        elif piece in ("up", "down"):
+            terms.append(Term(piece, ("noisy", "responds"), c))
+        else:
+            terms.append(Term("odds", (_plain(piece),), c))
     offset = np.full(net.members, w[0] - slope @ centre)
-    linear = slope[k:] if basis is None else basis @ slope[k:]
-    return Networks(*scaled, nets, tuple(terms), offset, linear, EDGE if pieces else FREE)
+    basis = net.projection
+    linear = slope[k:] if basis is None else basis.double().cpu().numpy() @ slope[k:]
+    return Networks(*scaled, _nets(net), tuple(terms), offset, linear, EDGE if pieces else FREE)
 
 
 def _plain(name: str) -> str:

@@ -1,4 +1,4 @@
-"""A reward on fixed features as plain arrays: needs numpy alone, so that a folder can carry this file."""
+"""A reward on fixed features as plain arrays: needs numpy alone, so that a folder can carry the file."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from trueward.segment import Segment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,17 +41,28 @@ class Layers:
 
 @dataclass(frozen=True)
 class Term:
-    """c e: the logit q of a network (odds), of two p + log sigmoid(q) (up), p + log sigmoid(-q) (down)."""
+    """c e: the logit q of a network (odds), of two p + log sigmoid(q) (up) or p + log sigmoid(-q) (down).
+
+    place: the log-odds of the point of a segment nearest to P(up) = sigmoid(p) sigmoid(q) and P(down) =
+    sigmoid(p) sigmoid(-q), whose ``ends`` are those of a bad and of a good answer; without p all react.
+    """
 
     kind: str
     of: tuple[str, ...]  # q, then p
     weight: float
+    ends: tuple[float, ...] = ()
 
     def __call__(self, odds: Mapping[str, Array]) -> Array:
         """Give it of the logits of all networks."""
         q, *p = (odds[name] for name in self.of)
-        e = q if self.kind == "odds" else p[0] - np.logaddexp(0, -q if self.kind == "up" else q)
-        return np.asarray(self.weight * e)
+        if self.kind == "odds":
+            return np.asarray(self.weight * q)
+        up, down = (-np.logaddexp(0, -v) for v in (q, -q))
+        if self.kind == "place":
+            react = np.exp(-np.logaddexp(0, -p[0])) if p else 1.0
+            segment = Segment(np.array(self.ends[:2]), np.array(self.ends[2:]))
+            return self.weight * segment.place(react * np.exp(up), react * np.exp(down))
+        return np.asarray(self.weight * (p[0] + (up if self.kind == "up" else down)))
 
 
 @dataclass(frozen=True)
@@ -115,7 +128,7 @@ class Networks:
             "members": len(self.offset),
             "limit": min(self.limit, FREE),
             "edge": self.edge,
-            "terms": [{**vars(t), "of": list(t.of)} for t in self.terms],
+            "terms": [{**vars(t), "of": list(t.of), "ends": list(t.ends)} for t in self.terms],
             "nets": {name: [f.sizes() for f in views] for name, views in self.nets.items()},
         }
 
@@ -135,7 +148,9 @@ class Networks:
             k: tuple(layers(f"{k}.{i}", s) for i, s in enumerate(v))
             for k, v in about["nets"].items()
         }
-        terms = tuple(Term(t["kind"], tuple(t["of"]), t["weight"]) for t in about["terms"])
+        terms = tuple(
+            Term(t["kind"], tuple(t["of"]), t["weight"], tuple(t["ends"])) for t in about["terms"]
+        )
         return Networks(
             mean=tensors["mean"],
             scale=tensors["scale"],

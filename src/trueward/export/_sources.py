@@ -14,7 +14,8 @@ REQUIREMENTS = "numpy\nscipy\npolars\ntokenizers\nsafetensors\nwordllama\n"
 def sources() -> dict[str, str]:
     """Name -> text of the files of the scorer: features, networks, errors, and what joins them."""
     own = {f"{name}.py": ROOT / "features" / f"{name}.py" for name in FEATURES}
-    own |= {"errors.py": ROOT / "errors.py", "networks.py": HERE / "_networks.py"}
+    own |= {f"{name}.py": ROOT / f"{name}.py" for name in ("errors", "segment")}
+    own |= {"networks.py": HERE / "_networks.py"}
     own |= {f"{k}.py": HERE / "shipped" / f"{k}.py" for k in ("scorer", "__main__")}
     texts = {name: path.read_text("utf-8") for name, path in own.items()}
     first = (
@@ -22,8 +23,5 @@ def sources() -> dict[str, str]:
     )
     return {
         "__init__.py": f'{first}\n__all__ = ["Reward"]\n',
-        **{
-            k: v.replace("from trueward.errors import", "from .errors import")
-            for k, v in texts.items()
-        },
+        **{k: v.replace("from trueward.", "from .") for k, v in texts.items()},
     }

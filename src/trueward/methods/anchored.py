@@ -15,10 +15,12 @@ from trueward.losses import bce
 from trueward.method import Method
 from trueward.nuisances import clicked, noisy, responds
 from trueward.options import Opt
+from trueward.outcomes import placement
 from trueward.pairs import rate
 from trueward.support import Facts
 
 RATINGS, REACTIONS, CLICKS, CHANNEL = "ratings", "reactions", "clicks", "channel."
+PLACED = "three_outcome"
 FEEDBACK = {
     RATINGS: ("o", replace(noisy, views="both")),
     REACTIONS: ("unrated", replace(responds, views="both")),
@@ -29,10 +31,11 @@ FEEDBACK = {
 class Anchored(Method):
     """L = mean l(s, g), g = sigmoid(b_0 + b . e(x) + w . x) fitted on the gold labels.
 
-    e: naive's log-odds log P(up)/P(down), with log P(up)/P(none) and log P(down)/P(none), given x and out of
-    fold; of clicks, and of each channel, the log-odds that it fires. b ~ N(c, 1/ridge), c = 1 for naive's
-    log-odds and 0 for the rest; w ~ N(0, s^2), s averaged over by its marginal likelihood. g's 95 %
-    interval speaks of the draw of gold labels and of nothing else.
+    e: naive's log-odds log P(up)/P(down), log P(up)/P(none) and log P(down)/P(none), given x and out of fold,
+    and the log-odds that `three_outcome` makes of the three chances; of clicks, and of each channel, the
+    log-odds that it fires. b ~ N(c, 1/ridge), c = 1 for three_outcome's log-odds (where no reactions count:
+    naive's, or those of clicks) and 0 for the rest; w ~ N(0, s^2), s averaged over by its marginal
+    likelihood. g's 95 % interval speaks of the draw of gold labels and of nothing else.
     """
 
     signals: Annotated[
@@ -95,9 +98,9 @@ class Anchored(Method):
         """Of every piece of evidence the centre of its coefficient and the sign it may have."""
         up, down = float(self.monotone != "none"), -float(self.monotone == "both")
         both = {RATINGS, REACTIONS} <= set(self._signals)
+        three = {"noisy": (0.0, up), "up": (0.0, up), "down": (0.0, down), PLACED: (1.0, up)}
         pieces = {
-            RATINGS: {"noisy": (1.0, up)}
-            | ({"up": (0.0, up), "down": (0.0, down)} if both else {}),
+            RATINGS: three if both else {"noisy": (1.0, up)},
             REACTIONS: {} if both else {"responds": (0.0, 0.0)},
             CLICKS: {"noisy": (1.0, up)},
         }
@@ -116,15 +119,23 @@ class Anchored(Method):
     @property
     def nuisances(self) -> tuple[Estimable, ...]:
         centre, sign = zip(*self.pieces.values(), strict=True) if self.pieces else ((), ())
-        return (*self._rates, anchoring(self.evidence, Prior(self.ridge, centre, sign)))
+        placed = (placement(0.0, 0.0, PLACED),) if PLACED in self.pieces else ()
+        return (*self._rates, *placed, anchoring(self.evidence, Prior(self.ridge, centre, sign)))
 
     def evidence(self, b: Feedback) -> list[Tensor]:
         """(n,) log-odds, a piece each."""
+        odds = self.signalled(b)
+        if PLACED in self.pieces:
+            odds[PLACED] = torch.logit(b.eta[PLACED].double(), 1e-6)
+        return [odds[k] for k in self.pieces]
+
+    def signalled(self, b: Feedback) -> dict[str, Tensor]:
+        """(n,) log-odds of the signals themselves, by piece."""
         odds = {nu.name: torch.logit(b.eta[nu.name].double(), 1e-6) for nu in self._rates}
         if {"noisy", "responds"} <= set(odds):
             q, p = odds["noisy"], odds["responds"]
             odds |= {"up": p + F.logsigmoid(q), "down": p + F.logsigmoid(-q)}
-        return [odds[k] for k in self.pieces]
+        return {k: odds[k] for k in self.pieces if k in odds}
 
     def loss(self, out: Columns, b: Feedback) -> Tensor:
         return bce(out.reward, b.eta.target).mean()

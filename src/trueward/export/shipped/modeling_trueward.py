@@ -3,9 +3,11 @@
     x = clip((h - mean) scale, -limit, limit),  h pooled from one layer of the language model
     r = logit mean_m sigmoid(b_m + w . x + sum_t c_t e_t),  m = 1 ... members
 
-e_t is the output q of an MLP on x ("odds"), or of two, p + log sigmoid(q) ("up") and p + log sigmoid(-q)
-("down"). One plain MLP has one member, one term and w = 0. Written by `trueward export --allow-remote-code`;
-needs torch and transformers, and nothing else. Reads no file and opens no connection.
+e_t is the output q of an MLP on x ("odds"), or of two, p + log sigmoid(q) ("up"), p + log sigmoid(-q)
+("down"), or the log-odds of the point of a segment nearest to (sigmoid(p) sigmoid(q), sigmoid(p)
+sigmoid(-q)), where sigmoid(p) is 1 without p ("place"). One plain MLP has one member, one term and w = 0.
+Written by `trueward export --allow-remote-code`; needs torch and transformers, and nothing else. Reads no
+file and opens no connection.
 """
 
 import torch
@@ -28,8 +30,8 @@ class TruewardConfig(PretrainedConfig):
 class Head(nn.Module):
     """(n, d) activations -> (n,) rewards, in float32 whatever the language model computes in.
 
-    about: width d, members M, limit, edge (no output of an MLP counts beyond), terms [{kind, of, weight}] and
-    nets, name -> the sizes (d, ..., 1) of the MLPs whose mean is that output.
+    about: width d, members M, limit, edge (no output of an MLP counts beyond), terms [{kind, of, weight,
+    ends}] and nets, name -> the sizes (d, ..., 1) of the MLPs whose mean is that output.
     """
 
     def __init__(self, about):
@@ -53,7 +55,7 @@ class Head(nn.Module):
         }
         s = self.offset.float()[:, None] + x @ self.linear.float()
         for term in self.about["terms"]:
-            s = s + term["weight"] * evidence(term["kind"], *(q[name] for name in term["of"]))
+            s = s + term["weight"] * evidence(term, *(q[name] for name in term["of"]))
         if len(s) == 1:
             return s[0]
         return F.logsigmoid(s).logsumexp(0) - F.logsigmoid(-s).logsumexp(0)
@@ -64,9 +66,33 @@ def number(*size):
     return nn.Parameter(torch.zeros(size), requires_grad=False)
 
 
-def evidence(kind, q, p=None):
+def evidence(term, q, p=None):
     """e_t of the outputs of one or two MLPs."""
-    return q if kind == "odds" else p + F.logsigmoid(q if kind == "up" else -q)
+    if term["kind"] == "odds":
+        return q
+    if term["kind"] == "place":
+        react = 1.0 if p is None else p.double().sigmoid()
+        up, down = (react * v.double().sigmoid() for v in (q, -q))
+        return place(term["ends"], (up, down, 1 - up - down)).float()
+    return p + F.logsigmoid(q if term["kind"] == "up" else -q)
+
+
+def place(ends, seen):
+    """s of the point g G + (1 - g) B, g = sigmoid(s), where sum_k seen_k log P_k + 1e-5 log g(1-g) is most.
+
+    ends: B, then G, each (P(up), P(down)). The slope falls in g, so halving finds where it is 0.
+    """
+    bad, good = ([*pair, 1 - sum(pair)] for pair in (ends[:2], ends[2:]))
+    low = torch.full_like(seen[0], -12.0)
+    high = -low
+    for _ in range(40):
+        s = (low + high) / 2
+        g, b = s.sigmoid(), (-s).sigmoid()
+        slope = 1e-5 * (1 / g - 1 / b)
+        for v, one, none in zip(seen, good, bad, strict=True):
+            slope = slope + v * (one - none) / (g * one + b * none).clamp(min=1e-9)
+        low, high = torch.where(slope > 0, s, low), torch.where(slope > 0, high, s)
+    return (low + high) / 2
 
 
 class MLP(nn.Module):
