@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from .data import Columns, Feedback
 
-FORMAT = 2
+FORMAT = 3
 OWN = "language_model"  # the folder of a language model that was tuned with the reward
 _CALIBRATION = ("numbers", "misfit", "mass")  # the last only where there are weights
 PARTS = ("torch", "numpy", "safetensors", "wordllama", "polars")
