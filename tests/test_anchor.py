@@ -67,6 +67,17 @@ def test_features_count_as_far_as_the_labels_bear_them_out(of_features, least, m
     assert sum(share.values()) == pytest.approx(1)
 
 
+@pytest.mark.parametrize(("scale", "usual"), [(0.1, 0.5), (3.0, 3.0)])
+def test_before_the_labels_features_may_add_as_much_as_the_log_says(scale, usual):
+    """Rows that weigh nothing leave the prior: half-normal, of sd .5 or that of the log's own log-odds."""
+    sample, _ = gold()
+    said = sample.a[:, 1] / sample.a[:, 1].std() * scale
+    a = np.column_stack([sample.a[:, 0], said, sample.a[:, 2:]])
+    nothing = Sample(a, sample.y, np.zeros(400), sample.group)
+    _, share = Anchor.of(nothing, Prior(1.0, (1.0, 0.0), (0.0, 0.0)), 0)
+    assert share[1.0] / share[0.6] == pytest.approx(np.exp(-0.32 / usual**2), rel=0.02)
+
+
 def test_the_draws_are_near_refits_on_resampled_prompts():
     """One Newton step for each of 200 bootstrap samples spreads as refitting on every one does."""
     sample, _ = gold(300)

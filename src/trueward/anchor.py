@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 FEWEST = 10  # gold labels
 WIDTHS = (0.0, 0.1, 0.2, 0.35, 0.6, 1.0, 2.0)  # s: sd of what the features add to the log-odds
-USUAL = 0.5  # sd of the half-normal prior of s
+USUAL = 0.5  # sd of the half-normal prior of s, or that of what the log says where it says more
 DRAWS = 200  # bootstrap samples of gold prompts
 FOLDS = 5  # of gold prompts, for the error on those held out
 LOOSE = 1e-2  # precision of the intercept
@@ -128,8 +128,10 @@ class Anchor:
         """Fit every width; give also the share of each."""
         widths = [s for s in WIDTHS if s or prior.centre]
         found = [gold.mode(prior, s) for s in widths]
+        said = gold.a[:, 1 : 1 + len(prior.centre)] @ np.array(prior.centre)
+        usual = max(USUAL, float(said.std()))
         log_share = np.array(
-            [m.evidence - s**2 / (2 * USUAL**2) for s, m in zip(widths, found, strict=True)]
+            [m.evidence - (s / usual) ** 2 / 2 for s, m in zip(widths, found, strict=True)]
         )
         share = np.exp(log_share - log_share.max())
         share = np.where(share > 1e-3 * share.sum(), share, 0.0)
@@ -162,8 +164,10 @@ def resampled(group: NDArray[np.int64], seed: int) -> Array:
 def anchoring(evidence: Evidence, prior: Prior) -> Computed:
     """P(good) of every row, with its interval, from gold labels (methods 4.2).
 
-    logit P = b_0 + b . evidence + w . x; see `Prior`. s is averaged over by its marginal likelihood. The
-    interval: the spread over 200 bootstrap draws of gold prompts, one Newton step from the mode each.
+    logit P = b_0 + b . evidence + w . x; see `Prior`. s is averaged over by its marginal likelihood and a
+    half-normal prior of sd .5, or that of centre . evidence if it is more: features may add as much as the
+    log says. The interval: the spread over 200 bootstrap draws of gold prompts, one Newton step from the mode
+    each.
     """
 
     def seen(b: Feedback) -> Tensor:
