@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     Evidence = Callable[[Feedback], list[Tensor]]  # n rows -> (n,) log-odds each, naive's first
 
 FEWEST = 10  # gold labels
-WIDTHS = (0.0, 0.1, 0.2, 0.35, 0.6, 1.0, 2.0)  # s: sd of what the features add to the log-odds
-USUAL = 0.5  # sd of the half-normal prior of s, or that of what the log says where it says more
+WIDTHS = (0.0, 0.1, 0.2, 0.35, 0.6, 1.0, 2.0, 4.0)  # s: sd of what the features add to the log-odds
+BESIDE, ALONE = 0.5, 2.0  # sd of the half-normal prior of s, beside evidence and without any
 DRAWS = 200  # bootstrap samples of gold prompts
 FOLDS = 5  # of gold prompts, for the error on those held out
 LOOSE = 1e-2  # precision of the intercept
@@ -129,7 +129,7 @@ class Anchor:
         widths = [s for s in WIDTHS if s or prior.centre]
         found = [gold.mode(prior, s) for s in widths]
         said = gold.a[:, 1 : 1 + len(prior.centre)] @ np.array(prior.centre)
-        usual = max(USUAL, float(said.std()))
+        usual = max(BESIDE, float(said.std())) if prior.centre else ALONE
         log_share = np.array(
             [m.evidence - (s / usual) ** 2 / 2 for s, m in zip(widths, found, strict=True)]
         )
@@ -165,9 +165,9 @@ def anchoring(evidence: Evidence, prior: Prior) -> Computed:
     """P(good) of every row, with its interval, from gold labels (methods 4.2).
 
     logit P = b_0 + b . evidence + w . x; see `Prior`. s is averaged over by its marginal likelihood and a
-    half-normal prior of sd .5, or that of centre . evidence if it is more: features may add as much as the
-    log says. The interval: the spread over 200 bootstrap draws of gold prompts, one Newton step from the mode
-    each.
+    half-normal prior. Its sd is .5, or that of centre . evidence if it is more: features may add as much as
+    the log says; 2 where there is no evidence. The interval: the spread over 200 bootstrap draws of gold
+    prompts, one Newton step from the mode each.
     """
 
     def seen(b: Feedback) -> Tensor:
