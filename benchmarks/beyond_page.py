@@ -242,7 +242,8 @@ same gold labels: the cells that miss, means over five seeds with 95 % intervals
 
 Why:
 
-- Where the answers hardly tell good from bad (topical_chat, alpacaeval), five draws of 300 gold labels decide the third digit.
+- Where the answers hardly tell good from bad (topical_chat), five draws of 300 gold labels decide the third digit.
+- Where feedback is wrong, clean-mcar has labels without a wrong one.
 - Where nobody selects by quality (u-shaped, mar, context) missing feedback says little. `naive` is the right model there; it learns from all
   ratings and all features, the evidence of `anchored` from four fifths of them at a time. Losses made for wrong labels rank first
   where there are wrong labels. Which rival is best, and where, only the test set tells.
