@@ -6,8 +6,8 @@ BIN := .venv/bin
 demo: .venv/ready          ## run the main job: simulate, inspect, fit six ways, compare
 	$(BIN)/trueward demo
 
-test: .venv/ready          ## all tests, the slow ones included; a file in one process, which builds what it needs once
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
+test: .venv/ready          ## all tests, the slow ones included; two processes of one thread, a file in one of them
+	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 lint: .venv/ready
 	$(BIN)/ruff format --check .
