@@ -151,12 +151,9 @@ def asked(cells: Sequence[Cell]) -> list[str]:
         )
         for metric in ("r2", "auroc")
     ]
+    whole = [c for c in cells if c.whole]
     lines += [
-        (
-            "all: anchored beats every other method + gold, R2",
-            [c for c in cells if c.whole],
-            best([c for c in cells if c.whole]),
-        ),
+        ("all: anchored beats every other method + gold, R2", whole, best(whole)),
         (
             "`rating` .2: three_outcome AUROC within .01 of clean-mcar",
             strong,

@@ -82,7 +82,9 @@ def placement(rho_01: float, rho_10: float, column: str) -> Computed:
     follows something else in x: then gamma is (P(up given rated) - rho_10) / (1 - rho_01 - rho_10), as if
     feedback were missing at random given x.
     """
-    at_random = Segment.at_random(rho_01, rho_10)
+    flips = np.array(
+        [[rho_10, 1 - rho_10], [1 - rho_01, rho_01]]
+    )  # a bad and a good one, all rated
 
     def fit(train: Feedback, _val: Feedback, _seed: int) -> tuple[Parameters, dict[str, Any]]:
         seen, up = (v.double().cpu().numpy() for v in (train.seen, train.seen * train.y))
@@ -100,15 +102,14 @@ def placement(rho_01: float, rho_10: float, column: str) -> Computed:
             "scale": scale,
         }
         if p < LEVEL:
-            return {}, report
+            return {"flips": torch.from_numpy(flips)}, report
         return {"ends": torch.from_numpy(np.stack([segment.bad, segment.good]))}, report
 
     def apply(at: Parameters, b: Feedback) -> dict[str, Tensor]:
-        if "ends" in at:
-            place = Segment(*at["ends"].double().cpu().numpy()).place(*_chances(b))
-        else:
-            q = b.eta.noisy.double().cpu().numpy()
-            place = at_random.place(q, 1 - q)
+        (ends,) = at.values()
+        q = b.eta.noisy.double().cpu().numpy()
+        chances = _chances(b) if "ends" in at else (q, 1 - q)
+        place = Segment(*ends.double().cpu().numpy()).place(*chances)
         return {column: torch.from_numpy(expit(place)).to(b.y)}
 
     return Computed("label_shift", (column,), fit, apply)
@@ -120,12 +121,12 @@ def label_shift(rho_01: float, rho_10: float) -> Computed:
 
     def fit(train: Feedback, val: Feedback, seed: int) -> tuple[Parameters, dict[str, Any]]:
         at, report = placed.fit(train, val, seed)
-        chi_squared, p = report["test"].values()
-        if p < LEVEL:
+        test = report["test"]
+        if test["p"] < LEVEL:
             report["warning"] = (
                 "who reacts depends on more than how good the answer is (rank test: chi-squared "
-                f"{chi_squared:.0f}, p = {p:.1g}), so missing feedback is taken to say nothing; gold labels "
-                "would tell more (anchored)"
+                f"{test['chi_squared']:.0f}, p = {test['p']:.1g}), so "
+                "missing feedback is taken to say nothing; gold labels would tell more (anchored)"
             )
         elif report["strength"] < chdtri(2, LEVEL):
             report["warning"] = (

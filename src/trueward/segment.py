@@ -24,11 +24,6 @@ class Segment:
     bad: Array
     good: Array
 
-    @staticmethod
-    def at_random(rho_01: float, rho_10: float) -> Segment:
-        """Where everybody rates: the flips alone."""
-        return Segment(np.array([rho_10, 1 - rho_10]), np.array([1 - rho_01, rho_01]))
-
     def place(self, up: Array, down: Array) -> Array:
         """argmax_s sum_k p_k log P_k(s) + 1e-5 log g(1-g): log-odds of the point nearest to (up, down, none).
 

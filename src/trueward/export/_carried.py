@@ -12,7 +12,6 @@ from trueward.errors import TruewardError
 from trueward.methods.anchored import PLACED, Anchored
 from trueward.methods.three_outcome import ThreeOutcome
 from trueward.nets import ONE, Net, Stack
-from trueward.segment import Segment
 
 from ._networks import FREE, Layers, Networks, Term
 
@@ -62,8 +61,7 @@ def _candidates(model: RewardModel) -> Iterator[Networks]:
         if isinstance(made, Anchored):
             yield _anchored(model.net, made, scaled)
         elif isinstance(made, ThreeOutcome):
-            ends = Segment.at_random(made.rho_01, made.rho_10)
-            term, none = _place(model.net, ends, 1.0), np.zeros(len(scaled[0]))
+            term, none = _place(model.net, 1.0), np.zeros(len(scaled[0]))
             offset = np.zeros(model.net.members)
             yield Networks(*scaled, _nets(model.net), (term,), offset, none)
         return
@@ -108,12 +106,11 @@ def _nets(net: Composed) -> dict[str, tuple[Layers, ...]]:
     return nets
 
 
-def _place(net: Composed, at_random: Segment, weight: float) -> Term:
+def _place(net: Composed, weight: float) -> Term:
     """Where an answer lies on the segment that was found, or, where none was, on that of flips alone."""
-    found = net.parameters("label_shift").get("ends")
-    both = ("noisy", "responds")
-    ends = [*at_random.bad, *at_random.good] if found is None else found.double().flatten().tolist()
-    return Term("place", both[:1] if found is None else both, weight, tuple(map(float, ends)))
+    ((kind, ends),) = net.parameters("label_shift").items()
+    of = ("noisy", "responds") if kind == "ends" else ("noisy",)
+    return Term("place", of, weight, tuple(ends.double().flatten().tolist()))
 
 
 def _anchored(net: Composed, made: Anchored, scaled: tuple[Array, Array, float]) -> Networks:
@@ -125,7 +122,7 @@ def _anchored(net: Composed, made: Anchored, scaled: tuple[Array, Array, float])
     terms = []
     for piece, c in zip(pieces, slope[:k].tolist(), strict=True):
         if piece == PLACED:
-            terms.append(_place(net, Segment.at_random(0.0, 0.0), c))
+            terms.append(_place(net, c))
         elif piece in ("up", "down"):
             terms.append(Term(piece, ("noisy", "responds"), c))
         else:

@@ -1,4 +1,4 @@
-"""A reward on fixed features as plain arrays: needs numpy alone, so that a folder can carry the file."""
+"""A reward on fixed features as plain arrays: needs numpy alone, so that a folder can carry this file."""
 
 from __future__ import annotations
 
