@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 GOLD_ALONE = "gold labels alone"
 TOLERANCE = 0.005
+RECALIBRATED = (("r2", "r2_gold"), ("auroc", "auroc"))  # ours, and a rival's + gold
 TRUTHFUL = ("oracle", "clean-mcar")
 SHOWN = ("clean-mcar", "anchored", "naive", GOLD_ALONE, "three_outcome")
 
@@ -68,17 +69,17 @@ class Cell:
 
     def differences(
         self, metric: str, rival: str, theirs: str, method: str = "anchored"
-    ) -> list[float]:
+    ) -> dict[int, float]:
         """What a method has more than its rival, by seed, where both have a figure."""
         mine, other = self.values(method, metric), self.values(rival, theirs)
-        return [mine[s] - other[s] for s in sorted(mine.keys() & other.keys())]
+        return {s: mine[s] - other[s] for s in sorted(mine.keys() & other.keys())}
 
     def gap(self, metric: str, rival: str, theirs: str, method: str = "anchored") -> float:
         """Their mean; infinite where the rival has no figure."""
         if not self.values(method, metric):
             return -math.inf
         found = self.differences(metric, rival, theirs, method)
-        return mean(found) if found else math.inf
+        return mean(found.values()) if found else math.inf
 
     @property
     def rivals(self) -> list[str]:
@@ -141,7 +142,7 @@ def asked(cells: Sequence[Cell]) -> list[str]:
             cells,
             not_below(cells, "naive", metric, theirs, TOLERANCE),
         )
-        for metric, theirs in (("r2", "r2_gold"), ("auroc", "auroc"))
+        for metric, theirs in RECALIBRATED
     ]
     lines += [
         (
@@ -177,11 +178,8 @@ def missed(cells: Sequence[Cell]) -> list[str]:
             )
     for c in (c for c in cells if c.whole):
         best_rival = min(c.rivals, key=lambda m: c.gap("r2", m, "r2_gold"))
-        two = [
-            c.differences(k, best_rival, theirs)
-            for k, theirs in (("r2", "r2_gold"), ("auroc", "auroc"))
-        ]
-        if mean(two[0]) <= 0:
+        two = [c.differences(k, best_rival, theirs) for k, theirs in RECALIBRATED]
+        if mean(two[0].values()) <= 0:
             lines.append(
                 f"| {c.name.replace(' | ', ', ')} | {best_rival} + gold | {' | '.join(map(_with, two))} |"
             )
@@ -197,23 +195,20 @@ def by_draw(cells: Sequence[Cell]) -> list[str]:
     ]
     for name in dict.fromkeys(c.section.settings["set"] for c in cells):
         here = [c for c in cells if c.section.settings["set"] == name]
-        shown = []
-        for seed in seeds:
-            two = [
-                [
-                    c.values("anchored", k)[seed] - c.values("three_outcome", theirs)[seed]
-                    for c in here
-                    if seed in c.values("three_outcome", theirs)
-                ]
-                for k, theirs in (("r2", "r2_gold"), ("auroc", "auroc"))
-            ]
-            shown.append(" / ".join(f"{mean(v):+.3f}" for v in two))
+        two = [
+            [c.differences(k, "three_outcome", theirs) for c in here] for k, theirs in RECALIBRATED
+        ]
+        shown = [
+            " / ".join(f"{mean(d[seed] for d in more if seed in d):+.3f}" for more in two)
+            for seed in seeds
+        ]
         lines.append(f"| {name} | {' | '.join(shown)} |")
     return lines
 
 
-def _with(values: Sequence[float]) -> str:
+def _with(by_seed: dict[int, float]) -> str:
     """A mean over seeds with its 95 % interval by Student's t."""
+    values = list(by_seed.values())
     half = t.ppf(0.975, len(values) - 1) * stdev(values) / len(values) ** 0.5
     return f"{mean(values):+.3f} ± {half:.3f}"
 

@@ -82,9 +82,8 @@ def placement(rho_01: float, rho_10: float, column: str) -> Computed:
     follows something else in x: then gamma is (P(up given rated) - rho_10) / (1 - rho_01 - rho_10), as if
     feedback were missing at random given x.
     """
-    flips = np.array(
-        [[rho_10, 1 - rho_10], [1 - rho_01, rho_01]]
-    )  # a bad and a good one, all rated
+    # (P(up), P(down)) of a bad and of a good answer where everybody rates
+    flips = torch.tensor([[rho_10, 1 - rho_10], [1 - rho_01, rho_01]], dtype=torch.float64)
 
     def fit(train: Feedback, _val: Feedback, _seed: int) -> tuple[Parameters, dict[str, Any]]:
         seen, up = (v.double().cpu().numpy() for v in (train.seen, train.seen * train.y))
@@ -102,7 +101,7 @@ def placement(rho_01: float, rho_10: float, column: str) -> Computed:
             "scale": scale,
         }
         if p < LEVEL:
-            return {"flips": torch.from_numpy(flips)}, report
+            return {"flips": flips}, report
         return {"ends": torch.from_numpy(np.stack([segment.bad, segment.good]))}, report
 
     def apply(at: Parameters, b: Feedback) -> dict[str, Tensor]:
