@@ -11,7 +11,7 @@ from trueward.data import Columns, Feedback, Labelled
 from trueward.errors import TruewardError, UsageError
 from trueward.fit import fit
 from trueward.method import make
-from trueward.pairs import activity, agreement, products
+from trueward.pairs import agreement, products
 from trueward.support import Facts, lacking
 
 NAN = float("nan")
@@ -65,16 +65,6 @@ def test_in_two_steps_the_same_with_activity_found_first(copy, like, chance):
     assert float(method.loss(out, replace(b, eta=eta))) == pytest.approx(
         -math.log(chance), abs=1e-5
     )
-
-
-def test_the_activity_of_a_channel_is_read_off_those_who_did_something_else():
-    """Copy is logged in three of four rows with a like, and fired in two; one with no like does not count."""
-    columns = {"copy": [1.0, 1.0, 0.0, NAN, 1.0], "like": [1.0, 1.0, 1.0, 1.0, 0.0]}
-    channels = Columns({k: torch.tensor(v) for k, v in columns.items()})
-    b = Feedback(torch.zeros(5, 1), torch.zeros(5), channels=channels)
-    copied = activity("copy", ("copy", "like"), "x")
-    assert copied.where(b).tolist() == [0, 1, 2]
-    assert copied.target(b)[copied.where(b)].tolist() == [1, 1, 0]
 
 
 def test_a_negative_channel_speaks_for_the_bad():

@@ -126,24 +126,32 @@ class Anchor:
     @staticmethod
     def of(gold: Sample, prior: Prior, seed: int) -> tuple[Anchor, dict[float, float]]:
         """Fit every width; give also the share of each."""
-        widths = [s for s in WIDTHS if s or prior.centre]
-        found = [gold.mode(prior, s) for s in widths]
         said = gold.a[:, 1 : 1 + len(prior.centre)] @ np.array(prior.centre)
         usual = max(BESIDE, float(said.std())) if prior.centre else ALONE
-        log_share = np.array(
-            [m.evidence - (s / usual) ** 2 / 2 for s, m in zip(widths, found, strict=True)]
-        )
-        share = np.exp(log_share - log_share.max())
-        share = np.where(share > 1e-3 * share.sum(), share, 0.0)
-        share /= share.sum()
+        found = widths(gold, prior, usual, least=0.0 if prior.centre else WIDTHS[1])
         times = resampled(gold.group, seed)
         w, draws = np.zeros(gold.a.shape[1]), np.zeros((DRAWS, gold.a.shape[1]))
-        for j in np.flatnonzero(share):
-            some = len(found[j].w)
-            w[:some] += share[j] * found[j].w
-            draws[:, :some] += share[j] * _stepped(gold, found[j], times)
-        shares = {s: float(q) for s, q in zip(widths, share, strict=True) if q}
+        for share, mode in found.values():
+            some = len(mode.w)
+            w[:some] += share * mode.w
+            draws[:, :some] += share * _stepped(gold, mode, times)
+        shares = {s: share for s, (share, _) in found.items()}
         return Anchor(w, np.cov(draws.T)), shares
+
+
+def widths(
+    sample: Sample, prior: Prior, usual: float, least: float = 0.0
+) -> dict[float, tuple[float, Mode]]:
+    """s -> its share of the posterior and the mode there: evidence times a half-normal of sd ``usual``.
+
+    Shares below a thousandth are left out.
+    """
+    found = {s: sample.mode(prior, s) for s in WIDTHS if s >= least}
+    log_share = np.array([m.evidence - (s / usual) ** 2 / 2 for s, m in found.items()])
+    share = np.exp(log_share - log_share.max())
+    share = np.where(share > 1e-3 * share.sum(), share, 0.0)
+    share /= share.sum()
+    return {s: (float(q), m) for q, (s, m) in zip(share, found.items(), strict=True) if q}
 
 
 def _stepped(gold: Sample, mode: Mode, times: Array) -> Array:
@@ -173,32 +181,42 @@ def anchoring(evidence: Evidence, prior: Prior) -> Computed:
     def seen(b: Feedback) -> Tensor:
         return torch.cat([*(v[:, None] for v in evidence(b)), b.x], 1).double()
 
-    def design(at: Parameters, b: Feedback) -> Tensor:
-        centre, unit = (at[k].to(b.x.device) for k in ("centre", "unit"))
-        return F.pad((seen(b) - centre) * unit, (1, 0), value=1.0)
-
     def fit(train: Feedback, val: Feedback, seed: int) -> tuple[Parameters, dict[str, Any]]:
         parts = [d[d.audited] for d in (train, val)]
         labels = [d.gold.double().cpu().numpy() for d in parts if d.gold is not None]
         enough(np.concatenate(labels))
-        known, k = torch.cat([seen(d) for d in parts]), len(prior.centre)
-        at = {"centre": known.mean(0), "unit": torch.ones_like(known[0])}
-        at["centre"][k:] = train.x.double().mean(0)
-        far = (known - at["centre"])[:, k:].square().sum(1).mean()
-        at["unit"][k:] = far.clamp(min=1e-12).rsqrt()
-        a = torch.cat([design(at, d) for d in parts]).cpu().numpy()
-        gold = Sample(a, np.concatenate(labels), _weights(parts), _groups(parts))
+        known = torch.cat([seen(d) for d in parts])
+        at = scaling(known, train.x, len(prior.centre))
+        a = design(known, at).cpu().numpy()
+        gold = Sample(a, np.concatenate(labels), row_weights(parts), _groups(parts))
         anchor, share = Anchor.of(gold, prior, seed)
         at |= {k: torch.from_numpy(v) for k, v in vars(anchor).items()}
         return at, _report(gold, prior, anchor, share, seed)
 
     def apply(at: Parameters, b: Feedback) -> dict[str, Tensor]:
-        w, covariance = (at[k].to(b.x.device) for k in ("w", "covariance"))
+        here = {k: v.to(b.x.device) for k, v in at.items()}
         rows = torch.arange(len(b)).split(CHUNK)
-        parts = [predicted(design(at, b[i]), w, covariance) for i in rows]
+        parts = [predicted(design(seen(b[i]), here), here["w"], here["covariance"]) for i in rows]
         return {k: torch.cat([p[k] for p in parts]).to(b.y) for k in COLUMNS}
 
     return Computed("anchor", COLUMNS, fit, apply, features=True)
+
+
+def scaling(known: Tensor, x: Tensor, k: int) -> Parameters:
+    """Centres and units of k pieces of evidence and the features, from known rows and all features.
+
+    Features keep their proportions and have the mean square length 1.
+    """
+    at = {"centre": known.mean(0), "unit": torch.ones_like(known[0])}
+    at["centre"][k:] = x.double().mean(0)
+    far = (known - at["centre"])[:, k:].square().sum(1).mean()
+    at["unit"][k:] = far.clamp(min=1e-12).rsqrt()
+    return at
+
+
+def design(v: Tensor, at: Parameters) -> Tensor:
+    """(n, 1 + k + d) rows: 1, then evidence and features centred and scaled."""
+    return F.pad((v - at["centre"]) * at["unit"], (1, 0), value=1.0)
 
 
 def predicted(a: Tensor, w: Tensor, covariance: Tensor) -> dict[str, Tensor]:
@@ -208,8 +226,8 @@ def predicted(a: Tensor, w: Tensor, covariance: Tensor) -> dict[str, Tensor]:
     return {k: torch.sigmoid(v) for k, v in zip(COLUMNS, ends, strict=True)}
 
 
-def _weights(parts: list[Feedback]) -> Array:
-    """Give how many rows of the population each gold row stands for, 1 on average."""
+def row_weights(parts: list[Feedback]) -> Array:
+    """Give how many rows of the population each row stands for, 1 on average."""
     weight = torch.cat([torch.ones_like(d.y) if d.weight is None else d.weight for d in parts])
     return (weight.double() / weight.double().mean()).cpu().numpy()
 

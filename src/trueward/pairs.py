@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-CLIP = 0.005  # of an activity: the reward is as many times the rate of clicks at most
 FLOOR = 0.003  # of a rate: some are divided by
 TOP = 0.98  # of a product that estimates a probability
 LEVEL = 0.001  # p-value below which estimates disagree
@@ -52,25 +51,6 @@ def _together(b: Feedback, names: Sequence[str]) -> Tensor:
 
 def _column(names: Sequence[str]) -> str:
     return f"channel.{'&'.join(names)}"
-
-
-def acts(name: str) -> str:
-    """The column of a channel's activity."""
-    return f"activity.{name}"
-
-
-def activity(name: str, names: Sequence[str], reads: str) -> Nuisance:
-    """P(the channel fires given x and that another one did): its activity where the satisfied alone fire."""
-    others = [k for k in names if k != name]
-
-    def fired(b: Feedback) -> Tensor:
-        return b.channels[name].nan_to_num()
-
-    def satisfied(b: Feedback) -> Tensor:
-        another = torch.stack([b.channels[k].nan_to_num() for k in others]).amax(0) > 0
-        return (another & ~b.channels[name].isnan()).nonzero().squeeze(-1).cpu()
-
-    return Nuisance(name=acts(name), target=fired, where=satisfied, reads=reads, clip=CLIP)
 
 
 def products(names: Sequence[str]) -> dict[tuple[str, ...], Product]:

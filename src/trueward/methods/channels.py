@@ -7,13 +7,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from trueward.activity import activity, acts
 from trueward.data import Columns, Feedback
 from trueward.errors import UsageError
 from trueward.estimable import Derived, Estimable
 from trueward.losses import bce, log_mixture
 from trueward.method import Claims, Method
 from trueward.options import Opt
-from trueward.pairs import activity, acts, agreement, check, rates
+from trueward.pairs import agreement, check, rates
 from trueward.support import Facts
 
 
@@ -25,7 +26,7 @@ class Channels(Method):
     that is not logged in a row is left out there. Two channels identify g pointwise, as P_1 P_2 / P_12
     (Lincoln and Petersen); three test it: see ``agreement`` in the report.
     form  two_step: who did anything else is satisfied, so a_k(x) = P(y_k = 1 given x and another channel
-    fired), out of fold, and only g is left to learn;  likelihood: a_k learned with g, as negative channels
+    fired), and only g is left to learn;  likelihood: a_k learned with g, as negative channels
     and misclicks need;  ratio: g = P_1 P_2 / P_12 of three rates out of fold.  auto: two_step if it can be.
     """
 
@@ -92,8 +93,9 @@ class Channels(Method):
         good = [k for k in self.names if k not in self.negative]
         tested = len(good) > 2 or self.form == "ratio"
         pairs: tuple[Estimable, ...] = (*rates(good), agreement(good)) if tested else ()
-        first = (activity(k, self.names, self.activity) for k in self.names)
-        steps = (*(first if self.two_step else ()), *pairs)
+        each = self.names if self.two_step else ()
+        first = (step for k in each for step in activity(k, self.names, self.activity))
+        steps = (*first, *pairs)
         return (checked(self.names), *steps) if self.names else ()
 
     @property
