@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from .anchor import ALONE, CHUNK, Prior, Sample, design, row_weights, scaling, widths
-from .data import prompt_numbers
 from .estimable import Computed, Nuisance
 from .nuisances import Clip
 from .streams import torch_stream
@@ -49,9 +49,9 @@ def activity(name: str, names: tuple[str, ...], reads: str = "x") -> tuple[Estim
     """a(x) = sigmoid(b_0 + b n(x) + w . x) of those who set off another channel (methods 4.3).
 
     n: the log-odds of `network`, b ~ N(0, 1), w ~ N(0, s^2) over the leading directions of x, s averaged
-    over by its marginal likelihood without n: where a line says it all, a line is it, and where it does
-    not, s is small and b near 1. Those who train a(x) are known to be satisfied, and no activity is in
-    their likelihood: it needs no folds. At most 10,000 rows.
+    over by its marginal likelihood without n: where the log-odds are linear in x a line is found, and where
+    they are not, s is small and b near 1. Those who train a(x) are known to be satisfied and teach the
+    reward the same whatever a(x) is, so it needs no folds. At most 10,000 rows of either part of the log.
     """
     net = network(name, names, reads)
 
@@ -64,9 +64,9 @@ def activity(name: str, names: tuple[str, ...], reads: str = "x") -> tuple[Estim
         known = torch.cat([seen(d) for d in parts])
         at = scaling(known, train.x, 1)
         y = torch.cat([net.target(d) for d in parts]).double().cpu().numpy()
-        a, group = design(known, at).cpu().numpy(), prompt_numbers(len(y), None).numpy()
+        a, group = design(known, at).cpu().numpy(), np.arange(len(y))
         both = Sample(a, y, row_weights(parts), group)
-        line = Sample(a[:, [0, *range(2, a.shape[1])]], y, both.weight, group)
+        line = Sample(np.delete(a, 1, axis=1), y, both.weight, group)
         shares = {s: share for s, (share, _) in widths(line, LINEAR, ALONE).items()}
         w = torch.zeros(a.shape[1], dtype=torch.float64)
         for s, share in shares.items():
