@@ -286,7 +286,7 @@ R2 on the generated help desk, 12,000 answers, means over five worlds; the rate 
 `channels / oracle` has the lowest and the highest world in brackets. The interval of one click, [P(click), 1], holds where the
 mean P(good) of a tenth of the answers lies in it. Asked of two channels were 90 % of the oracle. What is left is activity, which only
 those who did something else tell: the fewer react, the less is known of it. Users who do everything tell too much of it (`channels_users`).
-Its log-odds are nearly linear in the features in these worlds, which suits the regression in `channels`; where they bend, it has its network.
+In these worlds it is min(1, c e^v), v linear in the features, which suits the regression in `channels`; where it bends more, it has its network.
 
 {channels}
 
