@@ -12,7 +12,16 @@ LAYERS = [
     {"readers", "log"},
     {"sources"},
     {"features"},
-    {"samplers", "method", "estimable", "nuisances", "flip_rates", "anchor", "outcomes"},
+    {
+        "samplers",
+        "method",
+        "estimable",
+        "nuisances",
+        "flip_rates",
+        "anchor",
+        "activity",
+        "outcomes",
+    },
     {"methods", "card", "support", "pairs"},
     {
         "train",
