@@ -52,6 +52,17 @@ def test_a_world_becomes_a_model_that_scores_and_is_measured(world, tmp_path, do
     assert not list(tmp_path.glob("*.checkpoint"))
 
 
+def test_a_fit_on_channels_says_how_often_each_fires_and_what_was_estimated(rated, tmp_path, done):
+    words = ("--map", "prompt=question", "--mechanism", "two-channel", "--rate", "0.5")
+    done("simulate", rated, tmp_path / "world", *words)
+    told = done("fit", "channels", tmp_path / "world" / "log.parquet", "--out", tmp_path / "rm")
+    assert re.search(
+        r"copy logged \d+, fires \d+, like logged \d+, fires \d+, together copy&like \d+", told
+    )
+    assert re.search(r"activity of copy: rows \d+, fires \d+", told)
+    assert "network.copy: folds 5" in told
+
+
 def test_gold_labels_of_a_world_let_implicitrm_use_them(world, tmp_path, done):
     done(
         "fit", "implicitrm", world / "log.parquet", "--out", tmp_path / "rm", "-o", "identify=gold"

@@ -166,9 +166,11 @@ def _about(report: dict[str, Any]) -> str:
     for k, v in report.items():
         if isinstance(v, dict) and "value" in v:
             words.append(f"{k} {v['value']:.3f} [{v['low']:.3f}, {v['high']:.3f}]")
-        elif isinstance(v, int | float) and k != "quantile":
-            words.append(f"{k.replace('_', ' ')} {v:g}")
-    return ", ".join(words)
+        elif isinstance(v, int | float) and v is not False and k != "quantile":
+            words.append(k.replace("_", " ") + ("" if v is True else f" {v:g}"))
+    return ", ".join(
+        words or [f"{k} {_about(v)}" for k, v in report.items() if isinstance(v, dict)]
+    )
 
 
 def score(
