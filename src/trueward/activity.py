@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from .anchor import ALONE, CHUNK, Prior, Sample, design, row_weights, scaling, widths
+from .anchor import ALONE, CHUNK, Prior, Sample, averaged, design, row_weights, scaling, widths
 from .estimable import Computed, Nuisance
 from .nuisances import Clip
 from .streams import torch_stream
@@ -68,11 +68,8 @@ def activity(name: str, names: tuple[str, ...], reads: str = "x") -> tuple[Estim
         both = Sample(a, y, row_weights(parts), group)
         line = Sample(np.delete(a, 1, axis=1), y, both.weight, group)
         shares = {s: share for s, (share, _) in widths(line, LINEAR, ALONE).items()}
-        w = torch.zeros(a.shape[1], dtype=torch.float64)
-        for s, share in shares.items():
-            found = torch.from_numpy(both.mode(BEYOND, s).w)
-            w[: len(found)] += share * found
-        at["w"] = w
+        w = averaged(((share, both.mode(BEYOND, s)) for s, share in shares.items()), a.shape[1])
+        at["w"] = torch.from_numpy(w)
         about = {
             "rows": len(y),
             "fires": int(y.sum()),

@@ -16,7 +16,7 @@ from .estimable import Computed
 from .streams import numpy_stream, stream_seed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -130,13 +130,12 @@ class Anchor:
         usual = max(BESIDE, float(said.std())) if prior.centre else ALONE
         found = widths(gold, prior, usual, least=0.0 if prior.centre else WIDTHS[1])
         times = resampled(gold.group, seed)
-        w, draws = np.zeros(gold.a.shape[1]), np.zeros((DRAWS, gold.a.shape[1]))
+        columns = gold.a.shape[1]
+        draws = np.zeros((DRAWS, columns))
         for share, mode in found.values():
-            some = len(mode.w)
-            w[:some] += share * mode.w
-            draws[:, :some] += share * _stepped(gold, mode, times)
+            draws[:, : len(mode.w)] += share * _stepped(gold, mode, times)
         shares = {s: share for s, (share, _) in found.items()}
-        return Anchor(w, np.cov(draws.T)), shares
+        return Anchor(averaged(found.values(), columns), np.cov(draws.T)), shares
 
 
 def widths(
@@ -152,6 +151,14 @@ def widths(
     share = np.where(share > 1e-3 * share.sum(), share, 0.0)
     share /= share.sum()
     return {s: (float(q), m) for q, (s, m) in zip(share, found.items(), strict=True) if q}
+
+
+def averaged(found: Iterable[tuple[float, Mode]], columns: int) -> Array:
+    """Mean of modes, each with its share; columns that a mode leaves out are 0 in it."""
+    w = np.zeros(columns)
+    for share, mode in found:
+        w[: len(mode.w)] += share * mode.w
+    return w
 
 
 def _stepped(gold: Sample, mode: Mode, times: Array) -> Array:
