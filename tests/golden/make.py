@@ -1,0 +1,64 @@
+"""Write the data that the golden tests compare with, from the code as it is now.
+
+Only to be run where a format or a number changes on purpose, and then only for the part that does:
+
+    python tests/golden/make.py imports commands
+
+Stored inputs (log.npz) are never written again. Look at the difference before you commit it.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import numpy as np
+import torch
+from golden import imports, shells, world
+from golden.world import DATA
+
+
+def write(name, value):
+    """Write plain data, one entry a line."""
+    if isinstance(value, dict):
+        entries = [
+            f"{json.dumps(k)}: {json.dumps(v, ensure_ascii=False)}" for k, v in value.items()
+        ]
+        text = "{\n" + ",\n".join(entries) + "\n}\n"
+    else:
+        text = json.dumps(value, indent=1) + "\n"
+    (DATA / name).write_text(text, "utf-8")
+
+
+def make_commands():
+    """The structure of the command line and exit codes."""
+    write("commands.json", shells.structure())
+    with tempfile.TemporaryDirectory() as place:
+        shells.inputs(Path(place))
+        codes = {c: world.command(*shells.words_of(c, place))[0] for c in shells.COMMANDS}
+    write("exit_codes.json", codes)
+
+
+def make_imports():
+    """The output of every import, a file a case."""
+    shutil.rmtree(DATA / "imports", ignore_errors=True)
+    (DATA / "imports").mkdir()
+    for name, line in imports.CASES.items():
+        with tempfile.TemporaryDirectory() as place:
+            write(f"imports/{name.replace(' ', '_')}.json", imports.imported(line, Path(place)))
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    DATA.mkdir(exist_ok=True)
+    if not (DATA / "log.npz").exists():
+        np.savez_compressed(DATA / "log.npz", **world.drawn())
+    parts = {k.removeprefix("make_"): v for k, v in list(globals().items()) if k[:5] == "make_"}
+    for part in sys.argv[1:] or parts:
+        parts[part]()
+        print(f"made {part}")
