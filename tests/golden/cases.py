@@ -149,3 +149,12 @@ def every():
             name = " ".join([method, *(f"{k}={words(v)}" for k, v in form.items())])
             found[name] = (method, form.get("log", "rated"), chosen)
     return found
+
+
+# what is saved beside one model of every form: name -> (case, more options of the training)
+MORE_MODELS = {
+    "naive of three members": ("naive", {"members": 3, "hidden": (4, 3)}),
+    "shared trunk of two members": ("mtdr", {"members": 2}),
+    "channels of two members": ("channels channels=copy+like activity=xz", {"members": 2}),
+    "anchored on three folds": ("anchored nuisance_width=4", {"folds": 3}),
+}

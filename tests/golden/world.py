@@ -104,16 +104,16 @@ TEXT = (
 WORDS = TEXT.split()
 
 
-def texts(n=60):
+def texts(n=120):
     """n prompts, responses and feedback (1, 0 or none), without any random number."""
     pick = [WORDS[(7 * i + 3 * i * i) % len(WORDS)] for i in range(10 * n)]
     prompts = [f"how do i {pick[i // 3]} {i // 3}" for i in range(n)]
     responses = [" ".join(pick[i * 5 : i * 5 + 3 + i % 5]) for i in range(n)]
-    said = [float("o" in r[:9]) if i % 4 else None for i, r in enumerate(responses)]
+    said = [float(r < "i") if i % 4 else None for i, r in enumerate(responses)]
     return prompts, responses, said
 
 
-def log_of_texts(n=60):
+def log_of_texts(n=120):
     """The texts as a log with gold labels on a third of the rows."""
     import polars as pl
 
