@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 import torch
-from golden import imports, models, shells, world
+from golden import cases, fits, imports, models, shells, world
 from golden.world import DATA
 
 
@@ -70,7 +70,12 @@ def make_models():
             scores[name] = {"texts": name in on_text, **world.plain(found)}
             if name.startswith("texts calibrated"):
                 scores[name]["decision"] = models.decided(folder, place)
-    write("models.json", scores)
+    write("models.json", world.short(scores))
+
+
+def make_fits():
+    """The numbers of a tiny fit of every form of every method."""
+    write("fits.json", {name: world.short(fits.fitted(name)) for name in cases.every()})
 
 
 @contextlib.contextmanager

@@ -162,6 +162,15 @@ def _number(v):
     return isinstance(v, int | float)
 
 
+def short(tree):
+    """Numbers with 9 digits, which say all that there is in a float32."""
+    if isinstance(tree, dict):
+        return {k: short(v) for k, v in tree.items()}
+    if isinstance(tree, list | tuple):
+        return [short(v) for v in tree]
+    return float(f"{tree:.9g}") if isinstance(tree, float) else tree
+
+
 def read(name):
     """What `make.py` wrote under this name."""
     return json.loads((DATA / name).read_text("utf-8"))
