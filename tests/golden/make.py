@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 import torch
-from golden import cases, fits, imports, models, shells, world
+from golden import cases, exports, fits, imports, models, shells, world
 from golden.world import DATA
 
 
@@ -76,6 +76,22 @@ def make_models():
 def make_fits():
     """The numbers of a tiny fit of every form of every method."""
     write("fits.json", {name: world.short(fits.fitted(name)) for name in cases.every()})
+
+
+def make_exports():
+    """Tiny language models, and exported folders of every kind with their scores."""
+    for kind in ("llama", "bert"):
+        if not (DATA / "lm" / kind).exists():
+            models.language_model(DATA / "lm" / kind, kind)
+    shutil.rmtree(DATA / "exports", ignore_errors=True)
+    about = {}
+    for name in exports.KINDS:
+        with neutral() as place:
+            folder = DATA / "exports" / models.folder_of(name)
+            shutil.copytree(exports.written(name, place)[0], folder)
+        code, checks = exports.verified(name, folder)
+        about[name] = {"code": code, "checks": checks, "scores": exports.scores(name, folder)}
+    write("exports.json", world.short(about))
 
 
 @contextlib.contextmanager

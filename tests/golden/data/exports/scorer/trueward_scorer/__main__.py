@@ -1,0 +1,5 @@
+"""Score the lines of the standard input."""
+
+from .scorer import main
+
+main()
