@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 import torch
-from golden import cases, exports, fits, imports, models, shells, world
+from golden import benchmarks, cases, exports, fits, imports, models, names, shells, world
 from golden.world import DATA
 
 
@@ -92,6 +92,22 @@ def make_exports():
         code, checks = exports.verified(name, folder)
         about[name] = {"code": code, "checks": checks, "scores": exports.scores(name, folder)}
     write("exports.json", world.short(about))
+
+
+def make_benchmark():
+    """The folder of a benchmark, and what its tables have."""
+    with neutral() as place:
+        said = benchmarks.run(place, place / "runs")
+        kept = benchmarks.kept(place / "runs")
+        shutil.rmtree(DATA / "benchmark_folder", ignore_errors=True)
+        shutil.copytree(place / "runs", DATA / "benchmark_folder")
+        found = {"said": said, "kept": kept, "tables": benchmarks.tables(place / "runs")}
+    write("benchmark.json", found)
+
+
+def make_names():
+    """Public names, and what every method declares."""
+    write("names.json", names.everything())
 
 
 @contextlib.contextmanager
