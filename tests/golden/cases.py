@@ -10,6 +10,7 @@ BY_METHOD = {
         {"log": "clicks"},
         {"log": "weighted"},
         {"nuisance_width": 4},
+        {"signals": ("ratings",), "nuisance_width": 4},
         {"signals": "none", "nuisance_width": 4},
     ],
     "auto": [{}, {"log": "clicks"}],
@@ -156,5 +157,6 @@ MORE_MODELS = {
     "naive of three members": ("naive", {"members": 3, "hidden": (4, 3)}),
     "shared trunk of two members": ("mtdr", {"members": 2}),
     "channels of two members": ("channels channels=copy+like activity=xz", {"members": 2}),
-    "anchored on three folds": ("anchored nuisance_width=4", {"folds": 3}),
+    "anchored on three folds": ("anchored signals=ratings nuisance_width=4", {"folds": 3}),
 }
+LARGE = ("anchored nuisance_width=4",)  # not stored: its parts are all in others
