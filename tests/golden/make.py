@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 import torch
-from golden import benchmarks, cases, exports, fits, imports, models, names, shells, world
+from golden import benchmarks, cases, exports, fits, imports, models, names, outputs, shells, world
 from golden.world import DATA
 
 
@@ -108,6 +108,19 @@ def make_benchmark():
 def make_names():
     """Public names, and what every method declares."""
     write("names.json", names.everything())
+
+
+def make_outputs():
+    """What the other commands say in numbers; after `models`, because it reads one."""
+    with neutral() as place:
+        outputs.inputs(place)
+        found = {
+            "commands": {name: outputs.said(name, place) for name in outputs.COMMANDS},
+            "worlds": {name: outputs.simulated(name, place) for name in outputs.MECHANISMS},
+            "training": {kind: outputs.training_rows(kind, place) for kind in outputs.KINDS},
+        }
+    for part, value in world.short(found).items():
+        write(f"outputs_{part}.json", value)
 
 
 @contextlib.contextmanager
