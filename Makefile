@@ -1,13 +1,14 @@
 PYTHON ?= python3
 BIN := .venv/bin
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .PHONY: demo test check lint types docs clean
 
-demo: .venv/ready          ## run the main job: simulate, inspect, fit six ways, compare
+demo: .venv/demo           ## run the main job: simulate, inspect, fit six ways, compare
 	$(BIN)/trueward demo
 
 test: .venv/ready          ## all tests, the slow ones included; two processes of one thread, a file in one of them
-	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile $(TESTS)
 
 lint: .venv/ready
 	$(BIN)/ruff format --check .
@@ -21,10 +22,14 @@ docs: .venv/ready          ## the generated pages must have no diff
 
 check: lint types docs test
 
-.venv/ready: pyproject.toml constraints.txt
+.venv/demo: pyproject.toml constraints.txt    # the library alone
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "trueward needs Python 3.11 or newer; set PYTHON=python3.11")'
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(INSTALL) -e .
+	touch $@
+
+.venv/ready: .venv/demo    # and all that tests, lint, types and docs need
+	$(INSTALL) -e '.[dev]'
 	touch $@
 
 clean:

@@ -13,8 +13,8 @@ import time
 
 import torch
 
-from trueward.data import Feedback
-from trueward.fit import fit
+from trueward.data.feedback import Feedback
+from trueward.fitting.fit import fit
 
 SIZES = ((3700, 5986), (8900, 5986), (31_500, 4096), (20_000, 256))
 METHODS = ("naive", "causalrm", "three_outcome", "anchored")

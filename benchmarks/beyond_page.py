@@ -22,7 +22,7 @@ from scipy.stats import t
 
 from trueward.benchmark import Runs
 from trueward.benchmark.summary import sections
-from trueward.files import replacing
+from trueward.core.atomic_io import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

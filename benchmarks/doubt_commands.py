@@ -10,7 +10,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from trueward.worlds import helpdesk, simulate
+from trueward.simulation import helpdesk, simulate
 
 if TYPE_CHECKING:
     from pathlib import Path

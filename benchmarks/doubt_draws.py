@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import doubt_worlds as worlds
 import numpy as np
 
-from trueward.influence import MEASURES
+from trueward.evaluation.prediction_powered import MEASURES
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -26,14 +26,14 @@ from doubt_draws import draw_lines
 from doubt_refute import refute_lines
 
 import trueward as tw
-from trueward.crossfit import Ground, estimate
-from trueward.evaluate import measure
-from trueward.evidence import signals
-from trueward.influence import MEASURES, width
-from trueward.inputs import Inputs
-from trueward.method import make
-from trueward.reweight import calibrate
-from trueward.train import Train
+from trueward.estimators._registry import make
+from trueward.evaluation.evaluate import measure
+from trueward.evaluation.log_signals import signals
+from trueward.evaluation.prediction_powered import MEASURES, width
+from trueward.evaluation.weighted_calibration import calibrate
+from trueward.fitting.crossfit import Ground, estimate
+from trueward.training.config import Train
+from trueward.training.preprocessing import Inputs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

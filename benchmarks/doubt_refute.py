@@ -10,13 +10,13 @@ import numpy as np
 import torch
 
 import trueward as tw
-from trueward.losses import bce
-from trueward.method import Method
+from trueward.estimation.losses import bce
+from trueward.estimation.method import Method
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from trueward.data import Columns, Feedback
+    from trueward.data.feedback import Columns, Feedback
 
 LOGS = 40
 

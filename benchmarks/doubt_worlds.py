@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from scipy.special import expit
 
-from trueward.audit import _chance
-from trueward.data import Feedback
-from trueward.influence import Rows
+from trueward.data.feedback import Feedback
+from trueward.evaluation.audit import _chance
+from trueward.evaluation.prediction_powered import Rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,7 +30,7 @@ def table(seed: int, prompts: int) -> tuple[Array, Array, NDArray[np.int64]]:
 
 
 def audited(seed: int, *, by_prompt: bool, n: int = 2000, golds: int = 300) -> tuple[Rows, Array]:
-    """Rows of an audit and their labels, as in tests/test_audit.py: the good react more, a seventh wrongly."""
+    """Rows of an audit and their labels, as in tests/evaluation/test_audit.py: the good react more, a seventh wrongly."""
     rng = np.random.default_rng(seed)
     group = np.repeat(np.arange(n // 4), 4)
     x = rng.standard_normal((n, 6))

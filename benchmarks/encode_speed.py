@@ -26,9 +26,9 @@ from typing import Any
 import torch
 
 from trueward.features import backbone
-from trueward.features.batches import batches
-from trueward.features.transformer import Transformer
-from trueward.worlds import helpdesk
+from trueward.features.transformers.batches import batches
+from trueward.features.transformers.transformer import Transformer
+from trueward.simulation import helpdesk
 
 CHATML = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
 

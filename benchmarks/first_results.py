@@ -24,8 +24,8 @@ from first_results_page import page
 from qa_feedback import qa_section
 
 import trueward as tw
-from trueward.data import split_rows
-from trueward.errors import TruewardError
+from trueward.core.errors import TruewardError
+from trueward.data.feedback import split_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable

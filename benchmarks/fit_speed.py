@@ -33,10 +33,10 @@ from loop_people_write import causalrm, naive, predict
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from trueward.data import Feedback
-from trueward.fit import fit
-from trueward.streams import torch_stream
-from trueward.worlds import water_fill
+from trueward.core.random import torch_stream
+from trueward.data.feedback import Feedback
+from trueward.fitting.fit import fit
+from trueward.simulation import water_fill
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 import trueward as tw
-from trueward.errors import TruewardError
-from trueward.streams import numpy_stream
+from trueward.core.errors import TruewardError
+from trueward.core.random import numpy_stream
 
 if TYPE_CHECKING:
     from pathlib import Path

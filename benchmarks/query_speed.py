@@ -23,10 +23,10 @@ import adbc_driver_postgresql.dbapi as pg
 import duckdb
 import pyarrow.parquet as pq
 
-from trueward.sources import gather
+from trueward.importers import gather
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-import postgres
+from helpers import postgres
 
 ROWS = """
 SELECT 'x:' || i AS response_id, repeat('How do I undo step ' || (i // 3) || '? ', 8) AS prompt,

@@ -4,7 +4,7 @@ python benchmarks/redact_speed.py                                  MB/s on parag
 python benchmarks/redact_speed.py --library presidio               the same set and paragraphs, by the library's own rules
 python benchmarks/redact_speed.py --library detect-secrets         (also bc-detect-secrets, which has its place)
 
-The hand-made set is that of tests/test_redact.py: our own patterns were written with it in view, so it shows what a
+The hand-made set is that of tests/importers/test_redact.py: our own patterns were written with it in view, so it shows what a
 library lacks and not how well ours do on texts that nobody has seen.
 """
 
@@ -22,10 +22,10 @@ from pathlib import Path
 
 import polars as pl
 
-from trueward.sources import Redactor
+from trueward.importers import Redactor
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path.insert(0, str(ROOT / "tests" / "importers"))
 from test_redact import HARMLESS, SAID  # noqa: E402
 
 Spans = Callable[[str], list[tuple[int, int]]]

@@ -27,7 +27,7 @@ from trueward.benchmark.figure import draw
 from trueward.benchmark.overview import BETTER, WORSE, mark, overview
 from trueward.benchmark.summary import OBSERVABLE, ON_TEST, sections
 from trueward.benchmark.table import markdown, plus_minus
-from trueward.files import replacing
+from trueward.core.atomic_io import replacing
 
 if TYPE_CHECKING:
     from trueward.benchmark.summary import Section

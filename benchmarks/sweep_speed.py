@@ -28,13 +28,13 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from trueward.data import Feedback, split_rows
-from trueward.errors import TruewardError
-from trueward.fit import fit
-from trueward.method import make
-from trueward.streams import torch_stream
-from trueward.sweep import Job, fit_many
-from trueward.threads import in_threads
+from trueward.core.errors import TruewardError
+from trueward.core.random import torch_stream
+from trueward.core.threads import in_threads
+from trueward.data.feedback import Feedback, split_rows
+from trueward.estimators._registry import make
+from trueward.fitting.fit import fit
+from trueward.fitting.sweep import Job, fit_many
 
 RATES = {"rho_01": 0.1, "rho_10": 0.2}
 SHARING: list[tuple[str, dict[str, Any]]] = [  # ask for the same nuisances

@@ -21,8 +21,8 @@ import torch
 from fit_speed import Size, World
 from torch.profiler import ProfilerActivity, profile
 
-from trueward.data import Feedback
-from trueward.fit import fit
+from trueward.data.feedback import Feedback
+from trueward.fitting.fit import fit
 
 METHODS = ("naive", "causalrm")
 PRODUCTS = ("aten::mm", "aten::bmm", "aten::addmm")

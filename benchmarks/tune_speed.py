@@ -29,18 +29,18 @@ import torch
 from encode_speed import decoder
 from torch.nn import functional
 
-from trueward.data import Columns, Feedback
+from trueward.data.feedback import Columns, Feedback
+from trueward.estimators._registry import make
 from trueward.features import backbone
-from trueward.features.pooling import pooled
-from trueward.features.transformer import Transformer
-from trueward.inputs import Numbers, Standard
-from trueward.method import make
-from trueward.runs import adamw
-from trueward.slices import Slices
-from trueward.step import Batch, Problem, clip_gradient
-from trueward.train import Train
-from trueward.tuned import How, Tuned, adapted
-from trueward.worlds import helpdesk
+from trueward.features.transformers.pooling import pooled
+from trueward.features.transformers.transformer import Transformer
+from trueward.fitting.finetune.network import How, Tuned, adapted
+from trueward.simulation import helpdesk
+from trueward.training.config import Train
+from trueward.training.microbatch import Slices
+from trueward.training.preprocessing import Numbers, Standard
+from trueward.training.step import Batch, Problem, clip_gradient
+from trueward.training.training_state import adamw
 
 CASES: list[tuple[How, str, bool]] = [
     ("lora", "dr", False),

@@ -15,9 +15,9 @@ os.environ |= {"NO_COLOR": "1", "TERM": "dumb"}  # before typer looks
 import typer
 from typer.testing import CliRunner
 
-from trueward.card import card, summary
 from trueward.cli.app import app
-from trueward.method import methods
+from trueward.estimators._card import card, summary
+from trueward.estimators._registry import methods
 
 DOCS = Path(__file__).parent
 ANSI = re.compile(r"\x1b\[[0-9;]*m")

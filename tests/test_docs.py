@@ -38,7 +38,7 @@ def test_the_method_in_the_tutorial_keeps_the_contract(tmp_path):
     (tmp_path / "naive_brier.py").write_text(code.group(1))
     check = (
         "import torch, naive_brier as m\n"
-        "from trueward.data import Columns, Feedback\n"
+        "from trueward.plugin import Columns, Feedback\n"
         "b = Feedback(x=torch.zeros(2, 0), y=torch.tensor([1., 0.]), o=torch.tensor([1., 0.]))\n"
         "loss = m.NaiveBrier().loss(Columns(reward=torch.zeros(2)), b)\n"
         "assert float(loss) == 0.25, loss\n"

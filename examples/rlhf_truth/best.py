@@ -11,7 +11,7 @@ from policy import answers
 from rewards import truth
 from seeds import against_naive, clear, seeds_of, shown
 
-from trueward.files import replacing
+from trueward.core.atomic_io import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,8 +11,8 @@ from best import section
 from rewards import GOLD, TRUTH
 from seeds import against_naive, clear, results, seeds_of, shown, whole
 
-from trueward.figures import altair, lines
-from trueward.files import replacing
+from trueward.core.atomic_io import replacing
+from trueward.plotting import altair, lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,9 +75,9 @@ def _head(settings: Run, begun: Run, seeds: int, logs: int, out: Path, page: Pat
         f"# RLHF where the truth is known{title}",
         "",
         "The papers claim that a debiased reward gives a better policy. Here the claim is tested in a world in which the true",
-        "quality of *any* text is known: `trueward.worlds.helpdesk_truth` reads off a question and an answer which kind of",
+        "quality of *any* text is known: `trueward.simulation.helpdesk_truth` reads off a question and an answer which kind of",
         "answer it is and gives P(rating > 2) of that kind, an exact function of the text; text that no kind can have written",
-        "is worth 0. On the answers of the generated help desk it finds the kind of every one (`tests/test_helpdesk.py`).",
+        "is worth 0. On the answers of the generated help desk it finds the kind of every one (`tests/simulation/test_helpdesk.py`).",
         "",
         f"A language model of {settings['layers']} layers and {settings['width']} columns learns to answer as the help desk does, "
         f"good and bad: true quality {begun['quality']:.3f}.",

@@ -10,12 +10,12 @@ from policy import answers
 from sizes import desk
 
 import trueward as tw
-from trueward.data import Labelled, split_rows
+from trueward.core.random import numpy_stream
+from trueward.data.feedback import Labelled, split_rows
 from trueward.rlhf import Reward, trl
-from trueward.streams import numpy_stream
-from trueward.worlds import simulate
-from trueward.worlds.helpdesk import RATINGS
-from trueward.worlds.helpdesk_truth import QUALITY, kind_of
+from trueward.simulation import simulate
+from trueward.simulation.helpdesk import RATINGS
+from trueward.simulation.helpdesk_truth import QUALITY, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

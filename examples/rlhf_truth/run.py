@@ -9,7 +9,7 @@ python examples/rlhf_truth/run.py --out runs/rlhf_truth_desk --log desk      # a
 A small language model learns to answer the questions of the generated help desk as its answers are, good and
 bad. From there `trueward.rlhf.align` (TRL's GRPO) trains one policy a seed for each of: rewards learned from
 the same log by several methods, a reward learned from clean labels, and the truth itself. What every policy
-writes is graded by the truth (`trueward.worlds.helpdesk_truth`) at every step. Beside the training, every reward
+writes is graded by the truth (`trueward.simulation.helpdesk_truth`) at every step. Beside the training, every reward
 picks the best of n answers of the first policy. What is done is kept in --out: the same command goes on where it
 was.
 """
@@ -38,10 +38,10 @@ from policy import answers, pretrained
 from rewards import ARMS, of_policy, rewards
 from sizes import SIZES, Size, desk
 
-from trueward.errors import TruewardError
-from trueward.files import replacing
+from trueward.core.atomic_io import replacing
+from trueward.core.errors import TruewardError
 from trueward.rlhf import Align, Policy, align
-from trueward.worlds.helpdesk_truth import QUALITY, kind_of
+from trueward.simulation.helpdesk_truth import QUALITY, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from trueward.worlds import helpdesk
+from trueward.simulation import helpdesk
 
 if TYPE_CHECKING:
     import polars as pl

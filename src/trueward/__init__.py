@@ -1,35 +1,75 @@
 """Reward models from the feedback a product already logs.
 
-The public names, in the order a user meets them. Several share their name with the module they come
-from (``fit``, ``inspect``, ``methods`` ...): here they are the functions.
+The public names, in the order a user meets them. Each is imported when it is first used, so that
+``import trueward`` costs next to nothing.
 """
 
+import importlib
 import os
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from .core.deprecated import MovedModules
 
 # Threads that wait by spinning make training 20 times slower beside another busy process; asleep they cost
 # about a sixth of the speed when alone. Only counts before torch is loaded, and never overrules the user.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from . import methods as _methods_package  # noqa: F401 - loaded first, so that the function stays
-from .log import Log, read_log
-from .inspect import inspect
-from .features import encode, precomputed
-from .data import Columns, Feedback, Labelled
-from .fit import fit
-from .train import Train
-from .tune import tune
-from .model import RewardModel, load
-from .log import Test, read_test
-from .evaluate import evaluate
-from .audit import Audit, audit
-from .planning import Plan, plan
-from .sensitivity import Sensitivity, sensitivity
-from .refute import Refutation, refute
-from .report import report
-from .worlds import simulate
-from .method import Method, methods
-from .card import card
-from .errors import TruewardError, UsageError
+if TYPE_CHECKING:
+    from .core.errors import TruewardError, UsageError
+    from .data.feedback import Columns, Feedback, Labelled
+    from .data.log import Log, Test, read_log, read_test
+    from .estimation.method import Method
+    from .estimators._card import card
+    from .estimators._registry import methods
+    from .evaluation.audit import Audit, audit
+    from .evaluation.evaluate import evaluate
+    from .evaluation.sample_size import Plan, plan
+    from .evaluation.sensitivity import Sensitivity, sensitivity
+    from .features import encode, precomputed
+    from .fitting.finetune.tune import tune
+    from .fitting.fit import fit
+    from .inspection import inspect
+    from .model.reward_model import RewardModel, load
+    from .refutation import Refutation, refute
+    from .reporting import report
+    from .simulation import simulate
+    from .training.config import Train
+
+_HOMES = {
+    "read_log": "data.log",
+    "Log": "data.log",
+    "inspect": "inspection",
+    "encode": "features",
+    "precomputed": "features",
+    "Feedback": "data.feedback",
+    "Columns": "data.feedback",
+    "fit": "fitting.fit",
+    "Train": "training.config",
+    "tune": "fitting.finetune.tune",
+    "RewardModel": "model.reward_model",
+    "load": "model.reward_model",
+    "read_test": "data.log",
+    "Test": "data.log",
+    "Labelled": "data.feedback",
+    "evaluate": "evaluation.evaluate",
+    "audit": "evaluation.audit",
+    "Audit": "evaluation.audit",
+    "plan": "evaluation.sample_size",
+    "Plan": "evaluation.sample_size",
+    "sensitivity": "evaluation.sensitivity",
+    "Sensitivity": "evaluation.sensitivity",
+    "refute": "refutation",
+    "Refutation": "refutation",
+    "report": "reporting",
+    "simulate": "simulation",
+    "methods": "estimators._registry",
+    "Method": "estimation.method",
+    "card": "estimators._card",
+    "TruewardError": "core.errors",
+    "UsageError": "core.errors",
+}
 
 __all__ = [
     "read_log",
@@ -64,3 +104,29 @@ __all__ = [
     "TruewardError",
     "UsageError",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name when it is first used."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'trueward' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names."""
+    return sorted(__all__)
+
+
+class _Package(ModuleType):
+    """Keeps public names from being replaced by a module of the same name that is imported later."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (name in _HOMES and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
+sys.meta_path.append(MovedModules())

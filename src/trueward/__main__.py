@@ -1,5 +1,5 @@
 """`python -m trueward` is the command `trueward`."""
 
-from .cli.app import main
+from trueward.cli.app import main
 
 main()

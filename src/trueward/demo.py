@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from .data import Labelled, split_rows
-from .evaluate import evaluate
-from .features import encode
-from .fit import fit
-from .inspect import inspect
-from .log import read_log, read_test
-from .report import report
-from .worlds import helpdesk, simulate
+from trueward.data.feedback import Labelled, split_rows
+from trueward.data.log import read_log, read_test
+from trueward.evaluation.evaluate import evaluate
+from trueward.features import encode
+from trueward.fitting.fit import fit
+from trueward.inspection import inspect
+from trueward.reporting import report
+from trueward.simulation import helpdesk, simulate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from .evaluate import Metrics
-    from .log import Log, Test
-    from .model import RewardModel
-    from .report import Page
-    from .worlds import World
+    from trueward.data.log import Log, Test
+    from trueward.evaluation.evaluate import Metrics
+    from trueward.model.reward_model import RewardModel
+    from trueward.reporting import Page
+    from trueward.simulation import World
 
 FITS: dict[str, dict[str, Any]] = {
     "oracle": {},
@@ -84,7 +84,9 @@ def run(say: Callable[[str], None], *, seed: int = 0, prompts: int = 1500) -> De
     """Run the demo; ``say`` gets a line as each part is done."""
     world = _world(helpdesk(prompts, seed=seed), seed)
     log = replace(read_log(world.log), source="the simulated log")
-    say(f"simulated {len(log)} answers of a help desk, {log.coverage:.0%} of them with a thumb")
+    say(
+        f"simulated {len(log)} answers of a help desk, {log.feedback_rate:.0%} of them with a thumb"
+    )
     say(str(inspect(log)))
     data = encode(log)
     truth = Labelled(

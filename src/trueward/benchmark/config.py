@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from trueward.errors import UsageError
+from trueward.core.errors import UsageError
 from trueward.features import backbone
 
 from .entries import MethodEntry, SetEntry, budget, method_entries, set_entry

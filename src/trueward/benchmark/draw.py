@@ -12,12 +12,12 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from trueward.data import Feedback, Labelled, split_rows
-from trueward.errors import TruewardError
+from trueward.core.errors import TruewardError
+from trueward.core.random import numpy_stream
+from trueward.data.feedback import Feedback, Labelled, split_rows
+from trueward.data.log import read_log
 from trueward.features.columns import feedback_of
-from trueward.log import read_log
-from trueward.streams import numpy_stream
-from trueward.worlds import simulate
+from trueward.simulation import simulate
 
 from .prepared import Prepared, opened
 from .scenarios import LOGGED, Scenario

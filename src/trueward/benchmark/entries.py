@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from trueward.errors import TruewardError, UsageError
-from trueward.fit import configure
-from trueward.method import methods
-from trueward.options import options
-from trueward.train import Train
+from trueward.core.errors import TruewardError, UsageError
+from trueward.core.options import options
+from trueward.estimators._registry import methods
+from trueward.fitting.fit import configure
+from trueward.training.config import Train
 
 from .names import known_keys, listed, number, one_of
 from .search import Space, read_space

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from trueward.errors import TruewardError
-from trueward.figures import altair
-from trueward.files import replacing
+from trueward.core.atomic_io import replacing
+from trueward.core.errors import TruewardError
+from trueward.plotting import altair
 
 from .entries import CLEAN, NAIVE, ORACLE
 from .summary import OBSERVABLE, Section

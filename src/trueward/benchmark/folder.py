@@ -9,8 +9,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trueward.errors import TruewardError, UsageError
-from trueward.files import replacing
+from trueward.core.atomic_io import replacing
+from trueward.core.errors import TruewardError, UsageError
 
 from .jobs import FORMAT, Job, Row
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from trueward.errors import TruewardError
+from trueward.core.errors import TruewardError
 
 from .tables import Answers, read_file
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from trueward.errors import TruewardError
+from trueward.core.errors import TruewardError
 
 from .tables import Answers, parquet
 

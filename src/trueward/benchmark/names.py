@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING, Any
 
-from trueward.errors import UsageError
+from trueward.core.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trueward.worlds import CLICKS
+from trueward.simulation import CLICKS
 
 from .entries import CLEAN, NAIVE, ORACLE
 from .work import ON_GOLD

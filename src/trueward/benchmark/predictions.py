@@ -1,7 +1,8 @@
 """No training: how far is a method's estimated loss from the ideal one, for predictions that are given?
 
 |L^ - L| / L with L = mean of l(s, r*) over the log and L^ the method's own loss on what the log shows. The
-predictions are the matrices of `trueward.worlds.predictions`. Nuisances are known (entries that say so), or
+predictions are the matrices of `trueward.simulation.predictions`.
+Nuisances are known (entries that say so), or
 estimated out of fold.
 """
 
@@ -15,15 +16,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trueward.data import Columns, Feedback, fold_of
-from trueward.errors import TruewardError, UsageError
-from trueward.estimable import Derived, Nuisance
-from trueward.fit import configure, fit
-from trueward.losses import bce
-from trueward.nuisances import platt
-from trueward.streams import numpy_stream
-from trueward.support import Facts, lacking
-from trueward.worlds import PREDICTIONS
+from trueward.core.errors import TruewardError, UsageError
+from trueward.core.random import numpy_stream
+from trueward.data.capabilities import LogCapabilities
+from trueward.data.feedback import Columns, Feedback, fold_of
+from trueward.estimation.losses import bce
+from trueward.estimation.nuisance_types import Derived, Nuisance
+from trueward.estimation.nuisances import platt
+from trueward.estimation.requirements import lacking
+from trueward.fitting.fit import configure, fit
+from trueward.simulation import PREDICTIONS
 
 from .draw import labels, options_of
 from .entries import CLEAN
@@ -31,7 +33,7 @@ from .entries import CLEAN
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from trueward.method import Method
+    from trueward.estimation.method import Method
 
     from .draw import Draw
     from .jobs import Job
@@ -77,7 +79,7 @@ def _estimator(job: Job, draw: Draw) -> Callable[[Tensor], float] | str:
     if set(made.heads) != {"reward"}:
         return f"has heads of its own ({', '.join(made.heads)}), which given predictions lack"
     train, _ = draw.feedback(known="propensity" in job.method.known)
-    if missing := lacking(made, Facts.of(train)):
+    if missing := lacking(made, LogCapabilities.of(train)):
         return f"needs {missing}"
     b = _with_nuisances(made, train, job)
     return lambda s: float(made.loss(Columns(reward=s), b))

@@ -16,14 +16,14 @@ import numpy as np
 import polars as pl
 import torch
 
-from trueward.errors import TruewardError
+from trueward.core.atomic_io import replacing
+from trueward.core.errors import TruewardError
+from trueward.core.random import numpy_stream
+from trueward.data.readers import fingerprint
 from trueward.features import backbone
 from trueward.features.cache import default_folder
 from trueward.features.encode import features
-from trueward.files import replacing
-from trueward.readers import fingerprint
-from trueward.streams import numpy_stream
-from trueward.worlds.rated import prompt_groups, read_rated
+from trueward.simulation.rated import prompt_groups, read_rated
 
 from .sets import read_set
 from .tables import Answers, Place

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from trueward.errors import NotWrittenError, TruewardError, UsageError
+from trueward.core.errors import NotWrittenError, TruewardError, UsageError
 
 from .folder import Runs
 from .jobs import Job, Row, Unit, grouped, killed

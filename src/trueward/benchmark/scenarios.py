@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from trueward.errors import UsageError
-from trueward.streams import numpy_stream
-from trueward.worlds import MECHANISMS, helpdesk, simulate
+from trueward.core.errors import UsageError
+from trueward.core.random import numpy_stream
+from trueward.simulation import MECHANISMS, helpdesk, simulate
 
 from .names import known_keys, listed, number, one_of
 

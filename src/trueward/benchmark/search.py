@@ -20,21 +20,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from trueward.data import Labelled
-from trueward.errors import UsageError
-from trueward.metrics import nll
-from trueward.nuisances import platt
-from trueward.options import options
-from trueward.streams import numpy_stream
+from trueward.core.errors import UsageError
+from trueward.core.options import options
+from trueward.core.random import numpy_stream
+from trueward.data.feedback import Labelled
+from trueward.estimation.nuisances import platt
+from trueward.evaluation.metrics import nll
 
 from .names import known_keys, number
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from trueward.data import Feedback
-    from trueward.method import Method
-    from trueward.model import RewardModel
+    from trueward.data.feedback import Feedback
+    from trueward.estimation.method import Method
+    from trueward.model.reward_model import RewardModel
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from trueward.errors import TruewardError, UsageError
-from trueward.log import read_test
-from trueward.streams import numpy_stream
-from trueward.worlds import helpdesk
+from trueward.core.errors import TruewardError, UsageError
+from trueward.core.random import numpy_stream
+from trueward.data.log import read_test
+from trueward.simulation import helpdesk
 
 from . import hub, logged
 from .tables import Answers, Place, parquet

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from trueward.worlds import PREDICTIONS
+from trueward.simulation import PREDICTIONS
 
 from .entries import CLEAN, NAIVE
 from .intervals import Interval, mean, share

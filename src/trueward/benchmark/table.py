@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from trueward.errors import TruewardError
-from trueward.files import replacing
-from trueward.worlds import MECHANISMS, PREDICTIONS
+from trueward.core.atomic_io import replacing
+from trueward.core.errors import TruewardError
+from trueward.simulation import MECHANISMS, PREDICTIONS
 
 from .config import FEWEST_SEEDS
 from .entries import CLEAN, NAIVE, ORACLE

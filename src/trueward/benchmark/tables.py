@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from trueward.errors import TruewardError
-from trueward.streams import numpy_stream
+from trueward.core.errors import TruewardError
+from trueward.core.random import numpy_stream
 
 if TYPE_CHECKING:
     from pathlib import Path

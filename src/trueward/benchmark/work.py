@@ -17,17 +17,18 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from trueward.data import Labelled
-from trueward.errors import TruewardError, UsageError
-from trueward.evaluate import evaluate, measure
-from trueward.fit import configure
-from trueward.method import method_class
-from trueward.nuisances import platt
-from trueward.options import options as options_in
-from trueward.support import Facts, lacking
-from trueward.sweep import Job as Fit
-from trueward.sweep import fit_many
-from trueward.train import Train
+from trueward.core.errors import TruewardError, UsageError
+from trueward.core.options import options as options_in
+from trueward.data.capabilities import LogCapabilities
+from trueward.data.feedback import Labelled
+from trueward.estimation.nuisances import platt
+from trueward.estimation.requirements import lacking
+from trueward.estimators._registry import method_class
+from trueward.evaluation.evaluate import evaluate, measure
+from trueward.fitting.fit import configure
+from trueward.fitting.sweep import Job as Fit
+from trueward.fitting.sweep import fit_many
+from trueward.training.config import Train
 
 from .draw import Draw, drawn, labels, options_of
 from .entries import CLEAN, ORACLE
@@ -37,8 +38,8 @@ from .search import criterion, draws, space_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from trueward.data import Feedback
-    from trueward.model import RewardModel
+    from trueward.data.feedback import Feedback
+    from trueward.model.reward_model import RewardModel
 
     from .jobs import Job, Row, Unit
 
@@ -144,7 +145,7 @@ def _begin(job: Job, folder: str, seen: dict[tuple[Any, ...], Any]) -> Begun | R
         truth = made.takes_truth
         seen[where] = draw.clean(count, job.seed) if truth else draw.feedback(known=known)
     train, val = seen[where]
-    if not made.takes_truth and (missing := lacking(made, Facts.of(train))):
+    if not made.takes_truth and (missing := lacking(made, LogCapabilities.of(train))):
         return _not_applicable(f"needs {missing}")
     return Begun(job, options, train, val)
 

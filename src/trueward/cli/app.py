@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from trueward.errors import TruewardError
+from trueward.core.errors import TruewardError
 
 from . import (
     aligning,
@@ -37,7 +37,6 @@ app = typer.Typer(
     name="trueward",
     help="Reward models from the feedback a product already logs.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},

@@ -11,10 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from trueward.benchmark import Runs, read_config, ready, run_benchmark
-from trueward.benchmark.names import one_of
-from trueward.benchmark.table import write_table
-from trueward.errors import TruewardError, UsageError
+from trueward.core.errors import TruewardError, UsageError
 
 from .common import Json, show_json
 
@@ -56,6 +53,8 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Do what is left of a benchmark; every finished job is kept and never done twice."""
+    from trueward.benchmark import read_config
+
     chosen = read_config(config, seeds=_seeds(seeds), allow_few=few)
     facts = _facts(_run(chosen, out, processes=jobs, data=data, limit=limit, retry=retry))
     show_json(facts) if as_json else typer.echo(_said(facts))
@@ -70,6 +69,8 @@ def table(
     as_json: Json = False,
 ) -> None:
     """Write the table as Markdown and CSV with a figure, and print it."""
+    from trueward.benchmark.table import write_table
+
     written = write_table(runs, out)
     if as_json:
         show_json({"files": [str(f) for f in written.files], "figures": written.figures})
@@ -88,6 +89,9 @@ def list_ready(
     as_json: Json = False,
 ) -> None:
     """List the ready configs, or print one."""
+    from trueward.benchmark import read_config, ready
+    from trueward.benchmark.names import one_of
+
     found = ready()
     if name is not None:
         text = found[one_of(name, found, "ready benchmark")].read_text(encoding="utf-8")
@@ -103,6 +107,8 @@ def list_ready(
 
 def _run(config: Config, out: Path, **how: Any) -> Outcome:
     """Run with progress; Ctrl-C says what is kept and how to go on."""
+    from trueward.benchmark import run_benchmark
+
     try:
         with _reporting() as report:
             say = functools.partial(typer.echo, err=True)
@@ -131,8 +137,8 @@ def _reporting() -> Iterator[Callable[[int, int, dict[str, Any]], None]]:
     if not sys.stderr.isatty():
         yield lambda done, of, row: typer.echo(f"[{done}/{of}] {_line(row)}", err=True)
         return
-    from rich.console import Console  # noqa: PLC0415 - only a terminal needs it
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn  # noqa: PLC0415
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
     console = Console(stderr=True)
     columns = ("jobs", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -156,6 +162,8 @@ def _line(row: dict[str, Any]) -> str:
 
 
 def _finished(out: Path) -> int:
+    from trueward.benchmark import Runs
+
     try:
         return len(Runs.read(out).rows())
     except TruewardError:

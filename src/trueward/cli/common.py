@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from trueward.errors import TruewardError, UsageError
-from trueward.processes import launched
+from trueward.core.errors import TruewardError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from trueward.engine import Progress
-    from trueward.processes import Processes
+    from trueward.core.processes import Processes
+    from trueward.training.loop import Progress
 
 Map = Annotated[
     list[str] | None,
@@ -105,6 +104,8 @@ def first_alone(*, several: bool) -> Iterator[Processes]:
             "several processes share the work of `encode` and of `fit --tune`; start this in one process, "
             "without torchrun or accelerate launch"
         )
+    from trueward.core.processes import launched
+
     team = launched()
     try:
         with contextlib.ExitStack() as stack:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from trueward.errors import UsageError
+from trueward.core.errors import UsageError
 
 GROUP = "benchmark"
 
@@ -30,6 +28,8 @@ def expand(given: list[str]) -> list[str]:
 
 
 def _words(file: Path) -> list[str]:
+    import yaml
+
     try:
         read = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as e:

@@ -7,8 +7,6 @@ from typing import Annotated
 
 import typer
 
-from trueward.demo import run, write_world
-
 from .common import Json, Seed, show_json, writable
 
 
@@ -24,6 +22,8 @@ def demo(
     as_json: Json = False,
 ) -> None:
     """Simulate a log whose truth is known, inspect it, fit six ways, and compare."""
+    from trueward.demo import run, write_world
+
     writable(out, (".html",))
     found = run(lambda line: typer.echo(line, err=True), seed=seed)
     found.page(context.obj).save(out)

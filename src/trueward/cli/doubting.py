@@ -5,16 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import polars as pl
 import typer
 
-from trueward.errors import UsageError
-from trueward.figures import curve
-from trueward.files import replacing
-from trueward.model import claim, load
-from trueward.planning import plan as planned
-from trueward.reweight import calibrate as reweighted
-from trueward.sensitivity import sensitivity as band
+from trueward.core.errors import UsageError
 
 from .common import Gold, Json, Map, Model, Seed, Split, show_json, writable
 from .reading import fitted_on, read, with_features
@@ -37,6 +30,9 @@ def calibrate(
     as_json: Json = False,
 ) -> None:
     """Make P(preferred) what gold labels say, and learn from them how sure a decision is."""
+    from trueward.evaluation.weighted_calibration import calibrate as reweighted
+    from trueward.model.reward_model import claim, load
+
     if feedback and (gold is not None or chosen):
         raise UsageError("--feedback is for want of gold labels: leave out --gold and --chosen")
     claim(out)
@@ -74,6 +70,9 @@ def sensitivity(
     as_json: Json = False,
 ) -> None:
     """Say how ranking and scale move with the odds ratio of reacting, noise rates and priors."""
+    from trueward.evaluation.sensitivity import sensitivity as band
+    from trueward.model.reward_model import load
+
     if figure is not None:
         writable(figure, (".svg", ".png"), "--figure")
     rm = load(model)
@@ -82,6 +81,8 @@ def sensitivity(
     if figure is not None:
         if not found.odds:
             raise UsageError("a log of clicks has no odds ratio of reacting to draw")
+        from trueward.plotting import curve
+
         curve(found, figure)
     show_json(found.to_json()) if as_json else typer.echo(str(found))
 
@@ -103,6 +104,12 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """Say how many gold labels an audit needs, and draw the responses to label next."""
+    import polars as pl
+
+    from trueward.core.atomic_io import replacing
+    from trueward.evaluation.sample_size import plan as planned
+    from trueward.model.reward_model import load
+
     if out is not None:
         writable(out, (".csv", ".jsonl"))
     rm = load(model)

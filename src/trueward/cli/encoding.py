@@ -8,10 +8,7 @@ from typing import Annotated
 
 import typer
 
-from trueward.errors import UsageError
-from trueward.features import backbone as named
-from trueward.features import cached_in, fill
-from trueward.log import read_pairs
+from trueward.core.errors import UsageError
 
 from .common import Backbone, Json, Map, Split, pairs, show_json
 
@@ -31,6 +28,10 @@ def encode(
     They go to the cache (the folder in TRUEWARD_CACHE), block by block: after an interruption the same
     command goes on. Each of N processes or machines takes one --shard, into one cache.
     """
+    from trueward.data.log import read_pairs
+    from trueward.features import backbone as named
+    from trueward.features import cached_in, fill
+
     part = _shard(shard)
     if backbone.startswith("precomputed:"):
         raise UsageError(f"{backbone} is features already: give it to fit")

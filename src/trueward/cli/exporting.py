@@ -7,11 +7,7 @@ from typing import Annotated
 
 import typer
 
-from trueward.errors import TruewardError
-from trueward.export import export as write
-from trueward.export import verify
-from trueward.log import read_pairs
-from trueward.model import load
+from trueward.core.errors import TruewardError
 
 from .common import Json, Map, Model, Split, pairs, show_json
 from .reading import fitted_on
@@ -41,6 +37,10 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Write a model as a folder that TRL, OpenRLHF, veRL, vLLM or sentence-transformers load as it is."""
+    from trueward.data.log import read_pairs
+    from trueward.exporting import export as write
+    from trueward.model.reward_model import load
+
     if out.exists() and not (out / "reward_card.json").exists() and any(out.iterdir()):
         raise TruewardError(
             f"{out} exists and is no export, so it is left alone; give another folder"
@@ -91,6 +91,10 @@ def verify_export(
     as_json: Json = False,
 ) -> None:
     """Check that an export scores the same wherever it is loaded, or served; exit code 1 if not."""
+    from trueward.data.log import read_pairs
+    from trueward.exporting import verify
+    from trueward.model.reward_model import load
+
     table = None if texts is None else read_pairs(texts)
     columns = () if table is None else (table["prompt"].to_list(), table["response"].to_list())
     found = verify(

@@ -6,23 +6,13 @@ import contextlib
 import dataclasses
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import polars as pl
 import typer
 
-from trueward.audit import audit
-from trueward.calibration import known_level
-from trueward.errors import NotFiniteError, NotWrittenError, TruewardError, UsageError
-from trueward.evaluate import evaluate as measure
-from trueward.features import encode
-from trueward.files import replacing
-from trueward.fit import fit as fit_model
-from trueward.log import read_pairs, read_test
-from trueward.model import OWN, RewardModel, claim, load
-from trueward.tune import RANK, tune
-from trueward.tuned import How
+from trueward.core.errors import NotFiniteError, NotWrittenError, TruewardError, UsageError
 
+from .choices import LORA_RANK
 from .common import (
     Backbone,
     Given,
@@ -46,7 +36,8 @@ from .reading import from_log, read, say_what_it_covers, with_features
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from trueward.processes import Processes
+    from trueward.core.processes import Processes
+    from trueward.model.reward_model import RewardModel
 
 
 def fit(
@@ -67,9 +58,10 @@ def fit(
         bool, typer.Option("--resume", help="Go on with an interrupted fit.")
     ] = False,
     tuned: Annotated[
-        How | None, typer.Option("--tune", help="Learn the backbone, too: adapters, all, or not.")
+        Literal["lora", "full", "head"] | None,
+        typer.Option("--tune", help="Learn the backbone, too: adapters, all, or not."),
     ] = None,
-    rank: Annotated[int, typer.Option(min=1, help="--tune lora: of the adapters.")] = RANK,
+    rank: Annotated[int, typer.Option(min=1, help="--tune lora: of the adapters.")] = LORA_RANK,
     frozen: Annotated[
         str | None,
         typer.Option("--nuisance-backbone", help="--tune: what nuisances see [the backbone]."),
@@ -80,9 +72,14 @@ def fit(
     as_json: Json = False,
 ) -> None:
     """Fit a reward model on a log; an interrupted fit goes on with --resume."""
+    from trueward.features import encode
+    from trueward.fitting.finetune.tune import tune
+    from trueward.fitting.fit import fit as fit_model
+    from trueward.model.reward_model import OWN, claim
+
     if not 0 < val < 1:
         raise UsageError(f"--val takes a share between 0 and 1, not {val}")
-    if tuned is None and (frozen or checkpointing or rank != RANK):
+    if tuned is None and (frozen or checkpointing or rank != LORA_RANK):
         raise UsageError(
             "--rank, --nuisance-backbone and --gradient-checkpointing go with --tune lora, full or head"
         )
@@ -187,6 +184,13 @@ def score(
     split: Split = None,
 ) -> None:
     """Add reward, P(preferred) and its spread to every prompt and response."""
+    import polars as pl
+
+    from trueward.core.atomic_io import replacing
+    from trueward.data.log import read_pairs
+    from trueward.model.calibration import known_level
+    from trueward.model.reward_model import load
+
     writable(out, (".parquet", ".jsonl", ".csv"))
     if confidence is not None:
         known_level(confidence)
@@ -242,6 +246,11 @@ def evaluate(
 
     Every figure has its 95 % interval.
     """
+    from trueward.data.log import read_test
+    from trueward.evaluation.audit import audit
+    from trueward.evaluation.evaluate import evaluate as measure
+    from trueward.model.reward_model import load
+
     if (test is None) == (log is None):
         raise UsageError("evaluate takes either a test table or --log, a log with gold labels")
     if test is not None:

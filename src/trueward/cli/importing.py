@@ -8,20 +8,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trueward.coverage import MEANING
-from trueward.errors import TruewardError, UsageError
-from trueward.sources import KINDS, Redactor, claimed, gather, read_key, sources, write
+from trueward.core.errors import TruewardError, UsageError
 
+from .choices import products
 from .common import Json, finish_progress, show_json
 
 if TYPE_CHECKING:
-    from trueward.sources import Gathered
+    from trueward.importers import Gathered
 
 SOME_REJECTED = 3  # exit code of an import that left rows out
 
 
 def import_(
-    source: Annotated[str, typer.Argument(help=f"auto, or one of {', '.join(sources())}.")],
+    source: Annotated[str, typer.Argument(help=f"auto, or one of {', '.join(products())}.")],
     files: Annotated[
         list[str], typer.Argument(help="Files or folders of one export, or queries (.sql).")
     ],
@@ -61,6 +60,8 @@ def import_(
     as_json: Json = False,
 ) -> None:
     """Turn the export of a product into a log; exit code 3 says that rows were rejected."""
+    from trueward.importers import Redactor, claimed, gather, read_key, write
+
     claimed(out)
     if phone_region and not redact:
         raise UsageError("--phone-region says what --redact looks for: give both, or neither")
@@ -122,7 +123,10 @@ def _scale(given: str | None) -> tuple[float, float] | None:
 
 def _told(made: Gathered, asked: str, out: Path) -> list[str]:
     """Lay out the account."""
-    s, coverage = made.summary, made.about.coverage
+    from trueward.data.export_scope import MEANING
+    from trueward.importers import KINDS
+
+    s, coverage = made.summary, made.about.export_scope
     read = ", ".join(f"{count:,} {shape}" for shape, count in s["read"].items())
     lines = [
         f"{made.source.name}: {made.source.title}" + (" (found by auto)" if asked == "auto" else "")

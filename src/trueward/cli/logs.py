@@ -7,11 +7,7 @@ from typing import Annotated
 
 import typer
 
-from trueward.inspect import inspect as look
-from trueward.log import read_log, read_test
-from trueward.worlds import MECHANISMS
-from trueward.worlds import simulate as make_world
-
+from .choices import MECHANISMS
 from .common import Json, Map, Seed, Split, pairs, show_json
 
 
@@ -25,9 +21,12 @@ def inspect(
     as_json: Json = False,
 ) -> None:
     """Say what a log can and cannot identify, and which methods it supports."""
+    from trueward.data.log import read_log
+    from trueward.inspection import inspect as inspect_log
+
     table = read_log(log, mapping=pairs(mapping, "--map"), split=split)
-    found = look(table.with_gold(gold) if gold else table)
-    show_json(found.to_json()) if as_json else typer.echo(str(found))
+    inspection = inspect_log(table.with_gold(gold) if gold else table)
+    show_json(inspection.to_json()) if as_json else typer.echo(str(inspection))
 
 
 def simulate(
@@ -35,7 +34,7 @@ def simulate(
     world: Annotated[Path, typer.Argument(help="The folder to write.")],
     mechanism: Annotated[
         str,
-        typer.Option(help=f"Who reacts: {', '.join(MECHANISMS).replace('_', '-')}."),
+        typer.Option(help=f"Who reacts: {', '.join(MECHANISMS)}."),
     ] = "rating",
     alpha: Annotated[
         float, typer.Option(help="In (0, 1]; the smaller, the stronger the selection.")
@@ -58,8 +57,11 @@ def simulate(
     as_json: Json = False,
 ) -> None:
     """Turn rated answers into a log and its truth: log, test, truth and scenario files."""
+    from trueward.data.log import read_test
+    from trueward.simulation import simulate as simulate_world
+
     table = read_test(rated, mapping=pairs(mapping, "--map"), split=split)
-    made = make_world(
+    simulated = simulate_world(
         table.frame,
         mechanism=mechanism,
         alpha=alpha,
@@ -71,10 +73,12 @@ def simulate(
         threshold=threshold,
         seed=seed,
     )
-    folder = made.write(world)
+    folder = simulated.write(world)
     if as_json:
-        show_json(made.scenario)
+        show_json(simulated.scenario)
         return
-    realised = {k: v for k, v in made.scenario["realised"].items() if v is not None}
+    realised = {k: v for k, v in simulated.scenario["realised"].items() if v is not None}
     facts = ", ".join(f"{k} {v:.3f}" for k, v in realised.items())
-    typer.echo(f"{folder}: {len(made.log)} rows in the log, {len(made.test)} in the test; {facts}")
+    typer.echo(
+        f"{folder}: {len(simulated.log)} rows in the log, {len(simulated.test)} in the test; {facts}"
+    )

@@ -7,28 +7,28 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from trueward.coverage import MEANING
-from trueward.errors import TruewardError, UsageError
-from trueward.features import encode
-from trueward.fit import configure
-from trueward.log import read_log
+from trueward.core.errors import TruewardError, UsageError
 
 from .common import pairs
 
 if TYPE_CHECKING:
-    from trueward.data import Feedback
-    from trueward.log import Log
-    from trueward.model import RewardModel
+    from trueward.data.feedback import Feedback
+    from trueward.data.log import Log
+    from trueward.model.reward_model import RewardModel
 
 
 def from_log(method: str, chosen: dict[str, Any]) -> None:
     """Refuse a method that no log can fit, and options that it does not take."""
+    from trueward.fitting.fit import configure
+
     if configure(method, chosen)[0].takes_truth:
         raise UsageError(f"{method} is fitted on clean labels, which a log has not: it is for demo")
 
 
 def read(log: str, gold: str | None, mapping: list[str] | None, split: str | None) -> Log:
     """Read a log and join gold labels."""
+    from trueward.data.log import read_log
+
     table = read_log(log, mapping=pairs(mapping, "--map"), split=split)
     return table.with_gold(gold) if gold else table
 
@@ -56,15 +56,20 @@ def fitted_on(
 
 def say_what_it_covers(table: Log) -> None:
     """Warn of a log that has rated chats only, whatever is fitted on it."""
-    if table.covers is not None and table.covers.level == "rated_chats_only":
+    from trueward.data.export_scope import MEANING
+
+    scope = table.export_scope
+    if scope is not None and scope.level == "rated_chats_only":
         typer.echo(
-            f"warning: {table.source} has {MEANING[table.covers.level]}; for others: {table.covers.remedy}",
+            f"warning: {table.source} has {MEANING[scope.level]}; for others: {scope.remedy}",
             err=True,
         )
 
 
 def with_features(model: RewardModel, table: Log) -> Feedback:
     """Make the features that a model reads."""
+    from trueward.features import encode
+
     if model.backbone is None:
         raise TruewardError(
             "this model was fit on features of unknown origin and cannot read the text of a log; use the "

@@ -6,11 +6,6 @@ from typing import Annotated
 
 import typer
 
-from trueward.card import card, summary
-from trueward.method import make, method_class
-from trueward.method import methods as all_methods
-from trueward.options import options
-
 from .common import Json, show_json
 
 
@@ -19,6 +14,10 @@ def methods(
     as_json: Json = False,
 ) -> None:
     """List the methods, or print one's card: formula, assumption, columns, options, paper."""
+    from trueward.estimators._card import card, summary
+    from trueward.estimators._registry import method_class
+    from trueward.estimators._registry import methods as all_methods
+
     if name is not None:
         method_class(name)
         if not as_json:
@@ -34,7 +33,11 @@ def methods(
 
 
 def _facts(name: str) -> dict[str, object]:
-    cls = all_methods()[name]
+    from trueward.core.options import options
+    from trueward.estimators._card import summary
+    from trueward.estimators._registry import make, method_class
+
+    cls = method_class(name)
     shown = make(name, dict(cls.variants[0]))
     return {
         "formula": summary(name),

@@ -6,10 +6,7 @@ from typing import Annotated
 
 import typer
 
-from trueward.features import encode
-from trueward.refute import CHECKS, ROWS, known
-from trueward.refute import refute as try_to_refute
-
+from .choices import CHECKS
 from .common import (
     Backbone,
     Given,
@@ -43,6 +40,10 @@ def refute(
     as_json: Json = False,
 ) -> None:
     """Try to refute a method on a log: placebos, leaks, halves; exit code 1 where a check fails."""
+    from trueward.features import encode
+    from trueward.refutation import ROWS, known
+    from trueward.refutation import refute as try_to_refute
+
     chosen = pairs(option, "-o")
     from_log(method, {**chosen, "seed": seed})
     names = None if only is None else known(name.strip() for name in only.split(","))

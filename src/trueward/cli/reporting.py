@@ -7,15 +7,9 @@ from typing import Annotated
 
 import typer
 
-from trueward.benchmark import Runs
-from trueward.benchmark.folder import ABOUT
-from trueward.errors import TruewardError, UsageError
-from trueward.figures import altair
-from trueward.log import read_test
-from trueward.model import load
-from trueward.report import ROWS
-from trueward.report import report as page_of
+from trueward.core.errors import TruewardError, UsageError
 
+from .choices import REPORT_ROWS
 from .common import Gold, Map, Seed, Split, pairs, writable
 from .reading import fitted_on, read
 
@@ -43,10 +37,17 @@ def report(
     split: Split = None,
     rows: Annotated[
         int, typer.Option(min=100, help="Of the log and of the test that are read at most.")
-    ] = ROWS,
+    ] = REPORT_ROWS,
     seed: Seed = 0,
 ) -> None:
     """Write one self-contained page about a model, several beside each other, or a benchmark."""
+    from trueward.benchmark import Runs
+    from trueward.benchmark.folder import ABOUT
+    from trueward.data.log import read_test
+    from trueward.model.reward_model import load
+    from trueward.plotting import altair
+    from trueward.reporting import report as page_of
+
     writable(out, (".html",))
     altair()
     command = context.obj

@@ -5,20 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import polars as pl
 import typer
 
-from trueward.files import replacing
-from trueward.model import load
-from trueward.rlhf import KINDS
-from trueward.rlhf import training_data as rows_of
-
+from .choices import TRAINING_DATA
 from .common import Map, Model, Split, writable
 from .reading import fitted_on, read
 
 
 def training_data(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help=f"Of {', '.join(KINDS)}.")],
+    kind: Annotated[str, typer.Argument(metavar="KIND", help=f"Of {', '.join(TRAINING_DATA)}.")],
     model: Model,
     out: Annotated[Path, typer.Option("--out", help="The file to write: .parquet, .jsonl.")],
     log: Annotated[
@@ -31,6 +26,12 @@ def training_data(
     split: Split = None,
 ) -> None:
     """Write preference pairs, KTO rows, ranks or prompts for other trainers, labelled by the model."""
+    import polars as pl
+
+    from trueward.core.atomic_io import replacing
+    from trueward.model.reward_model import load
+    from trueward.rlhf import training_data as rows_of
+
     writable(out, (".parquet", ".jsonl"))
     rm = load(model)
     table = read(log, None, mapping, split) if log else fitted_on(rm, None, mapping, split)

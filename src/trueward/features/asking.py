@@ -10,7 +10,7 @@ import urllib.error
 import urllib.request
 from typing import Any, NamedTuple
 
-from trueward.errors import TruewardError, UsageError
+from trueward.core.errors import TruewardError, UsageError
 
 TRIES = 7
 FIRST, LONGEST = 0.5, 30.0  # seconds before the second try, and before any

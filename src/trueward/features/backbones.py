@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Protocol
 
-from trueward.errors import TruewardError, UsageError
+from trueward.core.errors import TruewardError, UsageError
 
-from . import endpoint, transformer, wordllama
+from . import endpoint
+from .builtin import wordllama
 from .naming import parted
+from .transformers import transformer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

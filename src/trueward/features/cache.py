@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from trueward.errors import TruewardError
-from trueward.files import replacing
+from trueward.core.atomic_io import replacing
+from trueward.core.errors import TruewardError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import polars as pl
 import torch
 
-from trueward.data import Columns, Feedback, Labelled
+from trueward.data.feedback import Columns, Feedback, Labelled
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from trueward.log import Log, Test
+    from trueward.data.log import Log, Test
 
 CATEGORIES = 50  # of one context column; the rarer ones share a column
 
@@ -34,7 +34,7 @@ def feedback_of(log: Log, x: Tensor, backbone: str | None) -> Feedback:
         weight=_floats(frame["weight"].fill_null(1)) if "weight" in have else None,
         eta=logged,
         backbone=backbone,
-        coverage=log.covers,
+        export_scope=log.export_scope,
     )
 
 

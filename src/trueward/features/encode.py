@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple, overload
 
 import torch
 
-from trueward.errors import NotWrittenError, UsageError
-from trueward.log import Log, Test
+from trueward.core.errors import NotWrittenError, UsageError
+from trueward.data.log import Log, Test
 
 from . import backbones
 from .cache import Cache, default_folder, key_of
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from trueward.data import Feedback, Labelled
+    from trueward.data.feedback import Feedback, Labelled
 
     from .backbones import Backbone
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import torch
 
-from trueward.errors import TruewardError, UsageError
+from trueward.core.errors import TruewardError, UsageError
 
 from .asking import Asked, ask
 from .naming import checked

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from safetensors import safe_open
 
-from trueward.data import Columns, Feedback, Labelled
-from trueward.errors import TruewardError
+from trueward.core.errors import TruewardError
+from trueward.data.feedback import Columns, Feedback, Labelled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,8 +42,6 @@ def read_experiment(path: Path) -> Experiment:
     nothing that a log would not show. `propensity_*` becomes eta.propensity, `y_test` the rating.
     The graded `y_train` and `y_val` are truth and are not read.
     """
-    from .precomputed import finite  # noqa: PLC0415 - it reads this layout too
-
     with safe_open(path, "pt") as file:
         names = set(file.keys())
         missing = [name for name in NEEDED if name not in names]
@@ -59,6 +57,18 @@ def read_experiment(path: Path) -> Experiment:
     rating = _column(parts["y_test"]) if "y_test" in parts else None
     truth = Labelled(parts["X_test"], _column(parts["y_test_binary"]), rating)
     return Experiment(_feedback(parts, "train"), _feedback(parts, "val"), truth)
+
+
+def finite(x: Tensor, place: str) -> None:
+    """Refuse numbers that are not finite, a few rows at a time: no second copy is made."""
+    for start in range(0, len(x), 4096):
+        bad = ~x[start : start + 4096].isfinite()
+        if bad.any():
+            row, column = bad.nonzero()[0].tolist()
+            raise TruewardError(
+                f"features must be finite numbers, and {place} has {float(x[start + row, column])} "
+                f"in row {start + row + 1}, column {column + 1}: drop or repair that row"
+            )
 
 
 def _feedback(parts: dict[str, Tensor], part: str) -> Feedback:

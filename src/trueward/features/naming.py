@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trueward.errors import UsageError
+from trueward.core.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

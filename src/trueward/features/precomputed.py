@@ -13,17 +13,17 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from trueward.errors import TruewardError, UsageError
-from trueward.log import Log, Test
+from trueward.core.errors import TruewardError, UsageError
+from trueward.data.log import Log, Test
 
 from .columns import feedback_of, labelled_of
-from .experiment import Experiment, is_experiment, read_experiment
+from .experiment import Experiment, finite, is_experiment, read_experiment
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Mapping, Sequence
 
-    from trueward.data import Feedback, Labelled
+    from trueward.data.feedback import Feedback, Labelled
 
     Source = str | os.PathLike[str] | np.ndarray[Any, Any] | Tensor
 
@@ -66,18 +66,6 @@ def precomputed(
         )
     finite(x, place)
     return feedback_of(table, x, None) if isinstance(table, Log) else labelled_of(table, x, None)
-
-
-def finite(x: Tensor, place: str) -> None:
-    """Refuse numbers that are not finite, a few rows at a time: no second copy is made."""
-    for start in range(0, len(x), 4096):
-        bad = ~x[start : start + 4096].isfinite()
-        if bad.any():
-            row, column = bad.nonzero()[0].tolist()
-            raise TruewardError(
-                f"features must be finite numbers, and {place} has {float(x[start + row, column])} "
-                f"in row {start + row + 1}, column {column + 1}: drop or repair that row"
-            )
 
 
 def _table(x: Tensor, place: str) -> Tensor:

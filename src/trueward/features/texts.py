@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trueward.errors import TruewardError
+from trueward.core.errors import TruewardError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

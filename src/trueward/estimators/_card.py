@@ -1,0 +1,85 @@
+"""A method's card, from its class: the command line prints it, the docs are built from it."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from dataclasses import MISSING
+
+from trueward.core.options import options, written
+from trueward.estimation.method import Method
+from trueward.estimation.nuisance_types import Nuisance
+from trueward.estimators._registry import methods
+
+
+def card(method: str | type[Method]) -> str:
+    """Markdown: title, formula, assumption, columns, claims, options, paper."""
+    cls = methods()[method] if isinstance(method, str) else method
+    name = cls.name
+    module = inspect.getmodule(cls)
+    title = inspect.cleandoc((module and module.__doc__) or "").split("\n")[0]
+    shown = cls(**cls.variants[0])
+    lines = [f"# {name}", "", title, "", "```text", inspect.cleandoc(cls.__doc__ or ""), "```", ""]
+    lines += [f"**Right when** {shown.assumption}.", ""]
+    lines += ["**Needs** " + _needs(cls) + ".  ", f"**Estimates first** {_estimates(cls)}.  "]
+    lines += [f"**Unbiased risk** {_claims(cls, 'unbiased_if')}.  "]
+    lines += [
+        f"**Right minimiser** {_claims(cls, 'consistent_if')}.  ",
+        f"**Source** {cls.paper}.",
+        "",
+    ]
+    if rows := _options(cls):
+        lines += ["| option | takes | default | meaning |", "|---|---|---|---|", *rows, ""]
+    for preset, chosen in cls.presets.items():
+        text = " ".join(f"{k}={v}" for k, v in chosen.items())
+        lines += [f"`-o preset={preset}` is `{text}`.", ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def summary(name: str) -> str:
+    """The first sentence of a method's formula, for lists."""
+    return inspect.cleandoc(methods()[name].__doc__ or "").split("\n")[0]
+
+
+def _variants(cls: type[Method]) -> list[Method]:
+    return [cls(**chosen) for chosen in cls.variants]
+
+
+def _needs(cls: type[Method]) -> str:
+    if cls.takes_truth:
+        return "the clean label of every row (`Labelled`), which only a benchmark has"
+    always = frozenset.intersection(*(m.needs for m in _variants(cls)))
+    sometimes = frozenset.union(*(m.needs for m in _variants(cls))) - always
+    words = [f"`{c}`" for c in sorted(always)]
+    words += [f"`{c}` with some options" for c in sorted(sometimes)]
+    return ", ".join(words) or "feedback alone"
+
+
+def _estimates(cls: type[Method]) -> str:
+    names: dict[str, None] = {}
+    for m in _variants(cls):
+        names |= dict.fromkeys(
+            nu.name if isinstance(nu, Nuisance) else nu.name.replace("_", " ") for nu in m.nuisances
+        )
+    return ", ".join(names) or "nothing"
+
+
+def _claims(cls: type[Method], kind: str) -> str:
+    found: dict[str, list[str]] = {}
+    for chosen, m in zip(cls.variants, _variants(cls), strict=True):
+        sets = " or ".join(" + ".join(sorted(s)) or "nothing" for s in getattr(m, kind))
+        if sets:
+            found.setdefault(sets, []).append(" ".join(f"{k}={v}" for k, v in chosen.items()))
+    if not found:
+        return "no such claim"
+    return "; ".join(
+        f"if right: {sets}" + (f" ({', '.join(w)})" if any(w) else "") for sets, w in found.items()
+    )
+
+
+def _options(cls: type[Method]) -> list[str]:
+    rows = []
+    for o in options(cls).values():
+        default = "must be given" if o.default is MISSING else f"`{written(o.default) or 'empty'}`"
+        rows.append(f"| `{o.name}` | {o.wanted} | {default} | {re.sub(r'[|]', '/', o.opt.help)} |")
+    return rows

@@ -1,0 +1,201 @@
+"""CausalRM: noise-corrected, propensity-weighted reward modelling."""
+
+from dataclasses import replace
+from typing import Annotated, Literal
+
+import torch
+from torch import Tensor
+
+from trueward.core.errors import UsageError
+from trueward.core.options import Opt
+from trueward.data.feedback import Columns, Feedback
+from trueward.estimation.losses import bce, brier, capped_bce, log_mixture, nonnegative
+from trueward.estimation.method import Claims, Method
+from trueward.estimation.noise_rates import flip_rates
+from trueward.estimation.nuisance_types import Estimable
+from trueward.estimation.nuisances import PropensityFrom, noisy, propensity
+from trueward.estimation.samplers import every, observed
+
+RATE = Opt("", 0, 1, open_high=True)
+ESTIMATORS = ("none", "ips", "snips", "dr")
+CORRECTIONS = ("none", "backward", "forward")
+BOUNDED = ("nonnegative", "capped", "brier")
+
+
+class CausalRM(Method):
+    """L = sum of v_i c(s_i, t_i) over the rows.
+
+    estimator  none: v = o / sum o; ips: v = o / (n p); snips: v = (o/p) / sum (o/p); dr: v = 1 / n and
+               t -> m + (o / p)(t - m) with the imputation m from the noisy proxy eta.
+    correction backward: c = l(s, t), t = (r - rho_10) / (1 - rho_01 - rho_10), the paper's surrogate;
+               forward: c = CE(rho_10 + (1 - rho_01 - rho_10) sigmoid(s), t), t = r; none: rates are 0.
+    risk       plain; nonnegative: max(R_1, 0) + max(R_0, 0) over the parts for l(s,1) and l(s,0);
+               capped: the linear part sees clamp(s, -6, 6); brier: c = (sigmoid(s) - t)^2.
+
+    preset=paper is the published loss to the letter: rates and imputation as in the authors' code. Its
+    nuisances are still fitted as all nuisances are, out of fold by log-loss, where theirs are in-sample.
+    """
+
+    estimator: Annotated[
+        Literal["none", "ips", "snips", "dr"], Opt("how selection is weighted away")
+    ] = "dr"
+    correction: Annotated[
+        Literal["none", "backward", "forward"], Opt("how label noise is corrected")
+    ] = "forward"
+    risk: Annotated[
+        Literal["plain", "nonnegative", "capped", "brier"],
+        Opt("how the loss is bounded below; other than plain needs correction none or backward"),
+    ] = "plain"
+    rho_01: Annotated[
+        float | None, replace(RATE, help="P(observed 0 given true 1); none: estimated")
+    ] = None
+    rho_10: Annotated[
+        float | None, replace(RATE, help="P(observed 1 given true 0); none: estimated")
+    ] = None
+    rates: Annotated[
+        Literal["once", "batch"],
+        Opt("estimate the rates once, out of fold, or in every batch as the authors' code does"),
+    ] = "once"
+    impute: Annotated[
+        Literal["corrected", "noisy"],
+        Opt("dr with backward: remove the noise from the imputation, or do not, as published"),
+    ] = "corrected"
+    quantile: Annotated[
+        float, Opt("the rates are read from the (1-u) and u quantile of eta", 0.5, 1)
+    ] = 0.99
+    clip: Annotated[float, Opt("propensities are raised to this", 0, 1, open_low=True)] = 0.01
+    propensity_from: PropensityFrom = "xz"
+
+    paper = "CausalRM, arXiv 2603.18736; Li et al., KDD 2024; Natarajan et al., NeurIPS 2013"
+    presets = {
+        "paper": {
+            "estimator": "dr",
+            "correction": "backward",
+            "risk": "plain",
+            "rates": "batch",
+            "impute": "noisy",
+            "quantile": 0.97,
+            "clip": 0.1,
+        }
+    }
+    variants = (
+        *({"estimator": e, "correction": c} for e in ESTIMATORS for c in CORRECTIONS),
+        *(
+            {"estimator": e, "correction": "backward", "risk": r}
+            for e in ESTIMATORS
+            for r in BOUNDED
+        ),
+        presets["paper"],
+    )
+
+    @property
+    def needs(self) -> frozenset[str]:
+        return frozenset({"o"})
+
+    @property
+    def nuisances(self) -> tuple[Estimable, ...]:
+        rates = self.correction != "none" and None in (self.rho_01, self.rho_10)
+        weighted = (
+            (replace(propensity, clip=self.clip, reads=self.propensity_from),)
+            if self.estimator != "none"
+            else ()
+        )
+        proxy = (noisy,) if self.estimator == "dr" or rates else ()
+        once = (
+            (flip_rates(self.quantile, self.rho_01, self.rho_10),)
+            if rates and self.rates == "once"
+            else ()
+        )
+        return (*weighted, *proxy, *once)
+
+    @property
+    def unbiased_if(self) -> Claims:
+        plain = self.risk == "plain" and self.correction != "forward" and self.rates == "once"
+        return self._claims if plain and self.estimator in ("ips", "dr") else ()
+
+    @property
+    def consistent_if(self) -> Claims:
+        sound = self.risk != "capped" and self.rates == "once" and self.estimator != "none"
+        return self._claims if sound and not self.unbiased_if else ()
+
+    @property
+    def _claims(self) -> Claims:
+        rates = frozenset() if self.correction == "none" else frozenset({"flip_rates"})
+        imputed = self.estimator == "dr" and (
+            self.impute == "corrected" or self.correction != "backward"
+        )
+        second = (rates | {"noisy"},) if imputed else ()
+        return (rates | {"propensity"}, *second)
+
+    @property
+    def assumption(self) -> str:
+        return (
+            "whether feedback is given depends on the features and the context only, not on the true "
+            "preference beyond them; flips have constant rates and rho_01 + rho_10 < 1; the rates are "
+            "right, and the propensity (with dr: or the proxy) is right"
+        )
+
+    @property
+    def bounded_alternative(self) -> str:
+        loose = self.risk == "plain" and (self.correction == "backward" or self.estimator == "dr")
+        if self.correction == "forward":
+            return "" if not loose else "estimator=snips, or correction=backward with risk=brier"
+        return "" if not loose else "correction=forward, or risk=nonnegative or brier"
+
+    def validate(self) -> None:
+        given = [r for r in (self.rho_01, self.rho_10) if r is not None]
+        if sum(given) >= 1:
+            raise UsageError(f"causalrm: rho_01 + rho_10 must be below 1, not {sum(given):g}")
+        if self.correction == "none" and given:
+            raise UsageError(
+                "causalrm: correction=none would ignore the given noise rates; drop one"
+            )
+        if self.correction == "forward" and self.risk != "plain":
+            raise UsageError(
+                f"causalrm: risk={self.risk} bounds the backward form; with correction=forward, which "
+                "is bounded already, leave risk=plain"
+            )
+
+    def rows(self, data: Feedback) -> Tensor:
+        return every(data) if self.estimator == "dr" else observed(data)
+
+    def flips(self, b: Feedback) -> tuple[Tensor, Tensor]:
+        """(rho_01, rho_10): given, estimated once, or read from this batch."""
+        if self.correction == "none":
+            return b.y.new_zeros(()), b.y.new_zeros(())
+        tails = {}
+        if self.rates == "batch" and None in (self.rho_01, self.rho_10) and len(b):
+            u = b.y.new_tensor([1 - self.quantile, self.quantile])
+            low, high = torch.quantile(b.eta.noisy, u)
+            tails = {"rho_10": low, "rho_01": 1 - high}
+
+        def rate(name: str, given: float | None) -> Tensor:
+            if given is not None:
+                return b.y.new_tensor(given)
+            return tails[name] if tails else b.eta[name]
+
+        return rate("rho_01", self.rho_01), rate("rho_10", self.rho_10)
+
+    def loss(self, out: Columns, b: Feedback) -> Tensor:
+        s, (rho_01, rho_10) = out.reward, self.flips(b)
+        d = (1 - rho_01 - rho_10).clamp(min=1e-6)
+        forward = self.correction == "forward"
+        t = b.y if forward else (b.y - rho_10) / d
+        w = b.seen if self.estimator == "none" else b.seen / b.eta.propensity
+        if self.estimator == "dr":
+            raw = forward or self.impute == "noisy"
+            m = b.eta.noisy if raw else ((b.eta.noisy - rho_10) / d).clamp(0, 1)
+            t, v = m + w * (t - m), torch.full_like(s, 1 / len(s))
+        else:
+            v = w / (len(s) if self.estimator == "ips" else w.sum().clamp(min=1e-12))
+        if forward:
+            one, zero = log_mixture(s, rho_10, 1 - rho_01), log_mixture(s, 1 - rho_10, rho_01)
+            return -(v * (t * one + (1 - t) * zero)).sum()
+        if self.risk == "nonnegative":
+            parts = (
+                (v * t * bce(s, s.new_ones(()))).sum(),
+                (v * (1 - t) * bce(s, s.new_zeros(()))).sum(),
+            )
+            return nonnegative(parts[0]) + nonnegative(parts[1])
+        cost = {"plain": bce, "capped": capped_bce, "brier": brier}[self.risk]
+        return (v * cost(s, t)).sum()

@@ -1,0 +1,170 @@
+"""Several channels: what fires together tells satisfaction from activity, which one click cannot."""
+
+from dataclasses import replace
+from typing import Annotated, Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from trueward.core.errors import UsageError
+from trueward.core.options import Opt
+from trueward.data.capabilities import LogCapabilities
+from trueward.data.feedback import Columns, Feedback
+from trueward.estimation.capture_recapture import agreement, check, rates
+from trueward.estimation.channel_propensity import activity, acts
+from trueward.estimation.losses import bce, log_mixture
+from trueward.estimation.method import Claims, Method
+from trueward.estimation.nuisance_types import Derived, Estimable
+
+
+class Channels(Method):
+    """L = -mean log [ g prod_k P(y_k given good) + (1 - g) prod_k P(y_k given bad) ], g = sigmoid(s).
+
+    P(y_k = 1 given good) = e_k + (1 - e_k) a_k and P(y_k = 1 given bad) = e_k, with activity a_k(x) and
+    misclick rate e_k; the other way round for a negative channel, which bad answers set off. A channel
+    that is not logged in a row is left out there. Two channels identify g pointwise, as P_1 P_2 / P_12
+    (Lincoln and Petersen); three test it: see ``agreement`` in the report.
+    form  two_step: who did anything else is satisfied, so a_k(x) = P(y_k = 1 given x and another channel
+    fired), and only g is left to learn;  likelihood: a_k learned with g, as negative channels
+    and misclicks need;  ratio: g = P_1 P_2 / P_12 of three rates out of fold.  auto: two_step if it can be.
+    """
+
+    channels: Annotated[
+        Literal["all"] | tuple[str, ...], Opt("which of them, without the prefix channel.")
+    ] = "all"
+    negative: Annotated[
+        tuple[str, ...], Opt("channels that a bad answer sets off, not a good one")
+    ] = ()
+    misclick: Annotated[
+        tuple[float, ...],
+        Opt("P(fires for no reason), one for all or one each in the order of channels", 0, 0.5),
+    ] = (0.0,)
+    activity: Annotated[
+        Literal["x", "xz", "one"],
+        Opt("what activity depends on: features, context as well, nothing (likelihood)"),
+    ] = "x"
+    form: Annotated[
+        Literal["auto", "two_step", "likelihood", "ratio"], Opt("how activity is found")
+    ] = "auto"
+
+    paper = "ours (methods 4.3); capture-recapture: Petersen 1896, Lincoln 1930"
+    variants = (
+        {"channels": ("copy", "like")},
+        {"channels": ("copy", "like", "share"), "misclick": (0.01,), "negative": ("share",)},
+        {"channels": ("copy", "like"), "activity": "xz"},
+        {"channels": ("copy", "like"), "activity": "one"},
+        {"channels": ("copy", "like"), "form": "likelihood"},
+        {"channels": ("copy", "like"), "form": "ratio"},
+    )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The channels, as far as they are known before the log is."""
+        return () if isinstance(self.channels, str) else self.channels
+
+    @property
+    def two_step(self) -> bool:
+        """Whether activity is found first: nothing fires for a bad answer, and activity has a model."""
+        exact = not self.negative and not any(self.misclick) and self.activity != "one"
+        return self.form == "two_step" or (self.form == "auto" and exact)
+
+    @property
+    def needs(self) -> frozenset[str]:
+        context = {"z"} if self.activity == "xz" else set()
+        return frozenset({"two channels", *(f"channel.{k}" for k in self.names)} | context)
+
+    @property
+    def heads(self) -> dict[str, str]:
+        if self.composed:
+            return {"reward": "x"}
+        if self.two_step:
+            return {"reward": "x", "level": "one"}
+        activity = {f"activity_{k}": self.activity for k in range(len(self.names))}
+        levels = {f"level_{k}": "one" for k in range(len(self.names))}
+        return {"reward": "x", "level": "one"} | activity | levels
+
+    @property
+    def composed(self) -> bool:
+        return self.form == "ratio"
+
+    @property
+    def nuisances(self) -> tuple[Estimable, ...]:
+        good = [k for k in self.names if k not in self.negative]
+        tested = len(good) > 2 or self.form == "ratio"
+        pairs: tuple[Estimable, ...] = (*rates(good), agreement(good)) if tested else ()
+        each = self.names if self.two_step else ()
+        first = (step for k in each for step in activity(k, self.names, self.activity))
+        steps = (*first, *pairs)
+        return (checked(self.names), *steps) if self.names else ()
+
+    @property
+    def consistent_if(self) -> Claims:
+        exact = self.form == "likelihood" and not self.negative and not any(self.misclick)
+        return (frozenset({"independent_channels"}),) if exact and len(self.names) == 2 else ()
+
+    @property
+    def assumption(self) -> str:
+        return (
+            "given the features (and the context) and that the answer is good, the channels fire "
+            "independently; they never fire for a bad answer, but at the given misclick rates"
+        )
+
+    def resolve(self, capabilities: LogCapabilities) -> tuple[Method, tuple[str, ...]]:
+        known = self.channels == "all" and len(capabilities.channels) > 1
+        return (replace(self, channels=capabilities.channels) if known else self), ()
+
+    def validate(self) -> None:
+        if len(self.names) == 1:
+            raise UsageError(
+                f"channels: one channel, {self.names[0]}, is not enough; name two or more"
+            )
+        if self.names and (unknown := [k for k in self.negative if k not in self.names]):
+            raise UsageError(
+                f"channels: negative names {unknown[0]}, which is none of {self.names}"
+            )
+        if self.names and len(self.misclick) not in (1, len(self.names)):
+            raise UsageError(
+                f"channels: misclick takes one rate, or one for each of {', '.join(self.names)}"
+            )
+        if self.form in ("two_step", "ratio") and (self.negative or any(self.misclick)):
+            raise UsageError(
+                f"channels: form={self.form} has no negative channels and no misclicks; use likelihood"
+            )
+        if self.form == "two_step" and self.activity == "one":
+            raise UsageError(
+                "channels: activity=one is learned with the reward: use form=likelihood"
+            )
+
+    def loss(self, out: Columns, b: Feedback) -> Tensor:
+        s = self.reward(out)
+        if self.form == "ratio":
+            return bce(s, b.eta.target).mean()
+        slips = self.misclick * len(self.names) if len(self.misclick) == 1 else self.misclick
+        good, bad = F.logsigmoid(s), F.logsigmoid(-s)
+        for k, (name, e) in enumerate(zip(self.names, slips, strict=True)):
+            y = b.channels[name]
+            if self.two_step:
+                v = torch.logit(b.eta[acts(name)], 1e-6)
+            else:
+                v = out[f"activity_{k}"] + out[f"level_{k}"]
+            logged, fired = ~y.isnan(), y.nan_to_num()
+            meant = fired * log_mixture(v, e, 1.0) + (1 - fired) * log_mixture(v, 1 - e, 0.0)
+            slip = (fired * e + (1 - fired) * (1 - e)).clamp(min=1e-12).log()
+            for_good, for_bad = (slip, meant) if name in self.negative else (meant, slip)
+            good, bad = good + for_good * logged, bad + for_bad * logged
+        return -torch.logaddexp(good, bad).mean()
+
+    def reward(self, out: Columns) -> Tensor:
+        return out.reward if self.composed else out.reward + out.level
+
+
+def checked(names: tuple[str, ...]) -> Derived:
+    """The share of rows in which any channel fires, once the channels are found fit."""
+
+    def compute(b: Feedback, _seed: int) -> tuple[dict[str, float], dict[str, Any]]:
+        about = check(names, b)
+        fired = torch.stack([b.channels[k].nan_to_num() for k in names]).amax(0)
+        return {"fires": float(fired.mean())}, about
+
+    return Derived("channel_counts", ("fires",), compute)

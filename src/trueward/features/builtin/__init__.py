@@ -1,0 +1,1 @@
+"""The default features: WordLlama vectors, surface features and hashed n-grams."""

@@ -1,0 +1,1 @@
+"""Features of language models in the Hugging Face layout."""

@@ -1,0 +1,1 @@
+"""From a log to a reward model: checks, cross-fitted nuisances, training, fine-tuning."""

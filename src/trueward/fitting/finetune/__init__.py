@@ -1,0 +1,1 @@
+"""Fine-tune a language model together with the reward."""

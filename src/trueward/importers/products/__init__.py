@@ -1,0 +1,1 @@
+"""One module per product whose exports can be imported."""

@@ -1,0 +1,1 @@
+"""The fitted reward model: scores, calibration, and the folder it is saved in."""

@@ -1,0 +1,1 @@
+"""Networks and the one training loop, for methods and nuisances alike."""

@@ -1,0 +1,129 @@
+"""evaluate --log, sensitivity and plan from a shell: what they print, what they refuse, in one sentence."""
+
+import json
+
+import polars as pl
+import pytest
+from helpers.commands import run
+
+from trueward.data.log import read_log
+from trueward.features import encode
+from trueward.fitting.fit import fit
+from trueward.simulation import helpdesk, simulate
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A world with 80 gold labels, and naive on it."""
+    folder = tmp_path_factory.mktemp("doubt")
+    simulate(helpdesk(200, seed=2), rate=0.4, gold=80, seed=2).write(folder / "world")
+    log = read_log(str(folder / "world" / "log.parquet"))
+    fit("naive", *encode(log).split(0.2), epochs=2).save(folder / "rm")
+    return folder
+
+
+@pytest.fixture
+def told(made, capsys):
+    """Run a command on the model and the log; give what it printed, or the error with its exit code."""
+
+    def command(name, *words, log="world/log.parquet", code=0):
+        place = ["--log", made / log] if name == "evaluate" else [made / log]
+        got, out, err = run(list(map(str, [name, made / "rm", *place, *words])), capsys)
+        assert got == code, out + err
+        assert "Traceback" not in err
+        return out if code == 0 else err
+
+    return command
+
+
+def test_a_model_is_audited_on_a_log_with_gold_labels(told):
+    text = told("evaluate")
+    assert "gold labels alone" in text
+    assert "80 with a gold label" in text
+    found = json.loads(told("evaluate", "--json", "--future"))
+    assert found["gold"] == 80
+    assert found["metrics"]["auroc"]["low"] < found["metrics"]["auroc"]["high"]
+
+
+def test_gold_labels_come_from_a_table_too_and_may_be_said_to_be_chosen(told, made):
+    log = pl.read_parquet(made / "world" / "log.parquet")
+    log.drop("gold").write_parquet(made / "plain.parquet")
+    log.drop_nulls("gold").select("prompt", "response", "gold").write_csv(made / "gold.csv")
+    text = told("evaluate", "--gold", made / "gold.csv", "--chosen", log="plain.parquet")
+    assert "80 with a gold label" in text
+    assert "were not drawn at random" in text
+    assert "found none" in told("evaluate", log="plain.parquet", code=1)
+
+
+def test_sensitivity_prints_the_curve_and_draws_it(told, made):
+    pytest.importorskip("vl_convert", reason="the extra `report` draws figures")
+    text = told("sensitivity", "--figure", made / "curve.svg")
+    assert "odds ratio" in text
+    assert "gold labels speak for" in text
+    assert (made / "curve.svg").read_text().startswith("<svg")
+    found = json.loads(told("sensitivity", "--json"))
+    assert len(found["odds"]) == 21
+
+
+def test_a_plan_writes_the_responses_to_label_next(told, made):
+    text = told("plan", "--width", "0.03", "--out", made / "next.csv")
+    table = pl.read_csv(made / "next.csv")
+    assert table.columns == ["prompt", "response", "gold"]
+    assert f"{table.height} more" in text
+    assert table["gold"].null_count() == table.height
+
+
+def test_a_calibrated_model_abstains_where_it_is_not_sure(told, made, capsys):
+    assert "on 80 gold labels" in told("calibrate", "--out", made / "rm2")
+    words = [made / "rm2", made / "world" / "test.parquet", "--out", made / "s.parquet"]
+    code, out, _ = run(list(map(str, ["score", *words, "--min-confidence", "0.8"])), capsys)
+    assert code == 0
+    decision = pl.read_parquet(made / "s.parquet")["decision"]
+    assert set(decision.unique()) <= {0, 1, None}
+    assert f"{decision.len() - decision.null_count()} of them decided" in out
+    words[0] = made / "rm"
+    code, _, err = run(list(map(str, ["score", *words, "--min-confidence", "0.8"])), capsys)
+    assert code == 1
+    assert "calibrate first" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("plan", "--width", "2"), 2, "between 0 and 1"),
+        (("plan", "--width", "0.1", "--metric", "ece"), 2, "not 'ece'"),
+        (("plan", "--width", "0.1", "--out", "next.xlsx"), 2, "must end in .csv, .jsonl"),
+        (("sensitivity", "--figure", "curve.pdf"), 2, "--figure curve.pdf must end in .svg, .png"),
+        (("evaluate", "somewhere.parquet"), 2, "either a test table or --log"),
+        (("evaluate", "--draws", "100"), 2, "--draws goes with a test table"),
+    ],
+)
+def test_a_wrong_command_line_is_answered_in_one_sentence(told, words, code, said):
+    err = told(*words, code=code)
+    assert said in err
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_a_calibration_says_what_its_weights_assume(told, made):
+    text = told("calibrate", "--out", made / "rm3", "--chosen")
+    assert "equal labels; right if gold rows were chosen by what is logged" in text
+    text = told("calibrate", "--out", made / "rm4", "--feedback")
+    assert "rated responses" in text
+    assert "right if whether anybody reacts depends on the prompt and the response alone" in text
+    err = told("calibrate", "--out", made / "rm5", "--feedback", "--chosen", code=2)
+    assert "leave out --gold and --chosen" in err
+
+
+@pytest.mark.parametrize("words", [("--future",), ("--chosen",), ("--gold", "gold.csv")])
+def test_what_only_a_log_has_a_use_for_is_refused_with_a_test_table(made, capsys, words):
+    table = str(made / "world" / "test.parquet")
+    code, _, err = run(["evaluate", str(made / "rm"), table, *words], capsys)
+    assert code == 2
+    assert f"{words[0]} goes with --log" in err
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_a_folder_that_is_no_model_is_refused(made, capsys):
+    code, _, err = run(["sensitivity", str(made), str(made / "world" / "log.parquet")], capsys)
+    assert code == 1
+    assert "no reward model" in err

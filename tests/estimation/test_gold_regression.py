@@ -1,0 +1,272 @@
+"""Gold labels as the anchor: the regression by independent means, what it refuses, what its interval says."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import expit
+from sklearn.linear_model import LogisticRegression
+
+from trueward.core.errors import TruewardError
+from trueward.data.feedback import Columns, Feedback
+from trueward.estimation.gold_regression import (
+    DRAWS,
+    Anchor,
+    Prior,
+    Sample,
+    logistic,
+    predicted,
+    resampled,
+)
+from trueward.estimators._registry import make
+from trueward.fitting.fit import fit
+from trueward.model.reward_model import load
+
+
+def gold(n=400, seed=0, k=2, d=5, *, of_evidence=1.0, of_features=0.0):
+    """A design of one, ``k`` pieces of evidence and ``d`` features, with labels drawn from them."""
+    rng = np.random.default_rng(seed)
+    a = np.hstack(
+        [np.ones((n, 1)), rng.standard_normal((n, k)), rng.standard_normal((n, d)) / np.sqrt(d)]
+    )
+    v = -0.3 + of_evidence * a[:, 1] + of_features * a[:, 1 + k :].sum(1)
+    return Sample(a, (rng.random(n) < expit(v)).astype(float), np.ones(n), np.arange(n)), expit(v)
+
+
+def test_the_regression_is_that_of_scikit_learn():
+    sample, _ = gold()
+    a = sample.a[:, 1:]
+    theirs = LogisticRegression(C=1 / 3, tol=1e-10, max_iter=1000).fit(a, sample.y)
+    precision = np.r_[1e-9, np.full(a.shape[1], 3.0)]
+    ours = logistic(sample.a, sample.y, sample.weight, precision, np.zeros(8))
+    assert ours.w == pytest.approx(np.r_[theirs.intercept_, theirs.coef_[0]], abs=1e-5)
+
+
+def test_without_labels_the_mode_is_the_prior():
+    sample, _ = gold(2)
+    mode = logistic(sample.a, sample.y, np.zeros(2), np.ones(8), np.arange(8.0))
+    assert mode.w == pytest.approx(np.arange(8.0))
+
+
+def test_two_labels_of_weight_one_count_as_one_of_weight_two():
+    sample, _ = gold(50)
+    twice = Sample(
+        *(np.concatenate([v, v]) for v in (sample.a, sample.y, sample.weight, sample.group))
+    )
+    prior = Prior(1.0, (1.0, 0.0), (0.0, 0.0))
+    heavy = Sample(sample.a, sample.y, 2 * sample.weight, sample.group)
+    assert twice.mode(prior, 0.5).w == pytest.approx(heavy.mode(prior, 0.5).w, abs=1e-6)
+
+
+def test_a_coefficient_of_the_wrong_sign_is_held_at_zero_and_the_rest_fitted_without_it():
+    sample, _ = gold(of_evidence=-1.0)
+    free = sample.mode(Prior(1.0, (0.0, 0.0), (0.0, 0.0)), 0.0).w
+    held = sample.mode(Prior(1.0, (0.0, 0.0), (1.0, 0.0)), 0.0).w
+    assert free[1] < -0.5
+    assert abs(held[1]) < 1e-6
+    alone = Sample(sample.a[:, [0, 2]], sample.y, sample.weight, sample.group)
+    assert held[[0, 2]] == pytest.approx(alone.mode(Prior(1.0, (0.0,), (0.0,)), 0.0).w, abs=1e-5)
+
+
+@pytest.mark.parametrize(("of_features", "least", "most"), [(0.0, 0.0, 0.3), (2.0, 0.7, 2.0)])
+def test_features_count_as_far_as_the_labels_bear_them_out(of_features, least, most):
+    sample, _ = gold(1000, of_features=of_features)
+    _, share = Anchor.of(sample, Prior(1.0, (1.0, 0.0), (0.0, 0.0)), 0)
+    assert least <= sum(s * q for s, q in share.items()) <= most
+    assert sum(share.values()) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(("scale", "usual"), [(0.1, 0.5), (3.0, 3.0)])
+def test_before_the_labels_features_may_add_as_much_as_the_log_says(scale, usual):
+    """Rows that weigh nothing leave the prior: half-normal, of sd .5 or that of the log's own log-odds."""
+    sample, _ = gold()
+    said = sample.a[:, 1] / sample.a[:, 1].std() * scale
+    a = np.column_stack([sample.a[:, 0], said, sample.a[:, 2:]])
+    nothing = Sample(a, sample.y, np.zeros(400), sample.group)
+    _, share = Anchor.of(nothing, Prior(1.0, (1.0, 0.0), (0.0, 0.0)), 0)
+    assert share[1.0] / share[0.6] == pytest.approx(np.exp(-0.32 / usual**2), rel=0.02)
+
+
+def test_the_draws_are_near_refits_on_resampled_prompts():
+    """One Newton step for each of 200 bootstrap samples spreads as refitting on every one does."""
+    sample, _ = gold(300)
+    prior = Prior(1.0, (1.0, 0.0), (0.0, 0.0))
+    times = resampled(sample.group, 0)
+    assert times.shape == (DRAWS, 300)
+    assert (times.sum(1) == 300).all()
+    refits = [Sample(sample.a, sample.y, t, sample.group).mode(prior, 0.0).w for t in times]
+    anchor, _ = Anchor.of(sample, prior, 0)
+    assert np.sqrt(np.diag(anchor.covariance))[:3] == pytest.approx(np.std(refits, 0)[:3], rel=0.2)
+
+
+def test_prompts_are_resampled_whole():
+    times = resampled(np.repeat(np.arange(20), 3), 0)
+    assert (times.reshape(DRAWS, 20, 3).std(2) == 0).all()
+
+
+@pytest.mark.slow
+def test_the_interval_covers_the_truth_about_as_often_as_it_says():
+    """95 % nominal over 60 gold samples of 300 at 50 points; shrinkage costs a little coverage."""
+    prior = Prior(1.0, (1.0, 0.0), (0.0, 0.0))
+    covered = []
+    for seed in range(60):
+        sample, _ = gold(300, seed)
+        fresh, truth = gold(50, 1000 + seed)
+        anchor, _ = Anchor.of(sample, prior, seed)
+        at = (torch.from_numpy(v) for v in (fresh.a, anchor.w, anchor.covariance))
+        _, low, high = (v.numpy() for v in predicted(*at).values())
+        covered.append(((low <= truth) & (truth <= high)).mean())
+    assert 0.88 < np.mean(covered) < 0.99
+
+
+def log(n=1200, seed=0, *, golds=200, d=6, o=None, label=None):
+    """Ratings whose selection follows the label, and gold labels on some rows."""
+    g = torch.Generator().manual_seed(seed)
+    x = torch.randn(n, d, generator=g)
+    r = (x[:, 0] + 0.5 * torch.randn(n, generator=g) > 0).float()
+    seen = (torch.rand(n, generator=g) < torch.where(r > 0, 0.4, 0.1)).float() if o is None else o
+    known = torch.where(torch.arange(n) < golds, r if label is None else label, torch.nan)
+    return Feedback(x, r * seen, seen, gold=known, group=torch.arange(n)), r
+
+
+def test_scores_come_with_an_interval_that_holds_them_and_survive_a_save(tmp_path):
+    (train, _), (val, _), (test, _) = log(), log(300, 1, golds=20), log(100, 2)
+    model = fit("anchored", train, val)
+    s = model.score_features(test.x)
+    assert (s.low <= s.preferred + 1e-6).all()
+    assert (s.preferred <= s.high + 1e-6).all()
+    assert 0.01 < float((s.high - s.low).mean()) < 0.5
+    model.save(tmp_path / "rm")
+    again = load(tmp_path / "rm").score_features(test.x)
+    assert torch.equal(s.low, again.low)
+    assert torch.equal(s.preferred, again.preferred)
+
+
+def test_the_report_has_the_labels_the_coefficients_and_naive_on_the_same_labels():
+    (train, _), (val, _) = log(), log(300, 1, golds=20)
+    about = fit("anchored", train, val).report["nuisances"]["anchor"]
+    assert about["gold"] == 220
+    assert len(about["coefficients"]) == 5  # intercept, naive, up, down, three_outcome
+    assert set(about["held_out_brier"]) == {"anchored", "naive"}
+
+
+def test_the_prior_is_what_three_outcome_says_and_without_reactions_what_naive_says():
+    centres = {
+        (): (0.0, 0.0, 0.0, 1.0),
+        ("ratings",): (1.0,),
+        ("clicks", "channel.copy"): (1.0, 0.0),
+        ("reactions",): (0.0,),
+    }
+    for signals, centre in centres.items():
+        method = make("anchored", {"signals": signals} if signals else {})
+        assert tuple(c for c, _ in method.pieces.values()) == centre, signals
+
+
+def test_as_evidence_three_outcome_is_that_of_the_method():
+    """Its place on the segment, of the same out-of-fold chances."""
+    (train, _), (val, _) = log(), log(300, 1, golds=20)
+    ends = [
+        fit(k, train, val).net.parameters("label_shift")["ends"]
+        for k in ("anchored", "three_outcome")
+    ]
+    assert torch.equal(*ends)
+
+
+def test_more_gold_labels_narrow_the_interval():
+    (val, _), (test, _) = log(300, 1, golds=20), log(100, 2)
+    few, many = (fit("anchored", log(golds=n)[0], val).score_features(test.x) for n in (60, 1000))
+    assert (many.high - many.low).mean() < 0.7 * (few.high - few.low).mean()
+
+
+@pytest.mark.parametrize(
+    ("golds", "label", "words"),
+    [
+        (4, None, "at least 5 gold labels, and found 4"),
+        (9, None, "at least 10 gold labels, and found 9"),
+        (50, torch.ones(1200), "all 50 gold labels say good"),
+        (50, torch.zeros(1200), "all 50 gold labels say bad"),
+    ],
+)
+def test_gold_labels_that_tell_nothing_are_refused_with_their_number(golds, label, words):
+    (train, _), (val, _) = log(golds=golds, label=label), log(300, 1, golds=0)
+    with pytest.raises(TruewardError) as e:
+        fit("anchored", train, val)
+    assert words in str(e.value)
+    assert "\n" not in str(e.value)
+
+
+def test_it_reads_what_the_log_has():
+    n = 40
+    facts_of = {
+        "rated in part": ({"o": torch.arange(n) % 2.0}, ("ratings", "reactions")),
+        "rated in full": ({"o": torch.ones(n)}, ("ratings",)),
+        "clicks": ({}, ("clicks",)),
+        "clicks and a channel": (
+            {"channels": Columns(copy=torch.ones(n))},
+            ("clicks", "channel.copy"),
+        ),
+    }
+    from trueward.data.capabilities import LogCapabilities
+
+    for name, (columns, signals) in facts_of.items():
+        b = Feedback(torch.zeros(n, 1), torch.arange(n) % 2.0, gold=torch.ones(n), **columns)
+        assert make("anchored").on(LogCapabilities.of(b))[0].signals == signals, name
+
+
+def test_evidence_is_three_class_log_odds_and_what_three_outcome_makes_of_them():
+    chances = Columns(
+        noisy=torch.tensor([0.8]), responds=torch.tensor([0.3]), three_outcome=torch.tensor([0.7])
+    )
+    b = Feedback(torch.zeros(1, 1), torch.zeros(1), eta=chances)
+    naive, up, down, three = (float(v) for v in make("anchored").evidence(b))
+    assert three == pytest.approx(np.log(0.7 / 0.3))
+    assert naive == pytest.approx(np.log(0.8 / 0.2))
+    assert up == pytest.approx(np.log(0.3 * 0.8 / 0.7))
+    assert down == pytest.approx(np.log(0.3 * 0.2 / 0.7))
+
+
+@pytest.mark.slow
+class TestRecovery:
+    """Worlds of 8,000 rows, one in four rated by a rule; 300 gold labels.
+
+    Margins: over eight other draws the mean difference lay at least two standard deviations beyond each.
+    """
+
+    def r2(self, name, select, *, golds=300, seed=0, **options):
+        g = torch.Generator().manual_seed(100 + seed)
+        parts = []
+        for n, labels in ((8000, golds), (2000, golds // 8), (4000, 0)):
+            x = torch.randn(n, 24, generator=g)
+            u = (
+                x[:, 0]
+                + 0.7 * x[:, 1] * x[:, 2]
+                + 0.5 * x[:, 3]
+                + 0.5 * torch.randn(n, generator=g)
+            )
+            r = (u > 0).float()
+            o = (torch.rand(n, generator=g) < select(x, u)).float()
+            known = torch.where(torch.arange(n) < labels, r, torch.nan)
+            parts.append((Feedback(x, r * o, o, gold=known, group=torch.arange(n)), r))
+        (train, _), (val, _), (test, r) = parts
+        model = fit(name, train, val, **options)
+        s = model.score_features(test.x).reward
+        if name == "naive":
+            from trueward.estimation.nuisances import platt
+
+            rows = torch.arange(golds)
+            slope, offset = platt(model.score_features(train.x[rows]).reward, train.gold[rows])
+            s = slope * s + offset
+        return float(1 - (torch.sigmoid(s) - r).square().mean() / r.var())
+
+    def test_where_the_grade_decides_who_reacts_it_beats_naive_on_the_same_labels(self):
+        """Among the good the best react most: no constant rate, no propensity in x describes it."""
+        select = lambda _x, u: torch.sigmoid(2 * u - 1.5)  # noqa: E731
+        assert self.r2("anchored", select) - self.r2("naive", select) > 0.02
+
+    def test_where_reactions_say_nothing_it_is_no_worse_than_naive_on_the_same_labels(self):
+        select = lambda x, _u: torch.sigmoid(2 * x[:, 5] - 1)  # noqa: E731
+        assert self.r2("anchored", select) - self.r2("naive", select) > -0.015
+
+    def test_it_is_never_below_the_gold_labels_alone(self):
+        for select in (lambda _x, u: torch.sigmoid(2 * u - 1.5), lambda x, _u: 0.25 + 0 * x[:, 0]):
+            alone = self.r2("anchored", select, signals="none")
+            assert self.r2("anchored", select) > alone + 0.05

@@ -1,0 +1,219 @@
+"""Evaluation by a few gold labels and the log: by hand, against the truth, and as often right as it says."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import expit
+
+from trueward.core.errors import TruewardError, UsageError
+from trueward.data.feedback import Columns, Feedback, Labelled
+from trueward.evaluation.audit import _chance, audit
+from trueward.evaluation.evaluate import evaluate, measure
+from trueward.evaluation.prediction_powered import MEASURES, Rows
+from trueward.evaluation.sample_size import plan
+from trueward.fitting.fit import fit
+
+METRICS = (*MEASURES, "pair_accuracy")
+
+
+def world(seed, *, n=2000, golds=300, answers=4, by_prompt=False):
+    """Score, gold label or NaN, g, prompt and truth; prompts differ, good answers get more feedback."""
+    rng = np.random.default_rng(seed)
+    group = np.repeat(np.arange(n // answers), answers)
+    x = rng.standard_normal((n, 6))
+    u = x[:, 0] + 0.5 * x[:, 1] + 0.7 * rng.standard_normal(n // answers)[group]
+    r = (rng.random(n) < expit(1.5 * u)).astype(float)
+    o = (rng.random(n) < np.where(r > 0, 0.4, 0.15)).astype(float)
+    y = np.where(rng.random(n) < 0.15, 1 - r, r) * o
+    chosen = rng.choice(n, golds, replace=False)
+    if by_prompt:
+        chosen = np.isin(group, rng.choice(n // answers, golds // answers, replace=False))
+    gold = np.full(n, np.nan)
+    gold[chosen] = r[chosen]
+    s = x @ np.array([1.2, 0.1, 0.5, 0, 0, 0])
+    table = np.stack([s, o * y, o * (1 - y)], 1)
+    g = _chance((table - table.mean(0), x / np.sqrt(6)), gold, group, seed)
+    return Rows(expit(s), s, gold, g, group), r
+
+
+def truth(rows, r):
+    found = measure(rows.p, score=rows.s, r=r, group=rows.group, draws=0)
+    known = {k: found[k].value for k in METRICS if k in found}
+    return known | {"accuracy": np.mean((rows.p > 0.5) == r), "good": r.mean()}
+
+
+def test_with_every_row_audited_the_figures_are_those_of_evaluate():
+    rows, r = world(0, n=200, golds=200)
+    known = truth(rows, r)
+    for name in METRICS:
+        with_log, alone = rows.estimate(name)
+        assert with_log.value == pytest.approx(known[name], abs=1e-9), name
+        assert alone.value == pytest.approx(known[name], abs=1e-9), name
+        assert with_log.high - with_log.low == pytest.approx(0, abs=1e-9), (
+            "nothing is left to chance"
+        )
+
+
+def test_a_mean_by_hand():
+    """Rows of p .8 with labels 1 and 0, and two more rows; a perfect g = r takes the place of the labels.
+
+    Brier scores .04, .64 | .04, .64: the mean over all rows is .34 whatever the two labels say.
+    """
+    p, r = np.full(4, 0.8), np.array([1.0, 0.0, 1.0, 0.0])
+    gold = np.array([1.0, 0.0, np.nan, np.nan])
+    found, alone = Rows(p, p, gold, r, np.arange(4)).estimate("brier")
+    assert found.value == pytest.approx(0.34)
+    assert (found.low, found.high) == pytest.approx((0.34, 0.34), abs=1e-9)
+    assert alone.value == pytest.approx(0.34)
+    assert alone.high > 0.5
+
+
+def test_a_useless_g_costs_nothing():
+    """Where g is noise, lambda is near 0 and the interval near that of the gold labels alone."""
+    rows, _ = world(1)
+    rng = np.random.default_rng(0)
+    noise = Rows(rows.p, rows.s, rows.gold, rng.random(len(rows.p)), rows.group)
+    for name in ("brier", "good", "auroc"):
+        found, alone = noise.estimate(name)
+        assert found.high - found.low < 1.05 * (alone.high - alone.low), name
+
+
+def test_labels_of_whole_prompts_count_by_prompt():
+    assert (world(0)[0].unit == np.arange(2000)).all()
+    rows, _ = world(0, by_prompt=True)
+    assert (rows.unit == rows.group).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("by_prompt", [False, True])
+def test_intervals_cover_the_truth_as_often_as_they_say(by_prompt):
+    """500 worlds, nominal 95 %, asked 93 to 97; a standard error of chance is .01, two of them here."""
+    covered = {name: [] for name in METRICS}
+    for seed in range(500):
+        rows, r = world(seed, by_prompt=by_prompt)
+        known = truth(rows, r)
+        for name in METRICS:
+            found, _ = rows.estimate(name)
+            covered[name].append(found.low <= known[name] <= found.high)
+    for name, hits in covered.items():
+        assert 0.91 < np.mean(hits) < 0.99, name
+    assert 0.92 < np.mean([np.mean(hits) for hits in covered.values()]) < 0.98
+
+
+def log(n=1200, seed=0, *, golds=200, **columns):
+    g = torch.Generator().manual_seed(seed)
+    x = torch.randn(n, 6, generator=g)
+    r = (x[:, 0] + 0.7 * torch.randn(n, generator=g) > 0).float()
+    o = (torch.rand(n, generator=g) < torch.where(r > 0, 0.4, 0.1)).float()
+    gold = torch.where(torch.randperm(n, generator=g) < golds, r, torch.nan)
+    given = {"o": o, "gold": gold, **columns}
+    return Feedback(x, r * o, group=torch.arange(n) // 4, **given), r
+
+
+@pytest.fixture(scope="module")
+def model():
+    train, val = log()[0].split(0.2)
+    return fit("naive", train, val)
+
+
+def test_a_model_is_measured_on_its_log(model):
+    b, r = log(seed=5)
+    found = audit(model, b)
+    known = evaluate(model, Labelled(b.x, r, group=b.group), draws=0)
+    for name in ("auroc", "brier", "bias", "pair_accuracy"):
+        assert found[name].low < known[name].value < found[name].high, name
+    assert found.warnings == ()
+    assert found.narrower("good") > 0.1
+    assert "200 with a gold label" in str(found)
+    assert set(found.to_json()) == {"metrics", "gold_alone", "rows", "gold", "warnings"}
+
+
+def test_figures_for_prompts_to_come_are_less_sure(model):
+    b, _ = log(seed=5)
+    now, later = audit(model, b)["good"], audit(model, b, future=True)["good"]
+    assert later.high - later.low > now.high - now.low
+
+
+def test_gold_rows_that_are_not_like_the_others_are_said_to_be(model):
+    b, r = log(seed=5)
+    picked = torch.where((b.x[:, 0] > 0.5) & (torch.arange(1200) < 800), r, torch.nan)
+    picked[:5] = r[:5]
+    picked[r == 0] = torch.where(torch.rand(int((r == 0).sum())) < 0.1, 0.0, torch.nan)
+    b = Feedback(b.x, b.y, b.o, gold=picked, group=b.group)
+    assert "not like the others" in audit(model, b).warnings[0]
+    assert "not drawn at random" in audit(model, log(seed=5)[0], chosen=True).warnings[0]
+
+
+def test_labels_that_the_model_has_seen_are_said_to_flatter():
+    b, _ = log()
+    train, val = b.split(0.2)
+    assert "fitted on trusted labels" in audit(fit("anchored", train, val), b).warnings[0]
+
+
+def test_channels_and_clicks_are_evidence_too(model):
+    b, r = log(seed=5)
+    clicks = Feedback(b.x, b.y, gold=b.gold, group=b.group, channels=Columns(copy=r))
+    found = audit(model, clicks)
+    assert found.narrower("good") > 0.3, "copy says it all"
+
+
+@pytest.mark.parametrize(
+    ("gold", "words"),
+    [
+        (None, "found none"),
+        (torch.full((1200,), torch.nan), "found none"),
+        (
+            torch.where(torch.arange(1200) < 9, 1.0, torch.nan),
+            "at least 10 gold labels, and found 9",
+        ),
+        (torch.where(torch.arange(1200) < 50, 1.0, torch.nan), "all 50 gold labels say good"),
+    ],
+)
+def test_gold_labels_that_measure_nothing_are_refused(model, gold, words):
+    with pytest.raises(TruewardError, match=words):
+        audit(model, log(seed=5, gold=gold)[0])
+
+
+def test_a_model_that_knows_only_an_interval_is_refused():
+    b, _ = log()
+    clicks = Feedback(b.x, b.y, gold=b.gold, group=b.group)
+    options = {"identify": "none", "allow_unidentified": True}
+    with pytest.raises(TruewardError, match="only an interval"):
+        audit(fit("implicitrm", *clicks.split(0.2), **options), clicks)
+
+
+def test_a_plan_that_is_followed_gives_the_interval_that_was_wanted(model):
+    b, r = log(4000, seed=7, golds=100)
+    wanted = plan(model, b, "brier", 0.05)
+    assert wanted.now == 100
+    assert len(wanted.rows) == wanted.needed - 100
+    assert not set(wanted.rows.tolist()) & set(b.audited.tolist())
+    gold = b.gold.clone()
+    gold[wanted.rows] = r[wanted.rows]
+    found = audit(model, Feedback(b.x, b.y, b.o, gold=gold, group=b.group))["brier"]
+    assert found.high - found.low == pytest.approx(
+        0.05, rel=0.25
+    )  # from 100 labels: sd of .07 or more
+
+
+def test_without_gold_labels_a_plan_believes_the_model(model):
+    b, _ = log(4000, seed=7)
+    wanted = plan(model, Feedback(b.x, b.y, b.o, group=b.group), "brier", 0.05)
+    assert wanted.now == 0
+    assert 50 < wanted.needed < 1000
+    assert len(wanted.rows) == wanted.needed
+    assert "0 are there" in str(wanted)
+
+
+def test_a_narrower_interval_takes_more_labels_and_never_more_than_there_are(model):
+    b, _ = log(seed=5)
+    needed = [plan(model, b, "good", width).needed for width in (0.2, 0.1, 0.05, 0.001)]
+    assert needed == sorted(needed)
+    assert needed[-1] <= 1200
+    assert not len(plan(model, b, "good", 0.9).rows)
+
+
+@pytest.mark.parametrize(("metric", "width"), [("ece", 0.1), ("brier", 0.0), ("brier", 1.5)])
+def test_a_plan_for_what_there_is_not_is_refused(model, metric, width):
+    with pytest.raises(UsageError, match=r"not 'ece'|between 0 and 1"):
+        plan(model, log(seed=5)[0], metric, width)

@@ -1,0 +1,474 @@
+"""Metrics: by hand, against scikit-learn and SciPy, and their intervals."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from sklearn import metrics as sk
+
+from trueward.core.errors import TruewardError, UsageError
+from trueward.data.feedback import Labelled
+from trueward.evaluation import metrics
+from trueward.evaluation.bootstrap import Estimate, tails
+from trueward.evaluation.evaluate import evaluate, measure
+
+LABEL = ["auroc", "r2", "brier", "nll", "ece", "bias", "mae", "rmse"]
+ORDER = ["pearson", "spearman", "pair_accuracy", "best_of_n_lift"]
+
+
+def value(name, p, **truth):
+    return measure(np.array(p, dtype=float), draws=0, **truth)[name].value
+
+
+def arrays(n=400, seed=0, prompts=60):
+    rng = np.random.default_rng(seed)
+    p = np.round(rng.random(n), 2)  # with ties
+    r = (rng.random(n) < p) * 1.0
+    rating = np.round(4 * p + rng.normal(size=n))
+    return p, r, rating, rng.integers(prompts, size=n)
+
+
+# --- by hand -------------------------------------------------------------------------------------
+
+
+def test_auroc_counts_ties_half():
+    # Good .8 beats .5 and .2; good .5 ties .5 and beats .2: 3.5 of 4.
+    assert value("auroc", [0.8, 0.5, 0.5, 0.2], r=np.array([1, 1, 0, 0])) == 3.5 / 4
+
+
+def test_auroc_of_a_graded_label_is_that_of_its_shares():
+    # .75 good at .9, .25 good at .1: wins .75*.75 and half of the ties .75*.25 + .25*.75.
+    found = value("auroc", [0.9, 0.1], r=np.array([0.75, 0.25]))
+    assert found == pytest.approx(0.75 * 0.75 + 0.75 * 0.25 / 2 + 0.25 * 0.75 / 2)
+
+
+def test_errors_of_probabilities():
+    p, r = [0.8, 0.4], np.array([1, 0])
+    assert value("brier", p, r=r) == pytest.approx((0.04 + 0.16) / 2)
+    assert value("r2", p, r=r) == pytest.approx(1 - 0.1 / 0.25)
+    assert value("mae", p, r=r) == pytest.approx(0.3)
+    assert value("rmse", p, r=r) == pytest.approx(0.1**0.5)
+    assert value("bias", p, r=r) == pytest.approx(0.1)
+    assert value("nll", p, r=r) == pytest.approx(-(np.log(0.8) + np.log(0.6)) / 2)
+
+
+def test_a_sure_and_wrong_prediction_costs_much_but_not_infinitely():
+    assert value("nll", [0.0, 1.0], r=np.array([1, 0])) == pytest.approx(-np.log(1e-7))
+    assert value("nll", [1.0, 0.0], r=np.array([1, 0])) == pytest.approx(0, abs=1e-6)
+
+
+def test_ece_by_hand():
+    # Two bins of equal mass: |.1 + .1 - 0 - 1| / 4 and |.9 + .9 - 1 - 1| / 4.
+    p, r = np.array([0.1, 0.11, 0.9, 0.91]), np.array([0.0, 1, 1, 1])
+    found = metrics.gaps(p, r, np.ones((1, 4)), bins=2)
+    assert np.abs(found).sum() == pytest.approx((abs(0.21 - 1) + abs(1.81 - 2)) / 4)
+
+
+def test_ece_does_not_depend_on_the_order_of_tied_rows():
+    # One value of p: every bin holds the same mixture, and ECE is |.6 - .5|.
+    assert value("ece", [0.6] * 8, r=np.array([1, 1, 1, 1, 0, 0, 0, 0])) == pytest.approx(0.1)
+    assert value("ece", [0.6] * 8, r=np.array([0, 1, 0, 1, 0, 1, 0, 1])) == pytest.approx(0.1)
+
+
+def test_correlations_by_hand():
+    p, rating = [0.1, 0.2, 0.9], np.array([1, 2, 3])
+    assert value("spearman", p, rating=rating) == pytest.approx(1)
+    # Centred: (-.3, -.2, .5) and (-1, 0, 1): .8 / sqrt(.38 * 2).
+    assert value("pearson", p, rating=rating) == pytest.approx(0.8 / 0.76**0.5)
+    # Mid-ranks (1.5, 1.5, 3) and (1, 2, 3).
+    assert value("spearman", [0.1, 0.1, 0.9], rating=rating) == pytest.approx(0.75**0.5)
+
+
+def test_pairs_are_counted_inside_a_prompt_only():
+    p = [0.9, 0.5, 0.5, 0.1, 0.3]
+    rating, group = np.array([3, 3, 1, 5, 4]), np.array([7, 7, 7, 2, 2])
+    # Prompt 7: .9 over .5 right, .5 ties .5, the two threes are no pair. Prompt 2: wrong.
+    assert value("pair_accuracy", p, rating=rating, group=group) == (1 + 0.5 + 0) / 3
+
+
+def test_best_of_n_lift_by_hand():
+    p = [0.9, 0.5, 0.4, 0.4, 0.4, 0.8]
+    rating, group = np.array([4, 2, 3, 1, 0, 9]), np.array([0, 0, 1, 1, 2, 2])
+    # 4 - 3; the tie gives 2 - 2; 9 - 4.5.
+    assert value("best_of_n_lift", p, rating=rating, group=group) == pytest.approx(5.5 / 3)
+    alone = value("best_of_n_lift", [*p, 0.1], rating=[*rating, 7], group=[*group, 3])
+    assert alone == pytest.approx(5.5 / 3)  # a prompt of one answer has no choice
+
+
+def test_labels_are_the_quality_when_there_are_no_ratings():
+    r, group = np.array([1, 0, 1, 0]), np.array([0, 0, 1, 1])
+    found = measure(np.array([0.9, 0.1, 0.2, 0.6]), r=r, group=group, draws=0)
+    assert found["pair_accuracy"].value == 0.5
+    assert found["best_of_n_lift"].value == 0  # + .5 and - .5
+
+
+def test_the_score_ranks_and_p_is_compared_with_the_label():
+    p, r = np.array([0.6, 0.6, 0.6]), np.array([1, 0, 1])
+    found = measure(p, score=np.array([2.0, -1.0, 3.0]), r=r, draws=0)
+    assert found["auroc"].value == 1
+    assert found["pearson"].value is None
+    assert found["spearman"].value == pytest.approx(3**0.5 / 2)
+    assert found["brier"].value == pytest.approx((0.16 + 0.36 + 0.16) / 3)
+
+
+# --- against others ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_agreement_with_scikit_learn_and_scipy(seed):
+    p, r, rating, _ = arrays(seed=seed)
+    found = measure(p, r=r, rating=rating, draws=0)
+    expected = {
+        "auroc": sk.roc_auc_score(r, p),
+        "r2": sk.r2_score(r, p),
+        "brier": sk.brier_score_loss(r, p),
+        "nll": sk.log_loss(r, np.clip(p, 1e-7, 1 - 1e-7)),
+        "mae": sk.mean_absolute_error(r, p),
+        "rmse": sk.mean_squared_error(r, p) ** 0.5,
+        "pearson": stats.pearsonr(p, rating).statistic,
+        "spearman": stats.spearmanr(p, rating).statistic,
+    }
+    for name, want in expected.items():
+        assert found[name].value == pytest.approx(want), name
+
+
+def test_ece_is_the_usual_one_when_the_bins_divide_the_rows():
+    rng = np.random.default_rng(0)
+    p = rng.permutation(np.linspace(0.01, 0.99, 300))
+    r = (rng.random(300) < p) * 1.0
+    bins = np.array_split(np.argsort(p), 15)
+    expected = sum(abs(p[b].mean() - r[b].mean()) * len(b) / 300 for b in bins)
+    assert value("ece", p, r=r) == pytest.approx(expected)
+
+
+def test_pair_accuracy_against_counting_every_pair():
+    p, _, rating, group = arrays(n=120, prompts=10)
+    right = total = 0.0
+    for i in range(120):
+        for j in range(i):
+            if group[i] == group[j] and rating[i] != rating[j]:
+                total += 1
+                agree = np.sign(p[i] - p[j]) * np.sign(rating[i] - rating[j])
+                right += (1 + agree) / 2
+    assert value("pair_accuracy", p, rating=rating, group=group) == pytest.approx(right / total)
+
+
+# --- intervals -----------------------------------------------------------------------------------
+
+
+def test_a_weighted_metric_is_the_metric_of_the_repeated_rows():
+    p, r, rating, group = arrays(n=150, prompts=20)
+    times = np.random.default_rng(1).integers(0, 4, size=20)
+    copies = [np.flatnonzero(group == g) for g in range(20) for _ in range(times[g])]
+    rows = np.concatenate(copies)
+    w = times[group][None].astype(float)
+    repeated = measure(
+        p[rows], r=r[rows], rating=rating[rows], draws=0,
+        group=np.repeat(np.arange(len(copies)), [len(c) for c in copies]),
+    )  # fmt: skip
+    right, total = metrics.pairs(p, rating, group, 20)
+    lift, choice = metrics.lifts(p, rating, group, 20)
+    weighted = {
+        "auroc": metrics.auroc(p, r, w),
+        "r2": metrics.r2(p, r, w),
+        "brier": metrics.mean_of((p - r) ** 2, w),
+        "nll": metrics.mean_of(metrics.nll(p, r), w),
+        "pearson": metrics.pearson(p, rating, w),
+        "spearman": metrics.spearman(p, rating, w),
+        "pair_accuracy": [times @ right / (times @ total)],
+        "best_of_n_lift": [times @ lift / (times @ choice)],
+    }
+    for name, found in weighted.items():
+        assert found[0] == pytest.approx(repeated[name].value), name
+
+
+def test_the_interval_of_a_mean_is_the_textbook_one_and_covers():
+    covered, n = 0, 400
+    for seed in range(100):
+        r = (np.random.default_rng(seed).random(n) < 0.3) * 1.0
+        e = measure(np.full(n, 0.5), r=r, seed=seed)["bias"]  # .5 - mean r, truly .2
+        covered += e.low <= 0.2 <= e.high
+        assert e.high - e.low == pytest.approx(2 * 1.96 * (0.21 / n) ** 0.5, rel=0.35)
+    assert 88 <= covered <= 100
+
+
+def test_resamples_of_few_prompts_are_widened_to_students_t():
+    """20 prompts: t = 2.093 at 19 degrees, times sqrt(20/19) = 2.147: the ends are Phi(-2.147) = .0159."""
+    assert tails(20) == pytest.approx([0.0159, 0.9841], abs=1e-4)
+    assert tails(100_000) == pytest.approx([0.025, 0.975], abs=1e-4)
+
+
+def test_gaps_by_hand():
+    """Two bins: r - p of .5, -.5 and .2, .4, a quarter of each; drawn 2 0 1 1 times, the first are .5, .5."""
+    p, r = np.array([0.1, 0.5, 0.6, 0.7]), np.array([0.6, 0.0, 0.8, 1.1])
+    found = metrics.gaps(p, r, np.array([[1.0, 1, 1, 1], [2, 0, 1, 1]]), bins=2)
+    assert found == pytest.approx(np.array([[0, 0.15], [0.25, 0.15]]))
+
+
+KNOWN = {  # P(good) = .75 or .35 as forecast, and .2 more or less by the prompt: 55 % are good
+    "auroc": 0.5 + (0.375 / 0.55 - 0.125 / 0.45) / 2,
+    "brier": (0.75 * 0.25 + 0.35 * 0.65) / 2,
+    "bias": 0.0,
+    "r2": 1 - 0.2075 / (0.55 * 0.45),
+    "pair_accuracy": (0.575 + 0.655)
+    / (0.75 + 0.91),  # pairs ordered, a tie half; pairs that differ
+    "ece": 0.0,
+}
+
+
+@pytest.mark.parametrize("prompts", [50, 200])
+def test_intervals_cover_the_truth_as_often_as_they_say(prompts):
+    """500 worlds, nominal 95 %, asked 93 to 97; a standard error of chance is .01."""
+    held = []
+    for seed in range(500):
+        rng = np.random.default_rng(seed)
+        group = np.repeat(np.arange(prompts), 4)
+        p = np.where(rng.random(4 * prompts) < 0.5, 0.75, 0.35)
+        kind = np.where(rng.random(prompts) < 0.5, 0.2, -0.2)[group]
+        r = (rng.random(4 * prompts) < p + kind) * 1.0
+        found = measure(p, r=r, group=group, seed=seed)
+        held.append([found[k].low <= v <= found[k].high for k, v in KNOWN.items()])
+    *rates, ece = np.mean(held, 0)
+    assert all(0.925 < rate < 0.975 for rate in rates), rates
+    assert ece > 0.95, "an ECE of 0 is the least there is, and only the lower end can miss it"
+
+
+def test_the_interval_of_an_ece_covers_though_noise_counts_as_error():
+    """500 worlds: low forecasts are .1 too low, high ones too high, the middle one of 15 bins has both."""
+    truth, held, values = 0.1 * 14 / 15, [], []
+    for seed in range(500):
+        rng = np.random.default_rng(seed)
+        p = rng.uniform(0.1, 0.9, 300)
+        r = (rng.random(300) < np.where(p > 0.5, p - 0.1, p + 0.1)) * 1.0
+        e = measure(p, r=r, seed=seed)["ece"]
+        held.append(e.low <= truth <= e.high)
+        values.append(e.value)
+    assert np.mean(values) > truth + 0.02
+    assert 0.925 < np.mean(held) < 0.975
+
+
+def test_copies_inside_a_prompt_do_not_narrow_the_interval():
+    p, r, _, _ = arrays(n=100, seed=3)
+    p4, r4, prompt = np.repeat(p, 4), np.repeat(r, 4), np.repeat(np.arange(100), 4)
+    once = measure(p, r=r, draws=400)
+    clustered, naive = measure(p4, r=r4, group=prompt, draws=400), measure(p4, r=r4, draws=400)
+    for name in ("auroc", "brier", "r2", "spearman"):
+        width = [m[name].high - m[name].low for m in (once, clustered, naive)]
+        assert width[1] == pytest.approx(width[0], rel=0.25), name
+        assert width[2] < 0.7 * width[1], name
+        assert clustered[name].value == pytest.approx(once[name].value)
+
+
+def test_every_interval_holds_its_value_and_the_seed_decides_it():
+    p, r, rating, group = arrays()
+    one = measure(p, r=r, rating=rating, group=group, seed=1)
+    assert list(one) == LABEL + ORDER
+    for name, e in one.items():
+        assert e.low <= e.value <= e.high, name
+        assert e.low < e.high, name
+    assert one == measure(p, r=r, rating=rating, group=group, seed=1)
+    other = measure(p, r=r, rating=rating, group=group, seed=2)
+    assert other["auroc"].value == one["auroc"].value
+    assert other["auroc"].low != one["auroc"].low
+
+
+def test_the_names_of_the_prompts_do_not_matter():
+    p, r, rating, group = arrays()
+    named = np.array([f"q{g:03d}" for g in group])
+    assert measure(p, r=r, rating=rating, group=named) == measure(
+        p, r=r, rating=rating, group=group * 10
+    )
+
+
+def test_many_draws_are_taken_in_pieces(monkeypatch):
+    p, r, rating, group = arrays()
+    whole = measure(p, r=r, rating=rating, group=group)
+    monkeypatch.setattr(importlib.import_module("trueward.evaluation.bootstrap"), "CELLS", 3000)
+    pieces = measure(p, r=r, rating=rating, group=group)
+    for name in whole:
+        assert pieces[name].low == pytest.approx(whole[name].low)
+
+
+def test_no_draws_give_no_intervals():
+    p, r, _, _ = arrays()
+    assert measure(p, r=r, draws=0)["auroc"] == Estimate(value("auroc", p, r=r))
+    with pytest.raises(UsageError, match="draws"):
+        measure(p, r=r, draws=-1)
+
+
+# --- undefined -----------------------------------------------------------------------------------
+
+
+def test_one_class_leaves_ranking_undefined_and_errors_defined():
+    found = measure(np.array([0.2, 0.7, 0.4]), r=np.ones(3), group=np.array([0, 1, 1]))
+    for name in ("auroc", "r2"):
+        assert found[name] == Estimate(None, reason="all labels are equal")
+    assert found["pearson"].value is found["spearman"].value is None
+    assert found["pair_accuracy"].reason == "no prompt has two answers of different quality"
+    assert found["brier"].value is not None
+    assert found["best_of_n_lift"].value == pytest.approx(0)
+
+
+def test_one_prompt_has_values_without_intervals():
+    e = measure(np.array([0.2, 0.7]), r=np.array([0, 1]), group=np.array([5, 5]))["auroc"]
+    assert e == Estimate(1.0, None, None, "one prompt, so no interval")
+
+
+def test_without_prompts_nothing_inside_a_prompt_is_defined():
+    p, r, _, _ = arrays()
+    found = measure(p, r=r)
+    assert found["pair_accuracy"].value is None
+    assert found["best_of_n_lift"] == Estimate(None, reason="no prompt has two answers")
+
+
+def test_a_constant_score_has_no_correlation():
+    found = measure(np.full(50, 0.3), rating=np.arange(50.0))
+    assert found["pearson"].value is found["spearman"].value is None
+    assert value("auroc", [0.3] * 4, r=np.array([0, 1, 0, 1])) == 0.5
+
+
+def test_rare_labels_give_a_reason_when_most_draws_lack_one():
+    r = np.r_[1.0, np.zeros(3)]
+    e = measure(np.array([0.9, 0.1, 0.2, 0.3]), r=r, group=np.arange(4))["auroc"]
+    assert e.value == 1
+    assert e.low is None or e.low <= 1  # about .68 of the draws have both classes
+    r3 = measure(np.array([0.9, 0.1]), r=np.array([1.0, 0.0]), group=np.arange(2), draws=201)
+    assert r3["auroc"].value == 1
+
+
+def test_no_rows_leave_everything_undefined():
+    none = np.zeros(0)
+    found = measure(none, r=none, group=none)
+    assert list(found) == LABEL + ORDER
+    assert all(e == Estimate(None, reason="there are no rows") for e in found.values())
+    assert str(found).endswith("0 rows, 0 prompts")
+
+
+def test_ratings_alone_leave_out_what_needs_labels():
+    p, r, rating, group = arrays()
+    assert list(measure(p, rating=rating, group=group, draws=0)) == ORDER
+    both = measure(p, r=r, rating=rating, group=group, draws=0)
+    assert list(both) == LABEL + ORDER
+    assert both["spearman"] == measure(p, rating=rating, group=group, draws=0)["spearman"]
+
+
+def test_rows_of_unknown_truth_are_left_out():
+    p, r, rating, group = arrays()
+    some, graded = np.where(np.arange(400) < 300, r, np.nan), np.where(p > 0.2, rating, np.nan)
+    found = measure(p, r=some, rating=graded, group=group, draws=20)
+    k = p > 0.2
+    labelled = measure(p[:300], r=r[:300], draws=0)
+    ranked = measure(p[k], rating=rating[k], group=group[k], draws=0)
+    for name in LABEL:
+        assert found[name].value == pytest.approx(labelled[name].value), name
+    for name in ORDER:
+        assert found[name].value == pytest.approx(ranked[name].value), name
+    assert found["auroc"].low < found["auroc"].high
+
+
+def test_json_has_null_and_never_nan():
+    found = measure(np.array([0.2, 0.7]), r=np.ones(2)).to_json()
+    text = json.dumps(found, allow_nan=False)
+    assert json.loads(text)["auroc"] == {
+        "value": None, "low": None, "high": None, "reason": "all labels are equal",
+    }  # fmt: skip
+    p, r, _, _ = arrays()
+    assert set(measure(p, r=r).to_json()["auroc"]) == {"value", "low", "high"}
+
+
+def test_the_table_lines_up():
+    p, r, rating, group = arrays()
+    lines = str(measure(p, r=r, rating=rating, group=group)).splitlines()
+    assert lines[0].split() == ["metric", "value", "95", "%", "interval"]
+    assert {line[:15].strip() for line in lines[1:-1]} == set(LABEL + ORDER)
+    assert all(len(line.split()[1]) >= 6 and line[24:26] == "  " for line in lines[1:-1])
+    assert lines[-1] == "400 rows, 60 prompts"
+
+
+@pytest.mark.parametrize(
+    ("truth", "words"),
+    [
+        ({}, "labels r or ratings"),
+        ({"r": [0, 1, 2]}, "r must hold numbers from 0 to 1, and row 3 is 2"),
+        ({"r": [0, 1]}, "r must hold one number for each of 3 rows"),
+        ({"rating": [0, float("inf"), 2]}, "rating must hold finite numbers, and row 2 is inf"),
+        ({"r": [float("nan")] * 3}, "r must hold numbers from 0 to 1, and row 1 is nan"),
+        ({"r": [0, 1, 1], "group": [1, 2]}, "group must name the prompt"),
+        ({"r": [0, 1, 1], "score": [0, float("inf"), 1]}, "score must hold finite numbers"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused(truth, words):
+    with pytest.raises(TruewardError, match=words):
+        measure(np.array([0.1, 0.2, 0.3]), **{k: np.array(v) for k, v in truth.items()})
+
+
+# --- a model -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Said:
+    reward: torch.Tensor | None
+    preferred: torch.Tensor | None
+
+
+@dataclass(frozen=True)
+class FirstFeature:
+    """A model whose logit is the first feature."""
+
+    backbone: str | None = None
+    knows: bool = True
+
+    def score_features(self, x):
+        if not self.knows:
+            return Said(None, None)
+        return Said(x[:, 0], torch.sigmoid(x[:, 0]))
+
+
+def test_a_model_is_measured_on_labels():
+    x = torch.tensor([[2.0], [-1.0], [0.5], [-3.0]])
+    r, group = torch.tensor([1.0, 0.0, 1.0, 0.0]), torch.tensor([0, 0, 1, 1])
+    found = evaluate(FirstFeature(), Labelled(x, r, group=group))
+    assert found["auroc"].value == found["pair_accuracy"].value == 1
+    assert found["brier"].value == pytest.approx(
+        float(((torch.sigmoid(x[:, 0]) - r) ** 2).mean()), rel=1e-5
+    )
+    assert (found.rows, found.prompts) == (4, 2)
+    graded = evaluate(FirstFeature(), Labelled(x, rating=torch.tensor([4.0, 1, 3, 0])), draws=0)
+    assert graded["spearman"].value == pytest.approx(1)
+
+
+def test_features_of_another_backbone_are_refused():
+    test = Labelled(torch.zeros(2, 1), torch.tensor([0.0, 1.0]), backbone='{"name": "a"}')
+    with pytest.raises(TruewardError, match="encode the test with the model's backbone"):
+        evaluate(FirstFeature('{"name": "b"}'), test)
+    assert evaluate(FirstFeature(), test)["auroc"].value == 0.5
+    assert evaluate(FirstFeature('{"name": "a"}'), test)["auroc"].value == 0.5
+
+
+def test_a_model_that_knows_only_an_interval_is_refused():
+    test = Labelled(torch.zeros(2, 1), torch.tensor([0.0, 1.0]))
+    with pytest.raises(TruewardError, match="only an interval"):
+        evaluate(FirstFeature(knows=False), test)
+
+
+def test_text_needs_a_model_that_reads_text():
+    with pytest.raises(TruewardError, match="cannot read text"):
+        evaluate(FirstFeature(None), object())
+
+
+def test_text_is_encoded_with_the_backbone_of_the_model(monkeypatch):
+    asked = []
+
+    def encode(test, *, backbone):
+        asked.append(backbone)
+        return Labelled(torch.tensor([[1.0], [-1.0]]), torch.tensor([1.0, 0.0]), backbone=backbone)
+
+    monkeypatch.setattr("trueward.features.encode", encode, raising=False)
+    assert evaluate(FirstFeature('{"name": "a"}'), object())["auroc"].value == 1
+    assert asked == ['{"name": "a"}']

@@ -1,0 +1,248 @@
+"""Exports: the same scores wherever a folder is loaded, and a rule by name where one is broken."""
+
+import json
+
+import pytest
+import torch
+from helpers.commands import run
+from helpers.language_logs import DECODERS, outcome, rewritten
+
+from trueward.core.errors import TruewardError
+from trueward.exporting import export, verify
+from trueward.exporting.head import head_of
+from trueward.exporting.text import PAD, text_of
+from trueward.features import encode
+from trueward.fitting.fit import fit
+
+transformers = pytest.importorskip("transformers", reason="language models need the extra `text`")
+tiny = pytest.importorskip("helpers.tiny")
+
+
+@pytest.fixture(scope="module", params=DECODERS)
+def exported(request, table, texts, tmp_path_factory):
+    """A linear reward on a tiny decoder, and its export."""
+    folder = tmp_path_factory.mktemp(request.param)
+    tiny.build(request.param, folder / "base")
+    data = encode(table, backbone=f"{folder / 'base'},dtype=float32")
+    model = fit("naive", *data.split(0.2), hidden=(), epochs=3)
+    made = export(model, folder / "out", *texts)
+    return model, made
+
+
+def test_every_rule_is_kept_and_the_rewards_are_those_of_the_model(exported, texts):
+    model, made = exported
+    found = verify(made.folder, *(t[:64] for t in texts), model=model)
+    assert found.passed, str(found)
+    kept = outcome(found)
+    assert kept.pop("vLLM") is None
+    kept.pop("bos")  # may be kept with a word of warning
+    assert all(kept.values()), str(found)
+
+
+def test_transformers_loads_it_as_a_stock_class_and_scores_a_padded_batch(exported, texts):
+    model, made = exported
+    tokenizer = transformers.AutoTokenizer.from_pretrained(made.folder)
+    network = transformers.AutoModelForSequenceClassification.from_pretrained(
+        made.folder, num_labels=1
+    )
+    assert type(network).__module__.startswith("transformers.")
+    prompts, responses = (t[:7] for t in texts)
+    chats = [
+        tokenizer.apply_chat_template(
+            [{"role": "user", "content": p}, {"role": "assistant", "content": r}], tokenize=False
+        )
+        for p, r in zip(prompts, responses, strict=True)
+    ]
+    inputs = tokenizer(chats, return_tensors="pt", padding=True, add_special_tokens=False)
+    inputs.pop("token_type_ids", None)
+    with torch.no_grad():
+        logits = network.eval()(**inputs).logits[:, 0]
+    found = logits + made.card["head"]["constant"]
+    wanted = model.score(prompts, responses).reward
+    spread = float(wanted.std())
+    torch.testing.assert_close(found / spread, wanted / spread, atol=5e-3, rtol=0)
+
+
+def test_the_card_says_what_vllm_and_openrlhf_need(exported):
+    _, made = exported
+    card = json.loads((made.folder / "reward_card.json").read_text())
+    config = json.loads((made.folder / "config.json").read_text())
+    assert config["mean"] == pytest.approx(card["reference"]["z_mean"])
+    assert config["std"] == pytest.approx(card["reference"]["z_sd"])
+    assert "num_labels" not in config or config["num_labels"] == 1
+    assert card["base_model"]["id"] == "base"  # and not where it lies on this machine
+    pooler = card["serve"]["vllm_pooler_config"]
+    assert pooler == {"logit_mean": -card["head"]["constant"], "logit_sigma": 1.0}
+
+
+@pytest.fixture
+def broken(exported, tmp_path):
+    """A copy of the export that may be spoilt."""
+    import shutil
+
+    shutil.copytree(exported[1].folder, tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+def test_a_head_that_was_changed_is_not_that_of_the_card(broken):
+    from safetensors.torch import load_file, save_file
+
+    file = broken / "model.safetensors"
+    tensors = load_file(file)
+    tensors["score.weight"] = -tensors["score.weight"]
+    save_file(tensors, file, {"format": "pt"})
+    assert outcome(verify(broken))["files"] is False
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"template": 3}'])
+def test_a_card_that_is_none_is_one_line(broken, text):
+    (broken / "reward_card.json").write_text(text)
+    (check,) = verify(broken).checks
+    assert check.passed is False
+    assert check.sentence.startswith("reward_card.json ")
+
+
+def test_a_folder_without_its_head_does_not_load(broken):
+    from safetensors.torch import load_file, save_file
+
+    file = broken / "model.safetensors"
+    tensors = load_file(file)
+    del tensors["score.weight"]
+    save_file(tensors, file, {"format": "pt"})
+    found = verify(broken)
+    assert not found.passed
+    assert "score.weight" in found.checks[0].sentence
+
+
+def test_padding_with_the_end_of_the_text_is_found(broken):
+    about = json.loads((broken / "tokenizer_config.json").read_text())
+    rewritten(broken, "tokenizer_config.json", pad_token=about["eos_token"])
+    tokenizer = transformers.AutoTokenizer.from_pretrained(broken)
+    rewritten(broken, "config.json", pad_token_id=tokenizer.eos_token_id)
+    found = outcome(verify(broken))
+    assert found["padding"] is False
+
+
+def test_a_template_with_a_mood_of_its_own_is_found(broken):
+    file = broken / "chat_template.jinja"
+    file.write_text(file.read_text() + "{% if enable_thinking %}hm{% endif %}")
+    assert outcome(verify(broken))["template"] is False
+
+
+def test_an_adapter_beside_the_weights_would_be_loaded_in_their_place(broken):
+    (broken / "adapter_config.json").write_text('{"base_model_name_or_path": "somebody/else"}')
+    (check,) = verify(broken).checks
+    assert "adapter_config.json leads loaders to another model" in check.sentence
+
+
+def test_truncation_from_the_right_is_found(broken):
+    rewritten(broken, "tokenizer_config.json", truncation_side="right")
+    assert outcome(verify(broken))["truncation"] is False
+
+
+def test_a_rollout_without_its_end_becomes_the_canonical_text(exported):
+    from trueward.exporting.loaded import Loaded
+
+    at = Loaded.of(exported[1].folder, [("a", "b"), ("b", "c")], None)
+    text, suffix = at.texts[0], at.card["template"]["suffix"]
+    for cut in range(len(suffix) + 1):
+        assert at.text.rollout(text[: len(text) - cut]) == text
+
+
+def test_a_pad_token_of_its_own_is_made_where_there_is_none(tmp_path):
+    tiny.build("llama", tmp_path)
+    text = text_of(transformers.AutoTokenizer.from_pretrained(tmp_path))
+    assert text.grown
+    assert text.tokenizer.pad_token == PAD
+    assert text.tokenizer.padding_side == "right"
+    assert text.bos == "once"
+
+
+def test_folding_by_hand(exported):
+    model, _ = exported
+    g = torch.Generator().manual_seed(0)
+    h = torch.randn(50, model.net.shape.inputs["x"], generator=g)
+    head = head_of(model, h, distil=False)
+    stack = model.net.heads["reward"]
+    x = (h.double() - model.standard.mean.double()) * model.standard.scale.double()
+    wanted = (
+        x @ stack.weights[0].detach()[0, :, 0].double()
+        + stack.biases[0].detach().double().squeeze()
+    )
+    torch.testing.assert_close(
+        head.of(h), wanted, atol=3 * float(wanted.std()) * head.absorb_rmse + 1e-6, rtol=0
+    )
+    outside = h[:1].double() @ head.w + head.c
+    assert outside.shape == (1,)
+
+
+def test_a_constant_that_would_cost_the_ranking_stays_outside(exported):
+    """Activations around 0 with a random sign cannot make a constant."""
+    model, _ = exported
+    h = torch.randn(4000, model.net.shape.inputs["x"], generator=torch.Generator().manual_seed(1))
+    head = head_of(model, h, distil=False)
+    if abs(head.c) > 0:
+        assert head.home == "card"
+        assert head.absorb_rmse > 0.02
+
+
+@pytest.fixture(scope="module")
+def deep(table, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("deep")
+    tiny.build("qwen3", folder)
+    data = encode(table, backbone=f"{folder},dtype=float32")
+    return fit("naive", *data.split(0.2), epochs=2)
+
+
+def test_a_reward_with_hidden_layers_is_distilled_only_when_asked(deep, texts, tmp_path):
+    with pytest.raises(TruewardError, match="--distil"):
+        export(deep, tmp_path / "out", *texts)
+    assert not (tmp_path / "out").exists()
+    made = export(deep, tmp_path / "out", *texts, distil=True)
+    assert made.card["head"]["kind"] == "distilled"
+    assert made.card["head"]["rank_correlation"] > 0.8
+    assert "distilled" in made.notes[0]
+    assert outcome(verify(tmp_path / "out", model=deep))["TRL"]
+
+
+def test_bfloat16_is_checked_against_float32(deep, texts, tmp_path):
+    made = export(deep, tmp_path / "out", *texts, distil=True, dtype="bfloat16")
+    assert json.loads((made.folder / "config.json").read_text())["dtype"] == "bfloat16"
+    assert "export dtype" in outcome(verify(tmp_path / "out"))
+
+
+@pytest.mark.parametrize(
+    ("backbone", "words"),
+    [("wordllama", "default features"), ("mean", "pooling=mean"), ("layer", "layer=1")],
+)
+def test_what_no_stock_loader_reads_alike_is_refused(table, texts, tmp_path, backbone, words):
+    if backbone != "wordllama":
+        tiny.build("qwen3", tmp_path / "base")
+        more = ",pooling=mean" if backbone == "mean" else ",layer=1"
+        backbone = f"{tmp_path / 'base'}{more},dtype=float32"
+    model = fit("naive", *encode(table, backbone=backbone).split(0.2), hidden=(), epochs=1)
+    with pytest.raises(TruewardError, match=f"{words}.*--allow-remote-code"):
+        export(model, tmp_path / "out", *texts)
+
+
+def test_from_a_shell(exported, table, tmp_path, capsys):
+    model, _ = exported
+    model.save(tmp_path / "rm")
+    table.frame.write_parquet(tmp_path / "log.parquet")
+    out = str(tmp_path / "out")
+    words = ["export", str(tmp_path / "rm"), out, "--reference", str(tmp_path / "log.parquet")]
+    code, said, err = run(words, capsys)
+    assert code == 0, err
+    assert "verify-export" in said
+    code, said, _ = run(["verify-export", out, "--model", str(tmp_path / "rm")], capsys)
+    assert code == 0, said
+    assert "every rule that can be tested here is kept" in said
+    rewritten(tmp_path / "out", "tokenizer_config.json", truncation_side="right")
+    code, said, _ = run(["verify-export", out], capsys)
+    assert code == 1
+    assert "broken: truncation" in said
+    assert run(["verify-export", str(tmp_path / "rm")], capsys)[0] == 1
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").touch()
+    assert run([*words[:2], str(tmp_path / "mine"), *words[3:]], capsys)[0] == 1
+    assert (tmp_path / "mine" / "thesis.tex").exists()

@@ -1,0 +1,238 @@
+"""An embeddings server is asked in batches, patiently, and is never believed blindly."""
+
+import hashlib
+import json
+import socket
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+import torch
+
+from trueward.core.errors import TruewardError, UsageError
+from trueward.features import asking, backbone, features
+from trueward.features.endpoint import ROWS
+
+SECRET = "sk-very-secret"
+TEXT = "the private words of a user"
+
+
+class Server(ThreadingHTTPServer):
+    """Embeds a text as 4 numbers from its hash; what it is told to do, it does first."""
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.asked, self.first, self.change, self.models = [], [], lambda answer: answer, ["m"]
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.server_port}/v1"
+
+
+def vector(text):
+    return [b / 255 - 0.5 for b in hashlib.sha256(text.encode()).digest()[:4]]
+
+
+class Handler(BaseHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+    def do_GET(self):
+        assert self.path == "/v1/models"
+        self.answer(200, {"data": [{"id": name} for name in self.server.models]})
+
+    def do_POST(self):
+        assert self.path == "/v1/embeddings"
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.asked.append((body, self.headers.get("Authorization")))
+        if self.server.first:
+            code, headers = self.server.first.pop(0)
+            if code == 0:
+                self.close_connection = True
+                self.connection.shutdown(socket.SHUT_RDWR)
+                return
+            self.answer(code, {"error": {"message": f"bad text: {body['input'][0]}"}}, headers)
+            return
+        rows = [
+            {"index": i, "embedding": vector(text)[: body.get("dimensions", 4)]}
+            for i, text in enumerate(body["input"])
+        ]
+        self.answer(200, self.server.change({"data": rows[::-1], "model": body["model"]}))
+
+    def answer(self, code, value, headers=()):
+        raw = value if isinstance(value, bytes) else json.dumps(value).encode()
+        self.send_response(code)
+        for name, said in dict(headers).items():
+            self.send_header(name, said)
+        self.send_header("Content-Length", str(len(raw)))
+        self.end_headers()
+        self.wfile.write(raw)
+
+
+@pytest.fixture
+def server():
+    made = Server()
+    thread = threading.Thread(target=made.serve_forever, args=(0.01,))
+    thread.start()
+    yield made
+    made.shutdown()
+    thread.join()
+    made.server_close()
+
+
+def test_each_row_is_the_servers_vector_of_its_own_text(server):
+    model = backbone(f"{server.url},model=bge")
+    n = ROWS + 3
+    prompts, responses = [f"p{i}" for i in range(n)], [f"r{i} \ud800" for i in range(n)]
+    x = model.encode(prompts, responses)
+    assert x.dtype == torch.float16
+    wanted = torch.tensor([vector(f"p{i}\n\nr{i} ?") for i in range(n)])
+    assert torch.allclose(x.float(), wanted, atol=1e-3)
+    assert [len(body["input"]) for body, _ in server.asked] == [1, ROWS, 3]
+    assert {body["model"] for body, _ in server.asked} == {"bge"}
+
+
+def test_long_texts_go_in_smaller_requests(server):
+    model = backbone(server.url)
+    model.encode(["x" * 90_000] * 5, ["y"] * 5)
+    assert [len(body["input"]) for body, _ in server.asked] == [1, 2, 2, 1]
+
+
+def test_a_spec_gives_the_same_features_and_asks_nothing_before_there_is_text(server):
+    model = backbone(f"{server.url}/embeddings,dimensions=3")
+    about = json.loads(model.spec())
+    assert (about["name"], about["model"], about["width"]) == ("endpoint", "m", 3)
+    asked = len(server.asked)
+    again = backbone(model.spec())
+    assert len(server.asked) == asked
+    assert again.spec() == model.spec()
+    assert torch.equal(again.encode(["a"], ["b"]), model.encode(["a"], ["b"]))
+
+
+def test_the_key_comes_from_the_environment_and_is_kept_nowhere(server, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "for another server")
+    assert backbone(server.url)
+    assert server.asked[-1][1] is None
+    monkeypatch.setenv("TRUEWARD_API_KEY", SECRET)
+    model = backbone(server.url)
+    assert server.asked[-1][1] == f"Bearer {SECRET}"
+    assert SECRET not in model.spec()
+    assert SECRET not in repr(model)
+
+
+@pytest.mark.parametrize("code", [408, 429, 500, 502, 503, 504, 0])
+def test_a_busy_server_is_asked_again_later_and_later(server, waits, code):
+    model = backbone(server.url)
+    server.first = [(code, {})] * 3
+    assert model.encode(["a"], ["b"]).isfinite().all()
+    for k, seconds in enumerate(waits):
+        assert 0.25 * 2**k <= seconds <= 0.5 * 2**k
+    assert len(waits) == 3
+
+
+def test_the_wait_that_a_server_asks_for_is_kept_within_bounds(server, waits):
+    model = backbone(server.url)
+    server.first = [(429, {"Retry-After": "7"}), (503, {"Retry-After": "9999"})]
+    model.encode(["a"], ["b"])
+    assert waits == [7, asking.LONGEST]
+
+
+def test_the_tries_are_bounded_and_no_text_is_told(server, waits, monkeypatch):
+    monkeypatch.setenv("TRUEWARD_API_KEY", SECRET)
+    model = backbone(server.url)
+    server.first = [(503, {})] * 100
+    with pytest.raises(
+        TruewardError, match="did not answer in 7 tries, the last with HTTP 503"
+    ) as e:
+        model.encode([TEXT], [TEXT])
+    assert len(waits) == asking.TRIES - 1
+    assert TEXT not in str(e.value)
+    assert SECRET not in str(e.value)
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "says"),
+    [
+        (400, TruewardError, "too long for its model"),
+        (401, TruewardError, "set TRUEWARD_API_KEY"),
+        (404, UsageError, "ends in /v1"),
+        (302, TruewardError, "HTTP 302"),
+        (418, TruewardError, "HTTP 418"),
+    ],
+)
+def test_a_refusal_is_final_and_one_sentence(server, waits, code, kind, says):
+    model = backbone(server.url)
+    server.first = [(code, {"Location": "http://example.com/v1"})]
+    with pytest.raises(kind, match=says) as e:
+        model.encode([TEXT], [TEXT])
+    assert waits == []
+    assert TEXT not in str(e.value)
+
+
+def test_a_server_that_is_not_there_is_one_sentence(waits):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with pytest.raises(TruewardError, match=r"did not answer in 7 tries.*refused"):
+        backbone(f"http://127.0.0.1:{port}/v1,model=m")
+    assert len(waits) == asking.TRIES - 1
+
+
+def fewer(answer):
+    return {"data": answer["data"][:-1]}
+
+
+def wider(answer):
+    return {"data": [{**d, "embedding": [0.0] * 5} for d in answer["data"]]}
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (fewer, "should answer with 3 embeddings, and answered with 2"),
+        (wider, "vectors of 4 and of 5 numbers"),
+        (
+            lambda a: {"data": [{**d, "embedding": "AAAA"} for d in a["data"]]},
+            "none that can be read",
+        ),
+        (lambda a: {"error": "no"}, "none that can be read"),
+        (lambda a: [1, 2], "none that can be read"),
+        (lambda a: b"<html>", "an answer that is no JSON"),
+    ],
+)
+def test_an_answer_of_another_shape_is_refused(server, change, says):
+    model = backbone(server.url)
+    server.change = change
+    with pytest.raises(TruewardError, match=says):
+        model.encode([TEXT] * 3, ["a", "b", "c"])
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e9])
+def test_a_vector_that_is_not_finite_names_its_row(server, value):
+    model = backbone(server.url)
+    bad = f"{TEXT}\n\nbad"
+
+    def poison(answer):
+        for d in answer["data"]:
+            d["embedding"] = [value] * 4 if d["embedding"] == vector(bad) else d["embedding"]
+        return answer
+
+    server.change = poison
+    with pytest.raises(TruewardError, match=f"^row {ROWS + 2} has an embedding .* not finite") as e:
+        features(model, [TEXT] * (ROWS + 2), ["good"] * (ROWS + 1) + ["bad"], None)
+    assert TEXT not in str(e.value)
+
+
+def test_the_model_need_not_be_named_where_there_is_one(server):
+    assert json.loads(backbone(server.url).spec())["model"] == "m"
+    server.models = ["m", "n"]
+    with pytest.raises(UsageError, match=r"serves 2 models \(m, n\): choose one"):
+        backbone(server.url)
+
+
+@pytest.mark.parametrize(
+    "address", ["http://user:pass@127.0.0.1/v1", "http:///v1", "http://h/v1?key=a"]
+)
+def test_an_address_holds_no_key(address):
+    with pytest.raises(UsageError, match="TRUEWARD_API_KEY"):
+        backbone(address)

@@ -1,0 +1,58 @@
+"""Logs of short texts for exports of tiny language models, and what a verification found."""
+
+import json
+
+import numpy as np
+import polars as pl
+
+from helpers import tiny
+from trueward.data.log import read_log
+
+DECODERS = ("llama", "qwen3", "gemma3")
+
+
+def log(n=240):
+    """Short answers; those that say yes are liked."""
+    rng = np.random.default_rng(0)
+    words = np.array(tiny.TEXT.split())
+    answers = [" ".join(rng.choice(words, rng.integers(3, 9))) for _ in range(n)]
+    return read_log(
+        pl.DataFrame(
+            {
+                "prompt": [f"how do i {rng.choice(words)} {i // 3}" for i in range(n)],
+                "response": answers,
+                "feedback": [float("o" in a[:9]) if i % 4 else None for i, a in enumerate(answers)],
+            }
+        )
+    )
+
+
+def events(n=300):
+    """Two channels and gold labels on short texts."""
+    rng = np.random.default_rng(1)
+    words = np.array(tiny.TEXT.split())
+    answers = [" ".join(rng.choice(words, rng.integers(3, 9))) for _ in range(n)]
+    good = np.array(["o" in a[:9] for a in answers])
+    fires = [np.where(rng.random(n) < 0.6, good, 0).astype(float) for _ in range(2)]
+    return read_log(
+        pl.DataFrame(
+            {
+                "prompt": [f"how do i {rng.choice(words)} {i // 3}" for i in range(n)],
+                "response": answers,
+                "feedback": [float(g) if i % 3 else None for i, g in enumerate(good)],
+                "gold": [float(g) if i % 5 == 0 else None for i, g in enumerate(good)],
+                "channel.copy": fires[0],
+                "channel.like": fires[1],
+            }
+        )
+    )
+
+
+def outcome(found):
+    return {c.name: c.passed for c in found.checks}
+
+
+def rewritten(folder, name, **changes):
+    file = folder / name
+    about = json.loads(file.read_text()) | changes
+    file.write_text(json.dumps(about))

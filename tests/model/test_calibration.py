@@ -1,0 +1,243 @@
+"""Calibration on gold labels: what each kind can mend, which is chosen, and how often decisions are right."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import expit, logit
+
+from trueward.core.errors import TruewardError, UsageError
+from trueward.data.feedback import Columns, Feedback
+from trueward.evaluation.weighted_calibration import Weights, calibrate, rated
+from trueward.fitting.fit import fit
+from trueward.model.calibration import FITS, MAPS, Calibration
+from trueward.model.reward_model import load
+
+
+def bent(n, seed, slope=0.5, offset=1.0):
+    """P(preferred) off by a line in log-odds, and labels drawn from the truth."""
+    rng = np.random.default_rng(seed)
+    v = 2 * rng.standard_normal(n)
+    label = (rng.random(n) < expit(v)).astype(float)
+    return torch.from_numpy(expit((v - offset) / slope)), torch.from_numpy(label), expit(v)
+
+
+def test_platt_undoes_a_line_in_log_odds():
+    p, label, truth = bent(20_000, 0)
+    found, _ = Calibration.of(p, label, None, 0)
+    assert found.kind == "platt"
+    assert found(p).numpy() == pytest.approx(truth, abs=0.02)
+
+
+def test_what_is_right_is_left_alone():
+    rng = np.random.default_rng(1)
+    p = rng.uniform(0.02, 0.98, 400)
+    label = torch.from_numpy((rng.random(400) < p).astype(float))
+    found, about = Calibration.of(torch.from_numpy(p), label, None, 0)
+    assert found.kind == "none"
+    assert set(about["log_loss"]) == {"none", "platt", "beta", "isotonic"}
+    assert torch.equal(found(torch.from_numpy(p)), torch.from_numpy(p))
+
+
+def test_isotonic_undoes_what_no_line_does():
+    """The truth is a step: .1 below 1/2 and .9 above."""
+    rng = np.random.default_rng(2)
+    p = rng.uniform(0.4, 0.6, 4000)
+    truth = np.where(p > 0.5, 0.9, 0.1)
+    label = torch.from_numpy((rng.random(4000) < truth).astype(float))
+    found, _ = Calibration.of(torch.from_numpy(p), label, None, 0)
+    assert found.kind == "isotonic"
+    away = np.abs(p - 0.5) > 0.01
+    assert found(torch.from_numpy(p)).numpy()[away] == pytest.approx(truth[away], abs=0.1)
+
+
+@pytest.mark.parametrize("kind", FITS)
+def test_no_kind_turns_the_order_round(kind):
+    p, label, _ = bent(300, 3)
+    numbers = FITS[kind](p.numpy(), label.numpy(), np.linspace(0.5, 2, 300))
+    assert (np.diff(MAPS[kind](np.linspace(0.01, 0.99, 99), numbers)) >= -1e-12).all()
+
+
+def test_beta_by_hand():
+    """a = 2, c = 1, b = 0 at P = 1/2: sigmoid(2 log .5 - log .5) = sigmoid(-log 2) = 1/3."""
+    assert MAPS["beta"](np.array([0.5]), np.array([2.0, 1.0, 0.0]))[0] == pytest.approx(1 / 3)
+
+
+def test_the_conformal_set_by_hand():
+    """Nine misfits of .1 to .9: at level .7 the 7th, .7; P = .6 could be either, .8 is good, .2 is bad."""
+    c = Calibration("none", torch.zeros(0), torch.arange(1, 10) / 10)
+    assert c.decided(torch.tensor([0.6, 0.8, 0.2]), 0.7).tolist() == [-1, 1, 0]
+    assert c.decided(torch.tensor([0.99]), 0.95).tolist() == [-1], (
+        "nine labels are not sure of that"
+    )
+    with pytest.raises(UsageError, match=r"between 0\.5 and 1"):
+        c.decided(torch.tensor([0.5]), 1.0)
+
+
+@pytest.mark.slow
+def test_sets_have_the_label_as_often_as_was_asked():
+    """500 worlds of 300 gold labels, sets at 90 and 95 %; a standard error of the means is .001."""
+    rates = {0.9: [], 0.95: []}
+    for seed in range(500):
+        p, label, _ = bent(300, seed)
+        c, _ = Calibration.of(p, label, None, seed)
+        q, truth, _ = bent(200, 10_000 + seed)
+        for level, found in rates.items():
+            said = c.decided(c(q), level)
+            found.append(float(((said == -1) | (said == truth)).double().mean()))
+    assert 0.88 < np.mean(rates[0.9]) < 0.92
+    assert 0.93 < np.mean(rates[0.95]) < 0.97
+
+
+def test_a_weighted_conformal_set_by_hand():
+    """Misfits .1 .2 .5 .7 .9 of weights 4 3 1 1 1, a new response of weight 2: 12 in all.
+
+    At level .5 the weights must come to 6: 4, 7 at the second, so up to .2. At .75 to 9: 4, 7, 8, 9 at the
+    fourth, so up to .7. At .9 to 10.8, and all five come to 10: any label may be right.
+    """
+    misfit = torch.tensor([0.1, 0.2, 0.5, 0.7, 0.9])
+    c = Calibration("none", torch.zeros(0), misfit, torch.tensor([4.0, 7.0, 8.0, 9.0, 10.0, 12.0]))
+    assert c.decided(torch.tensor([0.85, 0.75]), 0.5).tolist() == [1, -1]
+    assert c.decided(torch.tensor([0.75, 0.65]), 0.75).tolist() == [1, -1]
+    assert c.decided(torch.tensor([0.999]), 0.9).tolist() == [-1]
+
+
+@pytest.mark.parametrize("level", [0.5, 0.7, 0.8, 0.9, 0.95])
+@pytest.mark.parametrize("n", [9, 20, 57, 300])
+def test_equal_weights_decide_as_none(n, level):
+    p, label, _ = bent(n + 20, n)
+    plain, about = Calibration.of(p, label, None, 0)
+    same, again = Calibration.of(p, label, None, 0, torch.ones(n + 20))
+    assert again == about
+    assert torch.equal(same.numbers, plain.numbers)
+    assert torch.equal(same.misfit, plain.misfit)
+    q = torch.linspace(0.001, 0.999, 999)
+    assert torch.equal(same.decided(q, level), plain.decided(q, level))
+
+
+def test_weights_are_one_over_the_chance_and_clipped():
+    """Labelled rows of chance .5, .25, .01 and mean .6 of five rows: weights 1.2, 2.4 and 20, not 60."""
+    known = np.array([True, True, True, False, False])
+    found = Weights.of(np.array([0.5, 0.25, 0.01, 0.5, 0.5]), known, "")
+    assert found.each.tolist() == pytest.approx([1.2, 2.4, 20, 1.2, 1.2])
+    assert found.report["clipped"] == 1
+    size = 23.6**2 / (1.2**2 + 2.4**2 + 20**2)
+    assert found.report["effective_sample_size"] == pytest.approx(size, abs=0.05)
+    assert "effective sample of 1 out of 3" in found.report["warning"]
+
+
+def picked(seed, n=1000, golds=300, *, known=False):
+    """The higher x_2, the less x_1 says of the label; gold rows, and rated ones, are mostly of low x_2."""
+    g = torch.Generator().manual_seed(seed)
+    x = torch.randn(n, 4, generator=g)
+    good = torch.sigmoid(4 * x[:, 0] * torch.sigmoid(-3 * x[:, 1]))
+    r = (torch.rand(n, generator=g) < good).float()
+    near = torch.sigmoid(-1.5 * x[:, 1] - 1)
+    o = (torch.rand(n, generator=g) < near).float()
+    few = torch.rand(n, generator=g) < near * golds / near.sum()
+    gold = torch.where(few, r, torch.nan)
+    b = Feedback(x, r * o, o, gold=gold, group=torch.arange(n))
+    # the chances of the signals are given where hundreds of worlds leave no time to fit them
+    return replace(b, eta=Columns(noisy=good, responds=near) if known else Columns()), r
+
+
+@pytest.fixture(scope="module")
+def model():
+    return fit("naive", *log()[0].split(0.2))
+
+
+def test_gold_rows_that_were_chosen_are_weighted_and_the_report_says_what_that_assumes(
+    model, tmp_path
+):
+    b, _ = picked(0)
+    found = calibrate(model, b, chosen=True)
+    about = found.report["calibration"]
+    assert about["effective_sample_size"] < 0.9 * about["gold"]
+    assert "not by the label" in about["assumes"]
+    found.save(tmp_path / "rm")
+    again = load(tmp_path / "rm").calibration
+    assert torch.equal(again.mass, found.calibration.mass)
+    p = torch.linspace(0.01, 0.99, 99)
+    assert torch.equal(again.decided(p, 0.9), found.calibration.decided(p, 0.9))
+
+
+def test_a_random_draw_that_is_said_to_be_chosen_keeps_nearly_all_its_worth(model):
+    about = calibrate(model, log(2000, 3)[0], chosen=True).report["calibration"]
+    assert about["effective_sample_size"] > 0.85 * about["gold"]
+    assert "warning" not in about
+
+
+def test_feedback_takes_the_place_of_gold_labels(model):
+    b, _ = picked(1)
+    found = calibrate(model, b, feedback=True).report["calibration"]
+    assert found["labels"] == "feedback"
+    assert found["gold"] == int(b.o.sum())
+    assert "feedback is without noise" in found["assumes"]
+    assert "fitted on" in found["warning"]
+
+
+def test_clicks_are_no_labels(model):
+    b, _ = log()
+    with pytest.raises(TruewardError, match="clicks only"):
+        calibrate(model, Feedback(b.x, b.y, group=b.group), feedback=True)
+    with pytest.raises(UsageError, match="not both"):
+        calibrate(model, b, chosen=True, feedback=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["chosen", "feedback"])
+def test_weighted_sets_have_the_label_as_often_as_was_asked(how, model):
+    """500 worlds whose labels are of rows drawn by x: sets at 95 %, asked 93 to 97, error .001."""
+    rates = {"weighted": [], "plain": []}
+    for seed in range(500):
+        b, _ = picked(seed, known=True)
+        labelled = b if how == "chosen" else rated(b, seed)[0]
+        for name, found in (
+            ("weighted", calibrate(model, b, **{how: True}, seed=seed)),
+            ("plain", model.calibrated(labelled, seed=seed)),
+        ):
+            q, r = picked(10_000 + seed)
+            said = found.calibration.decided(found.score_features(q.x).preferred, 0.95)
+            rates[name].append(float(((said == -1) | (said == r)).double().mean()))
+    assert 0.93 < np.mean(rates["weighted"]) < 0.97
+    assert not 0.93 < np.mean(rates["plain"]) < 0.97
+
+
+def log(n=800, seed=0, golds=200):
+    g = torch.Generator().manual_seed(seed)
+    x = torch.randn(n, 4, generator=g)
+    r = (x[:, 0] + 0.5 * torch.randn(n, generator=g) > 0).float()
+    o = (torch.rand(n, generator=g) < 0.1 + 0.5 * r).float()
+    gold = torch.where(torch.randperm(n, generator=g) < golds, r, torch.nan)
+    return Feedback(x, r * o, o, gold=gold, group=torch.arange(n)), r
+
+
+def test_a_calibrated_model_keeps_its_order_and_survives_a_save(tmp_path):
+    b, r = log()
+    model = fit("naive", *b.split(0.2))
+    better = model.calibrated(b)
+    before, after = model.score_features(b.x), better.score_features(b.x)
+    error = [float(((s.preferred - r) ** 2).mean()) for s in (before, after)]
+    assert error[1] < error[0], "naive is too sure where the good react more"
+    assert better.report["calibration"]["gold"] == 200
+    better.save(tmp_path / "rm")
+    again = load(tmp_path / "rm")
+    assert torch.equal(again.score_features(b.x).preferred, after.preferred)
+    assert torch.equal(again.calibration.misfit, better.calibration.misfit)
+    assert logit(float(after.preferred[0])) == pytest.approx(float(after.reward[0]), abs=1e-3)
+
+
+def test_calibrating_again_starts_from_the_model_itself():
+    b, _ = log()
+    model = fit("naive", *b.split(0.2))
+    once, twice = model.calibrated(b), model.calibrated(b).calibrated(b)
+    assert torch.equal(once.score_features(b.x).preferred, twice.score_features(b.x).preferred)
+
+
+@pytest.mark.parametrize(("golds", "words"), [(0, "found none"), (5, "at least 10")])
+def test_too_few_gold_labels_are_refused(golds, words):
+    b, _ = log(golds=golds)
+    model = fit("naive", *log()[0].split(0.2))
+    with pytest.raises(TruewardError, match=words):
+        model.calibrated(b)
