@@ -49,7 +49,7 @@ LOGS = {
 @pytest.mark.parametrize("name", LOGS)
 def test_the_first_method_that_the_log_supports_is_taken(name):
     columns, method, words = LOGS[name]
-    made, sentences = make("auto").on(LogCapabilities.of(log(**columns)))
+    made, sentences = make("auto").resolve(LogCapabilities.of(log(**columns)))
     assert made.name == method
     assert len(sentences) == 3
     assert words in sentences[0]
@@ -58,7 +58,7 @@ def test_the_first_method_that_the_log_supports_is_taken(name):
 
 
 def test_clicks_alone_give_an_interval():
-    made, _ = make("auto").on(LogCapabilities.of(log()))
+    made, _ = make("auto").resolve(LogCapabilities.of(log()))
     assert made.interval_only
 
 

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import subprocess
 import sys
 import time
 
@@ -18,7 +19,6 @@ from trueward.features.columns import feedback_of
 from trueward.inspection import Finding, inspect
 
 PACKAGE = importlib.import_module("trueward.inspection.findings")
-PARTS = importlib.import_module("trueward.inspection.inspection")
 
 
 def log(n=None, **columns):
@@ -114,7 +114,7 @@ def test_the_report_is_aligned_plain_text_of_at_most_100_columns():
     assert lines.index("supported methods") < lines.index("not supported")
     assert lines[-2:] == [
         "benchmark only",
-        "  oracle: needs the truth of every row, which no log has",
+        "  oracle: needs the true label of every row, which no log has",
     ]
 
 
@@ -130,25 +130,30 @@ def test_a_log_without_rows_is_refused():
         inspect(Log(empty, "none.csv"))
 
 
-def test_a_new_file_is_a_new_finding(tmp_path, monkeypatch):
+def test_the_findings_of_a_new_file_are_found_by_its_presence(tmp_path, monkeypatch):
     (tmp_path / "moonlight.py").write_text(
         "from trueward.inspection import Finding\n\n\n"
-        "def find(log):\n"
-        '    yield Finding("moonlight", "error", f"{len(log)} rows by night", {"rows": len(log)})\n'
+        "def by_night(log):\n"
+        '    yield Finding("moonlight", "error", f"{len(log)} rows by night", {"rows": len(log)})\n\n\n'
+        "def by_day(log):\n"
+        '    yield Finding("sunlight", "note", "none by day")\n\n\n'
+        "FINDINGS = (by_night, by_day)\n"
     )
     monkeypatch.setattr(PACKAGE, "__path__", [*PACKAGE.__path__, str(tmp_path)])
     try:
-        first = inspect(log(500)).findings[0]
+        shown = inspect(log(500)).findings
     finally:
         sys.modules.pop("trueward.inspection.findings.moonlight", None)
+    first = shown[0]
     assert (first.name, first.figures, first.examples) == ("moonlight", {"rows": 500}, ())
+    assert "sunlight" in {f.name for f in shown}
 
 
-def test_a_file_without_find_is_a_mistake_of_its_author(tmp_path, monkeypatch):
+def test_a_file_without_findings_is_refused(tmp_path, monkeypatch):
     (tmp_path / "nothing_here.py").write_text("")
     monkeypatch.setattr(PACKAGE, "__path__", [*PACKAGE.__path__, str(tmp_path)])
-    with pytest.raises(TypeError, match=r"nothing_here\.py must define find"):
-        PARTS.finders()
+    with pytest.raises(TypeError, match=r"nothing_here\.py must define FINDINGS"):
+        inspect(log(500))
     sys.modules.pop("trueward.inspection.findings.nothing_here", None)
 
 
@@ -158,6 +163,21 @@ def test_a_hundred_thousand_long_rows_take_less_than_three_seconds():
     start = time.perf_counter()
     inspect(big)
     assert time.perf_counter() - start < 3
+
+
+def test_the_findings_are_computed_without_torch():
+    """Only the verdicts on methods need it."""
+    code = (
+        "import sys, polars as pl\n"
+        "from trueward.data.log import read_log\n"
+        "from trueward.inspection.inspection import finding_functions\n"
+        "rows = {k: ['a', 'b', 'c'] for k in ('prompt', 'response', 'user_id', 'context.page')}\n"
+        "table = pl.DataFrame({**rows, 'feedback': [1.0, 0.0, None], 'gold': [1.0, None, 0.0]})\n"
+        "log = read_log(table)\n"
+        "assert [f.name for function in finding_functions() for f in function(log)]\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 # --- methods -----------------------------------------------------------------------------------
@@ -520,7 +540,7 @@ def test_selection_by_user_leaves_out_users_with_few_rows():
     f = found(log(200, user_id=users), "selection_by_user")
     assert f.figures["levels"] == 10
     assert f.severity == "note"
-    assert "no more than chance" in f.message
+    assert "not significant" in f.message
 
 
 def test_uneven_clicks_are_not_read_as_uneven_reactions():

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from .log import Log
 
 FEWEST = 5  # rows of each class that a fit needs before it means anything
+CATEGORIES = (
+    50  # largest categories of a context column that get a feature each; rarer ones share one
+)
 
 
 @dataclass(frozen=True)

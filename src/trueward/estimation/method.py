@@ -70,12 +70,13 @@ class Method(Objective, final=False):
 
     @property
     def composed(self) -> bool:
-        """Whether its reward is the column ``target`` of ``eta``, given by the networks of its nuisances.
+        """Whether the reward is the column ``target`` of ``eta``, given by the networks of its nuisances.
 
-        Nothing is trained on top then, but where the log brings nuisances along: ``loss`` is what a network
-        of its own minimises. ``eta.low`` and ``eta.high`` are the ends of an interval, where there are any.
+        Follows from `reward_form`. Nothing is trained on top then, unless the log brings nuisances along:
+        ``loss`` is what a network of its own minimises. ``eta.low`` and ``eta.high`` are the ends of an
+        interval, where there are any.
         """
-        return False
+        return self.reward_form().composed
 
     def resolve(self, capabilities: LogCapabilities) -> tuple[Method, tuple[str, ...]]:  # noqa: ARG002
         """The method for a log with these capabilities, and the reasons of that choice for the user."""

@@ -9,6 +9,7 @@ from trueward.core.options import check
 from trueward.data.feedback import Columns
 
 from . import samplers
+from .reward_form import HeadLogit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from trueward.data.feedback import Feedback
+
+    from .reward_form import RewardForm
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
@@ -104,6 +107,10 @@ class Objective:
         """Scalar that early stopping minimises on the rows of ``monitor_split``; what a log shows."""
         return self.loss(out, b)
 
+    def reward_form(self) -> RewardForm:
+        """Declare how the reward follows from the heads; the default is the logit of ``reward``."""
+        return HeadLogit()
+
     def reward(self, out: Columns) -> Tensor:
-        """(n,) logit that becomes the reward model's output."""
-        return out.reward
+        """(n,) logit that becomes the reward model's output, as `reward_form` declares it."""
+        return self.reward_form().logit(out)

@@ -3,29 +3,28 @@
 from dataclasses import replace
 from typing import Annotated, Literal
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from trueward.core.errors import UsageError
 from trueward.core.options import Opt
 from trueward.data.capabilities import LogCapabilities
 from trueward.data.feedback import Columns, Feedback
-from trueward.estimation.capture_recapture import rate
 from trueward.estimation.gold_regression import Prior, anchoring
 from trueward.estimation.label_shift import placement
 from trueward.estimation.losses import bce
 from trueward.estimation.method import Method
-from trueward.estimation.nuisance_types import Estimable, Nuisance
-from trueward.estimation.nuisances import clicked, noisy, responds
+from trueward.estimation.nuisance_types import Estimable
+from trueward.estimation.reward_form import EvidenceRegression
+from trueward.estimation.signals import (
+    CHANNEL,
+    FEEDBACK,
+    PLACE,
+    RATINGS,
+    REACTIONS,
+    LogSignals,
+)
 
-RATINGS, REACTIONS, CLICKS, CHANNEL = "ratings", "reactions", "clicks", "channel."
-PLACED = "three_outcome"
-FEEDBACK = {
-    RATINGS: ("o", replace(noisy, views="both")),
-    REACTIONS: ("unrated", replace(responds, views="both")),
-    CLICKS: ("clicks", replace(clicked, views="both")),
-}
+PLACED = PLACE
 
 
 class Anchored(Method):
@@ -58,14 +57,12 @@ class Anchored(Method):
 
     @property
     def needs(self) -> frozenset[str]:
-        signals = self.signals if isinstance(self.signals, tuple) else ()
-        columns = {FEEDBACK[s][0] if s in FEEDBACK else s for s in signals}
-        only = signals and not FEEDBACK.keys() & set(signals)
-        return frozenset({"gold", *columns, *(["channels"] if only else [])})
+        chosen = self.signals if isinstance(self.signals, tuple) else ()
+        only_channels = chosen and not FEEDBACK.keys() & set(chosen)
+        return LogSignals(chosen).needs | {"gold"} | ({"channels"} if only_channels else set())
 
-    @property
-    def composed(self) -> bool:
-        return True
+    def reward_form(self) -> EvidenceRegression:
+        return EvidenceRegression(evidence=self._signals.evidence)
 
     @property
     def assumption(self) -> str:
@@ -77,9 +74,7 @@ class Anchored(Method):
     def resolve(self, capabilities: LogCapabilities) -> tuple[Method, tuple[str, ...]]:
         if self.signals != "all":
             return self, ()
-        rated = (RATINGS, *((REACTIONS,) if "unrated" in capabilities.offers else ()))
-        found = rated if "o" in capabilities.columns else (CLICKS,) if capabilities.rated else ()
-        return replace(self, signals=(*found, *(CHANNEL + k for k in capabilities.channels))), ()
+        return replace(self, signals=LogSignals.of(capabilities).names), ()
 
     def validate(self) -> None:
         for s in self.signals if isinstance(self.signals, tuple) else ():
@@ -89,53 +84,41 @@ class Anchored(Method):
                 )
 
     @property
-    def _signals(self) -> tuple[str, ...]:
+    def _signals(self) -> LogSignals:
         usual = {"all": (RATINGS, REACTIONS), "none": ()}
-        return self.signals if isinstance(self.signals, tuple) else usual[self.signals]
+        return LogSignals(self.signals if isinstance(self.signals, tuple) else usual[self.signals])
+
+    @property
+    def _prior(self) -> Prior:
+        """Prior of the coefficients of the evidence: its centre, and the sign that each may have."""
+        up, down = float(self.monotone != "none"), -float(self.monotone == "both")
+        pieces = [e.name for e in self._signals.evidence]
+        lead = PLACE if PLACE in pieces else "noisy"
+        signs = {"noisy": up, "up": up, "down": down, PLACE: up}
+        centre = tuple(float(name == lead) for name in pieces)
+        return Prior(self.ridge, centre, tuple(signs.get(name, 0.0) for name in pieces))
+
+    @property
+    def nuisances(self) -> tuple[Estimable, ...]:
+        places = any(e.kind == "place" for e in self._signals.evidence)
+        placed = (placement(0.0, 0.0, PLACE),) if places else ()
+        return (*self._signals.nuisances, *placed, anchoring(self.evidence, self._prior))
+
+    def evidence(self, b: Feedback) -> list[Tensor]:
+        """Return the (n,) log-odds of every piece of evidence."""
+        return [e.log_odds(b.eta) for e in self._signals.evidence]
 
     @property
     def pieces(self) -> dict[str, tuple[float, float]]:
         """Of every piece of evidence the centre of its coefficient and the sign it may have."""
-        up, down = float(self.monotone != "none"), -float(self.monotone == "both")
-        both = {RATINGS, REACTIONS} <= set(self._signals)
-        three = {"noisy": (0.0, up), "up": (0.0, up), "down": (0.0, down), PLACED: (1.0, up)}
-        pieces = {
-            RATINGS: three if both else {"noisy": (1.0, up)},
-            REACTIONS: {} if both else {"responds": (0.0, 0.0)},
-            CLICKS: {"noisy": (1.0, up)},
-        }
-        return {k: v for s in self._signals for k, v in pieces.get(s, {s: (0.0, 0.0)}).items()}
-
-    @property
-    def _rates(self) -> tuple[Nuisance, ...]:
-        """The chance of every signal."""
-        return tuple(
-            FEEDBACK[s][1]
-            if s in FEEDBACK
-            else replace(rate(s.removeprefix(CHANNEL)), views="both")
-            for s in self._signals
+        pieces = [e.name for e in self._signals.evidence]
+        return dict(
+            zip(pieces, zip(self._prior.centre, self._prior.sign, strict=True), strict=True)
         )
-
-    @property
-    def nuisances(self) -> tuple[Estimable, ...]:
-        centre, sign = zip(*self.pieces.values(), strict=True) if self.pieces else ((), ())
-        placed = (placement(0.0, 0.0, PLACED),) if PLACED in self.pieces else ()
-        return (*self._rates, *placed, anchoring(self.evidence, Prior(self.ridge, centre, sign)))
-
-    def evidence(self, b: Feedback) -> list[Tensor]:
-        """(n,) log-odds, a piece each."""
-        odds = self.signalled(b)
-        if PLACED in self.pieces:
-            odds[PLACED] = torch.logit(b.eta[PLACED].double(), 1e-6)
-        return [odds[k] for k in self.pieces]
 
     def signalled(self, b: Feedback) -> dict[str, Tensor]:
         """(n,) log-odds of the signals themselves, by piece."""
-        odds = {nu.name: torch.logit(b.eta[nu.name].double(), 1e-6) for nu in self._rates}
-        if {"noisy", "responds"} <= set(odds):
-            q, p = odds["noisy"], odds["responds"]
-            odds |= {"up": p + F.logsigmoid(q), "down": p + F.logsigmoid(-q)}
-        return {k: odds[k] for k in self.pieces if k in odds}
+        return self._signals.log_odds(b.eta)
 
     def loss(self, out: Columns, b: Feedback) -> Tensor:
         return bce(out.reward, b.eta.target).mean()

@@ -16,6 +16,7 @@ from trueward.estimation.channel_propensity import activity, acts
 from trueward.estimation.losses import bce, log_mixture
 from trueward.estimation.method import Claims, Method
 from trueward.estimation.nuisance_types import Derived, Estimable
+from trueward.estimation.reward_form import HeadLogit, RewardForm, TargetColumn
 
 
 class Channels(Method):
@@ -84,9 +85,8 @@ class Channels(Method):
         levels = {f"level_{k}": "one" for k in range(len(self.names))}
         return {"reward": "x", "level": "one"} | activity | levels
 
-    @property
-    def composed(self) -> bool:
-        return self.form == "ratio"
+    def reward_form(self) -> RewardForm:
+        return TargetColumn() if self.form == "ratio" else HeadLogit(level="level")
 
     @property
     def nuisances(self) -> tuple[Estimable, ...]:
@@ -154,9 +154,6 @@ class Channels(Method):
             for_good, for_bad = (slip, meant) if name in self.negative else (meant, slip)
             good, bad = good + for_good * logged, bad + for_bad * logged
         return -torch.logaddexp(good, bad).mean()
-
-    def reward(self, out: Columns) -> Tensor:
-        return out.reward if self.composed else out.reward + out.level
 
 
 def checked(names: tuple[str, ...]) -> Derived:

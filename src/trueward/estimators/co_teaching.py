@@ -6,8 +6,9 @@ from torch import Tensor
 
 from trueward.core.options import Opt
 from trueward.data.feedback import Columns, Feedback
-from trueward.estimation.losses import bce, masked_mean, mean_logit, smallest
+from trueward.estimation.losses import bce, masked_mean, smallest
 from trueward.estimation.method import Method
+from trueward.estimation.reward_form import MeanProbability
 from trueward.estimation.samplers import observed
 
 
@@ -45,5 +46,5 @@ class CoTeaching(Method):
         easy, easy_other = smallest(mine, b.seen, share), smallest(other, b.seen, share)
         return masked_mean(mine, easy_other) + masked_mean(other, easy)
 
-    def reward(self, out: Columns) -> Tensor:
-        return mean_logit(out.reward, out.peer)
+    def reward_form(self) -> MeanProbability:
+        return MeanProbability(("reward", "peer"))

@@ -8,6 +8,7 @@ from trueward.core.options import Opt
 from trueward.data.feedback import Columns, Feedback
 from trueward.estimation.losses import bce, entropy, masked_mean, mean_logit, smallest
 from trueward.estimation.method import Method
+from trueward.estimation.reward_form import MeanProbability
 from trueward.estimation.samplers import observed
 
 
@@ -56,5 +57,5 @@ class CoDis(Method):
         apart = entropy(mean_logit(s, other)) - (entropy(s) + entropy(other)) / 2
         return bce(s, y) - self.weight * apart
 
-    def reward(self, out: Columns) -> Tensor:
-        return mean_logit(out.reward, out.peer)
+    def reward_form(self) -> MeanProbability:
+        return MeanProbability(("reward", "peer"))

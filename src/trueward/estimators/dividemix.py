@@ -9,8 +9,9 @@ from torch import Tensor
 
 from trueward.core.options import Opt
 from trueward.data.feedback import Columns, Feedback
-from trueward.estimation.losses import bce, entropy, masked_mean, mean_logit
+from trueward.estimation.losses import bce, entropy, masked_mean
 from trueward.estimation.method import Method
+from trueward.estimation.reward_form import MeanProbability
 from trueward.estimation.samplers import observed
 
 
@@ -115,8 +116,8 @@ class DivideMix(Method):
     def monitor(self, out: Columns, b: Feedback) -> Tensor:
         return masked_mean(bce(self.reward(out), b.y), b.seen)
 
-    def reward(self, out: Columns) -> Tensor:
-        return mean_logit(out.reward, out.peer)
+    def reward_form(self) -> MeanProbability:
+        return MeanProbability(("reward", "peer"))
 
 
 def clean(s: Tensor, b: Feedback, fade: float, before: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from trueward.estimation.losses import bce, log_mixture
 from trueward.estimation.method import Claims, Method
 from trueward.estimation.nuisance_types import Estimable
 from trueward.estimation.nuisances import noisy, responds
+from trueward.estimation.reward_form import HeadLogit, RewardForm, SegmentPlacement
 
 RATE = Opt("", 0, 1, open_high=True)
 
@@ -61,9 +62,8 @@ class ThreeOutcome(Method):
         numbers = ("good", "bad", *(("slope",) if self.selection == "reward" else ()))
         return {"reward": "x", **dict.fromkeys(numbers, "one")}
 
-    @property
-    def composed(self) -> bool:
-        return self.form == "two_step"
+    def reward_form(self) -> RewardForm:
+        return SegmentPlacement() if self.form == "two_step" else HeadLogit()
 
     @property
     def nuisances(self) -> tuple[Estimable, ...]:

@@ -14,6 +14,7 @@ from trueward.estimation.losses import log_mixture
 from trueward.estimation.method import Method
 from trueward.estimation.nuisance_types import Estimable
 from trueward.estimation.nuisances import scar
+from trueward.estimation.reward_form import HeadLogit
 from trueward.estimation.samplers import by_prompt, every, pairs
 
 SMALL = 1e-5  # in denominators and logarithms, as published
@@ -88,5 +89,5 @@ class UPRL(Method):
         one, zero = log_mixture(v, SMALL, 1 + SMALL), log_mixture(v, 1 + SMALL, SMALL)
         return risk.sum() / max(1, len(i)) - (t * one + (1 - t) * zero).mean()
 
-    def reward(self, out: Columns) -> Tensor:
-        return out.reward if self.score == "pair" else out.point
+    def reward_form(self) -> HeadLogit:
+        return HeadLogit("reward" if self.score == "pair" else "point")

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 import polars as pl
 import torch
 
+from trueward.data.capabilities import CATEGORIES
 from trueward.data.feedback import Columns, Feedback, Labelled
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from trueward.data.log import Log, Test
-
-CATEGORIES = 50  # of one context column; the rarer ones share a column
 
 
 def feedback_of(log: Log, x: Tensor, backbone: str | None) -> Feedback:

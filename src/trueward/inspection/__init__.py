@@ -1,8 +1,4 @@
-"""What a log can identify and what it cannot: one finding a file, found by the file's presence.
-
-A module here whose name does not start with an underscore gives ``find(log)``, an iterable of
-findings; nothing needs to be registered.
-"""
+"""What a log can identify and what it cannot: findings, worst first, and the methods it supports."""
 
 from .finding import Finding, Severity
 from .inspection import Inspection, inspect

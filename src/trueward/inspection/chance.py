@@ -1,4 +1,4 @@
-"""How far a share may be off, and whether shares differ by more than chance."""
+"""Statistics of shares: Jeffreys intervals and Pearson's chi-square test of equal rates."""
 
 from __future__ import annotations
 
@@ -6,34 +6,58 @@ from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
-from scipy import stats
+from scipy.special import betaincinv, chdtrc
 
 FEW = 5  # expected count that the chi-square approximation needs in every cell (Cochran 1954)
-SURE = 1e-3  # a p-value below this is not put down to chance
+COMPARISONS = 50  # tests that the threshold is corrected for (Bonferroni)
+SIGNIFICANT = 0.05 / COMPARISONS  # a p-value below this is significant
 
 
-def share(hits: int, of: int) -> dict[str, Any]:
-    """Value and 95 % interval of a share: quantiles of Beta(1/2 + hits, 1/2 + misses) (Jeffreys).
+def share_with_interval(hits: int, total: int) -> dict[str, Any]:
+    """Compute a share and its 95 % Jeffreys interval.
 
-    The interval reaches 0 without hits and 1 without misses, as Brown, Cai and DasGupta (2001) advise.
+    The ends are the 2.5 % and 97.5 % quantiles of Beta(1/2 + hits, 1/2 + misses). Following Brown, Cai
+    and DasGupta (2001), the lower end is 0 without hits and the upper end is 1 without misses.
+
+    Parameters
+    ----------
+    hits : int
+        Rows with the property.
+    total : int
+        All rows, with the property or without it.
+
+    Returns
+    -------
+    dict
+        ``value`` (None where ``total`` is 0), ``low``, ``high`` and ``rows``.
+
+    Examples
+    --------
+    >>> share_with_interval(2, 10)["value"]
+    0.2
+
     """
-    posterior = stats.beta(hits + 0.5, of - hits + 0.5)
+    a, b = hits + 0.5, total - hits + 0.5
     return {
-        "value": hits / of if of else None,
-        "low": 0.0 if hits == 0 else float(posterior.ppf(0.025)),
-        "high": 1.0 if hits == of else float(posterior.ppf(0.975)),
-        "rows": of,
+        "value": hits / total if total else None,
+        "low": 0.0 if hits == 0 else float(betaincinv(a, b, 0.025)),
+        "high": 1.0 if hits == total else float(betaincinv(a, b, 0.975)),
+        "rows": total,
     }
 
 
 @dataclass(frozen=True)
-class Rates:
-    """The share of rows with a property, level by level, and how much it varies."""
+class RateComparison:
+    """Rates of the levels of one column, and the test that they are equal."""
 
+    #: Number of levels compared.
     levels: int
-    lowest: tuple[str, float]  # level, rate
+    #: Level with the lowest rate, and that rate.
+    lowest: tuple[str, float]
+    #: Level with the highest rate, and that rate.
     highest: tuple[str, float]
-    p: float  # of Pearson's chi-square
+    #: p-value of Pearson's chi-square test.
+    p: float
 
     @property
     def ratio(self) -> float | None:
@@ -41,11 +65,11 @@ class Rates:
         return self.highest[1] / self.lowest[1] if self.lowest[1] else None
 
     def uneven(self, factor: float) -> bool:
-        """Say whether the rates differ by more than chance, and by at least ``factor``."""
-        return self.p < SURE and (self.ratio is None or self.ratio >= factor)
+        """Return whether the rates differ significantly and by at least ``factor``."""
+        return self.p < SIGNIFICANT and (self.ratio is None or self.ratio >= factor)
 
     def figures(self) -> dict[str, Any]:
-        """Give plain data."""
+        """Return the comparison as plain data."""
         return {
             "levels": self.levels,
             "lowest": {"level": self.lowest[0], "rate": self.lowest[1]},
@@ -55,11 +79,22 @@ class Rates:
         }
 
 
-def rates(table: pl.DataFrame) -> Rates | None:
-    """Compare the rates of ``table``: level (text), rows, hits; levels with few rows are left out.
+def compare_rates(table: pl.DataFrame) -> RateComparison | None:
+    """Test whether the rate of hits is the same at every level.
 
-    chi^2 = sum_k n_k (r_k - r)^2 / (r (1 - r)) over the levels where n_k r and n_k (1 - r) are 5 or
-    more. None if fewer than two are left.
+    The statistic is chi^2 = sum_k n_k (r_k - r)^2 / (r (1 - r)), over the levels where n_k r and
+    n_k (1 - r) are 5 or more.
+
+    Parameters
+    ----------
+    table : polars.DataFrame
+        One row a level, with the columns ``level`` (text), ``rows`` and ``hits``.
+
+    Returns
+    -------
+    RateComparison or None
+        None where fewer than two levels have enough rows, or all rates are 0 or 1.
+
     """
     if table.is_empty():
         return None
@@ -73,20 +108,29 @@ def rates(table: pl.DataFrame) -> Rates | None:
         return None
     statistic = float((kept["rows"] * (kept["rate"] - rate) ** 2).sum()) / (rate * (1 - rate))
     first, last = kept.row(0, named=True), kept.row(-1, named=True)
-    return Rates(
+    return RateComparison(
         levels=kept.height,
         lowest=(first["level"], first["rate"]),
         highest=(last["level"], last["rate"]),
-        p=float(stats.chi2.sf(statistic, kept.height - 1)),
+        p=float(chdtrc(kept.height - 1, statistic)),
     )
 
 
-def bucket(column: str, count: int) -> pl.Expr:
-    """Number 0 .. count - 1 of the equal share that a value falls in; equal values fall together."""
+def quantile_bucket(column: str, count: int) -> pl.Expr:
+    """Return the number, 0 to ``count`` - 1, of the quantile that each value falls in.
+
+    Equal values fall into the same quantile.
+    """
     place = pl.col(column).rank("min").cast(pl.Int64) - 1
     return place * count // pl.col(column).count()
 
 
 def p_value(p: float) -> str:
-    """Write a p-value with two figures."""
+    """Format a p-value with two digits."""
     return "p < 1e-300" if p < 1e-300 else f"p = {p:.2g}"
+
+
+def significance(p: float) -> str:
+    """Format a p-value, and state it where it is not significant."""
+    note = "" if p < SIGNIFICANT else f", not significant after correction for {COMPARISONS} tests"
+    return p_value(p) + note

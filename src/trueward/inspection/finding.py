@@ -1,4 +1,4 @@
-"""One thing that a look at a log brought up."""
+"""One finding of an inspection, and the formatting of counts, shares and values in its message."""
 
 from __future__ import annotations
 
@@ -18,20 +18,29 @@ LONG = 40  # characters of an id or a category in a sentence
 
 @dataclass(frozen=True)
 class Finding:
-    """One plain sentence about a log, with its figures and where to look.
+    """One result of an inspection: a sentence, its figures and example rows.
 
-    error: something no method can repair, or an answer that would be wrong; warning: read this
-    before you trust a fit; note: a fact to know.
+    Examples
+    --------
+    >>> Finding("coverage", "note", "40 of 100 responses have feedback (40%)").severity
+    'note'
+
     """
 
+    #: Identifier of the kind of finding, such as ``coverage``.
     name: str
+    #: ``error``: no method can repair it, or a fit would be wrong. ``warning``: read it before
+    #: trusting a fit. ``note``: a fact.
     severity: Severity
+    #: One sentence in plain words.
     message: str
-    figures: Mapping[str, Any] = field(default_factory=dict)  # plain data; shares are in [0, 1]
-    examples: tuple[int | str, ...] = ()  # at most 3 row numbers, counted from 1, or ids
+    #: The figures of the message as plain data; shares are in [0, 1].
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    #: At most 3 row numbers, counted from 1, or names of columns.
+    examples: tuple[int | str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Give plain data."""
+        """Return the finding as plain data."""
         return {
             "name": self.name,
             "severity": self.severity,
@@ -42,29 +51,43 @@ class Finding:
 
     @property
     def order(self) -> tuple[int, str, str]:
-        """Worst first, then by name."""
+        """Sort key: severity, then name, then message."""
         return RANK[self.severity], self.name, self.message
 
 
 def percent(share: float) -> str:
-    """Write a share of 1 with three figures; neither all nor none unless it is."""
+    """Format a share as a percentage with three digits; 0% and 100% only where exact.
+
+    Examples
+    --------
+    >>> percent(0.4), percent(0.99999), percent(0.00001)
+    ('40%', 'over 99.9%', 'under 0.01%')
+
+    """
     if 0 < share < 1e-4:
         return "under 0.01%"
     text = f"{100 * share:.3g}%"
     return "over 99.9%" if share < 1 and text == "100%" else text
 
 
-def many(count: int, what: str) -> str:
-    """Write a count with its noun: 1 row, 2,000 rows."""
-    return f"{count:,} {what}" + ("" if count == 1 else "s")
+def pluralised(count: int, noun: str) -> str:
+    """Format a count with its noun.
+
+    Examples
+    --------
+    >>> pluralised(1, "row"), pluralised(2000, "row")
+    ('1 row', '2,000 rows')
+
+    """
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
-def brief(text: str) -> str:
-    """Write a value of the log on one line, shortened, without control characters."""
+def shortened(text: str) -> str:
+    """Format a value of the log on one line, without control characters, cut after 40 characters."""
     line = "".join(c if c.isprintable() else " " for c in text)
     return line if len(line) <= LONG else f"{line[: LONG - 3]}..."
 
 
-def rows_where(mask: pl.Series) -> tuple[int, ...]:
-    """Row numbers, counted from 1, of the first rows where ``mask`` is true."""
+def example_rows(mask: pl.Series) -> tuple[int, ...]:
+    """Return the numbers, counted from 1, of the first 3 rows where ``mask`` is true."""
     return tuple(int(i) + 1 for i in mask.arg_true().head(SHOWN))

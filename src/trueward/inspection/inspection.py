@@ -1,4 +1,4 @@
-"""A look at a log before anything is fitted on it."""
+"""Inspect a log before a fit: run every finding, and check what each method needs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from trueward.core.errors import TruewardError
 from trueward.data.capabilities import LogCapabilities
 
 from . import findings
-from .finding import Finding, brief, many, percent
+from .finding import Finding, percent, pluralised, shortened
 from .verdicts import Choice, Verdicts, verdicts
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from trueward.data.export_scope import ExportScope
     from trueward.data.log import Log, Regime
 
-    Find = Callable[[Log], Iterable[Finding]]
+    FindingFunction = Callable[[Log], Iterable[Finding]]
 
 T = TypeVar("T")
 WIDTH = 100  # characters of a line of the report
@@ -29,19 +29,32 @@ WIDTH = 100  # characters of a line of the report
 
 @dataclass(frozen=True)
 class Inspection:
-    """What a log has, what is wrong with it, and which methods it supports."""
+    """Size of a log, its findings, and the methods that it supports; ``str()`` is the report.
 
+    See Also
+    --------
+    inspect : Computes it.
+
+    """
+
+    #: File or name that the log was read from.
     source: str
+    #: Number of logged responses.
     rows: int
+    #: Number of distinct prompts.
     prompts: int
-    users: int | None  # None where the log does not say who is who
+    #: Number of distinct users; None where the log has no ``user_id``.
+    users: int | None
+    #: ``observational``, ``implicit`` (clicks) or ``channels``.
     regime: Regime
-    coverage: float  # share of rows with feedback
-    findings: tuple[Finding, ...]  # worst first
+    #: Share of the rows with feedback, in [0, 1].
+    coverage: float
+    #: Findings, worst first.
+    findings: tuple[Finding, ...]
+    #: Methods by whether the log supports them.
     verdicts: Verdicts
-    export_scope: ExportScope | None = (
-        None  # what kind of export it was made of, where its file says so
-    )
+    #: Which responses the export has; None where its file does not state it.
+    export_scope: ExportScope | None = None
 
     @property
     def supported(self) -> tuple[str, ...]:
@@ -50,21 +63,21 @@ class Inspection:
 
     @property
     def unsupported(self) -> Mapping[str, str]:
-        """Methods that cannot, each with the one thing that is missing."""
+        """Methods that cannot be fitted, each with the one requirement that is missing."""
         return self.verdicts.unsupported
 
     @property
     def options(self) -> Mapping[str, tuple[Choice, ...]]:
-        """Of supported methods where an option decides: what each value of it needs."""
+        """Supported methods for which the value of an option decides, with what each value needs."""
         return self.verdicts.options
 
     @property
     def benchmark_only(self) -> tuple[str, ...]:
-        """Methods that are fitted on the truth, which no log has."""
+        """Methods that need true labels on every row."""
         return self.verdicts.benchmark_only
 
     def to_json(self) -> dict[str, Any]:
-        """Give plain data."""
+        """Return the inspection as plain data."""
         return {
             "source": self.source,
             "rows": self.rows,
@@ -81,106 +94,144 @@ class Inspection:
         }
 
     def __str__(self) -> str:
-        """Lay out the report in aligned columns of plain text."""
-        lines = [self._header(), "", *self._findings(), "", "supported methods"]
-        lines += self._supported()
+        """Format the report as aligned plain text."""
+        lines = [self._header(), "", *self._finding_lines(), "", "supported methods"]
+        lines += self._supported_lines()
         if self.unsupported:
             lines += ["", "not supported"]
-        for missing, names in _gathered(self.unsupported).items():
-            lines += _entry(
+        for missing, names in _names_by_value(self.unsupported).items():
+            lines += _wrapped(
                 "  ",
                 f"{', '.join(names)}: need{'s' if len(names) == 1 else ''} {missing}",
                 further="    ",
             )
         if self.benchmark_only:
             lines += ["", "benchmark only"]
-            lines += _entry(
+            lines += _wrapped(
                 "  ",
-                ", ".join(self.benchmark_only) + ": needs the truth of every row, which no log has",
+                ", ".join(self.benchmark_only)
+                + ": needs the true label of every row, which no log has",
             )
         return "\n".join(line.rstrip() for line in lines)
 
     def _header(self) -> str:
-        counts = [many(self.rows, "row"), many(self.prompts, "prompt")]
-        counts += ["users unknown" if self.users is None else many(self.users, "user")]
+        counts = [pluralised(self.rows, "row"), pluralised(self.prompts, "prompt")]
+        counts += ["users unknown" if self.users is None else pluralised(self.users, "user")]
         share = percent(self.coverage)
-        given = {
+        feedback = {
             "implicit": f"{share} with a click",
             "channels": "no feedback beside the channels",
         }.get(self.regime, f"{share} with feedback")
-        return ", ".join([f"{self.source}: {counts[0]}", *counts[1:], self.regime, given])
+        return ", ".join([f"{self.source}: {counts[0]}", *counts[1:], self.regime, feedback])
 
-    def _findings(self) -> Iterator[str]:
+    def _finding_lines(self) -> Iterator[str]:
         pad = max((len(f.name) for f in self.findings), default=0)
         for f in self.findings:
             rows = bool(f.examples) and isinstance(f.examples[0], int)
-            where = ("rows " if rows else "") + ", ".join(brief(str(e)) for e in f.examples)
+            where = ("rows " if rows else "") + ", ".join(shortened(str(e)) for e in f.examples)
             text = f"{f.message} ({where})" if where else f.message
-            yield from _entry(f"{f.severity:<7}  {f.name:<{pad}}  ", text)
+            yield from _wrapped(f"{f.severity:<7}  {f.name:<{pad}}  ", text)
 
-    def _supported(self) -> Iterator[str]:
-        """Name the methods; where an option decides, with a line for the choices that lack the same."""
+    def _supported_lines(self) -> Iterator[str]:
+        """Name the methods; where an option decides, one line for the values that lack the same."""
         plain = [name for name in self.supported if name not in self.options]
         if plain or not self.supported:
-            yield from _entry("  ", ", ".join(plain) or "none")
+            yield from _wrapped("  ", ", ".join(plain) or "none")
         pad = max(map(len, self.options), default=0)
         for name, choices in self.options.items():
             head = f"  {name:<{pad}}  "
             lacks = {c.option: (c.missing, c.interval_only) for c in choices}
-            for (missing, interval), written in _gathered(lacks).items():
+            for (missing, interval), values in _names_by_value(lacks).items():
                 tail = " (gives an interval, not a score)" if interval else ""
                 tail += f" needs {missing}" if missing else ""
-                yield from _entry(head, " or ".join(written) + tail, further=" " * len(head) + "  ")
+                text = " or ".join(values) + tail
+                yield from _wrapped(head, text, further=" " * len(head) + "  ")
                 head = " " * len(head)
 
 
 def inspect(log: Log) -> Inspection:
-    """Look at ``log`` for what it can identify: findings, worst first, and the methods it supports."""
+    """Report what a log can identify before anything is fitted on it.
+
+    Parameters
+    ----------
+    log : Log
+        A log with at least one row, from `read_log`.
+
+    Returns
+    -------
+    Inspection
+        Findings, worst first, and the methods that the log supports.
+
+    Raises
+    ------
+    TruewardError
+        If the log has no rows.
+
+    Examples
+    --------
+    >>> import polars as pl, trueward as tw
+    >>> rows = {"prompt": ["a", "a", "b", "b"], "response": ["1", "2", "3", "4"]}
+    >>> table = pl.DataFrame({**rows, "feedback": [1.0, 0.0, None, None]})
+    >>> report = tw.inspect(tw.read_log(table))
+    >>> report.regime, report.coverage
+    ('observational', 0.5)
+    >>> report.findings[0].message
+    'a fit needs at least 5 responses rated good, and found 1'
+
+    """
     if not len(log):
         raise TruewardError(
             f"inspection needs at least one row, and {log.source} has none: write one row for "
             "every response that was shown"
         )
-    facts = LogCapabilities.of_log(log)
-    found = [finding for find in finders().values() for finding in find(log)]
+    capabilities = LogCapabilities.of_log(log)
+    results = [finding for function in finding_functions() for finding in function(log)]
     users = log.frame["user_id"].drop_nulls().n_unique() if "user_id" in log.columns else None
     return Inspection(
         source=log.source,
-        rows=facts.rows,
-        prompts=facts.prompts,
+        rows=capabilities.rows,
+        prompts=capabilities.prompts,
         users=users,
         regime=log.regime,
         coverage=log.feedback_rate,
-        findings=tuple(sorted(found, key=lambda finding: finding.order)),
-        verdicts=verdicts(facts),
+        findings=tuple(sorted(results, key=lambda finding: finding.order)),
+        verdicts=verdicts(capabilities),
         export_scope=log.export_scope,
     )
 
 
-def finders() -> dict[str, Find]:
-    """Every finding by the name of its file, in alphabetical order."""
-    package = findings.__name__
-    names = sorted(
+def finding_functions() -> tuple[FindingFunction, ...]:
+    """Collect ``FINDINGS`` of every module in ``inspection/findings/``, modules in alphabetical order.
+
+    Raises
+    ------
+    TypeError
+        If a module does not define ``FINDINGS``.
+
+    """
+    modules = sorted(
         m.name for m in pkgutil.iter_modules(findings.__path__) if not m.name.startswith("_")
     )
-    found: dict[str, Find] = {}
-    for name in names:
-        find = vars(importlib.import_module(f"{package}.{name}")).get("find")
-        if find is None:
-            raise TypeError(f"inspection/findings/{name}.py must define find(log)")
-        found[name] = find
-    return found
+    functions: list[FindingFunction] = []
+    for name in modules:
+        declared = vars(importlib.import_module(f"{findings.__name__}.{name}")).get("FINDINGS")
+        if declared is None:
+            raise TypeError(
+                f"inspection/findings/{name}.py must define FINDINGS, a tuple of functions of a log"
+            )
+        functions += declared
+    return tuple(functions)
 
 
-def _gathered(said: Mapping[str, T]) -> dict[T, list[str]]:
-    """Gather the names of which the same is said."""
-    together: dict[T, list[str]] = {}
-    for name, what in said.items():
-        together.setdefault(what, []).append(name)
-    return together
+def _names_by_value(values: Mapping[str, T]) -> dict[T, list[str]]:
+    """Group the names that have the same value."""
+    groups: dict[T, list[str]] = {}
+    for name, value in values.items():
+        groups.setdefault(value, []).append(name)
+    return groups
 
 
-def _entry(head: str, text: str, further: str | None = None) -> list[str]:
+def _wrapped(head: str, text: str, further: str | None = None) -> list[str]:
     """Wrap ``text`` beside ``head``; further lines start with ``further``, or below its first word."""
     below = " " * len(head) if further is None else further
     room = max(40, WIDTH - max(len(head), len(below)))

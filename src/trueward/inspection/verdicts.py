@@ -1,4 +1,4 @@
-"""Which methods a log supports, with which option, and the one thing that the others lack."""
+"""Which methods a log supports, with which option, and what is missing for the others."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from trueward.core.errors import UsageError
 from trueward.core.options import options, written
 from trueward.estimation.requirements import lacking
-from trueward.estimators._registry import methods
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,12 +20,15 @@ if TYPE_CHECKING:
 class Choice:
     """One value of the option that decides whether a method can be fitted."""
 
-    option: str  # as written after -o: identify=scar
-    missing: str | None  # what it needs and the log lacks
+    #: The option as written after ``-o``, such as ``identify=scar``.
+    option: str
+    #: What this choice needs and the log does not have; None where nothing is missing.
+    missing: str | None
+    #: Whether the fit identifies only an interval of P(preferred).
     interval_only: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        """Give plain data."""
+        """Return the choice as plain data."""
         return {
             "option": self.option,
             "missing": self.missing,
@@ -36,64 +38,85 @@ class Choice:
 
 @dataclass(frozen=True)
 class Verdicts:
-    """What a log is good for."""
+    """Methods by whether a log supports them."""
 
+    #: Methods that can be fitted, in alphabetical order.
     supported: tuple[str, ...]
-    unsupported: Mapping[str, str]  # name -> the one thing that is missing
-    options: Mapping[str, tuple[Choice, ...]]  # methods for which the choice of an option decides
-    benchmark_only: tuple[str, ...]  # fitted on the truth, which no log has
+    #: Methods that cannot be fitted, each with the one requirement that is missing.
+    unsupported: Mapping[str, str]
+    #: Supported methods for which the value of an option decides, with its values.
+    options: Mapping[str, tuple[Choice, ...]]
+    #: Methods that need true labels on every row.
+    benchmark_only: tuple[str, ...]
 
 
-def verdicts(facts: LogCapabilities) -> Verdicts:
-    """Ask every method that is found, in every variant it declares."""
+def verdicts(capabilities: LogCapabilities) -> Verdicts:
+    """Check the requirements of every method, in every variant that it declares.
+
+    Parameters
+    ----------
+    capabilities : LogCapabilities
+        What the log has.
+
+    Returns
+    -------
+    Verdicts
+        The supported and the unsupported methods.
+
+    """
+    from trueward.estimators._registry import methods  # noqa: PLC0415 - loads torch
+
     supported, unsupported, benchmark_only = [], {}, []
     choices: dict[str, tuple[Choice, ...]] = {}
     for name, cls in methods().items():
         if cls.takes_truth:
             benchmark_only.append(name)
             continue
-        made = [cls(**chosen) for chosen in cls.variants]
-        missing = [lacking(m, facts) for m in made]
-        plain = _as_it_is(cls, facts)
-        if None not in (*missing, plain):
-            unsupported[name] = str(plain)
+        variants = [cls(**chosen) for chosen in cls.variants]
+        missing = [lacking(variant, capabilities) for variant in variants]
+        by_default = _missing_by_default(cls, capabilities)
+        if None not in (*missing, by_default):
+            unsupported[name] = str(by_default)
             continue
         supported.append(name)
-        if None not in missing:  # variants name columns that another log may call otherwise
+        if None not in missing:  # variants name columns that this log may name differently
             continue
-        if own := _choices(cls, made, missing):
+        if own := _choices(cls, variants, missing):
             choices[name] = own
     return Verdicts(tuple(supported), unsupported, choices, tuple(benchmark_only))
 
 
-def _as_it_is(cls: type[Method], facts: LogCapabilities) -> str | None:
-    """What the method lacks without any option; of one that must have some, in its first variant."""
+def _missing_by_default(cls: type[Method], capabilities: LogCapabilities) -> str | None:
+    """What the method lacks with default options, or in its first variant if it must have some."""
     try:
-        made = cls()
+        method = cls()
     except (UsageError, TypeError):
-        made = cls(**cls.variants[0])
-    return lacking(made, facts)
+        method = cls(**cls.variants[0])
+    return lacking(method, capabilities)
 
 
 def _choices(
-    cls: type[Method], made: list[Method], missing: list[str | None]
+    cls: type[Method], variants: list[Method], missing: list[str | None]
 ) -> tuple[Choice, ...]:
-    """One entry for each value of the option that decides; none where no option needs a thought."""
-    key = _deciding(cls, made, missing)
+    """One entry for each value of the deciding option; none where no option decides."""
+    key = _deciding_option(cls, variants, missing)
     if key is None and len(set(missing)) == 1:
         return ()
-    found: dict[Any, Choice] = {}
-    for chosen, m, lack in zip(cls.variants, made, missing, strict=True):
-        value = len(found) if key is None else getattr(m, key)
-        if value not in found:
-            found[value] = Choice(_written(cls, key, value, chosen), lack, m.interval_only)
-    return tuple(found.values())
+    choices: dict[Any, Choice] = {}
+    for given, variant, lack in zip(cls.variants, variants, missing, strict=True):
+        value = len(choices) if key is None else getattr(variant, key)
+        if value not in choices:
+            option = _option_text(cls, key, value, given)
+            choices[value] = Choice(option, lack, variant.interval_only)
+    return tuple(choices.values())
 
 
-def _deciding(cls: type[Method], made: list[Method], missing: list[str | None]) -> str | None:
-    """Name the first option whose value alone says what is missing, or that has no default."""
+def _deciding_option(
+    cls: type[Method], variants: list[Method], missing: list[str | None]
+) -> str | None:
+    """Name the first option whose value alone determines what is missing, or that has no default."""
     for name, option in options(cls).items():
-        values = {(repr(getattr(m, name)), lack) for m, lack in zip(made, missing, strict=True)}
+        values = {(repr(getattr(m, name)), lack) for m, lack in zip(variants, missing, strict=True)}
         distinct = len({value for value, _ in values})
         alone = len(values) == distinct and distinct > 1
         if alone and (len(set(missing)) > 1 or option.default is MISSING):
@@ -101,16 +124,16 @@ def _deciding(cls: type[Method], made: list[Method], missing: list[str | None]) 
     return None
 
 
-def _written(cls: type[Method], key: str | None, value: Any, chosen: Mapping[str, Any]) -> str:
-    """Write the option as a user would; with the others of its variant where it needs them."""
+def _option_text(cls: type[Method], key: str | None, value: Any, given: Mapping[str, Any]) -> str:
+    """Write the option as a user would, with the other options of its variant where it needs them."""
     if key is not None:
         try:
             cls(**{key: value})
         except (UsageError, TypeError):
-            return _text(chosen)
-        return _text({key: value})
-    return _text(chosen) or "as it is"
+            return _assignments(given)
+        return _assignments({key: value})
+    return _assignments(given) or "as it is"
 
 
-def _text(chosen: Mapping[str, Any]) -> str:
-    return " ".join(f"{k}={written(v)}" for k, v in chosen.items())
+def _assignments(given: Mapping[str, Any]) -> str:
+    return " ".join(f"{k}={written(v)}" for k, v in given.items())

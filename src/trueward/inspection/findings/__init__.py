@@ -1,1 +1,5 @@
-"""The findings of `inspect`; every function `find` in these modules is run on a log."""
+"""Findings of `inspect`, one module a theme.
+
+Each module defines ``FINDINGS``, a tuple of functions ``finding(log) -> Iterator[Finding]``. A new
+module in this folder is found by its presence.
+"""

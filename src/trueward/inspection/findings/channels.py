@@ -1,4 +1,4 @@
-"""What each of several signals covers."""
+"""Findings on channels and context columns: what they cover, and whether they vary."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from trueward.inspection.finding import Finding, percent
+from trueward.data.capabilities import CATEGORIES
+from trueward.inspection.finding import Finding, percent, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,45 +15,74 @@ if TYPE_CHECKING:
     from trueward.data.log import Log
 
 
-def find(log: Log) -> Iterator[Finding]:
-    """Give the share of rows where each channel is logged, and warn of those that say nothing."""
+def channels(log: Log) -> Iterator[Finding]:
+    """Report the share of rows where each channel is logged, and warn of constant channels."""
     if not log.channels:
         return
-    about = {}
+    shares = {}
     for name in log.channels:
         logged = log.frame[name].drop_nulls()
-        about[name] = {"logged": len(logged) / len(log), "share_1": _mean(logged)}
+        shares[name] = {"logged": len(logged) / len(log), "share_1": _mean(logged)}
         if logged.n_unique() == 1:
-            yield _constant(name, logged[0], about[name]["logged"])
+            yield _constant_channel(name, logged[0], shares[name]["logged"])
     both = log.frame.select(pl.sum_horizontal(pl.col(log.channels).is_not_null()) > 1).to_series()
     overlap = float(both.mean())  # type: ignore[arg-type]
     parts = [
-        f"{name} is logged in {percent(a['logged'])} of the rows and 1 in {percent(a['share_1'])} of "
-        "those"
-        for name, a in about.items()
+        f"{name} is logged in {percent(a['logged'])} of the rows and 1 in {percent(a['share_1'])} of those"
+        for name, a in shares.items()
     ]
     apart = len(log.channels) > 1 and overlap == 0
-    tail = "no row has two of them, so they cannot be compared" if apart else ""
+    if apart:
+        parts.append("no row has two of them, so they cannot be compared")
     yield Finding(
         "channels",
         "warning" if apart else "note",
-        "; ".join([*parts, *([tail] if tail else [])]),
-        {"channels": about, "with_two": overlap},
+        "; ".join(parts),
+        {"channels": shares, "with_two": overlap},
     )
+
+
+def context_columns(log: Log) -> Iterator[Finding]:
+    """Warn of context columns that are constant or have too many categories."""
+    for name in sorted(c for c in log.columns if c.startswith("context.")):
+        column = log.frame[name]
+        categories = column.drop_nulls().n_unique()
+        if column.n_unique() == 1:
+            yield Finding(
+                "context_constant",
+                "warning",
+                f"{name} is {shortened(str(column[0]))} in every row, so it cannot explain who reacts: leave "
+                "it out",
+                {"column": name, "values": 1},
+            )
+        elif column.dtype == pl.String and categories > CATEGORIES:
+            sizes = column.drop_nulls().value_counts(sort=True)["count"]
+            rare = int(sizes[CATEGORIES:].sum()) / len(log)
+            yield Finding(
+                "context_categories",
+                "warning",
+                f"{name} has {categories:,} categories, and only the {CATEGORIES} largest get a feature "
+                f"each; the others, {percent(rare)} of the rows, share one: merge categories, or log the "
+                "property that matters as a number",
+                {"column": name, "categories": categories, "share_left_out": rare},
+            )
 
 
 def _mean(column: pl.Series) -> float:
     return float(column.mean() or 0.0)  # type: ignore[arg-type]
 
 
-def _constant(name: str, value: float, logged: float) -> Finding:
-    """A channel of one value; null means not logged, so a channel of 1 and null lacks its zeros."""
-    lost = value == 1 and logged < 1
-    cause = ": write 0 where it was logged and nothing happened" if lost else ""
+def _constant_channel(name: str, value: float, logged: float) -> Finding:
+    """Build the finding on a channel of one value; null is not logged, so 1 and null lacks its zeros."""
+    zeros_missing = value == 1 and logged < 1
+    cause = ": write 0 where it was logged and nothing happened" if zeros_missing else ""
     return Finding(
         "channel_constant",
         "warning",
-        f"{name} is {value:g} wherever it is logged ({percent(logged)} of the rows), so it tells no "
-        f"response from another{cause}",
+        f"{name} is {value:g} wherever it is logged ({percent(logged)} of the rows), so it does not "
+        f"distinguish responses{cause}",
         {"column": name, "value": value, "logged": logged},
     )
+
+
+FINDINGS = (channels, context_columns)

@@ -1,30 +1,94 @@
-"""What kind of export a log was made of."""
+"""Findings on the file: its export scope, unused columns, invalid values, repeated rows."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import polars as pl
+
 from trueward.data.export_scope import MEANING
-from trueward.inspection.finding import Finding
+from trueward.inspection.finding import (
+    SHOWN,
+    Finding,
+    example_rows,
+    percent,
+    pluralised,
+    shortened,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from trueward.data.log import Log
 
+MANY_COPIES = 0.01  # share of the rows
 
-def find(log: Log) -> Iterator[Finding]:
-    """Say what the export covers, and where the responses nobody rated are if it has none."""
+
+def export_scope(log: Log) -> Iterator[Finding]:
+    """Report which responses the export covers, and where the unrated ones are if it has none."""
     if log.export_scope is None:
         return
-    kind = log.export_scope
-    of = f" of {kind.source}" if kind.source else ""
-    message = f"this export{of} is {kind.level}: {MEANING[kind.level]}"
-    if kind.level != "full":
-        message += f"; for the others: {kind.remedy}"
+    scope = log.export_scope
+    source = f" of {scope.source}" if scope.source else ""
+    message = f"this export{source} is {scope.level}: {MEANING[scope.level]}"
+    if scope.level != "full":
+        message += f"; for the others: {scope.remedy}"
     yield Finding(
         "export",
-        "note" if kind.level == "full" else "warning" if kind.shows_unrated else "error",
+        "note" if scope.level == "full" else "warning" if scope.shows_unrated else "error",
         message,
-        {"coverage": kind.level, "source": kind.source},
+        {"coverage": scope.level, "source": scope.source},
     )
+
+
+def unused_columns(log: Log) -> Iterator[Finding]:
+    """Name the columns of the source that the log does not use; some may be context."""
+    if log.ignored:
+        yield Finding(
+            "ignored",
+            "note",
+            f"{pluralised(len(log.ignored), 'column')} of the source went unused: map those that matter, "
+            f"such as --map context.NAME={shortened(log.ignored[0])}",
+            {"columns": len(log.ignored)},
+            log.ignored[:SHOWN],
+        )
+
+
+def invalid_values(log: Log) -> Iterator[Finding]:
+    """Report feedback and channels other than 1, 0 and null; a frame built by hand may have them."""
+    for column in ("feedback", *log.channels):
+        values = log.frame[column]
+        wrong = values.is_not_null() & ~values.is_in([0.0, 1.0]).fill_null(value=False)
+        rows = example_rows(wrong)
+        if rows:
+            count = int(wrong.sum())
+            yield Finding(
+                "values",
+                "error",
+                f"{column} must be 1, 0 or null, and {count:,} of {len(log):,} rows have another value; "
+                f"the first is {values[rows[0] - 1]}",
+                {"column": column, "rows": count, "share": count / len(log)},
+                rows,
+            )
+
+
+def repeated_rows(log: Log) -> Iterator[Finding]:
+    """Count the rows that repeat an earlier row in every column."""
+    copy = log.frame.select(~pl.struct(pl.all()).is_first_distinct()).to_series()
+    copies = int(copy.sum())
+    if not copies:
+        return
+    share = copies / len(log)
+    message = f"{copies:,} of {len(log):,} rows repeat an earlier row exactly ({percent(share)})"
+    if not {"user_id", "time"} & log.columns:
+        message += "; without user_id or time they may be other users or the same event twice"
+    yield Finding(
+        "duplicates",
+        "warning" if share >= MANY_COPIES else "note",
+        message,
+        {"rows": copies, "share": share},
+        example_rows(copy),
+    )
+
+
+FINDINGS = (export_scope, unused_columns, invalid_values, repeated_rows)

@@ -1,4 +1,4 @@
-"""How many trusted labels there are, and how they agree with the feedback."""
+"""Findings on the gold labels: their number, their agreement with feedback, the rows they are on."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from trueward.inspection.chance import share
-from trueward.inspection.finding import Finding, many, percent
+from trueward.inspection.chance import SIGNIFICANT, compare_rates, p_value, share_with_interval
+from trueward.inspection.finding import Finding, percent, pluralised
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,21 +16,78 @@ if TYPE_CHECKING:
     from trueward.inspection.finding import Severity
 
 FEW = 50  # gold labels
-TRUE, FALSE = pl.col("gold") > 0.5, pl.col("gold") < 0.5  # a label of exactly 1/2 says neither
+TRUE, FALSE = pl.col("gold") > 0.5, pl.col("gold") < 0.5  # a label of exactly 1/2 is in neither
 UP, DOWN = pl.col("feedback") == 1, pl.col("feedback") == 0
 
 
-def find(log: Log) -> Iterator[Finding]:
-    """Give rho_01 = P(observed 0 | true 1) and rho_10 = P(observed 1 | true 0) on rated gold rows."""
+def agreement(log: Log) -> Iterator[Finding]:
+    """Report the number of gold labels and how they agree with ratings or clicks.
+
+    rho_01 = P(observed 0 | true 1) and rho_10 = P(observed 1 | true 0), on rated rows with a gold label.
+    """
     if "gold" not in log.columns:
         return
     count = len(log) - log.frame["gold"].null_count()
-    words, figures, severity = _rates(log) if log.regime == "observational" else _clicks(log)
-    if severity == "note" and count < FEW:
-        severity, words = "warning", f"{words}; so few leave wide intervals"
-    yield Finding(
-        "gold", severity, f"{many(count, 'gold label')}{words}", {"labels": count} | figures
+    words, figures, severity = (
+        _rating_errors(log) if log.regime == "observational" else _click_rates(log)
     )
+    if severity == "note" and count < FEW:
+        severity, words = "warning", f"{words}; so few labels give wide intervals"
+    yield Finding(
+        "gold", severity, f"{pluralised(count, 'gold label')}{words}", {"labels": count} | figures
+    )
+
+
+def rated_and_unrated(log: Log) -> Iterator[Finding]:
+    """Warn where only rated rows have gold labels; else compare rated with unrated rows."""
+    if "gold" not in log.columns or not log.has_unrated or log.regime != "observational":
+        return
+    gold, seen = pl.col("gold"), pl.col("feedback").is_not_null()
+    table = (
+        log.frame.filter(gold != 0.5)
+        .group_by(pl.when(seen).then(pl.lit("rated")).otherwise(pl.lit("unrated")).alias("level"))
+        .agg(pl.len().alias("rows"), (gold > 0.5).sum().alias("hits"))
+    )
+    counts = {level: (rows, hits) for level, rows, hits in table.iter_rows()}
+    if "unrated" not in counts and "rated" in counts:
+        yield Finding(
+            "gold_on_rated_rows_only",
+            "warning",
+            f"all {counts['rated'][0]:,} gold labels are on rated rows: they identify how often ratings err "
+            "and how good rated answers are, not how good unrated answers are; audit a random draw of all "
+            "responses that were shown",
+            {"rated": counts["rated"][0], "unrated": 0},
+        )
+    compared = compare_rates(table)
+    if compared is None:
+        return
+    rated, unrated = (counts[k][1] / counts[k][0] for k in ("rated", "unrated"))
+    significant = compared.p < SIGNIFICANT
+    verdict = (
+        "rated and unrated responses differ, and weighting corrects this only as far as features and "
+        "context explain who reacts"
+        if significant
+        else "no sign that who reacts depends on how good the answer is"
+    )
+    yield Finding(
+        "gold_by_reaction",
+        "warning" if significant else "note",
+        f"gold labels call {percent(rated)} of the rated and {percent(unrated)} of the unrated "
+        f"responses good ({p_value(compared.p)}): {verdict}",
+        {"rated": rated, "unrated": unrated, "p": compared.p},
+    )
+
+
+def unmatched(log: Log) -> Iterator[Finding]:
+    """Count the rows of a gold table whose prompt and response the log does not have."""
+    if log.gold_unmatched:
+        yield Finding(
+            "gold_unmatched",
+            "warning",
+            f"{pluralised(log.gold_unmatched, 'gold label')} could not be used: no row of the log has the "
+            "same prompt and response, character by character",
+            {"rows": log.gold_unmatched},
+        )
 
 
 def _count(log: Log, **masks: pl.Expr) -> dict[str, int]:
@@ -40,44 +97,42 @@ def _count(log: Log, **masks: pl.Expr) -> dict[str, int]:
     return {name: int(value or 0) for name, value in row.items()}
 
 
-def _rates(log: Log) -> tuple[str, dict[str, Any], Severity]:
+def _rating_errors(log: Log) -> tuple[str, dict[str, Any], Severity]:
     n = _count(log, up=TRUE & UP, down=TRUE & DOWN, false_up=FALSE & UP, right=FALSE & DOWN)
     good, bad = n["up"] + n["down"], n["false_up"] + n["right"]
     if not good + bad:
-        return (
-            ", none of them on a rated row, so they do not show how often ratings err",
-            {},
-            "note",
-        )
-    agreement = (n["up"] + n["right"]) / (good + bad)
-    rho_01, rho_10 = share(n["down"], good), share(n["false_up"], bad)
+        return ", none on a rated row, so they do not show how often ratings err", {}, "note"
+    agreeing = (n["up"] + n["right"]) / (good + bad)
+    rho_01, rho_10 = share_with_interval(n["down"], good), share_with_interval(n["false_up"], bad)
     words = (
-        f", {good + bad:,} of them on rated rows, where the rating agrees in {percent(agreement)}"
+        f", {good + bad:,} on rated rows, where {percent(agreeing)} of the ratings agree with them"
     )
     words += f": rho_01 = {_interval(rho_01)}, rho_10 = {_interval(rho_10)}"
-    figures = {"on_rated": good + bad, "agreement": agreement, "rho_01": rho_01, "rho_10": rho_10}
+    figures = {"on_rated": good + bad, "agreement": agreeing, "rho_01": rho_01, "rho_10": rho_10}
     if min(good, bad) >= 10 and n["down"] / good + n["false_up"] / bad >= 1:
-        words += (
-            "; together 1 or more, so ratings mean the opposite of gold: check how both are coded"
-        )
+        words += "; rho_01 + rho_10 is 1 or more, so ratings mean the opposite of gold: check how both are coded"
         return words, figures, "error"
     return words, figures, "note"
 
 
-def _clicks(log: Log) -> tuple[str, dict[str, Any], Severity]:
-    """P(true 1 | click) and P(click | true 1), where the log has clicks only."""
+def _click_rates(log: Log) -> tuple[str, dict[str, Any], Severity]:
+    """P(true 1 | click) and P(click | true 1), for a log of clicks."""
     n = _count(log, clicked=TRUE & UP, wrong=FALSE & UP, good=TRUE, bad=FALSE)
     if log.regime == "channels" or not n["good"]:
         return f", {n['good']:,} of them good", {"good": n["good"], "bad": n["bad"]}, "note"
-    right, active = share(n["clicked"], n["clicked"] + n["wrong"]), share(n["clicked"], n["good"])
-    words = f", {n['good']:,} of them good, and P(click given good) = {_interval(active)}"
-    if right["rows"]:
-        words += f", P(good given click) = {_interval(right)}"
+    precision = share_with_interval(n["clicked"], n["clicked"] + n["wrong"])
+    activity = share_with_interval(n["clicked"], n["good"])
+    words = f", {n['good']:,} of them good, and P(click given good) = {_interval(activity)}"
+    if precision["rows"]:
+        words += f", P(good given click) = {_interval(precision)}"
     counts = {"good": n["good"], "bad": n["bad"]}
-    return words, counts | {"activity": active, "precision": right}, "note"
+    return words, counts | {"activity": activity, "precision": precision}, "note"
 
 
 def _interval(s: dict[str, Any]) -> str:
     if s["value"] is None:
         return "unknown"
     return f"{s['value']:.3f} [{s['low']:.3f}, {s['high']:.3f}]"
+
+
+FINDINGS = (agreement, rated_and_unrated, unmatched)
