@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import doubt_worlds as worlds
 import numpy as np
 
-from trueward.evaluation.prediction_powered import MEASURES
+from trueward.evaluation.influence_functions import INFLUENCE_FUNCTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +30,7 @@ def narrower(seed: int) -> dict[str, float]:
     even = MORE / rest.sum()
     found = {}
     for name in METRICS:
-        f = MEASURES[name](rows.p, rows.s, rows.g)
+        f = INFLUENCE_FUNCTIONS[name](rows.p, rows.s, rows.g)
         worth = np.abs(f.good - f.bad) * np.sqrt(rows.g * (1 - rows.g))
         pi = np.minimum(1, 0.5 * even + 0.5 * MORE * worth / worth[rest].sum())
         off = np.square(f.at(r) - f.at(rows.g))[rest]

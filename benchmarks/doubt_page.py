@@ -27,13 +27,15 @@ from doubt_refute import refute_lines
 
 import trueward as tw
 from trueward.estimators._registry import make
-from trueward.evaluation.evaluate import measure
-from trueward.evaluation.log_signals import signals
-from trueward.evaluation.prediction_powered import MEASURES, width
+from trueward.evaluation.influence_functions import INFLUENCE_FUNCTIONS
+from trueward.evaluation.log_signals import signal_probabilities
+from trueward.evaluation.measure import measure
+from trueward.evaluation.prediction_powered import interval_width
 from trueward.evaluation.weighted_calibration import calibrate
-from trueward.fitting.crossfit import Ground, estimate
+from trueward.fitting.crossfit import CrossFitData
+from trueward.fitting.out_of_fold import estimate_nuisances
 from trueward.training.config import Train
-from trueward.training.preprocessing import Inputs
+from trueward.training.preprocessing import InputTransform
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -100,13 +102,13 @@ def audited(by_prompt: bool, seed: int) -> dict[str, bool]:
         k: e.value for k, e in measure(made.p, score=made.s, r=r, group=made.group, draws=0).items()
     }
     known |= {"accuracy": float(np.mean((made.p > 0.5) == r)), "good": float(r.mean())}
-    found = {name: made.estimate(name)[0] for name in (*MEASURES, "pair_accuracy")}
+    found = {name: made.estimate(name)[0] for name in (*INFLUENCE_FUNCTIONS, "pair_accuracy")}
     return {k: e.low <= known[k] <= e.high for k, e in found.items()}
 
 
 def audit_lines(each: Callable) -> list[str]:
     """Coverage of the prediction-powered audit: 2,000 rows, 300 gold labels."""
-    lines = head("gold labels", (*MEASURES, "pair_accuracy"))
+    lines = head("gold labels", (*INFLUENCE_FUNCTIONS, "pair_accuracy"))
     for name, by_prompt in (("300 rows", False), ("75 prompts of 4", True)):
         lines += rows(name, shares(each(partial(audited, by_prompt), AUDITS)))
     return lines
@@ -116,8 +118,8 @@ def read_rates(n: int, features: int, seed: int) -> tuple[dict[str, bool], tuple
     """Which intervals of the noise rates hold .1 and .2, and the estimates."""
     train, val = worlds.anchored(seed, n=n, width=features).split(0.2)
     cfg = Train(seed=seed)
-    ground = Ground(train, val, Inputs.of(train, cfg.dtype()), cfg)
-    found = estimate(make("causalrm"), ground).report["flip_rates"]
+    data = CrossFitData(train, val, InputTransform.fit(train, cfg.dtype()), cfg)
+    found = estimate_nuisances(make("causalrm"), data).report["flip_rates"]
     known = {"rho_01": 0.1, "rho_10": 0.2}
     held = {k: found[k]["low"] <= v <= found[k]["high"] for k, v in known.items()}
     return held, (found["rho_01"]["value"], found["rho_10"]["value"])
@@ -140,7 +142,7 @@ def decided(model: tw.RewardModel, seed: int) -> dict[str, float]:
     """Share of 1,000 fresh responses whose set at 95 % has the label."""
     even, picked = worlds.labelled(seed, by_x=False)[0], worlds.labelled(seed, by_x=True)[0]
     assert picked.o is not None
-    picked = replace(picked, eta=signals(picked, seed))
+    picked = replace(picked, eta=signal_probabilities(picked, seed))
     said = torch.where(picked.o > 0, picked.y, torch.nan)
     made = (
         model.calibrated(even, seed=seed),
@@ -153,7 +155,7 @@ def decided(model: tw.RewardModel, seed: int) -> dict[str, float]:
     found = {}
     for name, m in zip((*KINDS, "rated by x, not weighted"), made, strict=True):
         assert m.calibration is not None
-        sets = m.calibration.decided(m.score_features(fresh.x).preferred, 0.95)
+        sets = m.calibration.decide(m.score_features(fresh.x).preferred, 0.95)
         found[name] = float(((sets == -1) | (sets == r)).double().mean())
     return found
 
@@ -192,7 +194,11 @@ def narrower(place: Path, mechanism: str, seed: int) -> tuple[float, float, floa
     log = tw.encode(tw.read_log(made.log), progress=False)
     model = tw.fit("naive", *log.split(0.2, seed), seed=seed)
     found = tw.audit(model, log, seed=seed)
-    return found.narrower("brier") or 0.0, width(found["brier"]), width(found.gold_alone["brier"])
+    return (
+        found.narrower("brier") or 0.0,
+        interval_width(found["brier"]),
+        interval_width(found.gold_alone["brier"]),
+    )
 
 
 def width_lines(each: Callable, place: Path) -> list[str]:

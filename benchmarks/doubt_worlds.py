@@ -10,8 +10,8 @@ import torch
 from scipy.special import expit
 
 from trueward.data.feedback import Feedback
-from trueward.evaluation.audit import _chance
-from trueward.evaluation.prediction_powered import Rows
+from trueward.evaluation.audit import gold_probability
+from trueward.evaluation.prediction_powered import AuditRows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,7 +29,9 @@ def table(seed: int, prompts: int) -> tuple[Array, Array, NDArray[np.int64]]:
     return expit(1.2 * x[:, 0] + 0.4), r, group
 
 
-def audited(seed: int, *, by_prompt: bool, n: int = 2000, golds: int = 300) -> tuple[Rows, Array]:
+def audited(
+    seed: int, *, by_prompt: bool, n: int = 2000, golds: int = 300
+) -> tuple[AuditRows, Array]:
     """Rows of an audit and their labels, as in tests/evaluation/test_audit.py: the good react more, a seventh wrongly."""
     rng = np.random.default_rng(seed)
     group = np.repeat(np.arange(n // 4), 4)
@@ -44,8 +46,8 @@ def audited(seed: int, *, by_prompt: bool, n: int = 2000, golds: int = 300) -> t
     gold = np.where(chosen, r, np.nan)
     s = x @ np.array([1.2, 0.1, 0.5, 0, 0, 0])
     seen = np.stack([s, o * y, o * (1 - y)], 1)
-    g = _chance((seen - seen.mean(0), x / np.sqrt(6)), gold, group, seed)
-    return Rows(expit(s), s, gold, g, group), r
+    g = gold_probability((seen - seen.mean(0), x / np.sqrt(6)), gold, group, seed)
+    return AuditRows(expit(s), s, gold, g, group), r
 
 
 def anchored(seed: int, *, n: int, width: int) -> Feedback:

@@ -26,7 +26,7 @@ from typing import Any
 import torch
 
 from trueward.features import backbone
-from trueward.features.transformers.batches import batches
+from trueward.features.transformers.length_batches import length_batches
 from trueward.features.transformers.transformer import Transformer
 from trueward.simulation import helpdesk
 
@@ -69,8 +69,8 @@ def seconds(work: Callable[[], Any]) -> tuple[float, float]:
 
 def bare(model: Transformer, prompts: list[str], responses: list[str]) -> Callable[[], None]:
     """Give the forward pass over the batches that encode makes of these texts."""
-    rows, _ = model.rendering.rows(prompts, responses)
-    found = batches({i: len(row.ids) for i, row in enumerate(rows)}, model.budget)
+    rows, _ = model.rendering.tokenize(prompts, responses)
+    found = length_batches({i: len(row.ids) for i, row in enumerate(rows)}, model.budget)
     ready = [model.inputs([rows[i] for i in batch]) for batch in reversed(found)]
 
     def run() -> None:

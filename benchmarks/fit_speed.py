@@ -1,6 +1,7 @@
 """Time and memory of a fit against the loop that people write by hand.
 
-Run ``python benchmarks/fit_speed.py``; ``--json`` for numbers only. A synthetic log of 31,500 training
+Run ``python benchmarks/fit_speed.py``; ``--out FILE`` keeps the figures and what they were measured on as
+JSON, which docs/generate.py --check compares with README.md and docs/performance.md. A synthetic log of 31,500 training
 and 3,500 validation rows of 4,096 bf16 features, 20 % of them rated, is written to a file. Then every fit
 (two methods, two sides) runs in a process of its own, which reads that file straight, so that neither the
 making of the data nor another fit is in its peak memory. Each side has its own defaults for
@@ -8,6 +9,10 @@ optimiser, batch, precision and stopping; the network is 256-64-1 on both.
 
 seconds  wall time of the whole fit, all stages, from features in memory to a model. Imports and the
          first, lazy set-up of PyTorch are done before the clock starts, on both sides.
+cpu      seconds of processor time of the same, which other work on the machine changes less.
+
+On both sides threads wait asleep (OMP_WAIT_POLICY=PASSIVE), as trueward sets it where it is imported before
+torch: threads that spin cost either side many times its time beside a busy process.
 r2       1 - Brier / variance, against clean labels of test rows, which no fit has seen.
 memory   highest resident memory from just before the features are read until the fit ends, less what
          the process held before that, over the bytes of the features: 1 is the features alone.
@@ -19,12 +24,14 @@ import argparse
 import json
 import math
 import os
+import platform
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -123,13 +130,13 @@ def measure(side: str, method: str, folder: Path, max_epochs: int) -> dict[str, 
     size = sum(v.nbytes for k, v in log.items() if k.endswith(".x"))
     for column in log.values():
         column.aminmax()  # the file is mapped: read it now, not while the clock runs
-    started = time.perf_counter()
+    started, worked = time.perf_counter(), time.process_time()
     if side == "trueward":
         model = fit(method, rated(log, "train"), rated(log, "val"), progress=say)
     else:
         columns = [log[f"{part}.{c}"] for part in ("train", "val") for c in "xyo"]
         net = METHODS[method](*columns, max_epochs)
-    seconds = time.perf_counter() - started
+    seconds, cpu = time.perf_counter() - started, time.process_time() - worked
     peak = resident("VmHWM") - before
     test = load_file(folder / "test.safetensors")
     if side == "trueward":
@@ -138,7 +145,7 @@ def measure(side: str, method: str, folder: Path, max_epochs: int) -> dict[str, 
     else:
         p = predict(net, test["x"])
     r2 = 1 - float((p - test["r"]).square().mean() / test["r"].var(correction=0))
-    return {"seconds": seconds, "r2": r2, "memory": peak / size}
+    return {"seconds": seconds, "cpu": cpu, "r2": r2, "memory": peak / size}
 
 
 def rated(log: dict[str, Tensor], part: str) -> Feedback:
@@ -172,7 +179,7 @@ def in_fresh_process(side: str, method: str, folder: Path, args: argparse.Namesp
     command = [sys.executable, __file__, "--measure", side, method, str(folder)]
     command += ["--threads", str(args.threads), "--max-epochs", str(args.max_epochs)]
     threads = {"OMP_NUM_THREADS": str(args.threads), "MKL_NUM_THREADS": str(args.threads)}
-    environment = {**os.environ, **threads}
+    environment = {**os.environ, **threads, "OMP_WAIT_POLICY": "PASSIVE"}
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False, env=environment)
     if done.returncode:
         sys.exit(f"{side} {method} ended with exit code {done.returncode}; its message is above")
@@ -194,23 +201,49 @@ def report(args: argparse.Namespace) -> dict[str, Any]:
                     print(f"{method} {side}: {runs[side][-1]}", file=sys.stderr, flush=True)
             middle = {
                 what: {s: statistics.median(run[what] for run in runs[s]) for s in SIDES}
-                for what in ("seconds", "r2", "memory")
+                for what in ("seconds", "cpu", "r2", "memory")
             }
-            seconds = middle["seconds"]
-            figures[method] = {"ratio": seconds["loop"] / seconds["trueward"], **middle}
+            ratio, cpu_ratio = (
+                middle[k]["loop"] / middle[k]["trueward"] for k in ("seconds", "cpu")
+            )
+            figures[method] = {"ratio": ratio, "cpu_ratio": cpu_ratio, **middle}
+            if args.out:  # after each method, for the second takes long
+                about = {"machine": machine(), "threads": args.threads, "repeats": args.repeats}
+                kept = {**about, "size": asdict(size), "fits": figures}
+                args.out.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
     return figures
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were measured on."""
+    text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    rows = [line.partition(":") for line in text.splitlines()]
+    cpu = {k.strip(): v.strip() for k, _, v in rows if k.strip() in ("model name", "flags")}
+    wide = [f for f in cpu["flags"].split() if f.startswith(("avx512", "amx", "avx2"))]
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    versions = {"python": platform.python_version(), "torch": torch.__version__}
+    now = datetime.now(UTC).date().isoformat()
+    about = {
+        "cpu": cpu["model name"],
+        "isa": wide,
+        "cores": os.cpu_count(),
+        "memory_gib": round(memory),
+    }
+    return {**about, **versions, "load_at_end": os.getloadavg(), "date": now}
 
 
 def table(figures: dict[str, Any]) -> str:
     """The figures as text."""
-    lines = [f"{'method':<10}{'side':<10}{'seconds':>9}{'ratio':>8}{'test R2':>9}{'memory':>9}"]
+    lines = [
+        f"{'method':<10}{'side':<10}{'seconds':>9}{'ratio':>8}{'cpu s':>9}{'test R2':>9}{'memory':>9}"
+    ]
     for method, about in figures.items():
         for side in SIDES:
             ratio = about["ratio"] if side == "trueward" else math.nan
             shown = f"{ratio:.1f}x" if ratio == ratio else ""  # noqa: PLR0124 - not a number
             lines.append(
                 f"{method:<10}{side:<10}{about['seconds'][side]:>9.2f}{shown:>8}"
-                f"{about['r2'][side]:>9.3f}{about['memory'][side]:>8.2f}x"
+                f"{about['cpu'][side]:>9.2f}{about['r2'][side]:>9.3f}{about['memory'][side]:>8.2f}x"
             )
     return "\n".join(lines)
 
@@ -219,6 +252,7 @@ def arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    parser.add_argument("--out", type=Path, help="a JSON file to keep figures and machine in")
     parser.add_argument("--repeats", type=int, default=1, help="runs a fit; the median is kept")
     parser.add_argument("--rows", type=int, default=Size.rows, help="training rows")
     parser.add_argument("--dim", type=int, default=Size.dim, help="features")

@@ -34,7 +34,7 @@ from trueward.core.threads import in_threads
 from trueward.data.feedback import Feedback, split_rows
 from trueward.estimators._registry import make
 from trueward.fitting.fit import fit
-from trueward.fitting.sweep import Job, fit_many
+from trueward.fitting.sweep import FitJob, fit_many
 
 RATES = {"rho_01": 0.1, "rho_10": 0.2}
 SHARING: list[tuple[str, dict[str, Any]]] = [  # ask for the same nuisances
@@ -83,15 +83,15 @@ def predicted(model: Any, rows: int, dim: int) -> list[float]:
     return found.tolist()
 
 
-def jobs(rows: int, dim: int, seeds: int) -> dict[tuple[str, int], Job]:
+def jobs(rows: int, dim: int, seeds: int) -> dict[tuple[str, int], FitJob]:
     return {
-        (_label(name, given), seed): Job(make(name, given), *log(rows, dim, seed), seed=seed)
+        (_label(name, given), seed): FitJob(make(name, given), *log(rows, dim, seed), seed=seed)
         for name, given in METHODS
         for seed in range(seeds)
     }
 
 
-def alone(job: Job) -> Any:
+def alone(job: FitJob) -> Any:
     """`fit` of one job."""
     try:
         return fit(job.method, job.train, job.val, seed=job.seed, **FP32)
@@ -99,7 +99,7 @@ def alone(job: Job) -> Any:
         return e
 
 
-def sweep(asked: dict[tuple[str, int], Job], threads: int) -> list[Any]:
+def sweep(asked: dict[tuple[str, int], FitJob], threads: int) -> list[Any]:
     return fit_many(list(asked.values()), threads=threads, **FP32)
 
 

@@ -32,17 +32,17 @@ from torch.nn import functional
 from trueward.data.feedback import Columns, Feedback
 from trueward.estimators._registry import make
 from trueward.features import backbone
-from trueward.features.transformers.pooling import pooled
+from trueward.features.transformers.token_pooling import pool_tokens
 from trueward.features.transformers.transformer import Transformer
-from trueward.fitting.finetune.network import How, Tuned, adapted
+from trueward.fitting.finetune.network import TextRows, TunedNet, TuneMode, with_adapters
 from trueward.simulation import helpdesk
 from trueward.training.config import Train
-from trueward.training.microbatch import Slices
-from trueward.training.preprocessing import Numbers, Standard
-from trueward.training.step import Batch, Problem, clip_gradient
-from trueward.training.training_state import adamw
+from trueward.training.microbatch import MicroBatches
+from trueward.training.preprocessing import Standardizer
+from trueward.training.step import Batch, TrainingProblem, clip_gradients
+from trueward.training.training_state import make_optimizer
 
-CASES: list[tuple[How, str, bool]] = [
+CASES: list[tuple[TuneMode, str, bool]] = [
     ("lora", "dr", False),
     ("lora", "cvib", False),
     ("lora", "dr", True),
@@ -57,42 +57,45 @@ def texts(n: int) -> tuple[list[str], list[str]]:
     return frame["prompt"].to_list(), frame["response"].to_list()
 
 
-def learner(base: Transformer, how: How, method: str, n: int, *, checkpointing: bool) -> Tuned:
-    rows, _ = base.rendering.rows(*texts(n))
-    standard = Standard(torch.zeros(base.width), torch.ones(base.width))
+def learner(
+    base: Transformer, how: TuneMode, method: str, n: int, *, checkpointing: bool
+) -> TunedNet:
+    rows, _ = base.rendering.tokenize(*texts(n))
+    standardizer = Standardizer(torch.zeros(base.width), torch.ones(base.width))
     g = torch.Generator().manual_seed(0)
     one = torch.randn(base.width, generator=g) / base.width**0.5, torch.tensor(0.1)
     heads = dict.fromkeys(make(method, {}).heads, one)
-    return Tuned(base, rows, standard, heads, how, checkpointing=checkpointing)
+    return TunedNet(base, rows, standardizer, heads, how, checkpointing=checkpointing)
 
 
-def step(net: Tuned, method: str, n: int, micro: int) -> Callable[[], None]:
+def step(net: TunedNet, method: str, n: int, micro: int) -> Callable[[], None]:
     """Give one step of the engine on all rows."""
     g, place = torch.Generator().manual_seed(0), net.device
     y, o = (torch.randint(0, 2, (n,), generator=g).float() for _ in "yo")
     eta = Columns(propensity=torch.full((n,), 0.5), imputation=torch.full((n,), 0.5))
-    data = Feedback(torch.arange(n)[:, None], y * o, o, eta=eta).to(place)
-    problem = Problem(
-        "reward", make(method, {}), data, data, Numbers(len(net.standard.mean)), lengths=net.lengths
+    data = Feedback(torch.zeros(n, 0), y * o, o, eta=eta).to(place)
+    source = TextRows(torch.arange(n))
+    problem = TrainingProblem(
+        "reward", make(method, {}), data, data, source, source, lengths=net.lengths
     )
-    slices, optimiser = Slices(micro), adamw(net, Train(lr=1e-5))
+    micro_batches, optimizer = MicroBatches(micro), make_optimizer(net, Train(lr=1e-5))
     batch = Batch(torch.arange(n), data, [Columns()])
 
     def run() -> None:
-        optimiser.zero_grad(set_to_none=True)
-        slices.backward(problem, net, batch)
-        clip_gradient(net, 1.0)
-        optimiser.step()
+        optimizer.zero_grad(set_to_none=True)
+        micro_batches.backward(problem, net, batch)
+        clip_gradients(net, 1.0)
+        optimizer.step()
 
     return run
 
 
-def bare(base: Transformer, how: How, n: int, micro: int) -> Callable[[], None]:
+def bare(base: Transformer, how: TuneMode, n: int, micro: int) -> Callable[[], None]:
     """Give the model's own forward and backward pass over the slices of a step."""
-    rows, _ = base.rendering.rows(*texts(n))
+    rows, _ = base.rendering.tokenize(*texts(n))
     order = torch.tensor([len(r.ids) for r in rows]).argsort(descending=True, stable=True)
     ready = [base.inputs([rows[i] for i in part]) for part in order.split(micro)]
-    model = adapted(base.model, 16, 0) if how == "lora" else base.model.requires_grad_()
+    model = with_adapters(base.model, 16, 0) if how == "lora" else base.model.requires_grad_()
     weights = [p for p in model.parameters() if p.requires_grad]
 
     def run() -> None:
@@ -100,7 +103,7 @@ def bare(base: Transformer, how: How, n: int, micro: int) -> Callable[[], None]:
             p.grad = None
         for inputs in ready:
             h = base.activations(inputs, model)
-            s = pooled(h, inputs["attention_mask"], base.reading.pooling).mean(1)
+            s = pool_tokens(h, inputs["attention_mask"], base.reading.pooling).mean(1)
             functional.softplus(s).mean().backward()
 
     return run
@@ -115,20 +118,20 @@ def seconds(work: Callable[[], Any], device: torch.device) -> float:
     return clock() - begin
 
 
-def opened(name: str) -> Transformer:
+def open_model(name: str) -> Transformer:
     base = backbone(name)
     assert isinstance(base, Transformer)
-    return base.handed_over()
+    return base.move_weights()
 
 
 def measure(name: str, given: argparse.Namespace) -> list[dict[str, Any]]:
     n, micro = given.rows, given.micro
-    device = opened(name).device
+    device = open_model(name).device
     works: dict[Any, Callable[[], None]] = {}
     for how in ("lora", "full"):
-        works[how] = bare(opened(name), how, n, micro)
+        works[how] = bare(open_model(name), how, n, micro)
     for how, method, checkpointing in CASES:
-        net = learner(opened(name), how, method, n, checkpointing=checkpointing)
+        net = learner(open_model(name), how, method, n, checkpointing=checkpointing)
         works[how, method, checkpointing] = step(net, method, n, micro)
     for work in works.values():
         work()  # memory is touched, and a loss that needs two passes is found out
@@ -162,7 +165,7 @@ def peak(name: str, how: str, method: str, checkpointing: bool, n: int, micro: i
 
 def tell_peak(words: list[str]) -> None:
     name, how, method, checkpointing, n, micro = words
-    base, rows = opened(name), int(n)
+    base, rows = open_model(name), int(n)
     torch.set_num_threads(1)
     base.encode(*(side[:2] for side in texts(rows)))
     cuda = base.device.type == "cuda"

@@ -1,9 +1,14 @@
 """Write the generated pages: one card per method, the help of every command, the paper index.
 
+The speed of a fit in README.md and docs/performance.md is that of docs/fit_speed.json, which
+``python benchmarks/fit_speed.py --repeats 5 --out docs/fit_speed.json`` measures.
+
 python docs/generate.py           writes them
 python docs/generate.py --check   exits 1 if a page is not what would be written
 """
 
+import json
+import math
 import os
 import re
 import sys
@@ -52,7 +57,78 @@ def pages() -> dict[Path, str]:
     for command in ("", *commands(app)):
         parts += [f"## trueward {command}".rstrip(), "", "```text", help_page(command), "```", ""]
     found[DOCS / "cli.md"] = "\n".join(parts)
+    return found | speed_pages()
+
+
+def speed_pages() -> dict[Path, str]:
+    """Give the pages that tell the measured speed of a fit, with the figures as they were measured."""
+    measured = DOCS / "fit_speed.json"
+    if not measured.exists():
+        return {}
+    given = json.loads(measured.read_text("utf-8"))
+    ratios = [fit["ratio"] for fit in given["fits"].values()]
+    share = f"{math.floor(min(ratios))} to {math.floor(max(ratios))} times faster"
+    said = {
+        DOCS.parent / "README.md": (r"\d+ to \d+ times faster", share),
+        DOCS / "performance.md": (
+            r"(?<=<!-- fit_speed -->\n).*?(?=<!-- end -->)",
+            speed_table(given),
+        ),
+    }
+    found = {}
+    for page, (where, text) in said.items():
+        found[page], times = re.subn(
+            where, lambda _, t=text: t, page.read_text("utf-8"), flags=re.DOTALL
+        )
+        if times != 1:
+            sys.exit(f"{page.name} tells the speed of a fit in {times} places, not in one")
     return found
+
+
+def speed_table(given: dict) -> str:
+    """Give the figures of `fit_speed` as a table, and what they were measured on."""
+    on, rows = given["machine"], []
+    for name, fit in given["fits"].items():
+        for side in ("trueward", "loop"):
+            ratios = [
+                f"{fit[k]:.1f}x" if side == "trueward" else "" for k in ("ratio", "cpu_ratio")
+            ]
+            seconds, cpu, r2, memory = (fit[k][side] for k in ("seconds", "cpu", "r2", "memory"))
+            cells = (
+                f"{seconds:.2f}",
+                ratios[0],
+                f"{cpu:.2f}",
+                ratios[1],
+                f"{r2:.3f}",
+                f"{memory:.2f}x",
+            )
+            rows.append(f"| {name} | {side} | {' | '.join(cells)} |")
+    columns = [
+        "method",
+        "side",
+        "seconds",
+        "ratio",
+        "processor s",
+        "ratio",
+        "test R2",
+        "memory / features",
+    ]
+    isa = [f for f in on["isa"] if "bf16" in f or "amx" in f]
+    measured = (
+        f"{on['date']}, {on['cores']} cores of {on['cpu']} ({', '.join(isa) or 'no bf16'}), "
+        f"{on['memory_gib']} GiB, torch {on['torch']}, {given['threads']} threads, medians of "
+        f"{given['repeats']}; load average at the end {on['load_at_end'][0]:.1f}."
+    )
+    return "\n".join(
+        [
+            f"| {' | '.join(columns)} |",
+            "|---" * len(columns) + "|",
+            *rows,
+            "",
+            measured,
+            "",
+        ]
+    )
 
 
 def main() -> int:

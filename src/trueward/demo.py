@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from trueward.data.log import Log, Test
-    from trueward.evaluation.evaluate import Metrics
+    from trueward.evaluation.measure import Metrics
     from trueward.model.reward_model import RewardModel
     from trueward.reporting import Page
     from trueward.simulation import World

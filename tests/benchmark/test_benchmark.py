@@ -13,7 +13,7 @@ from helpers.commands import run
 
 from trueward.benchmark import Runs, read_config, ready, run_benchmark, work
 from trueward.benchmark.draw import drawn, labels
-from trueward.benchmark.intervals import Interval, mean, share
+from trueward.benchmark.intervals import mean, share
 from trueward.benchmark.jobs import Unit, grouped
 from trueward.benchmark.overview import overview
 from trueward.benchmark.prepared import prepare
@@ -22,6 +22,7 @@ from trueward.benchmark.search import Between, OneOf, criterion, draws, space_of
 from trueward.benchmark.summary import Figure, Section
 from trueward.benchmark.table import write_table
 from trueward.core.errors import NotWrittenError, TruewardError, UsageError
+from trueward.core.estimate import Estimate
 from trueward.data.feedback import Feedback, Labelled
 from trueward.estimation import method
 from trueward.estimation.nuisances import platt
@@ -540,8 +541,8 @@ def scene(mechanism, gaps, failed=()):
     settings |= {"rho_01": 0.1, "rho_10": 0.2, "gold": 0, "more": {}}
 
     def figure(name, gap):
-        value = Interval(0.1 if gap is None else 0.1 + sum(gap) / 2)
-        between = None if gap is None else Interval(sum(gap) / 2, *gap)
+        value = Estimate(0.1 if gap is None else 0.1 + sum(gap) / 2)
+        between = None if gap is None else Estimate(sum(gap) / 2, *gap)
         return Figure(name, "r2", "observable criterion", 5, value, between, None)
 
     rows = [{"method": m, "status": "done", "seed": 0} for m in ("naive", *gaps)]

@@ -1,7 +1,6 @@
 """Features made ahead, in parts, by several processes, in spite of interruptions: always the same bits."""
 
 import json
-import sys
 
 import polars as pl
 import pytest
@@ -11,12 +10,11 @@ import trueward as tw
 from trueward.cli.app import main
 from trueward.core.errors import TruewardError
 from trueward.features import backbone
-from trueward.features.cache import default_folder
+from trueward.features.cache import default_cache_folder
 
 pytest.importorskip("transformers", reason="needs the extra trueward[text]")
 tiny = pytest.importorskip("helpers.tiny")
 
-ENCODE = sys.modules["trueward.features.encode"]
 N = 94
 
 
@@ -27,7 +25,7 @@ def bert(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch):
-    monkeypatch.setattr(ENCODE, "BLOCK", 8)
+    monkeypatch.setattr("trueward.features.encoding.BLOCK", 8)
 
 
 @pytest.fixture
@@ -52,7 +50,7 @@ def run(capsys, *words, fails=0):
 
 
 def files():
-    return {p.name: p.read_bytes() for p in default_folder().rglob("*.safetensors")}
+    return {p.name: p.read_bytes() for p in default_cache_folder().rglob("*.safetensors")}
 
 
 def never(monkeypatch):
@@ -76,7 +74,7 @@ def test_the_parts_of_several_processes_are_the_whole_and_fit_finds_them(
     assert len(files()) == 12
     kept = files()
     told = run(capsys, "encode", log, "--backbone", f"{bert},dtype=float32")
-    assert "94 of 94 rows in 12 blocks, 0 made now and 12 there before" in told
+    assert "94 of 94 rows in 12 blocks: 0 encoded now, 12 already in the cache" in told
     never(monkeypatch)
     assert torch.equal(tw.encode(tw.read_log(log), backbone=f"{bert},dtype=float32").x, wanted)
     run(
@@ -128,7 +126,7 @@ def test_a_part_that_cannot_be_kept_is_an_error(bert, log, capsys, monkeypatch, 
 
 @pytest.mark.parametrize("shard", ["0/2", "3/2", "2", "a/b", "1/0"])
 def test_a_part_that_cannot_be_is_a_usage_error(log, capsys, shard):
-    assert "--shard takes i/N" in run(capsys, "encode", log, "--shard", shard, fails=2)
+    assert "--shard should be i/N" in run(capsys, "encode", log, "--shard", shard, fails=2)
 
 
 @pytest.mark.parametrize(
@@ -136,8 +134,8 @@ def test_a_part_that_cannot_be_is_a_usage_error(log, capsys, shard):
     [
         ("Qwen/Qwen3-Embedding-0.6B", 1, "not on this machine, and HF_HUB_OFFLINE forbids"),
         ("wordlama", 2, "choose one of wordllama"),
-        ("./nowhere", 2, "no folder ./nowhere"),
-        ("precomputed:x.npy", 2, "features already"),
+        ("./nowhere", 2, "no model folder ./nowhere"),
+        ("precomputed:x.npy", 2, "holds features, not text"),
     ],
 )
 def test_a_backbone_that_is_not_to_be_had_is_one_sentence(log, capsys, name, code, says):

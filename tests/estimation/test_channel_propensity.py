@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from trueward.data.feedback import Columns, Feedback
-from trueward.estimation.channel_propensity import MOST, activity, acts
+from trueward.estimation.channel_propensity import MOST_ROWS, activity, activity_column
 from trueward.estimators._registry import make
 
 NAN = float("nan")
 BOTH = ("copy", "like")
-COPY, NETWORK = acts("copy"), "network.copy"
+COPY, NETWORK = activity_column("copy"), "network.copy"
 
 
 def liked(x, chance, *, network=None):
@@ -81,7 +81,7 @@ def test_the_rows_it_is_trained_on_say_the_same_of_the_reward_whatever_it_is():
     method, slopes = make("channels", {"channels": BOTH}), []
     for a in (0.1, 0.9):
         s = torch.zeros(1, requires_grad=True)
-        eta = Columns({acts(k): torch.tensor([a]) for k in BOTH})
+        eta = Columns({activity_column(k): torch.tensor([a]) for k in BOTH})
         method.loss(Columns(reward=s, level=torch.zeros(1)), replace(b, eta=eta)).backward()
         slopes.append(float(s.grad))
     assert slopes == pytest.approx([-0.5, -0.5], abs=1e-5)
@@ -100,6 +100,6 @@ def test_a_rare_channel_is_clipped_and_the_report_counts_the_rows():
 
 
 def test_more_than_enough_rows_are_sampled():
-    n = MOST + 2000
+    n = MOST_ROWS + 2000
     _, about = regressed(liked(torch.zeros(n, 1), torch.full((n,), 0.5)))
-    assert about["rows"] == MOST
+    assert about["rows"] == MOST_ROWS

@@ -3,74 +3,26 @@
 import numpy as np
 import pytest
 import torch
-from scipy.special import expit
-from sklearn.linear_model import LogisticRegression
+from helpers.regressions import gold_rows
 
 from trueward.core.errors import TruewardError
 from trueward.data.feedback import Columns, Feedback
 from trueward.estimation.gold_regression import (
     DRAWS,
-    Anchor,
-    Prior,
-    Sample,
-    logistic,
+    GoldRegression,
+    bootstrap_counts,
     predicted,
-    resampled,
 )
+from trueward.estimation.ridge_logistic import CoefficientPrior, RegressionData
 from trueward.estimators._registry import make
 from trueward.fitting.fit import fit
 from trueward.model.reward_model import load
 
 
-def gold(n=400, seed=0, k=2, d=5, *, of_evidence=1.0, of_features=0.0):
-    """A design of one, ``k`` pieces of evidence and ``d`` features, with labels drawn from them."""
-    rng = np.random.default_rng(seed)
-    a = np.hstack(
-        [np.ones((n, 1)), rng.standard_normal((n, k)), rng.standard_normal((n, d)) / np.sqrt(d)]
-    )
-    v = -0.3 + of_evidence * a[:, 1] + of_features * a[:, 1 + k :].sum(1)
-    return Sample(a, (rng.random(n) < expit(v)).astype(float), np.ones(n), np.arange(n)), expit(v)
-
-
-def test_the_regression_is_that_of_scikit_learn():
-    sample, _ = gold()
-    a = sample.a[:, 1:]
-    theirs = LogisticRegression(C=1 / 3, tol=1e-10, max_iter=1000).fit(a, sample.y)
-    precision = np.r_[1e-9, np.full(a.shape[1], 3.0)]
-    ours = logistic(sample.a, sample.y, sample.weight, precision, np.zeros(8))
-    assert ours.w == pytest.approx(np.r_[theirs.intercept_, theirs.coef_[0]], abs=1e-5)
-
-
-def test_without_labels_the_mode_is_the_prior():
-    sample, _ = gold(2)
-    mode = logistic(sample.a, sample.y, np.zeros(2), np.ones(8), np.arange(8.0))
-    assert mode.w == pytest.approx(np.arange(8.0))
-
-
-def test_two_labels_of_weight_one_count_as_one_of_weight_two():
-    sample, _ = gold(50)
-    twice = Sample(
-        *(np.concatenate([v, v]) for v in (sample.a, sample.y, sample.weight, sample.group))
-    )
-    prior = Prior(1.0, (1.0, 0.0), (0.0, 0.0))
-    heavy = Sample(sample.a, sample.y, 2 * sample.weight, sample.group)
-    assert twice.mode(prior, 0.5).w == pytest.approx(heavy.mode(prior, 0.5).w, abs=1e-6)
-
-
-def test_a_coefficient_of_the_wrong_sign_is_held_at_zero_and_the_rest_fitted_without_it():
-    sample, _ = gold(of_evidence=-1.0)
-    free = sample.mode(Prior(1.0, (0.0, 0.0), (0.0, 0.0)), 0.0).w
-    held = sample.mode(Prior(1.0, (0.0, 0.0), (1.0, 0.0)), 0.0).w
-    assert free[1] < -0.5
-    assert abs(held[1]) < 1e-6
-    alone = Sample(sample.a[:, [0, 2]], sample.y, sample.weight, sample.group)
-    assert held[[0, 2]] == pytest.approx(alone.mode(Prior(1.0, (0.0,), (0.0,)), 0.0).w, abs=1e-5)
-
-
 @pytest.mark.parametrize(("of_features", "least", "most"), [(0.0, 0.0, 0.3), (2.0, 0.7, 2.0)])
 def test_features_count_as_far_as_the_labels_bear_them_out(of_features, least, most):
-    sample, _ = gold(1000, of_features=of_features)
-    _, share = Anchor.of(sample, Prior(1.0, (1.0, 0.0), (0.0, 0.0)), 0)
+    sample, _ = gold_rows(1000, of_features=of_features)
+    _, share = GoldRegression.fit(sample, CoefficientPrior(1.0, (1.0, 0.0), (0.0, 0.0)), 0)
     assert least <= sum(s * q for s, q in share.items()) <= most
     assert sum(share.values()) == pytest.approx(1)
 
@@ -78,41 +30,44 @@ def test_features_count_as_far_as_the_labels_bear_them_out(of_features, least, m
 @pytest.mark.parametrize(("scale", "usual"), [(0.1, 0.5), (3.0, 3.0)])
 def test_before_the_labels_features_may_add_as_much_as_the_log_says(scale, usual):
     """Rows that weigh nothing leave the prior: half-normal, of sd .5 or that of the log's own log-odds."""
-    sample, _ = gold()
-    said = sample.a[:, 1] / sample.a[:, 1].std() * scale
-    a = np.column_stack([sample.a[:, 0], said, sample.a[:, 2:]])
-    nothing = Sample(a, sample.y, np.zeros(400), sample.group)
-    _, share = Anchor.of(nothing, Prior(1.0, (1.0, 0.0), (0.0, 0.0)), 0)
+    sample, _ = gold_rows()
+    said = sample.design[:, 1] / sample.design[:, 1].std() * scale
+    a = np.column_stack([sample.design[:, 0], said, sample.design[:, 2:]])
+    nothing = RegressionData(a, sample.labels, np.zeros(400), sample.group)
+    _, share = GoldRegression.fit(nothing, CoefficientPrior(1.0, (1.0, 0.0), (0.0, 0.0)), 0)
     assert share[1.0] / share[0.6] == pytest.approx(np.exp(-0.32 / usual**2), rel=0.02)
 
 
 def test_the_draws_are_near_refits_on_resampled_prompts():
     """One Newton step for each of 200 bootstrap samples spreads as refitting on every one does."""
-    sample, _ = gold(300)
-    prior = Prior(1.0, (1.0, 0.0), (0.0, 0.0))
-    times = resampled(sample.group, 0)
+    sample, _ = gold_rows(300)
+    prior = CoefficientPrior(1.0, (1.0, 0.0), (0.0, 0.0))
+    times = bootstrap_counts(sample.group, 0)
     assert times.shape == (DRAWS, 300)
     assert (times.sum(1) == 300).all()
-    refits = [Sample(sample.a, sample.y, t, sample.group).mode(prior, 0.0).w for t in times]
-    anchor, _ = Anchor.of(sample, prior, 0)
+    refits = [
+        RegressionData(sample.design, sample.labels, t, sample.group).map_estimate(prior, 0.0).w
+        for t in times
+    ]
+    anchor, _ = GoldRegression.fit(sample, prior, 0)
     assert np.sqrt(np.diag(anchor.covariance))[:3] == pytest.approx(np.std(refits, 0)[:3], rel=0.2)
 
 
 def test_prompts_are_resampled_whole():
-    times = resampled(np.repeat(np.arange(20), 3), 0)
+    times = bootstrap_counts(np.repeat(np.arange(20), 3), 0)
     assert (times.reshape(DRAWS, 20, 3).std(2) == 0).all()
 
 
 @pytest.mark.slow
 def test_the_interval_covers_the_truth_about_as_often_as_it_says():
     """95 % nominal over 60 gold samples of 300 at 50 points; shrinkage costs a little coverage."""
-    prior = Prior(1.0, (1.0, 0.0), (0.0, 0.0))
+    prior = CoefficientPrior(1.0, (1.0, 0.0), (0.0, 0.0))
     covered = []
     for seed in range(60):
-        sample, _ = gold(300, seed)
-        fresh, truth = gold(50, 1000 + seed)
-        anchor, _ = Anchor.of(sample, prior, seed)
-        at = (torch.from_numpy(v) for v in (fresh.a, anchor.w, anchor.covariance))
+        sample, _ = gold_rows(300, seed)
+        fresh, truth = gold_rows(50, 1000 + seed)
+        anchor, _ = GoldRegression.fit(sample, prior, seed)
+        at = (torch.from_numpy(v) for v in (fresh.design, anchor.w, anchor.covariance))
         _, low, high = (v.numpy() for v in predicted(*at).values())
         covered.append(((low <= truth) & (truth <= high)).mean())
     assert 0.88 < np.mean(covered) < 0.99
@@ -158,7 +113,7 @@ def test_the_prior_is_what_three_outcome_says_and_without_reactions_what_naive_s
     }
     for signals, centre in centres.items():
         method = make("anchored", {"signals": signals} if signals else {})
-        assert tuple(c for c, _ in method.pieces.values()) == centre, signals
+        assert method.coefficient_prior.centre == centre, signals
 
 
 def test_as_evidence_three_outcome_is_that_of_the_method():

@@ -7,13 +7,15 @@ from scipy.special import expit
 
 from trueward.core.errors import TruewardError, UsageError
 from trueward.data.feedback import Columns, Feedback, Labelled
-from trueward.evaluation.audit import _chance, audit
-from trueward.evaluation.evaluate import evaluate, measure
-from trueward.evaluation.prediction_powered import MEASURES, Rows
+from trueward.evaluation.audit import audit, gold_probability
+from trueward.evaluation.evaluate import evaluate
+from trueward.evaluation.influence_functions import INFLUENCE_FUNCTIONS
+from trueward.evaluation.measure import measure
+from trueward.evaluation.prediction_powered import AuditRows
 from trueward.evaluation.sample_size import plan
 from trueward.fitting.fit import fit
 
-METRICS = (*MEASURES, "pair_accuracy")
+METRICS = (*INFLUENCE_FUNCTIONS, "pair_accuracy")
 
 
 def world(seed, *, n=2000, golds=300, answers=4, by_prompt=False):
@@ -32,8 +34,8 @@ def world(seed, *, n=2000, golds=300, answers=4, by_prompt=False):
     gold[chosen] = r[chosen]
     s = x @ np.array([1.2, 0.1, 0.5, 0, 0, 0])
     table = np.stack([s, o * y, o * (1 - y)], 1)
-    g = _chance((table - table.mean(0), x / np.sqrt(6)), gold, group, seed)
-    return Rows(expit(s), s, gold, g, group), r
+    g = gold_probability((table - table.mean(0), x / np.sqrt(6)), gold, group, seed)
+    return AuditRows(expit(s), s, gold, g, group), r
 
 
 def truth(rows, r):
@@ -61,7 +63,7 @@ def test_a_mean_by_hand():
     """
     p, r = np.full(4, 0.8), np.array([1.0, 0.0, 1.0, 0.0])
     gold = np.array([1.0, 0.0, np.nan, np.nan])
-    found, alone = Rows(p, p, gold, r, np.arange(4)).estimate("brier")
+    found, alone = AuditRows(p, p, gold, r, np.arange(4)).estimate("brier")
     assert found.value == pytest.approx(0.34)
     assert (found.low, found.high) == pytest.approx((0.34, 0.34), abs=1e-9)
     assert alone.value == pytest.approx(0.34)
@@ -72,7 +74,7 @@ def test_a_useless_g_costs_nothing():
     """Where g is noise, lambda is near 0 and the interval near that of the gold labels alone."""
     rows, _ = world(1)
     rng = np.random.default_rng(0)
-    noise = Rows(rows.p, rows.s, rows.gold, rng.random(len(rows.p)), rows.group)
+    noise = AuditRows(rows.p, rows.s, rows.gold, rng.random(len(rows.p)), rows.group)
     for name in ("brier", "good", "auroc"):
         found, alone = noise.estimate(name)
         assert found.high - found.low < 1.05 * (alone.high - alone.low), name
@@ -140,14 +142,14 @@ def test_gold_rows_that_are_not_like_the_others_are_said_to_be(model):
     picked[:5] = r[:5]
     picked[r == 0] = torch.where(torch.rand(int((r == 0).sum())) < 0.1, 0.0, torch.nan)
     b = Feedback(b.x, b.y, b.o, gold=picked, group=b.group)
-    assert "not like the others" in audit(model, b).warnings[0]
+    assert "differ from the other rows" in audit(model, b).warnings[0]
     assert "not drawn at random" in audit(model, log(seed=5)[0], chosen=True).warnings[0]
 
 
 def test_labels_that_the_model_has_seen_are_said_to_flatter():
     b, _ = log()
     train, val = b.split(0.2)
-    assert "fitted on trusted labels" in audit(fit("anchored", train, val), b).warnings[0]
+    assert "fitted on gold labels" in audit(fit("anchored", train, val), b).warnings[0]
 
 
 def test_channels_and_clicks_are_evidence_too(model):
@@ -202,7 +204,7 @@ def test_without_gold_labels_a_plan_believes_the_model(model):
     assert wanted.now == 0
     assert 50 < wanted.needed < 1000
     assert len(wanted.rows) == wanted.needed
-    assert "0 are there" in str(wanted)
+    assert "the log has 0" in str(wanted)
 
 
 def test_a_narrower_interval_takes_more_labels_and_never_more_than_there_are(model):

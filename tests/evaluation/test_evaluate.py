@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import importlib
 import json
 from dataclasses import dataclass
@@ -15,8 +16,9 @@ from sklearn import metrics as sk
 from trueward.core.errors import TruewardError, UsageError
 from trueward.data.feedback import Labelled
 from trueward.evaluation import metrics
-from trueward.evaluation.bootstrap import Estimate, tails
-from trueward.evaluation.evaluate import evaluate, measure
+from trueward.evaluation.bootstrap import Estimate, quantile_levels
+from trueward.evaluation.evaluate import evaluate
+from trueward.evaluation.measure import measure
 
 LABEL = ["auroc", "r2", "brier", "nll", "ece", "bias", "mae", "rmse"]
 ORDER = ["pearson", "spearman", "pair_accuracy", "best_of_n_lift"]
@@ -66,7 +68,7 @@ def test_a_sure_and_wrong_prediction_costs_much_but_not_infinitely():
 def test_ece_by_hand():
     # Two bins of equal mass: |.1 + .1 - 0 - 1| / 4 and |.9 + .9 - 1 - 1| / 4.
     p, r = np.array([0.1, 0.11, 0.9, 0.91]), np.array([0.0, 1, 1, 1])
-    found = metrics.gaps(p, r, np.ones((1, 4)), bins=2)
+    found = metrics.calibration_gaps(p, r, np.ones((1, 4)), bins=2)
     assert np.abs(found).sum() == pytest.approx((abs(0.21 - 1) + abs(1.81 - 2)) / 4)
 
 
@@ -172,13 +174,13 @@ def test_a_weighted_metric_is_the_metric_of_the_repeated_rows():
         p[rows], r=r[rows], rating=rating[rows], draws=0,
         group=np.repeat(np.arange(len(copies)), [len(c) for c in copies]),
     )  # fmt: skip
-    right, total = metrics.pairs(p, rating, group, 20)
-    lift, choice = metrics.lifts(p, rating, group, 20)
+    right, total = metrics.pair_counts(p, rating, group, 20)
+    lift, choice = metrics.best_of_n_lifts(p, rating, group, 20)
     weighted = {
         "auroc": metrics.auroc(p, r, w),
         "r2": metrics.r2(p, r, w),
-        "brier": metrics.mean_of((p - r) ** 2, w),
-        "nll": metrics.mean_of(metrics.nll(p, r), w),
+        "brier": metrics.average((p - r) ** 2, w),
+        "nll": metrics.average(metrics.nll(p, r), w),
         "pearson": metrics.pearson(p, rating, w),
         "spearman": metrics.spearman(p, rating, w),
         "pair_accuracy": [times @ right / (times @ total)],
@@ -200,14 +202,14 @@ def test_the_interval_of_a_mean_is_the_textbook_one_and_covers():
 
 def test_resamples_of_few_prompts_are_widened_to_students_t():
     """20 prompts: t = 2.093 at 19 degrees, times sqrt(20/19) = 2.147: the ends are Phi(-2.147) = .0159."""
-    assert tails(20) == pytest.approx([0.0159, 0.9841], abs=1e-4)
-    assert tails(100_000) == pytest.approx([0.025, 0.975], abs=1e-4)
+    assert quantile_levels(20) == pytest.approx([0.0159, 0.9841], abs=1e-4)
+    assert quantile_levels(100_000) == pytest.approx([0.025, 0.975], abs=1e-4)
 
 
 def test_gaps_by_hand():
     """Two bins: r - p of .5, -.5 and .2, .4, a quarter of each; drawn 2 0 1 1 times, the first are .5, .5."""
     p, r = np.array([0.1, 0.5, 0.6, 0.7]), np.array([0.6, 0.0, 0.8, 1.1])
-    found = metrics.gaps(p, r, np.array([[1.0, 1, 1, 1], [2, 0, 1, 1]]), bins=2)
+    found = metrics.calibration_gaps(p, r, np.array([[1.0, 1, 1, 1], [2, 0, 1, 1]]), bins=2)
     assert found == pytest.approx(np.array([[0, 0.15], [0.25, 0.15]]))
 
 
@@ -472,3 +474,22 @@ def test_text_is_encoded_with_the_backbone_of_the_model(monkeypatch):
     monkeypatch.setattr("trueward.features.encode", encode, raising=False)
     assert evaluate(FirstFeature('{"name": "a"}'), object())["auroc"].value == 1
     assert asked == ['{"name": "a"}']
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "audit",
+        "bootstrap",
+        "evaluate",
+        "measure",
+        "metrics",
+        "sample_size",
+        "sensitivity",
+    ],
+)
+def test_examples_in_docstrings_hold(module):
+    name = f"trueward.evaluation.{module}"
+    result = doctest.testmod(importlib.import_module(name))
+    assert result.attempted
+    assert not result.failed

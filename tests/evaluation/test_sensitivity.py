@@ -107,7 +107,7 @@ def test_clicks_say_what_a_prior_makes_of_the_scale():
     share = float(clicks.y.mean())
     assert found.priors[0].at == pytest.approx(share, abs=0.02)
     assert [m.at for m in found.priors] == sorted(m.at for m in found.priors)
-    assert "in the same order" in str(found)
+    assert "same ranking" in str(found)
 
 
 def test_a_model_that_knows_only_an_interval_is_refused():

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import torch
 from helpers.commands import run
-from helpers.language_logs import DECODERS, events, outcome, rewritten
+from helpers.language_logs import DECODERS, events, outcome, rewritten, uncalibrated
 
 from trueward.core.errors import TruewardError, UsageError
 from trueward.estimation.mixture_segment import Segment
 from trueward.exporting import export, verify
 from trueward.exporting.networks import Term
 from trueward.exporting.shipped import modeling_trueward
-from trueward.exporting.to_networks import networks_of, rewards
+from trueward.exporting.to_networks import networks_of
 from trueward.features import encode
 from trueward.fitting.fit import fit
 
@@ -156,7 +156,7 @@ def test_code_that_this_version_does_not_write_is_never_run(copied):
     code.write_text(code.read_text() + "\nraise SystemExit('it ran')\n")
     found = verify(copied, allow_remote_code=True)
     assert not found.passed
-    assert "not the file that this version of trueward writes" in found.checks[0].sentence
+    assert "modeling_trueward.py is not the file that this version" in found.checks[0].sentence
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_a_file_that_would_lead_a_trusting_loader_elsewhere_stops_it(copied, nam
     (copied / name).write_text(text)
     found = verify(copied, allow_remote_code=True)
     assert not found.passed
-    assert f"{name} is nothing that export writes" in found.checks[0].sentence
+    assert f"{name} is not a file that export writes" in found.checks[0].sentence
 
 
 @pytest.mark.parametrize(
@@ -235,7 +235,7 @@ def test_the_networks_give_the_rewards_of_the_model(rows, method, options):
     h = rows.x.float()
     found = networks_of(model, h)
     assert found is not None
-    wanted = rewards(model, h)
+    wanted = uncalibrated(model, h)
     assert np.abs(found(h.numpy()) - wanted).max() <= 1e-4 * wanted.std()
 
 
@@ -279,7 +279,7 @@ def test_a_linear_head_is_folded_only_where_it_is_the_whole_reward(rows, tmp_pat
     frame = events().frame
     pairs = frame["prompt"].to_list(), frame["response"].to_list()
     if method == "co_teaching":
-        with pytest.raises(TruewardError, match="no linear head"):
+        with pytest.raises(TruewardError, match="one linear head"):
             export(model, tmp_path / "out", *pairs)
         return
     made = export(model, tmp_path / "out", *pairs)

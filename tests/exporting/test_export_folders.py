@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 from helpers.commands import run
-from helpers.language_logs import events, outcome, rewritten
+from helpers.language_logs import events, outcome, rewritten, uncalibrated
 
 from trueward.core.errors import TruewardError, UsageError
 from trueward.exporting import export, verify
-from trueward.exporting.to_networks import networks_of, rewards
+from trueward.exporting.to_networks import networks_of
 from trueward.features import encode
 from trueward.fitting.fit import fit
 
@@ -238,7 +238,7 @@ def test_gold_labels_on_wide_features_are_carried_with_the_directions_they_are_r
     model = fit("anchored", *data.split(0.2), nuisance_epochs=1)
     assert model.net.projection is not None
     h = data.x.float()
-    found, wanted = networks_of(model, h)(h.numpy()), rewards(model, h)
+    found, wanted = networks_of(model, h)(h.numpy()), uncalibrated(model, h)
     assert np.abs(found - wanted).max() <= 1e-4 * wanted.std()
 
 
@@ -248,7 +248,7 @@ def test_the_scorer_is_code_so_it_takes_a_word_and_must_be_ours(bare):
         "raise SystemExit('it ran')"
     )  # a module of that name would come first
     found = verify(bare, allow_remote_code=True)
-    assert "json.py is nothing that export writes" in found.checks[0].sentence
+    assert "json.py is not a file that export writes" in found.checks[0].sentence
     (bare / "json.py").unlink()
     file = bare / "trueward_scorer" / "surface.py"
     file.write_text(file.read_text().replace("5.30", "5.31") + "\n")

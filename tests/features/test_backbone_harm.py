@@ -60,7 +60,7 @@ def test_an_adapter_folder_is_its_base_model_with_the_adapter_in_it(base, tmp_pa
     made = exact(place).encode(tiny.PROMPTS, tiny.RESPONSES)
     bare = exact(base).encode(tiny.PROMPTS, tiny.RESPONSES)
     assert (made - bare).abs().max() > 0.1
-    rows, _ = exact(base).rendering.rows(tiny.PROMPTS, tiny.RESPONSES)
+    rows, _ = exact(base).rendering.tokenize(tiny.PROMPTS, tiny.RESPONSES)
     whole = model.get_base_model()
     for x, row in zip(made, rows, strict=True):
         with torch.no_grad():
@@ -79,7 +79,7 @@ def test_an_adapter_and_its_base_are_other_features_and_a_spec_finds_both_again(
     assert torch.equal(again.encode(["a"], ["b"]), model.encode(["a"], ["b"]))
     assert identity(exact(shutil.copytree(one, tmp_path / "copy")).spec()) == names[1]
     tiny.build("llama", base, "ForCausalLM", seed=3)
-    with pytest.raises(TruewardError, match="made by the files"):
+    with pytest.raises(TruewardError, match="computed with files of digest"):
         backbone(model.spec())
 
 
@@ -111,11 +111,11 @@ def test_an_adapter_whose_base_is_not_at_hand_says_which_one(base, tmp_path):
     place, _ = adapter(tmp_path / "adapter", base)
     changed(place, base_model_name_or_path="Qwen/Qwen3-Embedding-0.6B")
     with pytest.raises(
-        TruewardError, match=r"adapter on Qwen/Qwen3-Embedding-0.6B, .* not at hand .*merge"
+        TruewardError, match=r"adapter on Qwen/Qwen3-Embedding-0.6B, .* unavailable .*merge"
     ):
         exact(place)
     changed(place, base_model_name_or_path=None)
-    with pytest.raises(TruewardError, match="does not say what base model"):
+    with pytest.raises(TruewardError, match="does not name its base model"):
         exact(place)
     changed(place, base_model_name_or_path=str(adapter(tmp_path / "other", base)[0]))
     with pytest.raises(TruewardError, match="which is an adapter itself"):
@@ -150,11 +150,11 @@ def test_an_adapter_that_was_cut_short_is_one_sentence(base, tmp_path):
     place, _ = adapter(tmp_path / "adapter", base)
     weights = place / "adapter_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:500])
-    with pytest.raises(TruewardError, match="damaged or incomplete, as after an interrupted"):
+    with pytest.raises(TruewardError, match="damaged or incomplete, probably after an interrupted"):
         exact(place).encode(["a"], ["b"])
     weights.unlink()
     with pytest.raises(
-        TruewardError, match=r"no adapter_model.safetensors, as after an interrupted"
+        TruewardError, match=r"no adapter_model.safetensors, probably after an interrupted"
     ):
         exact(place)
 
@@ -203,7 +203,7 @@ def harmed(base, harm):
 HARMS = {
     "no template": "no chat template",
     "no weights": "no weights",
-    "a shard less": "no weights model-00002-of-00002.safetensors, as after an interrupted download",
+    "a shard less": "no weights model-00002-of-00002.safetensors, probably after an interrupted download",
     "cut short": "could not be loaded",
     "another width": "could not be loaded",
     "not a number": "row 1 has activations that are not finite",
@@ -258,5 +258,5 @@ def test_an_export_over_weights_of_another_width_is_one_sentence(base, tmp_path)
     data = encode(table, backbone=f"{base},dtype=float32")
     model = fit("naive", *data.split(0.2), hidden=(), epochs=1)
     harmed(base, "another width")
-    with pytest.raises(TruewardError, match="made by the files"):
+    with pytest.raises(TruewardError, match="computed with files of digest"):
         export(model, tmp_path / "out", table.frame["prompt"], table.frame["response"])

@@ -8,9 +8,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import torch
+from helpers.loopback import loopback_only, recorded_waits  # noqa: F401 - fixtures
 
 from trueward.core.errors import TruewardError, UsageError
-from trueward.features import asking, backbone, features
+from trueward.features import backbone, features, http_json
 from trueward.features.endpoint import ROWS
 
 SECRET = "sk-very-secret"
@@ -134,7 +135,7 @@ def test_the_wait_that_a_server_asks_for_is_kept_within_bounds(server, waits):
     model = backbone(server.url)
     server.first = [(429, {"Retry-After": "7"}), (503, {"Retry-After": "9999"})]
     model.encode(["a"], ["b"])
-    assert waits == [7, asking.LONGEST]
+    assert waits == [7, http_json.MAX_WAIT]
 
 
 def test_the_tries_are_bounded_and_no_text_is_told(server, waits, monkeypatch):
@@ -145,7 +146,7 @@ def test_the_tries_are_bounded_and_no_text_is_told(server, waits, monkeypatch):
         TruewardError, match="did not answer in 7 tries, the last with HTTP 503"
     ) as e:
         model.encode([TEXT], [TEXT])
-    assert len(waits) == asking.TRIES - 1
+    assert len(waits) == http_json.TRIES - 1
     assert TEXT not in str(e.value)
     assert SECRET not in str(e.value)
 
@@ -175,7 +176,7 @@ def test_a_server_that_is_not_there_is_one_sentence(waits):
         port = free.getsockname()[1]
     with pytest.raises(TruewardError, match=r"did not answer in 7 tries.*refused"):
         backbone(f"http://127.0.0.1:{port}/v1,model=m")
-    assert len(waits) == asking.TRIES - 1
+    assert len(waits) == http_json.TRIES - 1
 
 
 def fewer(answer):
@@ -190,14 +191,14 @@ def wider(answer):
     ("change", "says"),
     [
         (fewer, "should answer with 3 embeddings, and answered with 2"),
-        (wider, "vectors of 4 and of 5 numbers"),
+        (wider, "embeddings of 4 and of 5 numbers"),
         (
             lambda a: {"data": [{**d, "embedding": "AAAA"} for d in a["data"]]},
             "none that can be read",
         ),
         (lambda a: {"error": "no"}, "none that can be read"),
         (lambda a: [1, 2], "none that can be read"),
-        (lambda a: b"<html>", "an answer that is no JSON"),
+        (lambda a: b"<html>", "an answer that is not JSON"),
     ],
 )
 def test_an_answer_of_another_shape_is_refused(server, change, says):

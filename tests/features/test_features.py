@@ -13,6 +13,7 @@ import threading
 import polars as pl
 import pytest
 import torch
+from trueward.features.limits import MAX_CATEGORIES
 
 from trueward.core.errors import TruewardError, UsageError
 from trueward.data.log import Log, Test
@@ -20,10 +21,10 @@ from trueward.features import backbone, encode
 from trueward.features.builtin import surface
 from trueward.features.builtin.hashing import mix, normal
 from trueward.features.builtin.wordllama import load
-from trueward.features.cache import Cache, key_of
-from trueward.features.columns import CATEGORIES, codes, context
-from trueward.features.encode import BLOCK, features
-from trueward.features.texts import HEAD, TAIL, readable, slices
+from trueward.features.cache import Cache, block_key
+from trueward.features.columns import encode_context, group_codes
+from trueward.features.encoding import BLOCK, features
+from trueward.features.texts import HEAD, TAIL, row_slices, truncate_middle
 
 PROMPTS = [
     "How do I undo a commit?",
@@ -54,7 +55,7 @@ class Counting:
     def spec(self):
         return '{"name": "counting"}'
 
-    def remarks(self):
+    def collect_warnings(self):
         return []
 
     def encode(self, prompts, responses):
@@ -145,14 +146,14 @@ def test_loading_leaves_the_logging_of_the_process_alone():
 
 def test_a_long_text_keeps_head_and_tail():
     text = "a" * HEAD + "b" * 1_000_000 + "c" * TAIL
-    assert readable(text) == "a" * HEAD + "\n" + "c" * TAIL
+    assert truncate_middle(text) == "a" * HEAD + "\n" + "c" * TAIL
     x = load().encode(["p"] * 2, [text, text.replace("b", "d")])
     assert torch.equal(x[0], x[1])
 
 
 def test_slices_cover_every_row_once_and_bound_their_characters():
     texts = ["x" * 16_000] * 200 + [""] * 2_000
-    parts = list(slices(texts, texts))
+    parts = list(row_slices(texts, texts))
     assert [i for part in parts for i in range(part.start, part.stop)] == list(range(2_200))
     assert max(32_000 * min(part.stop, 200) - 32_000 * part.start for part in parts) <= 1_000_000
     assert max(part.stop - part.start for part in parts) == 512
@@ -161,9 +162,9 @@ def test_slices_cover_every_row_once_and_bound_their_characters():
 def test_surface_features_read_what_their_names_say():
     model = load()
     r = ["- one\n- two\n\n```\nx = 1\n```", "I'm sorry, I cannot help with THAT."]
-    counts = [model._tokens(r).counts(len(model.vectors))] * 2
+    counts = [model._tokenize(r).counts(len(model.vectors))] * 2
     size = torch.tensor([[len(t), len(t)] for t in r], dtype=torch.float64).numpy()
-    u = surface.measured(r, r, size, *counts)
+    u = surface.surface_statistics(r, r, size, *counts)
     assert list(u) == list(surface.SCALES)
     log1p = torch.tensor([1.0, 2.0, 3.0]).log1p().double().numpy()
     assert u["log_items"].tolist() == pytest.approx([log1p[1], 0])
@@ -227,9 +228,9 @@ def test_no_cache_writes_nothing(tmp_path, monkeypatch):
 
 
 def test_texts_that_join_alike_have_different_keys():
-    keys = {key_of("s", p, r) for p, r in [(["ab"], ["c"]), (["a"], ["bc"]), (["\ud800"], [""])]}
+    keys = {block_key("s", p, r) for p, r in [(["ab"], ["c"]), (["a"], ["bc"]), (["\ud800"], [""])]}
     assert len(keys) == 3
-    assert key_of("s", ["a"], ["b"]) != key_of("t", ["a"], ["b"])
+    assert block_key("s", ["a"], ["b"]) != block_key("t", ["a"], ["b"])
 
 
 @pytest.mark.parametrize("harm", ["truncated", "empty", "one bit", "another shape", "a folder"])
@@ -259,7 +260,7 @@ def test_a_damaged_file_is_made_again(tmp_path, harm, caplog):
 def test_two_processes_fill_one_cache_at_once(tmp_path):
     code = (
         "import sys, hashlib, torch; from pathlib import Path; "
-        "from trueward.features.cache import Cache; from trueward.features.encode import features; "
+        "from trueward.features.cache import Cache; from trueward.features.encoding import features; "
         "from trueward.features import backbone; "
         "t = [f'text {i}' for i in range(1200)]; "
         "x = features(backbone('wordllama'), t, t, Cache(Path(sys.argv[1]))); "
@@ -356,22 +357,22 @@ def test_context_numbers_are_standardised_and_categories_one_hot():
             "context.same": [2.0, 2.0, 2.0],
         }
     )
-    z = context(frame)
+    z = encode_context(frame)
     # position: mean 2, standard deviation 1; missing is at the mean and says so
     assert z.tolist() == [[-1, 0, 1, 0, 0], [1, 0, 0, 1, 0], [0, 1, 1, 0, 0]]
 
 
 def test_rare_categories_share_a_column():
-    names = [str(i) for i in range(CATEGORIES)] * 2 + ["rare", "rarer", None]
-    z = context(pl.DataFrame({"context.city": names}))
-    assert z.shape == (len(names), CATEGORIES + 2)
+    names = [str(i) for i in range(MAX_CATEGORIES)] * 2 + ["rare", "rarer", None]
+    z = encode_context(pl.DataFrame({"context.city": names}))
+    assert z.shape == (len(names), MAX_CATEGORIES + 2)
     assert z.sum(1).tolist() == [1] * len(names)
     assert z[-3:, -2].tolist() == [1, 1, 0]
     assert z[-3:, -1].tolist() == [0, 0, 1]
 
 
 def test_codes_number_names_by_first_appearance():
-    assert codes(pl.Series(["b", None, "a", "b", None])).tolist() == [0, -1, 1, 0, -2]
+    assert group_codes(pl.Series(["b", None, "a", "b", None])).tolist() == [0, -1, 1, 0, -2]
 
 
 # --- backbones by name ------------------------------------------------------------------------

@@ -12,8 +12,8 @@ import torch
 from trueward.core.errors import TruewardError, UsageError
 from trueward.features import backbone, features, identity
 from trueward.features.cache import Cache
-from trueward.features.transformers.batches import batches
-from trueward.features.transformers.pooling import POOLINGS, pooled
+from trueward.features.transformers.length_batches import length_batches
+from trueward.features.transformers.token_pooling import POOLINGS, pool_tokens
 
 transformers = pytest.importorskip("transformers", reason="needs the extra trueward[text]")
 tiny = pytest.importorskip("helpers.tiny")
@@ -126,18 +126,18 @@ def test_pooling_reads_the_tokens_of_the_mask_wherever_the_padding_stands(how):
     }[how]
     both = torch.stack([torch.cat([h, nan]), torch.cat([nan, h])])
     mask = torch.tensor([[1, 1, 1, 0, 0], [0, 0, 1, 1, 1]])
-    found = pooled(both, mask, how)
+    found = pool_tokens(both, mask, how)
     assert found.tolist() == [pytest.approx(wanted), pytest.approx(wanted)]
 
 
 def test_batches_hold_rows_of_about_one_length_within_the_budget():
     lengths = {i: 5 + (i * 37) % 60 for i in range(200)}
-    found = batches(lengths, 300)
+    found = length_batches(lengths, 300)
     assert sorted(i for batch in found for i in batch) == list(range(200))
     assert all(len(b) * max(lengths[i] for i in b) <= 300 for b in found)
     ends = [(min(lengths[i] for i in b), max(lengths[i] for i in b)) for b in found]
     assert all(a[1] <= b[0] for a, b in itertools.pairwise(ends))
-    assert batches({0: 1000}, 300) == [[0]]
+    assert length_batches({0: 1000}, 300) == [[0]]
 
 
 # --- the text that is read --------------------------------------------------------------------
@@ -145,8 +145,8 @@ def test_batches_hold_rows_of_about_one_length_within_the_budget():
 
 def test_truncation_keeps_the_end_of_the_response_the_suffix_and_the_bos(models, caplog):
     model = exact(models["llama"], ",max_length=40")
-    (whole,), _ = exact(models["llama"]).rendering.rows(["what is"], [LONG[:269]])
-    (row,), cut = model.rendering.rows(["what is"], [LONG[:269]])
+    (whole,), _ = exact(models["llama"]).rendering.tokenize(["what is"], [LONG[:269]])
+    (row,), cut = model.rendering.tokenize(["what is"], [LONG[:269]])
     assert cut == 1
     assert row.ids == [0, *whole.ids[-39:]]
     assert model.rendering.tokenizer.decode(row.ids).endswith("tin roof<|im_end|>\n")
@@ -154,11 +154,11 @@ def test_truncation_keeps_the_end_of_the_response_the_suffix_and_the_bos(models,
         features(model, ["no"] * 3, ["yes", LONG, LONG], None)
     (said,) = [r.message for r in caplog.records]
     assert said.startswith("2 of 3 texts have more than 40 tokens and lost their beginning, never")
-    assert model.remarks() == []
+    assert model.collect_warnings() == []
 
 
 def test_truncation_of_a_pair_keeps_its_special_tokens_and_cuts_the_prompt_first(models):
-    (row,), cut = exact(models["bert"], ",max_length=8").rendering.rows(
+    (row,), cut = exact(models["bert"], ",max_length=8").rendering.tokenize(
         ["how do i undo"], ["rain falls on the roof"]
     )
     words = tiny.words()
@@ -218,7 +218,7 @@ def test_any_python_string_is_read(models):
         assert x.isfinite().all()
         assert x.shape == (len(odd), 32)
         assert model.encode([], []).shape == (0, 32)
-        model.remarks()
+        model.collect_warnings()
 
 
 # --- sentence-transformers folders ------------------------------------------------------------
@@ -264,7 +264,7 @@ def test_minilm_gives_the_embedding_of_sentence_transformers():
     model = exact(folder)
     made = model.encode(prompts, responses).float()
     assert torch.allclose(made.norm(dim=1), torch.ones(2), atol=1e-3)
-    assert model.remarks()[0].startswith("1 of 2 texts have more than 256 tokens")
+    assert model.collect_warnings()[0].startswith("1 of 2 texts have more than 256 tokens")
     short = ("How do I undo a commit?", "git reset --soft HEAD~1")
     h = by_hand(folder, *short).mean(0)
     assert torch.allclose(model.encode([short[0]], [short[1]])[0].float(), h / h.norm(), atol=1e-3)
@@ -324,7 +324,7 @@ def test_activations_that_are_not_finite_name_the_row_of_the_table(llama, monkey
     poison = model.rendering.tokenizer(" tin", add_special_tokens=False)["input_ids"][-1]
     with torch.no_grad():
         model.model.get_input_embeddings().weight[poison] = torch.nan
-    monkeypatch.setattr(sys.modules["trueward.features.encode"], "BLOCK", 2)
+    monkeypatch.setattr("trueward.features.encoding.BLOCK", 2)
     responses = ["yes", "no", "five", "falls on the tin roof"]
     with pytest.raises(TruewardError, match=r"^row 4 has activations that are not finite"):
         features(model, ["what"] * 4, responses, Cache(tmp_path / "cache"))
@@ -340,7 +340,7 @@ def test_activations_beyond_float16_are_refused_unless_normalised(llama):
             norm = model.encode(["a"], ["b"]).float().norm()
             assert float(norm) == pytest.approx(1, abs=1e-3)
         else:
-            with pytest.raises(TruewardError, match=r"row 1 .* float16 .* normalize=true"):
+            with pytest.raises(TruewardError, match=r"row 1 .* float16: .* normalize=true"):
                 model.encode(["a"], ["b"])
 
 
@@ -351,12 +351,12 @@ def test_activations_beyond_float16_are_refused_unless_normalised(llama):
         ("model.safetensors", TruewardError, "no weights .* interrupted"),
         ("tokenizer.json", TruewardError, "no tokenizer .* interrupted"),
         ("a shard less", TruewardError, "no weights model-00002-of-00002.safetensors"),
-        ("another tokenizer", TruewardError, "and the model knows 300"),
+        ("another tokenizer", TruewardError, "the model knows 300"),
         ("adapter", TruewardError, "no adapter_model.safetensors, .* interrupted"),
         ("cut short", TruewardError, "could not be loaded"),
         ("another size", TruewardError, "could not be loaded"),
         ("a layer more", TruewardError, "lacks 9 tensors"),
-        ("own code", TruewardError, "code of its own, which is not run"),
+        ("own code", TruewardError, "code of its own, which is not executed"),
         ("encoder and decoder", UsageError, "an encoder and a decoder"),
     ],
 )
@@ -393,8 +393,8 @@ def test_a_folder_that_holds_no_such_model_is_one_sentence(llama, harm, kind, sa
         (",pooling=median", "one of last, mean"),
         (",max_length=4096", "beyond the 128 positions"),
         (",heads=2", "'heads' is none of these"),
-        (",dtype=", "one of bfloat16"),
-        (",device=", "followed by nothing"),
+        (",dtype=", "should be one of bfloat16"),
+        (",device=", "has no value"),
     ],
 )
 def test_an_option_that_cannot_be_is_a_usage_error(models, options, says):
@@ -443,14 +443,14 @@ def test_a_folder_that_moved_is_found_where_the_user_says_and_no_other_is_taken(
     monkeypatch.setenv("TRUEWARD_BACKBONE", str(moved))
     assert backbone(spec).spec() == spec
     monkeypatch.setenv("TRUEWARD_BACKBONE", str(tiny.build("llama", tmp_path / "b", seed=1)))
-    with pytest.raises(TruewardError, match="made by the files"):
+    with pytest.raises(TruewardError, match="computed with files of digest"):
         backbone(spec)
 
 
 def test_a_changed_folder_is_not_taken_for_the_old_one(llama):
     spec = exact(llama).spec()
     tiny.build("llama", llama, seed=1)
-    with pytest.raises(TruewardError, match="made by the files"):
+    with pytest.raises(TruewardError, match="computed with files of digest"):
         backbone(spec)
 
 
@@ -463,7 +463,11 @@ def test_the_same_files_elsewhere_make_the_same_features(llama, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("change", "says"), [({"version": 0}, "installed one is 1"), ({"layer": None}, "no whole")]
+    ("change", "says"),
+    [
+        ({"version": 0}, "installed one is 1"),
+        ({"layer": None}, "description of a backbone is incomplete"),
+    ],
 )
 def test_a_spec_of_another_version_is_refused(models, change, says):
     about = {**json.loads(exact(models["llama"]).spec()), **change}
@@ -506,9 +510,9 @@ def test_a_model_of_the_hub_is_pinned_to_its_commit_and_found_again_without_aski
 @pytest.mark.parametrize(
     ("name", "kind", "says"),
     [
-        ("GatedRepoError", TruewardError, "me/bert is gated: ask for access"),
+        ("GatedRepoError", TruewardError, "me/bert is gated: request access"),
         ("RepositoryNotFoundError", UsageError, "the hub has no such model"),
-        ("HFValidationError", UsageError, "no name that the hub could have"),
+        ("HFValidationError", UsageError, "not a valid hub name"),
         ("LocalEntryNotFoundError", TruewardError, "HF_HUB_OFFLINE forbids"),
         ("ConnectionResetError", TruewardError, "run the same command again"),
     ],

@@ -10,10 +10,11 @@ from trueward.data.feedback import Columns, Feedback
 from trueward.estimation.noise_rates import flip_rates
 from trueward.estimation.nuisances import Clip, activity_rate, platt
 from trueward.estimators._registry import make
-from trueward.fitting.crossfit import Ground, estimate
+from trueward.fitting.crossfit import CrossFitData
 from trueward.fitting.fit import fit
+from trueward.fitting.out_of_fold import estimate_nuisances
 from trueward.training.config import Train
-from trueward.training.preprocessing import Inputs, leading, reduced
+from trueward.training.preprocessing import InputTransform, principal_directions, project
 
 
 def memorable(n=300, seed=0):
@@ -28,7 +29,9 @@ def memorable(n=300, seed=0):
 
 def run(method, b, val, **given):
     cfg = Train(precision="fp32", **given)
-    return estimate(method, Ground(b, val, Inputs.of(b, torch.float32), cfg))
+    return estimate_nuisances(
+        method, CrossFitData(b, val, InputTransform.fit(b, torch.float32), cfg)
+    )
 
 
 def test_an_imputation_never_remembers_its_own_prompt():
@@ -226,8 +229,8 @@ def test_leading_directions_keep_what_varies_most():
     g = torch.Generator().manual_seed(0)
     x = torch.randn(500, 3, generator=g) @ torch.randn(3, 40, generator=g)
     x = x + 0.05 * torch.randn(500, 40, generator=g)
-    inputs = Inputs.of(Feedback(x, torch.zeros(500)), torch.float32)
-    basis = leading(x, inputs, 5, 0)
+    transform = InputTransform.fit(Feedback(x, torch.zeros(500)), torch.float32)
+    basis = principal_directions(x, transform, 5, 0)
     assert torch.allclose(basis.T @ basis, torch.eye(5), atol=1e-5)
-    whole = inputs.x(x, torch.float32).square().sum()
-    assert float(reduced(x, inputs, basis).square().sum() / whole) > 0.98
+    whole = transform.x(x, torch.float32).square().sum()
+    assert float(project(x, transform, basis).square().sum() / whole) > 0.98

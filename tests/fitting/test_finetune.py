@@ -14,12 +14,12 @@ from trueward.estimators._registry import make
 from trueward.evaluation.evaluate import evaluate
 from trueward.features.backbones import backbone
 from trueward.features.transformers.transformer import Transformer
-from trueward.fitting.finetune.network import Tuned
+from trueward.fitting.finetune.network import TextRows, TunedNet
 from trueward.fitting.finetune.tune import tune
 from trueward.simulation import helpdesk, simulate
-from trueward.training.microbatch import Slices
-from trueward.training.preprocessing import Numbers, Standard
-from trueward.training.step import Batch, Problem, backward
+from trueward.training.microbatch import MicroBatches
+from trueward.training.preprocessing import Standardizer
+from trueward.training.step import Batch, TrainingProblem, backward
 
 transformers = pytest.importorskip("transformers", reason="language models need the extra `text`")
 pytest.importorskip("peft", reason="adapters need the extra `text`")
@@ -70,12 +70,12 @@ def folder(world, tmp_path_factory):
 
 def learner(folder, how, texts, **options):
     base = copy.deepcopy(backbone(f"{folder},dtype=float32,pooling=mean"))
-    rows, _ = base.rendering.rows(*texts)
+    rows, _ = base.rendering.tokenize(*texts)
     d = base.width
     torch.manual_seed(1)
-    standard = Standard(torch.zeros(d), torch.ones(d))
+    standard = Standardizer(torch.zeros(d), torch.ones(d))
     heads = {"reward": (torch.randn(d) * 0.3, torch.tensor(0.1))}
-    return Tuned(base, rows, standard, heads, how, rank=4, **options)
+    return TunedNet(base, rows, standard, heads, how, rank=4, **options)
 
 
 TEXTS = (
@@ -89,11 +89,14 @@ def gradients(net, micro):
     n = len(TEXTS[0])
     o, p = torch.tensor([1.0, 1, 0, 1]), torch.tensor([0.2, 0.9, 0.5, 0.4])
     y = torch.tensor([1.0, 0, 0, 1])
-    data = Feedback(torch.arange(n)[:, None], y, o, eta=Columns(propensity=p))
-    problem = Problem("reward", make("snips", {}), data, data, Numbers(32))
+    data, source = (
+        Feedback(torch.zeros(n, 0), y, o, eta=Columns(propensity=p)),
+        TextRows(torch.arange(n)),
+    )
+    problem = TrainingProblem("reward", make("snips", {}), data, data, source, source)
     for p in net.parameters():
         p.grad = None
-    step = backward if micro is None else Slices(micro).backward
+    step = backward if micro is None else MicroBatches(micro).backward
     loss = step(problem, net, Batch(torch.arange(n), data, [Columns()]))
     return loss, [p.grad.clone() for p in net.parameters() if p.grad is not None]
 
@@ -118,8 +121,8 @@ def test_the_gradient_of_slices_is_that_of_the_whole_batch(folder, how, checkpoi
 def test_scores_do_not_depend_on_the_batch(folder):
     net = learner(folder, "lora", TEXTS)
     with torch.no_grad():
-        together = net({"x": torch.arange(4)[:, None]}).reward
-        alone = torch.cat([net({"x": torch.tensor([[i]])}).reward for i in range(4)], 1)
+        together = net({"text": torch.arange(4)}).reward
+        alone = torch.cat([net({"text": torch.tensor([i])}).reward for i in range(4)], 1)
     torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
 
 

@@ -86,12 +86,12 @@ def moved(where, name):
 
 HALVED = """
 import trueward.fitting.finetune.network as tuned
-whole = tuned.Tuned._pooled
+whole = tuned.TunedNet._pooled
 def pooled(net, numbers):
     if rank == 1 and torch.is_grad_enabled() and len(numbers) > 1:
         raise torch.OutOfMemoryError
     return whole(net, numbers)
-tuned.Tuned._pooled = pooled
+tuned.TunedNet._pooled = pooled
 """
 
 
@@ -136,12 +136,12 @@ def test_a_fit_of_one_process_goes_on_in_two(place, monkeypatch):
 FAILED = """
 import trueward.fitting.finetune.network as tuned
 from trueward.core.errors import TruewardError
-whole = tuned.Tuned._pooled
+whole = tuned.TunedNet._pooled
 def pooled(net, numbers):
     if rank == 1 and torch.is_grad_enabled():
         raise TruewardError("one text does not fit: choose a smaller max_length")
     return whole(net, numbers)
-tuned.Tuned._pooled = pooled
+tuned.TunedNet._pooled = pooled
 """
 
 
@@ -155,13 +155,13 @@ def test_what_ends_one_process_ends_all_with_one_sentence(place):
 
 
 KILLED = """
-import signal, trueward.tuned as tuned
-whole = tuned.Tuned._pooled
+import signal, trueward.fitting.finetune.network as tuned
+whole = tuned.TunedNet._pooled
 def pooled(net, numbers):
     if rank == 1 and torch.is_grad_enabled():
         os.kill(os.getpid(), signal.SIGKILL)
     return whole(net, numbers)
-tuned.Tuned._pooled = pooled
+tuned.TunedNet._pooled = pooled
 """
 
 

@@ -1,6 +1,7 @@
-"""Logs of short texts for exports of tiny language models, and what a verification found."""
+"""Logs of short texts for exports of tiny language models, and the results of a verification."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -12,7 +13,7 @@ DECODERS = ("llama", "qwen3", "gemma3")
 
 
 def log(n=240):
-    """Short answers; those that say yes are liked."""
+    """Short answers; good are those with an o near the beginning."""
     rng = np.random.default_rng(0)
     words = np.array(tiny.TEXT.split())
     answers = [" ".join(rng.choice(words, rng.integers(3, 9))) for _ in range(n)]
@@ -48,11 +49,17 @@ def events(n=300):
     )
 
 
-def outcome(found):
-    return {c.name: c.passed for c in found.checks}
+def outcome(verification):
+    """Name of every rule -> whether it passed."""
+    return {c.name: c.passed for c in verification.checks}
 
 
 def rewritten(folder, name, **changes):
+    """Change keys of a JSON file."""
     file = folder / name
-    about = json.loads(file.read_text()) | changes
-    file.write_text(json.dumps(about))
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+
+
+def uncalibrated(model, features):
+    """Rewards (n,) before calibration, as float64."""
+    return replace(model, calibration=None).score_features(features).reward.double().numpy()

@@ -15,7 +15,7 @@ from trueward.core.errors import TruewardError
 from trueward.data.capabilities import LogCapabilities
 from trueward.data.log import Log, read_log
 from trueward.estimators._registry import methods
-from trueward.features.columns import feedback_of
+from trueward.features.columns import to_feedback
 from trueward.inspection import Finding, inspect
 
 PACKAGE = importlib.import_module("trueward.inspection.findings")
@@ -246,7 +246,7 @@ def test_no_option_is_mentioned_where_none_decides():
 def test_the_facts_of_a_log_are_those_of_its_tensors(columns):
     table = log(60, **columns)
     assert LogCapabilities.of_log(table) == LogCapabilities.of(
-        feedback_of(table, torch.zeros(60, 1), None)
+        to_feedback(table, torch.zeros(60, 1), None)
     )
 
 

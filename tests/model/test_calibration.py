@@ -9,7 +9,7 @@ from scipy.special import expit, logit
 
 from trueward.core.errors import TruewardError, UsageError
 from trueward.data.feedback import Columns, Feedback
-from trueward.evaluation.weighted_calibration import Weights, calibrate, rated
+from trueward.evaluation.weighted_calibration import LabelWeights, calibrate, feedback_as_gold
 from trueward.fitting.fit import fit
 from trueward.model.calibration import FITS, MAPS, Calibration
 from trueward.model.reward_model import load
@@ -25,7 +25,7 @@ def bent(n, seed, slope=0.5, offset=1.0):
 
 def test_platt_undoes_a_line_in_log_odds():
     p, label, truth = bent(20_000, 0)
-    found, _ = Calibration.of(p, label, None, 0)
+    found, _ = Calibration.fit(p, label, None, 0)
     assert found.kind == "platt"
     assert found(p).numpy() == pytest.approx(truth, abs=0.02)
 
@@ -34,7 +34,7 @@ def test_what_is_right_is_left_alone():
     rng = np.random.default_rng(1)
     p = rng.uniform(0.02, 0.98, 400)
     label = torch.from_numpy((rng.random(400) < p).astype(float))
-    found, about = Calibration.of(torch.from_numpy(p), label, None, 0)
+    found, about = Calibration.fit(torch.from_numpy(p), label, None, 0)
     assert found.kind == "none"
     assert set(about["log_loss"]) == {"none", "platt", "beta", "isotonic"}
     assert torch.equal(found(torch.from_numpy(p)), torch.from_numpy(p))
@@ -46,7 +46,7 @@ def test_isotonic_undoes_what_no_line_does():
     p = rng.uniform(0.4, 0.6, 4000)
     truth = np.where(p > 0.5, 0.9, 0.1)
     label = torch.from_numpy((rng.random(4000) < truth).astype(float))
-    found, _ = Calibration.of(torch.from_numpy(p), label, None, 0)
+    found, _ = Calibration.fit(torch.from_numpy(p), label, None, 0)
     assert found.kind == "isotonic"
     away = np.abs(p - 0.5) > 0.01
     assert found(torch.from_numpy(p)).numpy()[away] == pytest.approx(truth[away], abs=0.1)
@@ -67,12 +67,10 @@ def test_beta_by_hand():
 def test_the_conformal_set_by_hand():
     """Nine misfits of .1 to .9: at level .7 the 7th, .7; P = .6 could be either, .8 is good, .2 is bad."""
     c = Calibration("none", torch.zeros(0), torch.arange(1, 10) / 10)
-    assert c.decided(torch.tensor([0.6, 0.8, 0.2]), 0.7).tolist() == [-1, 1, 0]
-    assert c.decided(torch.tensor([0.99]), 0.95).tolist() == [-1], (
-        "nine labels are not sure of that"
-    )
+    assert c.decide(torch.tensor([0.6, 0.8, 0.2]), 0.7).tolist() == [-1, 1, 0]
+    assert c.decide(torch.tensor([0.99]), 0.95).tolist() == [-1], "nine labels are not sure of that"
     with pytest.raises(UsageError, match=r"between 0\.5 and 1"):
-        c.decided(torch.tensor([0.5]), 1.0)
+        c.decide(torch.tensor([0.5]), 1.0)
 
 
 @pytest.mark.slow
@@ -81,10 +79,10 @@ def test_sets_have_the_label_as_often_as_was_asked():
     rates = {0.9: [], 0.95: []}
     for seed in range(500):
         p, label, _ = bent(300, seed)
-        c, _ = Calibration.of(p, label, None, seed)
+        c, _ = Calibration.fit(p, label, None, seed)
         q, truth, _ = bent(200, 10_000 + seed)
         for level, found in rates.items():
-            said = c.decided(c(q), level)
+            said = c.decide(c(q), level)
             found.append(float(((said == -1) | (said == truth)).double().mean()))
     assert 0.88 < np.mean(rates[0.9]) < 0.92
     assert 0.93 < np.mean(rates[0.95]) < 0.97
@@ -98,33 +96,33 @@ def test_a_weighted_conformal_set_by_hand():
     """
     misfit = torch.tensor([0.1, 0.2, 0.5, 0.7, 0.9])
     c = Calibration("none", torch.zeros(0), misfit, torch.tensor([4.0, 7.0, 8.0, 9.0, 10.0, 12.0]))
-    assert c.decided(torch.tensor([0.85, 0.75]), 0.5).tolist() == [1, -1]
-    assert c.decided(torch.tensor([0.75, 0.65]), 0.75).tolist() == [1, -1]
-    assert c.decided(torch.tensor([0.999]), 0.9).tolist() == [-1]
+    assert c.decide(torch.tensor([0.85, 0.75]), 0.5).tolist() == [1, -1]
+    assert c.decide(torch.tensor([0.75, 0.65]), 0.75).tolist() == [1, -1]
+    assert c.decide(torch.tensor([0.999]), 0.9).tolist() == [-1]
 
 
 @pytest.mark.parametrize("level", [0.5, 0.7, 0.8, 0.9, 0.95])
 @pytest.mark.parametrize("n", [9, 20, 57, 300])
 def test_equal_weights_decide_as_none(n, level):
     p, label, _ = bent(n + 20, n)
-    plain, about = Calibration.of(p, label, None, 0)
-    same, again = Calibration.of(p, label, None, 0, torch.ones(n + 20))
+    plain, about = Calibration.fit(p, label, None, 0)
+    same, again = Calibration.fit(p, label, None, 0, torch.ones(n + 20))
     assert again == about
-    assert torch.equal(same.numbers, plain.numbers)
-    assert torch.equal(same.misfit, plain.misfit)
+    assert torch.equal(same.parameters, plain.parameters)
+    assert torch.equal(same.nonconformity, plain.nonconformity)
     q = torch.linspace(0.001, 0.999, 999)
-    assert torch.equal(same.decided(q, level), plain.decided(q, level))
+    assert torch.equal(same.decide(q, level), plain.decide(q, level))
 
 
 def test_weights_are_one_over_the_chance_and_clipped():
     """Labelled rows of chance .5, .25, .01 and mean .6 of five rows: weights 1.2, 2.4 and 20, not 60."""
     known = np.array([True, True, True, False, False])
-    found = Weights.of(np.array([0.5, 0.25, 0.01, 0.5, 0.5]), known, "")
-    assert found.each.tolist() == pytest.approx([1.2, 2.4, 20, 1.2, 1.2])
+    found = LabelWeights.of(np.array([0.5, 0.25, 0.01, 0.5, 0.5]), known, "")
+    assert found.weight.tolist() == pytest.approx([1.2, 2.4, 20, 1.2, 1.2])
     assert found.report["clipped"] == 1
     size = 23.6**2 / (1.2**2 + 2.4**2 + 20**2)
     assert found.report["effective_sample_size"] == pytest.approx(size, abs=0.05)
-    assert "effective sample of 1 out of 3" in found.report["warning"]
+    assert "effective sample size of the weighted labels: 1 out of 3" in found.report["warning"]
 
 
 def picked(seed, n=1000, golds=300, *, known=False):
@@ -154,12 +152,12 @@ def test_gold_rows_that_were_chosen_are_weighted_and_the_report_says_what_that_a
     found = calibrate(model, b, chosen=True)
     about = found.report["calibration"]
     assert about["effective_sample_size"] < 0.9 * about["gold"]
-    assert "not by the label" in about["assumes"]
+    assert "does not depend on the label" in about["assumes"]
     found.save(tmp_path / "rm")
     again = load(tmp_path / "rm").calibration
-    assert torch.equal(again.mass, found.calibration.mass)
+    assert torch.equal(again.cumulative_weight, found.calibration.cumulative_weight)
     p = torch.linspace(0.01, 0.99, 99)
-    assert torch.equal(again.decided(p, 0.9), found.calibration.decided(p, 0.9))
+    assert torch.equal(again.decide(p, 0.9), found.calibration.decide(p, 0.9))
 
 
 def test_a_random_draw_that_is_said_to_be_chosen_keeps_nearly_all_its_worth(model):
@@ -192,13 +190,13 @@ def test_weighted_sets_have_the_label_as_often_as_was_asked(how, model):
     rates = {"weighted": [], "plain": []}
     for seed in range(500):
         b, _ = picked(seed, known=True)
-        labelled = b if how == "chosen" else rated(b, seed)[0]
+        labelled = b if how == "chosen" else feedback_as_gold(b, seed)[0]
         for name, found in (
             ("weighted", calibrate(model, b, **{how: True}, seed=seed)),
             ("plain", model.calibrated(labelled, seed=seed)),
         ):
             q, r = picked(10_000 + seed)
-            said = found.calibration.decided(found.score_features(q.x).preferred, 0.95)
+            said = found.calibration.decide(found.score_features(q.x).preferred, 0.95)
             rates[name].append(float(((said == -1) | (said == r)).double().mean()))
     assert 0.93 < np.mean(rates["weighted"]) < 0.97
     assert not 0.93 < np.mean(rates["plain"]) < 0.97
@@ -224,7 +222,7 @@ def test_a_calibrated_model_keeps_its_order_and_survives_a_save(tmp_path):
     better.save(tmp_path / "rm")
     again = load(tmp_path / "rm")
     assert torch.equal(again.score_features(b.x).preferred, after.preferred)
-    assert torch.equal(again.calibration.misfit, better.calibration.misfit)
+    assert torch.equal(again.calibration.nonconformity, better.calibration.nonconformity)
     assert logit(float(after.preferred[0])) == pytest.approx(float(after.reward[0]), abs=1e-3)
 
 

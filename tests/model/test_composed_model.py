@@ -7,9 +7,10 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from trueward.data.feedback import Columns, Feedback
-from trueward.fitting.crossfit import estimate
-from trueward.fitting.fit import Prepared, configure, fit
-from trueward.fitting.sweep import Job, fit_many
+from trueward.fitting.fit import configure, fit
+from trueward.fitting.out_of_fold import estimate_nuisances
+from trueward.fitting.prepared import PreparedLog
+from trueward.fitting.sweep import FitJob, fit_many
 from trueward.model.reward_model import load
 
 
@@ -40,9 +41,9 @@ def test_it_scores_the_features_themselves_by_one_member_a_fold(name):
 def test_what_a_member_says_follows_from_its_nuisances():
     """three_outcome without selection on more than the label: P from P(up) and P(down) of the same member."""
     model, test = fitted("three_outcome"), log(50, seed=2)
-    x = model.standard(test.x, torch.float32)
+    x = model.standardizer(test.x, torch.float32)
     lead = x @ model.net.projection
-    shift = model.made_by.nuisances[-1]
+    shift = model.estimator.nuisances[-1]
     with torch.no_grad():
         eta = {
             k: torch.sigmoid((nets[0]({"x": lead}).reward + nets[1]({"x": x}).reward)[3] / 2)
@@ -59,10 +60,10 @@ def test_the_mean_over_the_folds_is_what_the_validation_rows_were_given():
     """Their nuisances are the sigmoid of the mean logit over folds and views, the calibration included."""
     train, val = log(), log(200, seed=1)
     made, cfg = configure("three_outcome", {"nuisance_width": 16, "precision": "fp32"})
-    prepared = Prepared.of(made, train, val, cfg)
-    ready = estimate(made, prepared.ground(cfg))
+    prepared = PreparedLog.of(made, train, val, cfg)
+    ready = estimate_nuisances(made, prepared.cross_fit_data(cfg))
     model = fitted("three_outcome")
-    x = model.standard(val.x, torch.float32)
+    x = model.standardizer(val.x, torch.float32)
     for name in ("noisy", "responds"):
         one, two = model.net.parts[name]
         with torch.no_grad():
@@ -79,7 +80,11 @@ def test_saved_and_read_again_it_is_the_same(name, tmp_path):
     model.save(tmp_path / "rm")
     one, two = (m.score_features(test.x).columns() for m in (model, load(tmp_path / "rm")))
     ends = {"low", "high"} if name == "anchored" else set()
-    assert one.keys() == two.keys() == {"reward", "preferred", "spread", "far"} | ends
+    assert (
+        one.keys()
+        == two.keys()
+        == {"reward", "preferred", "spread", "out_of_distribution", "far"} | ends
+    )
     for k, v in one.items():
         assert torch.equal(v, two[k]), k
 
@@ -88,7 +93,7 @@ def test_a_sweep_gives_the_numbers_of_single_fits():
     train, val, test = log(), log(200, seed=1), log(100, seed=2)
     options = {"nuisance_width": 16, "precision": "fp32"}
     jobs = [
-        Job(name, train, val, seed) for name in ("anchored", "three_outcome") for seed in (0, 1)
+        FitJob(name, train, val, seed) for name in ("anchored", "three_outcome") for seed in (0, 1)
     ]
     for job, model in zip(jobs, fit_many(jobs, **options), strict=True):
         alone = fit(job.method, train, val, seed=job.seed, **options)

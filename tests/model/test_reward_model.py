@@ -147,6 +147,13 @@ def test_text_unlike_any_of_the_log_is_flagged():
     """One in a thousand of what is like the log, and all of another language, of code and of noise."""
     data = encode(read_log(simulate(helpdesk(150, seed=3), rate=0.5, seed=3).log))
     model = fit("naive", *data.split(0.2), epochs=1)
-    assert float(model.score_features(data.x).far.double().mean()) < 0.02
+    assert float(model.score_features(data.x).out_of_distribution.double().mean()) < 0.02
     odd = ["Gehen Sie auf Einstellungen.", "def f(x): return x ** 2", "qz kx vj wq", ""]
-    assert model.score(["How do I cancel?"] * 4, odd).far.all()
+    assert model.score(["How do I cancel?"] * 4, odd).out_of_distribution.all()
+
+
+def test_out_of_distribution_has_its_earlier_name_for_one_release(model):
+    scores = model.score_features(log(50, 2).x)
+    columns = scores.columns()
+    assert torch.equal(scores.far, scores.out_of_distribution)
+    assert torch.equal(columns["far"], columns["out_of_distribution"])

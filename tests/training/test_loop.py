@@ -28,22 +28,25 @@ from trueward.model.reward_model import load
 from trueward.training.checkpoints import Checkpoints
 from trueward.training.config import Train
 from trueward.training.loop import train_net
-from trueward.training.microbatch import Slices
+from trueward.training.microbatch import MicroBatches
 from trueward.training.networks import Net, Shape
-from trueward.training.preprocessing import Inputs, Standard
-from trueward.training.step import Batch, Problem, backward, forward, gather, predict
+from trueward.training.preprocessing import InputTransform, Standardizer
+from trueward.training.step import Batch, TrainingProblem, backward, forward, make_batch, predict
 
 VARIANTS = every_variant()
 
 
-def problem(method, b):
-    return Problem("reward", method, b, b, Inputs.of(b, torch.float64))
+def problem(method, train, val=None, fold=None, dtype=torch.float32):
+    transform = InputTransform.fit(train, dtype)
+    return TrainingProblem.on_features(
+        "reward", method, train, train if val is None else val, transform, fold
+    )
 
 
 def net_for(method, b, members=2):
-    inputs = Inputs.of(b, torch.float32)
+    inputs = InputTransform.fit(b, torch.float32)
     return Net(
-        Shape(inputs.sizes(), method.heads, (8, 4), method.shared, members, exposed=method.hidden),
+        Shape(inputs.widths(), method.heads, (8, 4), method.shared, members, exposed=method.hidden),
         0,
     ).double()
 
@@ -69,8 +72,8 @@ def test_micro_batches_give_the_gradient_of_the_whole_batch(method):
     net, grads = net_for(method, b), []
     for micro in (None, 5):
         net.zero_grad()
-        step = Slices(micro).backward if micro else backward
-        step(problem(method, b), net, whole_batch(b, 2))
+        step = MicroBatches(micro).backward if micro else backward
+        step(problem(method, b, dtype=torch.float64), net, whole_batch(b, 2))
         grads.append([p.grad.clone() for p in net.parameters() if p.grad is not None])
     assert grads[0]
     assert all(torch.allclose(a, c, atol=1e-12) for a, c in zip(*grads, strict=True))
@@ -79,7 +82,7 @@ def test_micro_batches_give_the_gradient_of_the_whole_batch(method):
 def test_plain_accumulation_would_be_wrong_for_a_self_normalised_loss():
     b, m = toy(24, seed=2), make("snips")
     net = net_for(m, b, 1).float()
-    p = Problem("reward", m, b, b, Inputs.of(b, torch.float32))
+    p = problem(m, b)
     backward(p, net, whole_batch(b, 1))
     whole = [q.grad.clone() for q in net.parameters()]
     net.zero_grad()
@@ -121,7 +124,7 @@ def test_members_are_independent_and_report_their_spread():
     alone = fit("naive", train, val, epochs=3, precision="fp32")
     three = fit("naive", train, val, epochs=3, members=3, precision="fp32")
     x = log(50, 2).x
-    first = torch.sigmoid(three.net({"x": three.standard(x, torch.float32)}).reward[0])
+    first = torch.sigmoid(three.net({"x": three.standardizer(x, torch.float32)}).reward[0])
     assert torch.allclose(first, alone.score_features(x).preferred, atol=1e-5)
     assert (three.score_features(x).spread > 0).all()
     assert (alone.score_features(x).spread == 0).all()
@@ -135,9 +138,9 @@ def test_each_fold_is_predicted_by_a_network_that_has_not_seen_it():
     b = replace(b, o=torch.ones(400), group=torch.arange(400))
     fold = torch.arange(400) % 4
     cfg = Train(epochs=60, patience=60, batch_size=64, precision="fp32")
-    p = Problem("naive", make("naive"), b, b, Inputs.of(b, torch.float32), fold)
+    p = problem(make("naive"), b, fold=fold)
     net = train_net(p, cfg).net
-    out = predict(p, net, b).reward
+    out = predict(p, net, p.train_source).reward
     right = ((out > 0).float() == b.y).float()
     held = right.gather(0, fold[None]).mean()
     seen = right[torch.arange(4)[:, None] != fold].mean()
@@ -149,9 +152,11 @@ def test_each_fold_is_predicted_by_a_network_that_has_not_seen_it():
 def test_rated_row_methods_never_read_the_features_of_unrated_rows(name):
     b, val = (replace(d, eta=Columns(propensity=0.3 + d.o / 2)) for d in (log(), log(300, 1)))
     poisoned = replace(b, x=torch.where(b.o[:, None] > 0, b.x, torch.nan))
-    inputs = Inputs.of(b, torch.float32)
+    inputs = InputTransform.fit(b, torch.float32)
     clean, got = (
-        train_net(Problem("reward", make(name), d, val, inputs), Train(epochs=2)).net.state_dict()
+        train_net(
+            TrainingProblem.on_features("reward", make(name), d, val, inputs), Train(epochs=2)
+        ).net.state_dict()
         for d in (b, poisoned)
     )
     assert all(torch.equal(got[k], clean[k]) for k in clean)
@@ -159,14 +164,16 @@ def test_rated_row_methods_never_read_the_features_of_unrated_rows(name):
 
 def test_features_are_standardised_and_constant_columns_vanish():
     x = torch.tensor([[1.0, 5.0], [3.0, 5.0]])
-    assert torch.equal(Standard.of(x)(x, torch.float32), torch.tensor([[-1.0, 0.0], [1.0, 0.0]]))
+    assert torch.equal(
+        Standardizer.fit(x)(x, torch.float32), torch.tensor([[-1.0, 0.0], [1.0, 0.0]])
+    )
 
 
 def test_stopping_restores_the_best_epoch_even_when_all_epochs_were_used():
     train, val = log(200), log(200, 1)
     model = fit("naive", train, val, epochs=40, patience=40, lr=0.01)
-    p = Problem("reward", make("naive"), train, val, Inputs.of(train, Train().dtype()))
-    out = predict(p, model.net, val, make("naive").rows(val))
+    p = problem(make("naive"), train, val, dtype=Train().dtype())
+    out = predict(p, model.net, p.val_source, make("naive").rows(val))
     held = val[make("naive").rows(val)]
     now = float(make("naive").loss(Columns(reward=out.reward[0]), held))
     assert now == pytest.approx(model.report["training"]["validation_loss"][0], abs=1e-6)
@@ -325,7 +332,10 @@ class Remembering(Method):
 
 def started(method, b, **settings):
     cfg = Train(**{"members": 2, "epochs": 3, **settings})
-    return train_net(Problem("reward", method, b, b, Inputs.of(b, torch.float32)), cfg)
+    return train_net(
+        problem(method, b),
+        cfg,
+    )
 
 
 def test_what_a_method_remembers_is_renewed_after_every_epoch_for_every_member():
@@ -337,7 +347,7 @@ def test_what_a_method_remembers_is_renewed_after_every_epoch_for_every_member()
 
 def test_memory_survives_a_kill(tmp_path):
     b = log(120)
-    p = Problem("reward", Remembering(), b, b, Inputs.of(b, torch.float32))
+    p = problem(Remembering(), b)
     whole = train_net(p, Train(epochs=4))
     store = Checkpoints.at(tmp_path, "key")
     stopped = []
@@ -357,7 +367,7 @@ def test_memory_survives_a_kill(tmp_path):
 def test_no_epoch_of_the_warm_up_is_kept_and_all_of_it_is_refused():
     b, val, kept = log(120), log(60, seed=9), []
     for warm_up in (0.0, 0.9):
-        p = Problem("reward", Remembering(warm_up=warm_up), b, val, Inputs.of(b, torch.float32))
+        p = problem(Remembering(warm_up=warm_up), b, val)
         kept.append(train_net(p, Train(epochs=10, lr=0.1, patience=99)).waited[0])
     assert kept[0] > 0  # so large a step memorises: the best epoch came early
     assert kept[1] == 0  # only the last one counts
@@ -379,21 +389,21 @@ class Mixing(Method):
 
 def test_mixed_rows_are_seen_as_mixed_and_micro_batches_agree():
     b = log(24)
-    method, inputs = Mixing(), Inputs.of(b, torch.float64)
-    p = Problem("reward", method, b, b, inputs)
-    net = Net(Shape(inputs.sizes(), method.heads, (), False, 1), 0).double()
+    method, inputs = Mixing(), InputTransform.fit(b, torch.float64)
+    p = TrainingProblem.on_features("reward", method, b, b, inputs)
+    net = Net(Shape(inputs.widths(), method.heads, (), False, 1), 0).double()
     g = torch.Generator().manual_seed(0)
-    batch = gather(p, torch.arange(24), 0.0, [Columns()], g)
+    batch = make_batch(p, torch.arange(24), 0.0, [Columns()], g)
     partner, share = batch.mixing
     x = inputs.x(b.x, torch.float64)
     by_hand = share[:, None] * x + (1 - share[:, None]) * x[partner]
     expected = net({"x": by_hand}).reward
-    whole = forward(p, net, b, *batch.part(torch.arange(24))).reward
+    whole = forward(net, p.train_source, *batch.part(torch.arange(24))).reward
     assert torch.allclose(whole, expected)
     grads = []
     for micro in (None, 7):
         net.zero_grad()
-        (Slices(micro).backward if micro else backward)(p, net, batch)
+        (MicroBatches(micro).backward if micro else backward)(p, net, batch)
         grads.append([q.grad.clone() for q in net.parameters()])
     assert all(torch.allclose(a, c, atol=1e-6) for a, c in zip(*grads, strict=True))
 
@@ -416,8 +426,8 @@ class Watching(Method):
 
 def test_a_method_may_be_stopped_on_what_it_shows_on_the_training_rows():
     b = log(120)
-    p = Problem("reward", Watching(), b, b[torch.arange(30)], Inputs.of(b, torch.float32))
-    assert train_net(p, Train(epochs=2)).value == [120.0]
+    p = problem(Watching(), b, b[torch.arange(30)])
+    assert train_net(p, Train(epochs=2)).best_loss == [120.0]
 
 
 class Constant(Method):

@@ -16,7 +16,7 @@ from trueward.core.errors import TruewardError
 from trueward.core.random import numpy_stream
 from trueward.data.feedback import Feedback, Labelled, split_rows
 from trueward.data.log import read_log
-from trueward.features.columns import feedback_of
+from trueward.features.columns import to_feedback
 from trueward.simulation import simulate
 
 from .prepared import Prepared, opened
@@ -166,7 +166,7 @@ def _simulated(prepared: Prepared, s: Scenario, seed: int) -> Draw:
     )
     log = read_log(world.log)
     n, spec = len(log), str(about["backbone"])
-    seen = feedback_of(log, torch.empty(n, 0), spec)
+    seen = to_feedback(log, torch.empty(n, 0), spec)
     clean = pl.concat([world.log.select("response", "prompt_id"), world.truth], how="horizontal")
     whole = _truth(clean, seen.group)
     parts = split_rows(n, VALIDATION, seed, seen.group)

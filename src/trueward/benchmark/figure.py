@@ -27,7 +27,7 @@ def points(found: list[Section], metric: str) -> list[dict[str, Any]]:
         for f in section.figures:
             share = f.recovered
             skipped = f.method in (ORACLE, CLEAN, NAIVE) or f.metric != metric
-            if skipped or f.selection != OBSERVABLE or share is None:
+            if skipped or f.selection != OBSERVABLE or share is None or share.value is None:
                 continue
             low = share.value if share.low is None else share.low
             high = share.value if share.high is None else share.high

@@ -2,38 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import stats
 
+from trueward.core.estimate import Estimate
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-@dataclass(frozen=True)
-class Interval:
-    """A value and its interval, which two seeds at least are needed for."""
-
-    value: float
-    low: float | None = None
-    high: float | None = None
-
-
-def mean(values: Sequence[float]) -> Interval | None:
+def mean(values: Sequence[float]) -> Estimate | None:
     """Mean ± t sd / sqrt(n), t of n - 1 degrees; None of nothing."""
     v = np.asarray(values, dtype=np.float64)
     if not len(v):
         return None
     m = float(v.mean())
     if len(v) < 2:
-        return Interval(m)
+        return Estimate(m)
     half = float(stats.t.ppf(0.975, len(v) - 1) * v.std(ddof=1) / np.sqrt(len(v)))
-    return Interval(m, m - half, m + half)
+    return Estimate(m, m - half, m + half)
 
 
-def share(part: Sequence[float], gap: Sequence[float]) -> Interval | None:
+def share(part: Sequence[float], gap: Sequence[float]) -> Estimate | None:
     """mean(part) / mean(gap) of paired values with Fieller's interval (1954).
 
     None where the interval of the mean gap contains 0: then there is no gap to have a share of.
@@ -55,4 +47,4 @@ def share(part: Sequence[float], gap: Sequence[float]) -> Interval | None:
     middle = ma * mb - t2 * float(vab)
     inside = middle**2 - lead * (ma**2 - t2 * float(va))
     half = float(np.sqrt(max(0.0, inside)))
-    return Interval(ma / mb, (middle - half) / lead, (middle + half) / lead)
+    return Estimate(ma / mb, (middle - half) / lead, (middle + half) / lead)

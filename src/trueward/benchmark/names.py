@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING, Any
 
 from trueward.core.errors import UsageError
+from trueward.core.suggest import suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -42,5 +42,4 @@ def listed(read: Any) -> list[Any]:
 
 
 def _hint(name: Any, there: Collection[str]) -> str:
-    near = difflib.get_close_matches(str(name), there, 1)
-    return f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(there))}"
+    return suggestion(name, sorted(there))

@@ -12,7 +12,8 @@ from .work import ON_GOLD
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .intervals import Interval
+    from trueward.core.estimate import Estimate
+
     from .summary import Section
 
 FEWEST = 3  # scenarios that are worth a glance
@@ -90,7 +91,7 @@ def matrix(found: Sequence[Section], metric: str, title: str) -> list[str]:
     return lines
 
 
-def mark(gap: Interval | None) -> str:
+def mark(gap: Estimate | None) -> str:
     """Say on which side of 0 an interval lies, if on one."""
     if gap is None or gap.low is None or gap.high is None:
         return ""

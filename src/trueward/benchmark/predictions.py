@@ -9,7 +9,7 @@ estimated out of fold.
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,19 +21,21 @@ from trueward.core.random import numpy_stream
 from trueward.data.capabilities import LogCapabilities
 from trueward.data.feedback import Columns, Feedback, fold_of
 from trueward.estimation.losses import bce
-from trueward.estimation.nuisance_types import Derived, Nuisance
+from trueward.estimation.nuisance_types import Computed, Nuisance
 from trueward.estimation.nuisances import platt
 from trueward.estimation.requirements import lacking
 from trueward.fitting.fit import configure, fit
+from trueward.model.nuisance_columns import fill_nuisances
 from trueward.simulation import PREDICTIONS
 
 from .draw import labels, options_of
 from .entries import CLEAN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from trueward.estimation.method import Method
+    from trueward.estimation.nuisance_types import Derived, Parameters
+    from trueward.model.nuisance_columns import Splits
 
     from .draw import Draw
     from .jobs import Job
@@ -81,25 +83,29 @@ def _estimator(job: Job, draw: Draw) -> Callable[[Tensor], float] | str:
     train, _ = draw.feedback(known="propensity" in job.method.known)
     if missing := lacking(made, LogCapabilities.of(train)):
         return f"needs {missing}"
-    b = _with_nuisances(made, train, job)
+    (filled,) = fill_nuisances(made.nuisances, (train,), _Estimates(job))
+    b = replace(filled, x=filled.x[:, :0])
     return lambda s: float(made.loss(Columns(reward=s), b))
 
 
-def _with_nuisances(method: Method, train: Feedback, job: Job) -> Feedback:
-    """Add the method's nuisances: known ones stand, the others are estimated out of fold."""
-    for wanted in method.nuisances:
-        if isinstance(wanted, Nuisance):
-            logged = train.eta.get(wanted.name)
-            p = _out_of_fold(wanted, train, job) if logged is None else logged
-            made = {wanted.name: p.clamp(min=wanted.clip)}
-        elif isinstance(wanted, Derived):
-            values, _ = wanted.compute(train, job.seed)
-            made = {k: torch.full_like(train.y, v) for k, v in values.items()}
-        else:
-            at, _ = wanted.fit(train, train, job.seed)
-            made = wanted.apply(at, train)
-        train = replace(train, eta=train.eta | made)
-    return replace(train, x=train.x[:, :0])
+@dataclass(frozen=True)
+class _Estimates:
+    """Estimates the nuisances that the log lacks, on its training rows."""
+
+    job: Job
+
+    def probabilities(self, nuisance: Nuisance, splits: Splits) -> Sequence[Tensor]:
+        return [_out_of_fold(nuisance, splits[0], self.job)]
+
+    def parameters(self, nuisance: Derived | Computed, splits: Splits) -> Parameters:
+        (rows,) = splits
+        if isinstance(nuisance, Computed):
+            return nuisance.fit(rows, rows, self.job.seed)[0]
+        numbers, _ = nuisance.compute(rows, self.job.seed)
+        return {k: torch.tensor(v) for k, v in numbers.items()}
+
+    def rows(self, _nuisance: Computed, splits: Splits) -> Splits:
+        return splits
 
 
 def _out_of_fold(wanted: Nuisance, b: Feedback, job: Job) -> Tensor:

@@ -21,8 +21,8 @@ from trueward.core.errors import TruewardError
 from trueward.core.random import numpy_stream
 from trueward.data.readers import fingerprint
 from trueward.features import backbone
-from trueward.features.cache import default_folder
-from trueward.features.encode import features
+from trueward.features.cache import default_cache_folder
+from trueward.features.encoding import features
 from trueward.simulation.rated import prompt_groups, read_rated
 
 from .sets import read_set
@@ -97,7 +97,7 @@ def prepare(
     model = None if answers.features is not None else backbone(backbone_name)
     spec = json.dumps({"name": entry.name}) if model is None else model.spec()
     digest = _digest(answers, threshold, spec)
-    folder = default_folder().with_name("sets") / digest[:32]
+    folder = default_cache_folder().with_name("sets") / digest[:32]
     if (folder / "about.json").is_file():
         return opened(str(folder), digest)
     frame, kept, cut = _table(answers, threshold, logged=entry.logged)

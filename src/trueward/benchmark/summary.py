@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 from trueward.simulation import PREDICTIONS
 
 from .entries import CLEAN, NAIVE
-from .intervals import Interval, mean, share
+from .intervals import mean, share
 from .work import METRICS, ON_GOLD
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from trueward.core.estimate import Estimate
 
     from .folder import Runs
     from .jobs import Row
@@ -31,16 +33,16 @@ class Figure:
     metric: str
     selection: str  # what chose the trial; `selected on test` is what the papers did
     seeds: int  # that finished
-    value: Interval | None
-    minus_naive: Interval | None
-    recovered: Interval | None  # (method - naive) / (clean-mcar - naive)
+    value: Estimate | None
+    minus_naive: Estimate | None
+    recovered: Estimate | None  # (method - naive) / (clean-mcar - naive)
 
     def to_json(self) -> dict[str, Any]:
         """Give plain columns."""
         out: dict[str, Any] = {k: getattr(self, k) for k in ("method", "metric", "selection")}
         out["seeds"] = self.seeds
         for name in ("value", "minus_naive", "recovered"):
-            found: Interval | None = getattr(self, name)
+            found: Estimate | None = getattr(self, name)
             out[name] = found.value if found else None
             out[f"{name}_low"] = found.low if found else None
             out[f"{name}_high"] = found.high if found else None

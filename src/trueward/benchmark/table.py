@@ -22,7 +22,8 @@ from .summary import ON_TEST, Section, metrics_of, sections
 from .work import ON_GOLD
 
 if TYPE_CHECKING:
-    from .intervals import Interval
+    from trueward.core.estimate import Estimate
+
 
 NAMES = {
     "auroc": "AUROC ↑", "pair_accuracy": "pair accuracy ↑", "r2": "R2 ↑", "brier": "Brier ↓",
@@ -167,16 +168,16 @@ def _rows(section: Section, runs: Runs) -> list[str]:
     return lines
 
 
-def plus_minus(v: Interval | None) -> str:
+def plus_minus(v: Estimate | None) -> str:
     """Write 0.812 ± 0.010."""
-    if v is None:
+    if v is None or v.value is None:
         return "–"
     return f"{v.value:.3f}" if v.high is None else f"{v.value:.3f} ± {v.high - v.value:.3f}"
 
 
-def _span(v: Interval | None, *, percent: bool = False) -> str:
+def _span(v: Estimate | None, *, percent: bool = False) -> str:
     """Write a value and its interval in brackets."""
-    if v is None:
+    if v is None or v.value is None:
         return "–"
     form = "{:.0%}" if percent else "{:+.3f}"
     if v.low is None or v.high is None:

@@ -24,9 +24,10 @@ from trueward.data.feedback import Labelled
 from trueward.estimation.nuisances import platt
 from trueward.estimation.requirements import lacking
 from trueward.estimators._registry import method_class
-from trueward.evaluation.evaluate import evaluate, measure
+from trueward.evaluation.evaluate import evaluate
+from trueward.evaluation.measure import measure
 from trueward.fitting.fit import configure
-from trueward.fitting.sweep import Job as Fit
+from trueward.fitting.sweep import FitJob as Fit
 from trueward.fitting.sweep import fit_many
 from trueward.training.config import Train
 

@@ -165,12 +165,12 @@ def _reward(folder: Path, safety: RewardOptions, name: str) -> Any:
 
 
 def _digest(folder: Path) -> str:
-    from trueward.features.transformers.find import find
+    from trueward.features.transformers.locate import find_model
 
     file = folder / "model.json"
     if file.is_file():
         return str(json.loads(file.read_text("utf-8"))["digest"])
-    return find(str(folder)).digest
+    return find_model(str(folder)).digest
 
 
 def _reward_name(folder: Path, every: list[Path]) -> str:

@@ -104,16 +104,16 @@ def first_alone(*, several: bool) -> Iterator[Processes]:
             "several processes share the work of `encode` and of `fit --tune`; start this in one process, "
             "without torchrun or accelerate launch"
         )
-    from trueward.core.processes import launched
+    from trueward.core.processes import launched_processes
 
-    team = launched()
+    team = launched_processes()
     try:
         with contextlib.ExitStack() as stack:
             if not team.main:
                 nowhere = stack.enter_context(Path(os.devnull).open("w"))
                 stack.enter_context(contextlib.redirect_stdout(nowhere))
                 stack.enter_context(contextlib.redirect_stderr(nowhere))
-            stack.enter_context(team.one_fate())
+            stack.enter_context(team.raise_together())
             yield team
     except TruewardError as e:
         if team.main:

@@ -50,7 +50,7 @@ def calibrate(
     typer.echo(f"  log-loss on held-out labels: {losses}")
     if "assumes" in about:
         size = about["effective_sample_size"]
-        typer.echo(f"  weighted, worth {size:g} equal labels; right if {about['assumes']}")
+        typer.echo(f"  weighted; effective sample size {size:g}; assumes: {about['assumes']}")
     if "warning" in about:
         typer.echo(f"  warning: {about['warning']}")
 

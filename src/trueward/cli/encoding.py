@@ -1,4 +1,4 @@
-"""`trueward encode`."""
+"""The command `trueward encode`."""
 
 from __future__ import annotations
 
@@ -14,47 +14,49 @@ from .common import Backbone, Json, Map, Split, pairs, show_json
 
 
 def encode(
-    table: Annotated[str, typer.Argument(help="A log or any table of prompt and response.")],
+    table: Annotated[str, typer.Argument(help="A log, or any table of prompt and response.")],
     backbone: Backbone = "wordllama",
     shard: Annotated[
-        str | None, typer.Option(metavar="i/N", help="Only the i-th of N parts of the rows.")
+        str | None,
+        typer.Option(metavar="i/N", help="Encode only the i-th of N parts of the rows."),
     ] = None,
     mapping: Map = None,
     split: Split = None,
     as_json: Json = False,
 ) -> None:
-    """Make the features of a log ahead of `fit`, in parts if need be; what is there is not made again.
+    """Encode the texts of a log ahead of `fit`; blocks in the cache are not encoded again.
 
-    They go to the cache (the folder in TRUEWARD_CACHE), block by block: after an interruption the same
-    command goes on. Each of N processes or machines takes one --shard, into one cache.
+    The features go to the cache ($TRUEWARD_CACHE/features) block by block: after an interruption, run
+    the same command again. N processes or machines can share one cache, each with its own --shard.
     """
     from trueward.data.log import read_pairs
-    from trueward.features import backbone as named
+    from trueward.features import backbone as backbone_of
     from trueward.features import cached_in, fill
 
-    part = _shard(shard)
+    i, shards = _shard(shard)
     if backbone.startswith("precomputed:"):
-        raise UsageError(f"{backbone} is features already: give it to fit")
+        raise UsageError(f"{backbone} holds features, not text: give it to fit")
     frame = read_pairs(table, mapping=pairs(mapping, "--map"), split=split)
-    model, store = named(backbone), cached_in()
+    model, cache = backbone_of(backbone), cached_in()
     prompts, responses = frame["prompt"].to_list(), frame["response"].to_list()
-    shown = shard is not None or part[0] == 1  # one bar for all processes of a launcher
-    done = fill(model, prompts, responses, store, shard=part, progress=shown)
+    progress = shard is not None or i == 1  # one progress bar for all processes of a launcher
+    count = fill(model, prompts, responses, cache, shard=(i, shards), progress=progress)
     if as_json:
-        show_json({**done._asdict(), "cache": str(store.folder), "backbone": model.spec()})
+        blocks = {"made": count.encoded, "there": count.cached, "rows": count.rows}
+        show_json({**blocks, "cache": str(cache.folder), "backbone": model.spec()})
         return
-    which = "" if part == (1, 1) else f" (part {part[0]} of {part[1]})"
+    part = "" if (i, shards) == (1, 1) else f" (part {i} of {shards})"
     typer.echo(
-        f"{store.folder}: {done.rows:,} of {len(frame):,} rows{which} in {done.made + done.there} blocks, "
-        f"{done.made} made now and {done.there} there before"
+        f"{cache.folder}: {count.rows:,} of {len(frame):,} rows{part} in {count.encoded + count.cached} "
+        f"blocks: {count.encoded} encoded now, {count.cached} already in the cache"
     )
 
 
-def _shard(given: str | None) -> tuple[int, int]:
-    """Read i/N; without it, the process's own place under accelerate launch or torchrun."""
-    if given is None:
+def _shard(option: str | None) -> tuple[int, int]:
+    """Parse i/N; the default is the process's own shard under accelerate launch or torchrun."""
+    if option is None:
         return int(os.environ.get("RANK", "0")) + 1, int(os.environ.get("WORLD_SIZE", "1"))
-    found = re.fullmatch(r"(\d{1,6})/(\d{1,6})", given)
-    if not found or not 1 <= int(found[1]) <= int(found[2]):
-        raise UsageError(f"--shard takes i/N with i from 1 to N, like 2/8, not {given!r}")
-    return int(found[1]), int(found[2])
+    match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", option)
+    if not match or not 1 <= int(match[1]) <= int(match[2]):
+        raise UsageError(f"--shard should be i/N with i from 1 to N, like 2/8, not {option!r}")
+    return int(match[1]), int(match[2])

@@ -87,7 +87,7 @@ def fit(
     chosen |= {} if epochs is None else {"epochs": epochs}
     with first_alone(several=tuned is not None) as team:
         from_log(method, chosen)
-        saved = team.told(_checkpoint(claim(out), resume) if team.main else None)
+        saved = team.broadcast(_checkpoint(claim(out), resume) if team.main else None)
         table = read(log, gold, mapping, split)
         say_what_it_covers(table)
         how: dict[str, Any] = {"checkpoint": saved, "progress": progress()}
@@ -204,7 +204,7 @@ def score(
     scored = table.with_columns(pl.Series(k, v.numpy()) for k, v in scores.columns().items())
     if confidence is not None and rm.calibration is not None and scores.preferred is not None:
         decision = pl.Series(
-            "decision", rm.calibration.decided(scores.preferred, confidence).numpy()
+            "decision", rm.calibration.decide(scores.preferred, confidence).numpy()
         )
         scored = scored.with_columns(decision.replace(-1, None))
     with replacing(out) as path:

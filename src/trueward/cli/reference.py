@@ -46,6 +46,6 @@ def _facts(name: str) -> dict[str, object]:
         "paper": cls.paper,
         "presets": {k: dict(v) for k, v in cls.presets.items()},
         "options": {
-            o.name: {"takes": o.wanted, "meaning": o.opt.help} for o in options(cls).values()
+            o.name: {"takes": o.accepts, "meaning": o.opt.help} for o in options(cls).values()
         },
     }

@@ -1,1 +1,1 @@
-"""Foundations that every other package may use: errors, random streams, atomic files, options, threads."""
+"""Foundations of the library: errors, options, random streams, estimates, files, processes, threads."""

@@ -1,7 +1,7 @@
-"""Writing that is all or nothing: the old file or folder, or the new one, never half of one.
+"""Atomic writes: a file or folder is replaced as a whole or left unchanged.
 
-A file is replaced in one step. A folder needs two renames: a kill between them leaves the old one whole in
-a hidden folder beside it.
+A file is replaced in one step. A folder needs two renames; if the process is killed between them, the
+old folder is still complete in a hidden folder beside it.
 """
 
 from __future__ import annotations
@@ -24,17 +24,42 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """Give a temporary path beside ``path``; on success it replaces ``path``, on failure it goes.
+    """Yield a temporary path beside ``path``; on success it replaces ``path``.
 
-    What is written may be a file or a folder. An operating-system error (disk full, no permission)
-    becomes one sentence, and what was at ``path`` before is still there.
+    The caller writes a file or a folder to the temporary path. On any exception the temporary path is
+    removed and ``path`` is unchanged.
+
+    Parameters
+    ----------
+    path : str or Path
+        The target; its parent folders are created.
+
+    Yields
+    ------
+    Path
+        A path with the name of the target in a new folder beside it.
+
+    Raises
+    ------
+    NotWrittenError
+        If the system refuses: full disk, no permission.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> target = Path(tempfile.mkdtemp(), "a.txt")
+    >>> with replacing(target) as temporary:
+    ...     _ = temporary.write_text("whole")
+    >>> target.read_text()
+    'whole'
+
     """
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     except OSError as e:
-        raise _refused(path, e) from e
+        raise _not_written(path, e) from e
     try:
         yield scratch / path.name
         _sync(scratch / path.name)
@@ -43,13 +68,15 @@ def replacing(path: str | Path) -> Iterator[Path]:
             path.rename(old)
             try:
                 (scratch / path.name).rename(path)
-            except BaseException:  # Ctrl-C too: the old one must not go with the scratch folder
+            except (
+                BaseException
+            ):  # Ctrl-C too: the old folder must not be removed with the scratch folder
                 old.rename(path)
                 raise
         else:
             (scratch / path.name).replace(path)
     except (OSError, SafetensorError, PolarsError) as e:  # the last two wrap a full disk
-        raise _refused(path, e) from e
+        raise _not_written(path, e) from e
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -64,9 +91,9 @@ def _sync(path: Path) -> None:
                 os.close(fd)
 
 
-def _refused(path: Path, e: Exception) -> NotWrittenError:
+def _not_written(path: Path, e: Exception) -> NotWrittenError:
     reason = e.strerror if isinstance(e, OSError) and e.strerror else " ".join(str(e).split())
     return NotWrittenError(
-        f"{path} could not be written ({reason}); what was there before is unchanged: "
-        "free some space or choose a folder you may write to"
+        f"{path} could not be written ({reason}); its earlier content is unchanged: "
+        "free some disk space or choose a folder you may write to"
     )

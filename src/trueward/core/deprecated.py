@@ -1,4 +1,4 @@
-"""Import paths of earlier releases, which lead to where their names are now and warn."""
+"""Import paths of earlier releases: they still work, with a DeprecationWarning."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import ModuleType
 
-# module of an earlier release -> module that has its names now, and what to write instead
+#: Module of an earlier release -> module that has its names now, and the module to import from instead.
 MOVED = {
     "trueward.method": ("trueward.plugin", "trueward.plugin"),
     "trueward.losses": ("trueward.plugin", "trueward.plugin"),
@@ -28,22 +28,44 @@ MOVED = {
 
 
 class MovedModules(MetaPathFinder, Loader):
-    """Finds the modules of ``MOVED``; each takes its names from where they are now."""
+    """Import hook for the modules of `MOVED`; `trueward` appends it to ``sys.meta_path``."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Give a spec for a module that has moved."""
+        """Return a spec if a module has moved.
+
+        Parameters
+        ----------
+        fullname : str
+            Dotted name of the module.
+        path, target : object
+            Part of the protocol; not used.
+
+        Returns
+        -------
+        ModuleSpec or None
+            None for every other module, so that the import system goes on.
+
+        """
         del path, target
         return ModuleSpec(fullname, self) if fullname in MOVED else None
 
     def exec_module(self, module: ModuleType) -> None:
-        """Take the names over, and warn."""
-        where, instead = MOVED[module.__name__]
+        """Copy the names from the new module and warn.
+
+        Parameters
+        ----------
+        module : ModuleType
+            The empty module under its old name.
+
+        """
+        new_home, replacement = MOVED[module.__name__]
         warnings.warn(
-            f"{module.__name__} has moved and will be removed in the next release: import from {instead}",
+            f"{module.__name__} has moved and will be removed in the next release: "
+            f"import from {replacement}",
             DeprecationWarning,
             stacklevel=2,
         )
-        names = vars(importlib.import_module(where))
+        names = vars(importlib.import_module(new_home))
         vars(module).update({k: v for k, v in names.items() if not k.startswith("__")})

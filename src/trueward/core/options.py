@@ -1,12 +1,12 @@
-"""Hyper-parameters as data: fields carry their range and meaning, so one check and one parser serve all."""
+"""Options as dataclass fields: annotations carry range and meaning for one parser and one check."""
 
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 import types
 from dataclasses import MISSING, dataclass, field
+from functools import cache
 from typing import (
     TYPE_CHECKING,
     Annotated,
@@ -19,16 +19,43 @@ from typing import (
 )
 
 from .errors import UsageError
+from .suggest import suggestion
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
+
+TYPE_WORDS: dict[Any, str] = {
+    float: "a number",
+    int: "a whole number",
+    bool: "true or false",
+    str: "text",
+    tuple[int, ...]: "whole numbers such as 256,64",
+    tuple[float, ...]: "numbers such as 0.1,0.02",
+    tuple[str, ...]: "names such as copy,like",
+}
 
 
 @dataclass(frozen=True)
 class Opt:
-    """What a field means and the closed range [low, high] of its numbers.
+    """Help text and range of an option, for use in ``Annotated``.
 
-    ``open_low`` / ``open_high`` exclude the end point.
+    Attributes
+    ----------
+    help : str
+        What the option does, with its unit.
+    low, high : float
+        Ends of the range; infinite by default.
+    open_low, open_high : bool
+        Whether the end itself is excluded; both ends are included by default.
+
+    Examples
+    --------
+    >>> @dataclass
+    ... class Config:
+    ...     rate: Annotated[float, Opt("learning rate", 0, open_low=True)] = 0.1
+    >>> options(Config)["rate"].accepts
+    'a number in (0, ∞)'
+
     """
 
     help: str
@@ -38,13 +65,13 @@ class Opt:
     open_high: bool = False
 
     def admits(self, value: float) -> bool:
-        """Say whether a number lies in the range; NaN never does."""
+        """Return whether a number lies in the range; NaN never does."""
         above = value > self.low if self.open_low else value >= self.low
         below = value < self.high if self.open_high else value <= self.high
         return above and below
 
     def range(self) -> str:
-        """The range in interval notation, empty when there is none."""
+        """Return the range in interval notation, empty if there is none."""
         if self.low == -math.inf and self.high == math.inf:
             return ""
         low, high = (
@@ -58,37 +85,65 @@ class Opt:
 
 @dataclass(frozen=True)
 class Option:
-    """One hyper-parameter as a user sees it."""
+    """One option of a dataclass as a user sees it.
+
+    Attributes
+    ----------
+    name : str
+        Name of the field.
+    kinds : tuple
+        Types and literal values that the option accepts.
+    default : object
+        Default value; `dataclasses.MISSING` if the option must be given.
+    opt : Opt
+        Help text and range.
+
+    """
 
     name: str
-    kinds: tuple[Any, ...]  # types and literal values it accepts
-    default: Any  # dataclasses.MISSING when there is none
+    kinds: tuple[Any, ...]
+    default: Any
     opt: Opt = field(default_factory=lambda: Opt(""))
 
     @property
-    def wanted(self) -> str:
-        """What may be written, in words."""
-        words: dict[Any, str] = {
-            float: "a number",
-            int: "a whole number",
-            bool: "true or false",
-            str: "text",
-            tuple[int, ...]: "whole numbers such as 256,64",
-            tuple[float, ...]: "numbers such as 0.1,0.02",
-            tuple[str, ...]: "names such as copy,like",
-        }
-        parts = [words.get(k, "none" if k is type(None) else str(k)) for k in self.kinds]
+    def accepts(self) -> str:
+        """The accepted types and range in words."""
+        parts = [TYPE_WORDS.get(k, "none" if k is type(None) else str(k)) for k in self.kinds]
         joined = ", ".join(parts[:-1]) + " or " + parts[-1] if len(parts) > 1 else parts[0]
         return f"{joined} in {self.opt.range()}" if self.opt.range() else joined
 
     def parse(self, text: str, owner: str) -> Any:
-        """Read ``text`` from a command line or a file."""
-        low = text.strip().lower()
+        """Convert text from a command line or a file to a value of the option.
+
+        Parameters
+        ----------
+        text : str
+            The text; ``none``, ``true`` and ``false`` in any case, tuples separated by commas.
+        owner : str
+            Name of what has the option; begins the error.
+
+        Returns
+        -------
+        object
+            The value; its range is not checked here.
+
+        Raises
+        ------
+        UsageError
+            If no accepted type can be read from the text.
+
+        Examples
+        --------
+        >>> Option("hidden", (tuple[int, ...], type(None)), None).parse("256,64", "fit")
+        (256, 64)
+
+        """
+        lowered = text.strip().lower()
         for kind in self.kinds:
-            if kind is type(None) and low in {"none", "null"}:
+            if kind is type(None) and lowered in {"none", "null"}:
                 return None
-            if kind is bool and low in {"true", "false"}:
-                return low == "true"
+            if kind is bool and lowered in {"true", "false"}:
+                return lowered == "true"
             if isinstance(kind, str) and text == kind:
                 return kind
             if kind in (int, float):
@@ -103,10 +158,24 @@ class Option:
                     continue
             if kind is str:
                 return text
-        raise UsageError(f"{owner}: option {self.name} takes {self.wanted}, not {text!r}")
+        raise UsageError(f"{owner}: option {self.name} takes {self.accepts}, not {text!r}")
 
     def check(self, value: Any, owner: str) -> None:
-        """Refuse a value of the wrong type or outside the range."""
+        """Raise if a value has the wrong type or lies outside the range.
+
+        Parameters
+        ----------
+        value : object
+            The value of the option; each element of a tuple is checked.
+        owner : str
+            Name of what has the option; begins the error.
+
+        Raises
+        ------
+        UsageError
+            If the value is not accepted.
+
+        """
         literal = any(isinstance(k, str) and value == k for k in self.kinds)
         values = value if isinstance(value, tuple) else (value,)
         kinds = [
@@ -114,14 +183,14 @@ class Option:
             for k in self.kinds
             if (get_origin(k) is tuple) == isinstance(value, tuple)
         ]
-        typed = any(all(_is(v, k) for v in values) for k in kinds)
+        typed = any(all(_has_type(v, k) for v in values) for k in kinds)
         numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
         if not (literal or typed) or not all(map(self.opt.admits, numbers)):
-            raise UsageError(f"{owner}: option {self.name} takes {self.wanted}, not {value!r}")
+            raise UsageError(f"{owner}: option {self.name} takes {self.accepts}, not {value!r}")
 
 
-def _is(value: Any, kind: Any) -> bool:
-    """Whether a value has a type; a whole number is a number, and true is neither."""
+def _has_type(value: Any, kind: Any) -> bool:
+    """Whether a value has a type; an int also counts as a float, a bool as neither."""
     wide = (int, float) if kind is float else kind
     return (
         isinstance(kind, type)
@@ -130,8 +199,25 @@ def _is(value: Any, kind: Any) -> bool:
     )
 
 
-def written(value: Any) -> str:
-    """A value as a user would write it."""
+def format_value(value: Any) -> str:
+    """Return a value as a user would write it after ``-o name=``.
+
+    Parameters
+    ----------
+    value : object
+        The value of an option.
+
+    Returns
+    -------
+    str
+        The text that `Option.parse` reads back as the value.
+
+    Examples
+    --------
+    >>> format_value((256, 64)), format_value(None), format_value(True)
+    ('256,64', 'none', 'true')
+
+    """
     if isinstance(value, tuple):
         return ",".join(map(str, value))
     words = {None: "none", True: "true", False: "false"}
@@ -139,19 +225,33 @@ def written(value: Any) -> str:
 
 
 def options(cls: type) -> dict[str, Option]:
-    """The options of a dataclass, in the order of its fields."""
-    return dict(_options(cls))
+    """Return the options of a dataclass, in the order of its fields.
+
+    Parameters
+    ----------
+    cls : type
+        A dataclass whose fields may be annotated with `Opt`.
+
+    Returns
+    -------
+    dict of str to Option
+        Each option by the name of its field.
+
+    """
+    return {option.name: option for option in _options(cls)}
 
 
-def _options(cls: type) -> Iterator[tuple[str, Option]]:
-    hints = get_type_hints(cls, include_extras=True)
+@cache  # every instance of a method is checked, and its class does not change
+def _options(cls: type) -> tuple[Option, ...]:
+    hints, found = get_type_hints(cls, include_extras=True), []
     for f in dataclasses.fields(cls):
         hint, opt = hints[f.name], Opt("")
         if get_origin(hint) is Annotated:
             hint, *extra = get_args(hint)
             opt = next((e for e in extra if isinstance(e, Opt)), opt)
         default = f.default_factory() if f.default_factory is not MISSING else f.default
-        yield f.name, Option(f.name, _kinds(hint), default, opt)
+        found.append(Option(f.name, _kinds(hint), default, opt))
+    return tuple(found)
 
 
 def _kinds(hint: Any) -> tuple[Any, ...]:
@@ -162,16 +262,44 @@ def _kinds(hint: Any) -> tuple[Any, ...]:
     return (hint if get_origin(hint) is tuple else get_origin(hint) or hint,)
 
 
-def check(owner: Any, name: str) -> None:
-    """Refuse an instance with a field outside its declared type or range."""
+def check_values(owner: Any, name: str) -> None:
+    """Raise if a field of a dataclass instance has the wrong type or is out of range.
+
+    Parameters
+    ----------
+    owner : object
+        The instance.
+    name : str
+        Its name in the error.
+
+    Raises
+    ------
+    UsageError
+        About the first field that is wrong.
+
+    """
     for option in options(type(owner)).values():
         option.check(getattr(owner, option.name), name)
 
 
-def known(given: Mapping[str, Any], allowed: Mapping[str, Option], owner: str) -> None:
-    """Refuse names that are no options, with the nearest one that is."""
+def check_names(given: Mapping[str, Any], allowed: Mapping[str, Option], owner: str) -> None:
+    """Raise if a name is not the name of an option.
+
+    Parameters
+    ----------
+    given : mapping
+        Options by name, as the user gave them.
+    allowed : mapping of str to Option
+        The options that exist.
+    owner : str
+        Name of what has the options; begins the error.
+
+    Raises
+    ------
+    UsageError
+        About the first unknown name, with the nearest option.
+
+    """
     for name in given:
         if name not in allowed:
-            near = difflib.get_close_matches(name, allowed, 1)
-            hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(allowed) or 'none'}"
-            raise UsageError(f"{owner} has no option {name!r}: {hint}")
+            raise UsageError(f"{owner} has no option {name!r}: {suggestion(name, allowed)}")

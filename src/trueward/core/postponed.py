@@ -33,6 +33,7 @@ def postpone(name: str) -> None:
     >>> import colorsys
     >>> type(colorsys).__name__, colorsys.rgb_to_hsv(0.0, 0.0, 1.0)
     ('PostponedModule', (0.6666666666666666, 1.0, 1.0))
+
     """
     if name not in sys.modules:
         module = PostponedModule(name)

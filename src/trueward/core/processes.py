@@ -1,4 +1,4 @@
-"""Several processes of one fit: each has a share of the rows, and all know what each has made of it."""
+"""Data-parallel processes: shards of the rows, all-reduce, broadcast, and one error for all."""
 
 from __future__ import annotations
 
@@ -9,143 +9,233 @@ from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import torch
-
 from .errors import NotFiniteError, NotWrittenError, TruewardError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    import torch
     from torch import Tensor
 
 T = TypeVar("T")
-AT_ONCE = 2**24  # numbers that are sent in one piece
-PATIENCE = timedelta(days=1)  # that others wait for what one process does alone
-CPU = torch.device("cpu")
-KINDS = (NotWrittenError, NotFiniteError, UsageError)
+MESSAGE_SIZE = 2**24  # numbers in one all-reduce
+TIMEOUT = timedelta(days=1)  # of a collective call, while one process works alone
+ERROR_TYPES = (NotWrittenError, NotFiniteError, UsageError)  # keep their type in other processes
 
 
 @dataclass(eq=False)
 class Processes:
-    """The processes that `accelerate launch` or torchrun started; ``ALONE`` is one by itself.
+    """The processes of one run, as started by ``accelerate launch`` or ``torchrun``.
 
-    Before anything is exchanged, all say whether they are well, so that an error of one becomes the error
-    of all (`one_fate`) and nobody waits for ever.
+    Before each exchange, every process reports whether it has failed. An error of one process is raised
+    in all of them (see `raise_together`), so that none waits for ever.
+
+    Attributes
+    ----------
+    index : int
+        Rank of this process, from 0.
+    count : int
+        Number of processes; 1 for a run without a launcher.
+    device : torch.device or None
+        Device of the exchanged tensors; None with one process.
+    failed : bool
+        Whether an error has already been raised in all processes.
+
     """
 
     index: int = 0
     count: int = 1
-    device: torch.device = CPU  # where what is sent must be
-    ended: bool = False  # an error was told to all
+    device: torch.device | None = None
+    failed: bool = False
 
     @property
     def main(self) -> bool:
-        """Whether this is the process that writes and prints."""
+        """Whether this process writes files and prints."""
         return self.index == 0
 
-    def share(self, parts: T) -> T:
-        """Give every ``count``-th of the parts, from the ``index``-th on; the parts can be sliced."""
+    def shard(self, parts: T) -> T:
+        """Return the parts of this process: every ``count``-th, starting with number ``index``.
+
+        Parameters
+        ----------
+        parts : sequence or Tensor
+            Anything that can be sliced.
+
+        Returns
+        -------
+        sequence or Tensor
+            ``parts[index::count]``.
+
+        """
         own: T = parts[self.index :: self.count]  # type: ignore[index]
         return own
 
-    def summed(self, tensors: Sequence[Tensor]) -> None:
-        """Put the sum over the processes in place of each tensor, equal in every bit everywhere."""
+    def all_reduce(self, tensors: Sequence[Tensor]) -> None:
+        """Replace each tensor by its sum over the processes, bit-identical in all of them.
+
+        Parameters
+        ----------
+        tensors : sequence of Tensor
+            Changed in place; same shapes and order in every process.
+
+        Raises
+        ------
+        NotWrittenError
+            If another process is gone.
+        TruewardError
+            The error of another process.
+
+        """
         if self.count == 1 or not tensors:
             return
-        self._well()
-        with self._lost():
-            for part in _pieces(tensors):
+        import torch  # noqa: PLC0415 - seconds to load, and one process needs none
+
+        self._raise_if_failed()
+        with self._lost_process():
+            for part in _messages(tensors):
                 flat = torch.cat([t.reshape(-1) for t in part]).to(self.device)
                 torch.distributed.all_reduce(flat)
                 for t, v in zip(part, flat.split([t.numel() for t in part]), strict=True):
                     t.copy_(v.view_as(t))
 
-    def agreed(self, numbers: Tensor) -> Tensor:
-        """Give the numbers of the main process: what they decide must be decided alike."""
+    def broadcast_tensor(self, numbers: Tensor) -> Tensor:
+        """Return the numbers of the main process, so that all processes decide alike.
+
+        Parameters
+        ----------
+        numbers : Tensor
+            Same shape in every process; only the values of the main process count.
+
+        Returns
+        -------
+        Tensor
+            The values of the main process.
+
+        """
         if self.count == 1:
             return numbers
-        given = numbers if self.main else torch.zeros_like(numbers)
-        self.summed([given])
-        return given
+        result = numbers if self.main else numbers.new_zeros(numbers.shape)
+        self.all_reduce([result])
+        return result
 
-    def told(self, value: T | None) -> T:
-        """Give what the main process has made, once it has; it is pickled on its way."""
+    def broadcast(self, value: T | None) -> T:
+        """Return the value of the main process; the others wait for it.
+
+        Parameters
+        ----------
+        value : object
+            Can be pickled; only the value of the main process counts.
+
+        Returns
+        -------
+        object
+            The value of the main process.
+
+        """
         box = [value if self.main else None]
         if self.count == 1:
             return box[0]  # type: ignore[return-value]
-        self._well()
-        with self._lost():
+        import torch  # noqa: PLC0415 - seconds to load, and one process needs none
+
+        self._raise_if_failed()
+        with self._lost_process():
             torch.distributed.broadcast_object_list(box, 0, device=self.device)
         return value if self.main else box[0]  # type: ignore[return-value]
 
     @contextlib.contextmanager
-    def one_fate(self) -> Iterator[None]:
-        """End all processes with the error that ends one."""
+    def raise_together(self) -> Iterator[None]:
+        """Raise an error of the block in every process.
+
+        Yields
+        ------
+        None
+            For use in a ``with`` statement.
+
+        """
         try:
             yield
         except Exception as e:
-            if self.count > 1 and not self.ended:
-                self._well(e)
+            if self.count > 1 and not self.failed:
+                self._raise_if_failed(e)
             raise
 
-    def _well(self, error: Exception | None = None) -> None:
-        """Hear whether all are well; if not, raise the error of the first that is not."""
-        failed = torch.tensor([int(error is not None)], device=self.device)
-        with self._lost():
-            torch.distributed.all_reduce(failed)
-            if not int(failed):
+    def _raise_if_failed(self, error: Exception | None = None) -> None:
+        """Report this process's error, if any; raise the first error of another process."""
+        import torch  # noqa: PLC0415 - seconds to load, and one process needs none
+
+        count = torch.tensor([int(error is not None)], device=self.device)
+        with self._lost_process():
+            torch.distributed.all_reduce(count)
+            if not int(count):
                 return
             errors: list[Any] = [None] * self.count
-            torch.distributed.all_gather_object(errors, None if error is None else _plain(error))
-        self.ended = True
-        kind, said = next(e for e in errors if e is not None)
+            torch.distributed.all_gather_object(errors, None if error is None else _sendable(error))
+        self.failed = True
+        kind, message = next(e for e in errors if e is not None)
         if error is None:
-            raise kind(said)
+            raise kind(message)
 
     @contextlib.contextmanager
-    def _lost(self) -> Iterator[None]:
-        """Turn a connection that is gone into one sentence."""
+    def _lost_process(self) -> Iterator[None]:
+        """Turn a lost connection into an error that says how to continue."""
         try:
             yield
         except RuntimeError as e:
-            self.ended = True
+            self.failed = True
             raise NotWrittenError(
-                "another process of this fit is gone, killed perhaps for want of memory: what is done so far "
-                "is kept, and the same command with --resume goes on"
+                "another process of this fit has ended, perhaps for lack of memory: finished work is kept; "
+                "continue with the same command and --resume"
             ) from e
 
 
-ALONE = Processes()
+SINGLE_PROCESS = Processes()
 
 
-def launched() -> Processes:
-    """Give the processes that this one was started with."""
-    return ALONE if int(os.environ.get("WORLD_SIZE", "1")) < 2 else _group()
+def launched_processes() -> Processes:
+    """Return the processes of the launcher that started this one.
+
+    Returns
+    -------
+    Processes
+        `SINGLE_PROCESS` without a launcher, that is if ``WORLD_SIZE`` is unset or 1.
+
+    Raises
+    ------
+    UsageError
+        If accelerate is not installed, or if there are more processes than GPUs.
+
+    """
+    return SINGLE_PROCESS if int(os.environ.get("WORLD_SIZE", "1")) < 2 else _process_group()
 
 
 @cache
-def _group() -> Processes:
+def _process_group() -> Processes:
+    import torch  # noqa: PLC0415 - seconds to load, and one process needs none
+
     try:
         from accelerate import PartialState  # noqa: PLC0415 - heavy, and one process needs none
     except ImportError:
         raise UsageError(
             "several processes need accelerate, which is not installed: pip install 'trueward[text]'"
         ) from None
-    here = torch.cuda.device_count()
-    if here and int(os.environ.get("LOCAL_RANK", "0")) >= here:
+    gpus = torch.cuda.device_count()
+    if gpus and int(os.environ.get("LOCAL_RANK", "0")) >= gpus:
         raise UsageError(
-            f"each process has a GPU of its own, and this machine has {here}: start {here} at most"
+            f"each process needs a GPU of its own, and this machine has {gpus}: start at most {gpus}"
         )
-    state = PartialState(cpu=not torch.accelerator.is_available(), timeout=PATIENCE)
+    state = PartialState(cpu=not torch.accelerator.is_available(), timeout=TIMEOUT)
     return Processes(state.process_index, state.num_processes, state.device)
 
 
-def _pieces(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
-    """Cut into runs of one kind of number, of ``AT_ONCE`` numbers where a tensor is no longer itself."""
+def _messages(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
+    """Group consecutive tensors of one dtype into messages of at most `MESSAGE_SIZE` numbers.
+
+    A larger tensor is a message of its own.
+    """
     part: list[Tensor] = []
     for t in tensors:
         if part and (
-            t.dtype != part[0].dtype or sum(p.numel() for p in part) + t.numel() > AT_ONCE
+            t.dtype != part[0].dtype or sum(p.numel() for p in part) + t.numel() > MESSAGE_SIZE
         ):
             yield part
             part = []
@@ -153,8 +243,8 @@ def _pieces(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
     yield part
 
 
-def _plain(error: Exception) -> tuple[type[TruewardError], str]:
-    """Give what can be sent of an error."""
-    kind = next((k for k in KINDS if isinstance(error, k)), TruewardError)
-    said = str(error) if isinstance(error, TruewardError) else f"{type(error).__name__}: {error}"
-    return kind, said
+def _sendable(error: Exception) -> tuple[type[TruewardError], str]:
+    """Return the type and message that other processes raise for an error."""
+    kind = next((k for k in ERROR_TYPES if isinstance(error, k)), TruewardError)
+    message = str(error) if isinstance(error, TruewardError) else f"{type(error).__name__}: {error}"
+    return kind, message

@@ -1,4 +1,4 @@
-"""How often the satisfied set a channel off: a logistic regression of what those did who set off another."""
+"""P(channel fires given satisfied, x): a logistic regression on rows where another channel fired."""
 
 from __future__ import annotations
 
@@ -10,19 +10,16 @@ import torch
 
 from trueward.core.random import torch_stream
 
-from .gold_regression import (
-    ALONE,
-    CHUNK,
-    Prior,
-    Sample,
-    averaged,
-    design,
-    row_weights,
-    scaling,
-    widths,
-)
+from .gold_regression import SCALE_ALONE
 from .nuisance_types import Computed, Nuisance
 from .nuisances import Clip
+from .regression_design import CHUNK, design, row_weights, scaling
+from .ridge_logistic import (
+    CoefficientPrior,
+    RegressionData,
+    average_coefficients,
+    feature_sd_posterior,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,20 +28,36 @@ if TYPE_CHECKING:
 
     from .nuisance_types import Estimable, Parameters
 
-CLIP = Clip(0.005)  # of an activity: the reward is as many times the rate of clicks at most
-MOST = 10_000  # rows of the regression
-BEYOND = Prior(ridge=1.0, centre=(0.0,), sign=(0.0,))  # of the network's coefficient
-LINEAR = Prior(ridge=1.0, centre=(), sign=())
+CLIP = Clip(0.005)  # of an activity: it bounds the reward at 200 times the rate of clicks
+MOST_ROWS = 10_000  # rows of the regression, of each part of the log
+WITH_NETWORK = CoefficientPrior(ridge=1.0, centre=(0.0,), sign=(0.0,))
+FEATURES_ONLY = CoefficientPrior(ridge=1.0, centre=(), sign=())
 
 
-def acts(name: str) -> str:
-    """The column of a channel's activity."""
+def activity_column(name: str) -> str:
+    """Return the name of the column that holds the activity of channel ``name``."""
     return f"activity.{name}"
 
 
 @cache
 def network(name: str, names: tuple[str, ...], reads: str) -> Nuisance:
-    """P(the channel fires given x and that another one did), out of fold, with what bends in it."""
+    """Return the nuisance P(channel fires given x and that another channel fired).
+
+    Parameters
+    ----------
+    name : str
+        The channel.
+    names : tuple of str
+        All channels, ``name`` among them.
+    reads : str
+        What activity depends on: ``x`` or ``xz``.
+
+    Returns
+    -------
+    Nuisance
+        Called ``network.NAME``.
+
+    """
     others = [k for k in names if k != name]
 
     def fired(b: Feedback) -> Tensor:
@@ -58,52 +71,71 @@ def network(name: str, names: tuple[str, ...], reads: str) -> Nuisance:
 
 
 def activity(name: str, names: tuple[str, ...], reads: str = "x") -> tuple[Estimable, ...]:
-    """a(x) = sigmoid(b_0 + b n(x) + w . x) of those who set off another channel (methods 4.3).
+    """Return the nuisances that give a(x) = P(channel fires given satisfied, x) (methods 4.3).
 
-    n: the log-odds of `network`, b ~ N(0, 1), w ~ N(0, s^2) over the leading directions of x, s averaged
-    over by its marginal likelihood without n: where the log-odds are linear in x a line is found, and where
-    they are not, s is small and b near 1. Those who train a(x) are known to be satisfied and teach the
-    reward the same whatever a(x) is, so it needs no folds. At most 10,000 rows of either part of the log.
+    a(x) = sigmoid(b_0 + b n(x) + w . x), fitted on rows where another channel fired, whose users are
+    satisfied. n is the logit of `network`; b ~ N(0, 1); w ~ N(0, s^2) over the leading directions of x. s is
+    averaged over by its marginal likelihood without n: where the log-odds are linear in x the line fits, and
+    where they are not, s is small and b near 1. No folds are needed: the rows that train a(x) are known
+    to be satisfied and teach the reward the same whatever a(x) is. At most 10,000 rows of each part count.
+
+    Parameters
+    ----------
+    name : str
+        The channel.
+    names : tuple of str
+        All channels, ``name`` among them.
+    reads : str
+        What activity depends on: ``x`` or ``xz``.
+
+    Returns
+    -------
+    tuple of Nuisance and Computed
+        The network, then the column ``activity.NAME``.
+
     """
     net = network(name, names, reads)
 
-    def seen(b: Feedback) -> Tensor:
+    def inputs(b: Feedback) -> Tensor:
         n = torch.logit(b.eta[net.name].double(), 1e-6)
         return torch.cat([n[:, None], b.x.double()], 1)
 
     def fit(train: Feedback, val: Feedback, seed: int) -> tuple[Parameters, dict[str, Any]]:
-        parts = [d[_some(net.rows(d).to(d.y.device), seed)] for d in (train, val)]
-        known = torch.cat([seen(d) for d in parts])
-        at = scaling(known, train.x, 1)
+        parts = [d[_at_most(net.rows(d).to(d.y.device), seed)] for d in (train, val)]
+        known = torch.cat([inputs(d) for d in parts])
+        parameters = scaling(known, train.x, 1)
         y = torch.cat([net.target(d) for d in parts]).double().cpu().numpy()
-        a, group = design(known, at).cpu().numpy(), np.arange(len(y))
-        both = Sample(a, y, row_weights(parts), group)
-        line = Sample(np.delete(a, 1, axis=1), y, both.weight, group)
-        shares = {s: share for s, (share, _) in widths(line, LINEAR, ALONE).items()}
-        w = averaged(((share, both.mode(BEYOND, s)) for s, share in shares.items()), a.shape[1])
-        at["w"] = torch.from_numpy(w)
-        about = {
+        a, group = design(known, parameters).cpu().numpy(), np.arange(len(y))
+        rows = RegressionData(a, y, row_weights(parts), group)
+        linear = RegressionData(np.delete(a, 1, axis=1), y, rows.weight, group)
+        posterior = feature_sd_posterior(linear, FEATURES_ONLY, SCALE_ALONE)
+        shares = {s: share for s, (share, _) in posterior.items()}
+        estimates = ((share, rows.map_estimate(WITH_NETWORK, s)) for s, share in shares.items())
+        w = average_coefficients(estimates, a.shape[1])
+        parameters["w"] = torch.from_numpy(w)
+        report = {
             "rows": len(y),
             "fires": int(y.sum()),
             "network": round(float(w[1]), 4),
             "share_of_width": {f"{s:g}": round(q, 4) for s, q in shares.items()},
             "low": CLIP.low,
-            "clipped": int((chance(at, train) < CLIP.low).sum()),
+            "clipped": int((chance(parameters, train) < CLIP.low).sum()),
         }
-        return at, about
+        return parameters, report
 
-    def chance(at: Parameters, b: Feedback) -> Tensor:
-        here = {k: v.to(b.x.device) for k, v in at.items()}
-        rows = torch.arange(len(b)).split(CHUNK)
-        return torch.sigmoid(torch.cat([design(seen(b[i]), here) @ here["w"] for i in rows]))
+    def chance(parameters: Parameters, b: Feedback) -> Tensor:
+        at = {k: v.to(b.x.device) for k, v in parameters.items()}
+        chunks = torch.arange(len(b)).split(CHUNK)
+        return torch.sigmoid(torch.cat([design(inputs(b[i]), at) @ at["w"] for i in chunks]))
 
-    def apply(at: Parameters, b: Feedback) -> dict[str, Tensor]:
-        return {acts(name): CLIP(chance(at, b)).to(b.y)}
+    def apply(parameters: Parameters, b: Feedback) -> dict[str, Tensor]:
+        return {activity_column(name): CLIP(chance(parameters, b)).to(b.y)}
 
-    return net, Computed(f"activity of {name}", (acts(name),), fit, apply, features=True)
+    columns = (activity_column(name),)
+    return net, Computed(f"activity of {name}", columns, fit, apply, features=True)
 
 
-def _some(rows: Tensor, seed: int) -> Tensor:
-    """At most ``MOST`` of these rows, drawn at random."""
+def _at_most(rows: Tensor, seed: int) -> Tensor:
+    """Draw at most ``MOST_ROWS`` of these rows."""
     order = torch.randperm(len(rows), generator=torch_stream(seed, "activity"))
-    return rows[order[:MOST].sort().values.to(rows.device)]
+    return rows[order[:MOST_ROWS].sort().values.to(rows.device)]

@@ -1,4 +1,4 @@
-"""Gold labels as the anchor: a logistic regression of them on what the log says and on the features."""
+"""Logistic regression of gold labels on the evidence of the log and on the features."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from scipy.special import expit
 
 from trueward.core.errors import TruewardError
@@ -15,9 +14,19 @@ from trueward.core.random import numpy_stream, stream_seed
 from trueward.data.feedback import fold_of, prompt_numbers
 
 from .nuisance_types import Computed
+from .regression_design import CHUNK, design, row_weights, scaling
+from .ridge_logistic import (
+    FEATURE_SDS,
+    CoefficientPrior,
+    MapEstimate,
+    RegressionData,
+    average_coefficients,
+    feature_sd_posterior,
+    out_of_fold,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -27,273 +36,265 @@ if TYPE_CHECKING:
     from .nuisance_types import Parameters
 
     Array = NDArray[np.float64]
-    Evidence = Callable[[Feedback], list[Tensor]]  # n rows -> (n,) log-odds each, naive's first
+    Index = NDArray[np.int64]
+    EvidenceFunction = Callable[
+        [Feedback], list[Tensor]
+    ]  # n rows -> (n,) log-odds each, naive's first
 
-FEWEST = 10  # gold labels
-WIDTHS = (0.0, 0.1, 0.2, 0.35, 0.6, 1.0, 2.0, 4.0)  # s: sd of what the features add to the log-odds
-BESIDE, ALONE = 0.5, 2.0  # sd of the half-normal prior of s, beside evidence and without any
+FEWEST_GOLD = 10  # gold labels a fit needs
+SCALE_BESIDE_EVIDENCE, SCALE_ALONE = (
+    0.5,
+    2.0,
+)  # half-normal prior of s: at least, and without evidence
 DRAWS = 200  # bootstrap samples of gold prompts
-FOLDS = 5  # of gold prompts, for the error on those held out
-LOOSE = 1e-2  # precision of the intercept
+FOLDS = 5  # of gold prompts, for the held-out error
 COLUMNS = ("target", "low", "high")
-CHUNK = 4096  # rows that are predicted at once
 
 
 @dataclass(frozen=True)
-class Mode:
-    """Mode of a posterior, its prior and curvature, and its log evidence by Laplace's method."""
+class GoldRegression:
+    """Log-odds of a good answer, regressed on gold labels, with their sampling covariance.
+
+    Attributes
+    ----------
+    w : ndarray, shape (p,)
+        Coefficients: MAP estimates averaged over the posterior of s.
+    covariance : ndarray, shape (p, p)
+        Covariance of ``w`` over bootstrap draws of gold prompts.
+
+    """
 
     w: Array
-    precision: Array
-    centre: Array
-    curvature: Array
-    evidence: float
-
-
-@dataclass(frozen=True)
-class Prior:
-    """w ~ N(centre, 1 / precision) over intercept, k pieces of evidence and the features.
-
-    ``centre`` and precision ``ridge`` are those of the evidence; ``sign`` says which way a piece may count, 0
-    either. The features have the sd ``s`` and no say where s is 0.
-    """
-
-    ridge: float
-    centre: tuple[float, ...]
-    sign: tuple[float, ...]
-
-    def __call__(self, s: float, width: int) -> tuple[Array, Array, Array]:
-        """(precision, centre, sign) of ``width`` columns of a design; features count where s > 0."""
-        k = len(self.centre)
-        d = width - 1 - k if s else 0
-        precision = np.r_[LOOSE, np.full(k, self.ridge), np.full(d, s**-2 if s else 1.0)]
-        return precision, np.r_[0.0, self.centre, np.zeros(d)], np.r_[0.0, self.sign, np.zeros(d)]
-
-
-@dataclass(frozen=True)
-class Sample:
-    """Gold rows: their design (n, 1 + k + d), labels, weights and the numbers of their prompts."""
-
-    a: Array
-    y: Array
-    weight: Array
-    group: NDArray[np.int64]
-
-    def mode(self, prior: Prior, s: float) -> Mode:
-        """Find the mode with ``sign`` kept: a coefficient on the wrong side is held at 0, one by one."""
-        precision, centre, sign = prior(s, self.a.shape[1])
-        a = self.a[:, : len(centre)]
-        while True:
-            found = logistic(a, self.y, self.weight, precision, centre)
-            worst = int((sign * found.w).argmin())
-            if sign[worst] * found.w[worst] >= -1e-6:
-                return found
-            precision[worst], centre[worst] = 1e12, 0.0
-
-    def at(self, rows: NDArray[np.bool_]) -> Sample:
-        """Take some rows."""
-        return Sample(self.a[rows], self.y[rows], self.weight[rows], self.group[rows])
-
-
-def logistic(a: Array, y: Array, weight: Array, precision: Array, centre: Array) -> Mode:
-    """argmin_w sum_i weight_i l(a_i w, y_i) + sum_j precision_j (w_j - centre_j)^2 / 2, by Newton."""
-
-    def risk(w: Array) -> float:
-        v = a @ w
-        loss = weight @ (np.logaddexp(0, v) - y * v)
-        return float(loss + 0.5 * precision @ np.square(w - centre))
-
-    w, now = centre.copy(), risk(centre)
-    for _ in range(100):
-        p = expit(a @ w)
-        slope = a.T @ (weight * (p - y)) + precision * (w - centre)
-        curvature = (a.T * (weight * p * (1 - p))) @ a + np.diag(precision)
-        step, length = np.linalg.solve(curvature, slope), 1.0
-        while (then := risk(w - length * step)) > now and length > 1e-6:
-            length /= 2
-        if then > now - 1e-10 * (1 + abs(now)):
-            break
-        w, now = w - length * step, then
-    volume = np.log(precision).sum() - np.linalg.slogdet(curvature)[1]
-    return Mode(w, precision, centre, curvature, float(0.5 * volume - now))
-
-
-@dataclass(frozen=True)
-class Anchor:
-    """log-odds of good as gold labels have them, and as other draws of gold labels would have had them."""
-
-    w: Array  # (columns,) mean of the modes over the widths s, each with its share
-    covariance: Array  # of w over the draws
+    covariance: Array
 
     @staticmethod
-    def of(gold: Sample, prior: Prior, seed: int) -> tuple[Anchor, dict[float, float]]:
-        """Fit every width; give also the share of each."""
-        said = gold.a[:, 1 : 1 + len(prior.centre)] @ np.array(prior.centre)
-        usual = max(BESIDE, float(said.std())) if prior.centre else ALONE
-        found = widths(gold, prior, usual, least=0.0 if prior.centre else WIDTHS[1])
-        times = resampled(gold.group, seed)
-        columns = gold.a.shape[1]
+    def fit(
+        gold: RegressionData, prior: CoefficientPrior, seed: int
+    ) -> tuple[GoldRegression, dict[float, float]]:
+        """Fit gold rows; return the regression and the posterior share of every s.
+
+        Parameters
+        ----------
+        gold : RegressionData
+            Rows with a gold label.
+        prior : CoefficientPrior
+            Prior of intercept and evidence.
+        seed : int
+            Seed of the bootstrap.
+
+        Returns
+        -------
+        regression : GoldRegression
+        shares : dict of float to float
+            s -> its posterior share.
+
+        """
+        posterior = gold_posterior(gold, prior)
+        counts = bootstrap_counts(gold.group, seed)
+        columns = gold.design.shape[1]
         draws = np.zeros((DRAWS, columns))
-        for share, mode in found.values():
-            draws[:, : len(mode.w)] += share * _stepped(gold, mode, times)
-        shares = {s: share for s, (share, _) in found.items()}
-        return Anchor(averaged(found.values(), columns), np.cov(draws.T)), shares
+        for share, estimate in posterior.values():
+            draws[:, : len(estimate.w)] += share * _newton_steps(gold, estimate, counts)
+        shares = {s: share for s, (share, _) in posterior.items()}
+        w = average_coefficients(posterior.values(), columns)
+        return GoldRegression(w, np.cov(draws.T)), shares
 
 
-def widths(
-    sample: Sample, prior: Prior, usual: float, least: float = 0.0
-) -> dict[float, tuple[float, Mode]]:
-    """s -> its share of the posterior and the mode there: evidence times a half-normal of sd ``usual``.
+def gold_posterior(
+    gold: RegressionData, prior: CoefficientPrior
+) -> dict[float, tuple[float, MapEstimate]]:
+    """Return the posterior of s, the standard deviation of what the features add to the evidence.
 
-    Shares below a thousandth are left out.
+    The half-normal prior of s has the scale of the evidence's own log-odds, but at least 0.5: features
+    may add as much as the log says. Without evidence its scale is 2 and s is above 0.
+
+    Parameters
+    ----------
+    gold : RegressionData
+        Rows with a gold label.
+    prior : CoefficientPrior
+        Prior of intercept and evidence.
+
+    Returns
+    -------
+    dict of float to (float, MapEstimate)
+        s -> its posterior share and the MAP estimate given s.
+
     """
-    found = {s: sample.mode(prior, s) for s in WIDTHS if s >= least}
-    log_share = np.array([m.evidence - (s / usual) ** 2 / 2 for s, m in found.items()])
-    share = np.exp(log_share - log_share.max())
-    share = np.where(share > 1e-3 * share.sum(), share, 0.0)
-    share /= share.sum()
-    return {s: (float(q), m) for q, (s, m) in zip(share, found.items(), strict=True) if q}
+    if not prior.centre:
+        return feature_sd_posterior(gold, prior, SCALE_ALONE, smallest=FEATURE_SDS[1])
+    expected = gold.design[:, 1 : 1 + len(prior.centre)] @ np.array(prior.centre)
+    return feature_sd_posterior(gold, prior, max(SCALE_BESIDE_EVIDENCE, float(expected.std())))
 
 
-def averaged(found: Iterable[tuple[float, Mode]], columns: int) -> Array:
-    """Mean of modes, each with its share; columns that a mode leaves out are 0 in it."""
-    w = np.zeros(columns)
-    for share, mode in found:
-        w[: len(mode.w)] += share * mode.w
-    return w
+def gold_coefficients(gold: RegressionData, prior: CoefficientPrior) -> Array:
+    """Return the (p,) coefficients of `GoldRegression`, without their covariance."""
+    return average_coefficients(gold_posterior(gold, prior).values(), gold.design.shape[1])
 
 
-def _stepped(gold: Sample, mode: Mode, times: Array) -> Array:
-    """One Newton step from the mode for every bootstrap sample, where row i counts times[:, i]."""
-    a = gold.a[:, : len(mode.w)]
-    error = gold.weight * (expit(a @ mode.w) - gold.y)
-    slope = (times * error) @ a + mode.precision * (mode.w - mode.centre)
-    return np.asarray(mode.w - np.linalg.solve(mode.curvature, slope.T).T)
+def _newton_steps(gold: RegressionData, estimate: MapEstimate, counts: Array) -> Array:
+    """One Newton step from the MAP estimate for every bootstrap sample, where row i counts counts[:, i]."""
+    design = gold.design[:, : len(estimate.w)]
+    error = gold.weight * (expit(design @ estimate.w) - gold.labels)
+    gradient = (counts * error) @ design + estimate.precision * (estimate.w - estimate.centre)
+    return np.asarray(estimate.w - np.linalg.solve(estimate.curvature, gradient.T).T)
 
 
-def resampled(group: NDArray[np.int64], seed: int) -> Array:
-    """(DRAWS, n) how often each row comes in a bootstrap sample of as many prompts."""
+def bootstrap_counts(group: Index, seed: int) -> Array:
+    """Return how often each row occurs in bootstrap samples of prompts.
+
+    Parameters
+    ----------
+    group : ndarray of int, shape (n,)
+        Number of the prompt of each row.
+    seed : int
+        Seed of the draws.
+
+    Returns
+    -------
+    ndarray, shape (DRAWS, n)
+
+    """
     count = int(group.max()) + 1
     rng = numpy_stream(seed, "bootstrap", "gold")
     return np.asarray(rng.multinomial(count, np.full(count, 1 / count), DRAWS)[:, group], float)
 
 
-def anchoring(evidence: Evidence, prior: Prior) -> Computed:
-    """P(good) of every row, with its interval, from gold labels (methods 4.2).
+def anchoring(evidence: EvidenceFunction, prior: CoefficientPrior) -> Computed:
+    """Return the nuisance ``anchor``: P(good) of every row with its interval, from gold labels (methods 4.2).
 
-    logit P = b_0 + b . evidence + w . x; see `Prior`. s is averaged over by its marginal likelihood and a
-    half-normal prior. Its sd is .5, or that of centre . evidence if it is more: features may add as much as
-    the log says; 2 where there is no evidence. The interval: the spread over 200 bootstrap draws of gold
-    prompts, one Newton step from the mode each.
+    logit P = b_0 + b . evidence + w . x, with w ~ N(0, s^2) and s averaged over by its marginal likelihood
+    (see `gold_posterior`). The 95 % interval is the spread over 200 bootstrap draws of gold prompts, with
+    one Newton step from the MAP estimate each.
+
+    Parameters
+    ----------
+    evidence : callable
+        Feedback -> the (n,) log-odds of every piece of evidence.
+    prior : CoefficientPrior
+        Prior of the coefficients of the evidence, in the same order.
+
+    Returns
+    -------
+    Computed
+        Columns ``target``, ``low`` and ``high``.
+
     """
 
-    def seen(b: Feedback) -> Tensor:
+    def inputs(b: Feedback) -> Tensor:
         return torch.cat([*(v[:, None] for v in evidence(b)), b.x], 1).double()
 
     def fit(train: Feedback, val: Feedback, seed: int) -> tuple[Parameters, dict[str, Any]]:
         parts = [d[d.audited] for d in (train, val)]
-        labels = [d.gold.double().cpu().numpy() for d in parts if d.gold is not None]
-        enough(np.concatenate(labels))
-        known = torch.cat([seen(d) for d in parts])
-        at = scaling(known, train.x, len(prior.centre))
-        a = design(known, at).cpu().numpy()
-        gold = Sample(a, np.concatenate(labels), row_weights(parts), _groups(parts))
-        anchor, share = Anchor.of(gold, prior, seed)
-        at |= {k: torch.from_numpy(v) for k, v in vars(anchor).items()}
-        return at, _report(gold, prior, anchor, share, seed)
+        labels = np.concatenate(
+            [d.gold.double().cpu().numpy() for d in parts if d.gold is not None]
+        )
+        enough(labels)
+        known = torch.cat([inputs(d) for d in parts])
+        parameters = scaling(known, train.x, len(prior.centre))
+        rows = design(known, parameters).cpu().numpy()
+        gold = RegressionData(rows, labels, row_weights(parts), _prompts(parts))
+        regression, shares = GoldRegression.fit(gold, prior, seed)
+        parameters |= {k: torch.from_numpy(v) for k, v in vars(regression).items()}
+        return parameters, _report(gold, prior, regression, shares, seed)
 
-    def apply(at: Parameters, b: Feedback) -> dict[str, Tensor]:
-        here = {k: v.to(b.x.device) for k, v in at.items()}
-        rows = torch.arange(len(b)).split(CHUNK)
-        parts = [predicted(design(seen(b[i]), here), here["w"], here["covariance"]) for i in rows]
+    def apply(parameters: Parameters, b: Feedback) -> dict[str, Tensor]:
+        at = {k: v.to(b.x.device) for k, v in parameters.items()}
+        chunks = torch.arange(len(b)).split(CHUNK)
+        parts = [predicted(design(inputs(b[i]), at), at["w"], at["covariance"]) for i in chunks]
         return {k: torch.cat([p[k] for p in parts]).to(b.y) for k in COLUMNS}
 
     return Computed("anchor", COLUMNS, fit, apply, features=True)
 
 
-def scaling(known: Tensor, x: Tensor, k: int) -> Parameters:
-    """Centres and units of k pieces of evidence and the features, from known rows and all features.
+def predicted(rows: Tensor, w: Tensor, covariance: Tensor) -> dict[str, Tensor]:
+    """Return P(good) and the ends of its 95 % interval: 1.96 sd of the log-odds each way.
 
-    Features keep their proportions and have the mean square length 1.
+    Parameters
+    ----------
+    rows : Tensor, shape (n, p)
+        Rows of the design.
+    w, covariance : Tensor, shapes (p,) and (p, p)
+        Coefficients and their covariance.
+
+    Returns
+    -------
+    dict
+        ``target``, ``low`` and ``high``, (n,) each.
+
     """
-    at = {"centre": known.mean(0), "unit": torch.ones_like(known[0])}
-    at["centre"][k:] = x.double().mean(0)
-    far = (known - at["centre"])[:, k:].square().sum(1).mean()
-    at["unit"][k:] = far.clamp(min=1e-12).rsqrt()
-    return at
-
-
-def design(v: Tensor, at: Parameters) -> Tensor:
-    """(n, 1 + k + d) rows: 1, then evidence and features centred and scaled."""
-    return F.pad((v - at["centre"]) * at["unit"], (1, 0), value=1.0)
-
-
-def predicted(a: Tensor, w: Tensor, covariance: Tensor) -> dict[str, Tensor]:
-    """P(good) of (n, columns) rows, and the ends of its 95 % interval: 1.96 sd of the log-odds each way."""
-    value, sd = a @ w, ((a @ covariance) * a).sum(1).clamp(min=0).sqrt()
+    value, sd = rows @ w, ((rows @ covariance) * rows).sum(1).clamp(min=0).sqrt()
     ends = (value, value - 1.96 * sd, value + 1.96 * sd)
     return {k: torch.sigmoid(v) for k, v in zip(COLUMNS, ends, strict=True)}
 
 
-def row_weights(parts: list[Feedback]) -> Array:
-    """Give how many rows of the population each row stands for, 1 on average."""
-    weight = torch.cat([torch.ones_like(d.y) if d.weight is None else d.weight for d in parts])
-    return (weight.double() / weight.double().mean()).cpu().numpy()
-
-
-def _groups(parts: list[Feedback]) -> NDArray[np.int64]:
-    """Number the prompts; every row is one of its own where the log has none."""
+def _prompts(parts: list[Feedback]) -> Index:
+    """Number the prompts; every row is a prompt of its own where the log has none."""
     known = [d.group for d in parts if d.group is not None]
     group = torch.cat(known) if len(known) == len(parts) else None
     return prompt_numbers(sum(map(len, parts)), group).numpy()
 
 
-def enough(y: Array) -> None:
-    """Refuse gold labels that nothing can be fitted on."""
-    good = int((y > 0.5).sum())
-    if len(y) < FEWEST:
+def enough(labels: Array) -> None:
+    """Refuse gold labels that are too few, or all of one class.
+
+    Parameters
+    ----------
+    labels : ndarray, shape (n,)
+        Gold labels in [0, 1].
+
+    Raises
+    ------
+    TruewardError
+        If there are fewer than `FEWEST_GOLD`, or all are good, or all are bad.
+
+    """
+    good = int((labels > 0.5).sum())
+    if len(labels) < FEWEST_GOLD:
         raise TruewardError(
-            f"an anchor needs at least {FEWEST} gold labels, and found {len(y)}: have more responses audited"
+            f"a fit needs at least {FEWEST_GOLD} gold labels, and found {len(labels)}: "
+            "have more responses audited"
         )
-    if good in (0, len(y)):
+    if good in (0, len(labels)):
         raise TruewardError(
-            f"all {len(y)} gold labels say {'good' if good else 'bad'}, so they cannot tell one from the "
-            "other: audit responses drawn at random"
+            f"all {len(labels)} gold labels say {'good' if good else 'bad'}, and a fit needs both classes: "
+            "audit responses drawn at random"
         )
 
 
 def _report(
-    gold: Sample, prior: Prior, anchor: Anchor, share: dict[float, float], seed: int
+    gold: RegressionData,
+    prior: CoefficientPrior,
+    regression: GoldRegression,
+    shares: dict[float, float],
+    seed: int,
 ) -> dict[str, Any]:
-    """Say what was found, and the error on held-out gold prompts beside that of naive scaled alike."""
-    k, best = len(prior.centre), max(share, key=lambda s: share[s])
-    about: dict[str, Any] = {
-        "gold": len(gold.y),
-        "good": int((gold.y > 0.5).sum()),
-        "coefficients": [round(float(v), 4) for v in anchor.w[: 1 + k]],
-        "share_of_width": {f"{s:g}": round(q, 4) for s, q in share.items()},
+    """Report the coefficients, and the Brier score on held-out gold prompts beside that of naive."""
+    k, best = len(prior.centre), max(shares, key=lambda s: shares[s])
+    report: dict[str, Any] = {
+        "gold": len(gold.labels),
+        "good": int((gold.labels > 0.5).sum()),
+        "coefficients": [round(float(v), 4) for v in regression.w[: 1 + k]],
+        "share_of_width": {f"{s:g}": round(q, 4) for s, q in shares.items()},
     }
     if gold.group.max() + 1 < FOLDS:
-        return about
+        return report
     group = torch.from_numpy(gold.group)
-    fold = fold_of(len(gold.y), FOLDS, stream_seed(seed, "gold folds"), group).numpy()
-    rivals = {"anchored": (prior, best)} | (
-        {"naive": (Prior(prior.ridge, (1.0,), (0.0,)), 0.0)} if k else {}
-    )
-    brier = {}
-    for name, (chosen, s) in rivals.items():
-        error = np.zeros(len(gold.y))
-        for j in range(FOLDS):
-            rest, here = gold.at(fold != j), fold == j
-            w = rest.mode(chosen, s).w
-            error[here] = np.square(expit(gold.a[here, : len(w)] @ w) - gold.y[here])
-        brier[name] = error
-    about["held_out_brier"] = {name: round(float(e.mean()), 4) for name, e in brier.items()}
+    fold = fold_of(len(gold.labels), FOLDS, stream_seed(seed, "gold folds"), group).numpy()
+
+    def squared_error(prior: CoefficientPrior, feature_sd: float) -> Array:
+        p = out_of_fold(gold, fold, lambda rows: rows.map_estimate(prior, feature_sd).w)
+        return np.square(p - gold.labels)
+
+    errors = {"anchored": squared_error(prior, best)}
     if k:
-        gap = brier["anchored"] - brier["naive"]
+        errors["naive"] = squared_error(CoefficientPrior(prior.ridge, (1.0,), (0.0,)), 0.0)
+    report["held_out_brier"] = {name: round(float(e.mean()), 4) for name, e in errors.items()}
+    if k:
+        gap = errors["anchored"] - errors["naive"]
         if gap.mean() > 1.96 * gap.std() / np.sqrt(len(gap)):
-            about["warning"] = (
-                "on held-out gold labels it does worse than naive scaled on the same labels "
-                f"(Brier {brier['anchored'].mean():.3f} against {brier['naive'].mean():.3f})"
+            report["warning"] = (
+                "the Brier score on held-out gold labels is worse than that of naive calibrated on the same "
+                f"labels ({errors['anchored'].mean():.3f} against {errors['naive'].mean():.3f})"
             )
-    return about
+    return report

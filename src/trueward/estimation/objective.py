@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, dataclass_transform
 
-from trueward.core.options import check
+from trueward.core.options import check_values
 from trueward.data.feedback import Columns
 
 from . import samplers
@@ -69,7 +69,7 @@ class Objective:
 
     def __post_init__(self) -> None:
         """Check every field against its declared range, then the fields together."""
-        check(self, self.name or type(self).__name__)
+        check_values(self, self.name or type(self).__name__)
         self.validate()
 
     def validate(self) -> None:

@@ -6,7 +6,7 @@ import inspect
 import re
 from dataclasses import MISSING
 
-from trueward.core.options import options, written
+from trueward.core.options import format_value, options
 from trueward.estimation.method import Method
 from trueward.estimation.nuisance_types import Nuisance
 from trueward.estimators._registry import methods
@@ -80,6 +80,8 @@ def _claims(cls: type[Method], kind: str) -> str:
 def _options(cls: type[Method]) -> list[str]:
     rows = []
     for o in options(cls).values():
-        default = "must be given" if o.default is MISSING else f"`{written(o.default) or 'empty'}`"
-        rows.append(f"| `{o.name}` | {o.wanted} | {default} | {re.sub(r'[|]', '/', o.opt.help)} |")
+        default = (
+            "must be given" if o.default is MISSING else f"`{format_value(o.default) or 'empty'}`"
+        )
+        rows.append(f"| `{o.name}` | {o.accepts} | {default} | {re.sub(r'[|]', '/', o.opt.help)} |")
     return rows

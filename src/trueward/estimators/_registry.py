@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import pkgutil
 from dataclasses import MISSING
@@ -11,7 +10,8 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 from trueward.core.errors import UsageError
-from trueward.core.options import known, options
+from trueward.core.options import check_names, options
+from trueward.core.suggest import suggestion
 from trueward.estimation.method import Method
 
 if TYPE_CHECKING:
@@ -60,9 +60,7 @@ def method_class(name: str) -> type[Method]:
     """Find a method by name, or say which there are; only its own file is loaded."""
     found = _sources()
     if name not in found:
-        near = difflib.get_close_matches(name, found, 1)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(found)}"
-        raise UsageError(f"no method is called {name!r}: {hint}")
+        raise UsageError(f"no method is called {name!r}: {suggestion(name, found)}")
     return _loaded(name)
 
 
@@ -75,12 +73,12 @@ def make(name: str, given: Mapping[str, Any] | None = None) -> Method:
             raise UsageError(f"{name} has no preset {preset!r}: it has {have}")
         chosen = {**cls.presets[preset], **chosen}
     allowed = options(cls)
-    known(chosen, allowed, name)
+    check_names(chosen, allowed, name)
     for option in allowed.values():
         if option.default is MISSING and option.name not in chosen:
             raise UsageError(
                 f"{name} needs the option {option.name}, which has no default: choose "
-                f"{option.wanted} ({option.opt.help}), e.g. -o {option.name}={option.kinds[0]}"
+                f"{option.accepts} ({option.opt.help}), e.g. -o {option.name}={option.kinds[0]}"
             )
     read = {k: allowed[k].parse(v, name) if isinstance(v, str) else v for k, v in chosen.items()}
     return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in read.items()})

@@ -9,12 +9,13 @@ from trueward.core.errors import UsageError
 from trueward.core.options import Opt
 from trueward.data.capabilities import LogCapabilities
 from trueward.data.feedback import Columns, Feedback
-from trueward.estimation.gold_regression import Prior, anchoring
+from trueward.estimation.gold_regression import anchoring
 from trueward.estimation.label_shift import placement
 from trueward.estimation.losses import bce
 from trueward.estimation.method import Method
 from trueward.estimation.nuisance_types import Estimable
 from trueward.estimation.reward_form import EvidenceRegression
+from trueward.estimation.ridge_logistic import CoefficientPrior
 from trueward.estimation.signals import (
     CHANNEL,
     FEEDBACK,
@@ -89,20 +90,20 @@ class Anchored(Method):
         return LogSignals(self.signals if isinstance(self.signals, tuple) else usual[self.signals])
 
     @property
-    def _prior(self) -> Prior:
-        """Prior of the coefficients of the evidence: its centre, and the sign that each may have."""
+    def coefficient_prior(self) -> CoefficientPrior:
+        """The prior of the coefficients of the evidence, and the sign that each may have."""
         up, down = float(self.monotone != "none"), -float(self.monotone == "both")
         pieces = [e.name for e in self._signals.evidence]
         lead = PLACE if PLACE in pieces else "noisy"
         signs = {"noisy": up, "up": up, "down": down, PLACE: up}
         centre = tuple(float(name == lead) for name in pieces)
-        return Prior(self.ridge, centre, tuple(signs.get(name, 0.0) for name in pieces))
+        return CoefficientPrior(self.ridge, centre, tuple(signs.get(name, 0.0) for name in pieces))
 
     @property
     def nuisances(self) -> tuple[Estimable, ...]:
         places = any(e.kind == "place" for e in self._signals.evidence)
         placed = (placement(0.0, 0.0, PLACE),) if places else ()
-        return (*self._signals.nuisances, *placed, anchoring(self.evidence, self._prior))
+        return (*self._signals.nuisances, *placed, anchoring(self.evidence, self.coefficient_prior))
 
     def evidence(self, b: Feedback) -> list[Tensor]:
         """Return the (n,) log-odds of every piece of evidence."""
@@ -113,7 +114,11 @@ class Anchored(Method):
         """Of every piece of evidence the centre of its coefficient and the sign it may have."""
         pieces = [e.name for e in self._signals.evidence]
         return dict(
-            zip(pieces, zip(self._prior.centre, self._prior.sign, strict=True), strict=True)
+            zip(
+                pieces,
+                zip(self.coefficient_prior.centre, self.coefficient_prior.sign, strict=True),
+                strict=True,
+            )
         )
 
     def signalled(self, b: Feedback) -> dict[str, Tensor]:

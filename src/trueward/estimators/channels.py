@@ -12,7 +12,7 @@ from trueward.core.options import Opt
 from trueward.data.capabilities import LogCapabilities
 from trueward.data.feedback import Columns, Feedback
 from trueward.estimation.capture_recapture import agreement, check, rates
-from trueward.estimation.channel_propensity import activity, acts
+from trueward.estimation.channel_propensity import activity, activity_column
 from trueward.estimation.losses import bce, log_mixture
 from trueward.estimation.method import Claims, Method
 from trueward.estimation.nuisance_types import Derived, Estimable
@@ -145,7 +145,7 @@ class Channels(Method):
         for k, (name, e) in enumerate(zip(self.names, slips, strict=True)):
             y = b.channels[name]
             if self.two_step:
-                v = torch.logit(b.eta[acts(name)], 1e-6)
+                v = torch.logit(b.eta[activity_column(name)], 1e-6)
             else:
                 v = out[f"activity_{k}"] + out[f"level_{k}"]
             logged, fired = ~y.isnan(), y.nan_to_num()

@@ -1,4 +1,4 @@
-"""How good a reward model is on the logged responses, from a few trusted labels and all that the log says."""
+"""Estimate how good a reward model is on a log, from a few gold labels and everything in the log."""
 
 from __future__ import annotations
 
@@ -7,16 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from scipy.special import chdtrc, expit
+from scipy.special import chdtrc
 
 from trueward.core.errors import TruewardError
 from trueward.core.random import stream_seed
 from trueward.data.feedback import Feedback, fold_of, prompt_numbers
-from trueward.estimation.gold_regression import Anchor, Prior, Sample, enough
+from trueward.estimation.gold_regression import enough, gold_coefficients
+from trueward.estimation.ridge_logistic import CoefficientPrior, RegressionData, out_of_fold
 
-from .evaluate import Estimates, same_features
-from .log_signals import evidence
-from .prediction_powered import MEASURES, Rows, width
+from .evaluate import require_same_features
+from .influence_functions import INFLUENCE_FUNCTIONS
+from .log_signals import evidence_columns
+from .measure import Estimates
+from .prediction_powered import AuditRows, interval_width
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,26 +33,48 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
     Index = NDArray[np.int64]
 
-FOLDS = 5  # of gold prompts: none predicts its own labels
+FOLDS = 5  # of gold prompts: the fit that predicts a row never saw its label
 UNLIKE = 1e-4  # p-value below which gold rows are not a random draw
 
 
 @dataclass(frozen=True)
 class Audit(Estimates):
-    """Estimates by name; ``gold_alone`` has them from the gold labels without the log."""
+    """Estimates of an audit by the name of their metric; ``str()`` is a table.
 
+    See Also
+    --------
+    audit : Computes them, and lists the metrics.
+
+    """
+
+    #: The same metrics estimated from the gold labels alone, without the log.
     gold_alone: dict[str, Estimate]
+    #: Number of logged responses.
     rows: int
+    #: Number of responses with a gold label.
     gold: int
+    #: Reasons why the estimates may be biased.
     warnings: tuple[str, ...] = ()
 
     def narrower(self, name: str) -> float | None:
-        """By which share the interval is narrower than that of the gold labels alone."""
-        now, before = (width(found[name]) for found in (self.estimates, self.gold_alone))
+        """Return by which share the log narrows the interval of a metric; negative where it widens it.
+
+        Parameters
+        ----------
+        name : str
+            Name of the metric.
+
+        Returns
+        -------
+        float or None
+            1 - width with the log / width from gold labels alone; None where one has no interval.
+
+        """
+        now, before = (interval_width(e[name]) for e in (self.estimates, self.gold_alone))
         return 1 - now / before if 0 < before < np.inf and now < np.inf else None
 
     def to_json(self) -> dict[str, Any]:
-        """Give every estimate with both intervals, the counts and the warnings."""
+        """Return every estimate with both intervals, the counts and the warnings as plain data."""
         return {
             "metrics": {k: e.to_json() for k, e in self.estimates.items()},
             "gold_alone": {k: e.to_json() for k, e in self.gold_alone.items()},
@@ -59,14 +84,16 @@ class Audit(Estimates):
         }
 
     def __str__(self) -> str:
-        """Lay out one metric a line, the gold labels alone beside it."""
+        """Format a table with one metric a line, beside the interval from the gold labels alone."""
         lines = [f"{'metric':<15}{'value':>9}  {'95 % interval':<20}{'gold labels alone':<20}"]
         for name, e in self.estimates.items():
             if e.value is None:
                 lines.append(f"{name:<15}{'-':>9}  ({e.reason})")
                 continue
             alone, share = self.gold_alone[name], self.narrower(name)
-            gain = "" if share is None else f"{share:.0%} narrower"
+            gain = ""
+            if share is not None:
+                gain = f"{abs(share):.0%} {'wider' if share < 0 else 'narrower'}"
             lines.append(
                 f"{name:<15}{e.value:>9.4f}  {_span(e):<20}{_span(alone):<20}{gain}".rstrip()
             )
@@ -77,38 +104,108 @@ class Audit(Estimates):
 def audit(
     model: RewardModel, log: Feedback, *, future: bool = False, chosen: bool = False, seed: int = 0
 ) -> Audit:
-    """Measure ``model`` on the responses of ``log``, of which those with a gold label are a random draw.
+    """Estimate the metrics of a model on a log of which a random draw of rows has gold labels.
 
-    theta = lambda mean_N psi^ + mean_G (psi - lambda psi^), psi^ = g psi(f, 1) + (1 - g) psi(f, 0), g the
-    chance that a row is good given score, feedback, channels, context and features, fitted on the gold labels
-    of other prompts, and lambda in [0, 1] where the variance, clustered by prompt, is least (methods 4.6).
-    AUROC and R2 enter by their influence functions, pair accuracy by what labels of one answer, and of both,
-    say of a pair. Right for every g: it only buys width. With ``future`` the figures are those of
-    prompts to come, and the intervals wider by what the logged prompts happen to be. ``chosen``: the gold
-    rows are no random draw, and the figures are said to be those of the responses they stand for.
+    theta = lambda mean_N psi^ + mean_G (psi - lambda psi^) with psi^ = g psi(f, 1) + (1 - g) psi(f, 0), over
+    all N rows and the G gold rows. g = P(good given score, feedback, channels, context, features) is
+    fitted on the gold labels of other prompts. lambda in [0, 1] minimises the variance.
 
-    Prediction-powered inference: Angelopoulos et al., Science 2023; power tuning: arXiv 2311.01453.
+    Parameters
+    ----------
+    model : RewardModel
+        A fitted model.
+    log : Feedback
+        A log with gold labels on some of its rows.
+    future : bool, default False
+        Estimate the metrics on future prompts instead of the logged ones: wider intervals, which include
+        the draw of the logged prompts.
+    chosen : bool, default False
+        The gold rows are not a random draw; adds a warning.
+    seed : int, default 0
+        Seed of the folds.
+
+    Returns
+    -------
+    Audit
+        ``auroc``, ``r2``, ``brier``, ``nll``, ``accuracy`` of P > 1/2, ``bias`` (mean of P - r), ``good``
+        (share of good responses) and ``pair_accuracy``, each with a 95 % interval. The interval is over
+        the draw of the gold rows, clustered by prompt where labels come by prompt.
+
+    Raises
+    ------
+    TruewardError
+        If the log has too few gold labels, or gold labels of one class or one prompt only, or the model
+        identifies only an interval.
+
+    Notes
+    -----
+    The estimates are unbiased for every g: a better g narrows the interval, a worse one does not bias it
+    (methods 4.6). AUROC and R2 enter by their influence functions. Pair accuracy uses gold labels on one
+    or both answers of a pair.
+
+    References
+    ----------
+    .. [1] Angelopoulos et al., Prediction-powered inference, Science 2023.
+    .. [2] Angelopoulos, Duchi and Zrnic, PPI++ (power tuning), arXiv 2311.01453.
+
+    Examples
+    --------
+    >>> import torch, trueward as tw
+    >>> g = torch.Generator().manual_seed(0)
+    >>> x = torch.randn(400, 2, generator=g)
+    >>> r = (x[:, 0] + torch.randn(400, generator=g) > 0).float()
+    >>> gold = torch.where(torch.rand(400, generator=g) < 0.3, r, torch.nan)
+    >>> log = tw.Feedback(x, r, torch.ones(400), gold=gold, group=torch.arange(400) // 4)
+    >>> estimates = tw.audit(tw.fit("naive", *log.split(0.2), epochs=2), log)
+    >>> estimates["good"].low < float(r.mean()) < estimates["good"].high
+    True
+
     """
     if not len(log.audited):
         raise TruewardError(
             "an audit needs gold labels on rows of the log, and found none: give --gold"
         )
-    rows, known = rows_of(model, log, future=future, seed=seed)
-    found = {name: rows.estimate(name) for name in (*MEASURES, "pair_accuracy")}
+    rows, evidence = audit_rows(model, log, future=future, seed=seed)
+    both = {name: rows.estimate(name) for name in (*INFLUENCE_FUNCTIONS, "pair_accuracy")}
     return Audit(
-        {k: both[0] for k, both in found.items()},
-        {k: both[1] for k, both in found.items()},
+        {k: with_log for k, (with_log, _) in both.items()},
+        {k: alone for k, (_, alone) in both.items()},
         len(log),
         int(rows.known.sum()),
-        tuple(_doubts(model, known, rows.known, chosen)),
+        tuple(_warnings(model, evidence[0], rows.known, chosen)),
     )
 
 
-def rows_of(
+def audit_rows(
     model: RewardModel, log: Feedback, *, future: bool, seed: int
-) -> tuple[Rows, tuple[Array, Array]]:
-    """The rows of an audit, and the evidence that g was read from; without gold labels g is the model."""
-    same_features(model.backbone, log.backbone, "log")
+) -> tuple[AuditRows, tuple[Array, Array]]:
+    """Score a log and predict its labels, for an audit or a plan.
+
+    Parameters
+    ----------
+    model : RewardModel
+        A fitted model.
+    log : Feedback
+        The log, with n rows.
+    future : bool
+        Whether the estimates are those of future prompts.
+    seed : int
+        Seed of the folds.
+
+    Returns
+    -------
+    rows : AuditRows
+        Without gold labels, g is the model's own P(preferred).
+    evidence : tuple of (n, k) and (n, d) arrays
+        Columns that g was fitted on; see `log_signals.evidence_columns`.
+
+    Raises
+    ------
+    TruewardError
+        If the model identifies only an interval, or the gold labels are too few.
+
+    """
+    require_same_features(model.backbone, log.backbone, "log")
     scores = model.score_features(log.x)
     if scores.preferred is None or scores.reward is None:
         raise TruewardError(
@@ -117,63 +214,82 @@ def rows_of(
     p, s = (v.double().cpu().numpy() for v in (scores.preferred, scores.reward))
     group = prompt_numbers(len(log), log.group).numpy()
     if log.gold is None or not len(log.audited):
-        return Rows(p, s, np.full(len(p), np.nan), p, group, future), (p[:, None], p[:, None])
+        return AuditRows(p, s, np.full(len(p), np.nan), p, group, future), (p[:, None], p[:, None])
     gold = log.gold.double().cpu().numpy()
     enough(gold[~np.isnan(gold)])
-    known = evidence(s, log, seed)
-    return Rows(p, s, gold, _chance(known, gold, group, seed), group, future), known
+    evidence = evidence_columns(s, log, seed)
+    g = gold_probability(evidence, gold, group, seed)
+    return AuditRows(p, s, gold, g, group, future), evidence
 
 
-def _chance(known: tuple[Array, Array], gold: Array, group: Index, seed: int) -> Array:
-    """(n,) g: of gold rows by the fit on gold labels of other prompts, of the rest by all fits."""
-    table, x = known
+def gold_probability(evidence: tuple[Array, Array], gold: Array, group: Index, seed: int) -> Array:
+    """Predict the gold label of every row, out of fold over prompts.
+
+    Parameters
+    ----------
+    evidence : tuple of (n, k) and (n, d) arrays
+        Columns of the regression; the coefficient of the first has prior mean 1, of the others 0.
+    gold : (n,) array
+        Gold labels, NaN where there is none.
+    group : (n,) array of int
+        Prompt of every row.
+    seed : int
+        Seed of the folds.
+
+    Returns
+    -------
+    (n,) array
+        P(good): of gold rows by the fit on gold labels of other folds, of other rows by the mean of all fits.
+
+    Raises
+    ------
+    TruewardError
+        If all gold labels are on one prompt.
+
+    """
+    table, x = evidence
     design = np.hstack([np.ones((len(table), 1)), table, x])
-    prior = Prior(1.0, (1.0, *[0.0] * (table.shape[1] - 1)), (0.0,) * table.shape[1])
+    prior = CoefficientPrior(1.0, (1.0, *[0.0] * (table.shape[1] - 1)), (0.0,) * table.shape[1])
     rows = np.flatnonzero(~np.isnan(gold))
     ids = np.unique(group[rows], return_inverse=True)[1]
     count = int(ids.max()) + 1
     if count < 2:
         raise TruewardError("an audit needs gold labels of at least 2 prompts, and found 1")
     k = min(FOLDS, count)
-    fold = fold_of(len(rows), k, stream_seed(seed, "audit"), torch.from_numpy(ids)).numpy()
-    total, own = np.zeros(len(table)), np.zeros(len(rows))
-    for m in range(k):
-        there = rows[fold != m]
-        sample = Sample(design[there], gold[there], np.ones(len(there)), np.arange(len(there)))
-        anchor, _ = Anchor.of(sample, prior, seed)
-        p = expit(design @ anchor.w)
-        total += p / k
-        own[fold == m] = p[rows[fold == m]]
-    total[rows] = own
-    return total
+    fold = np.full(len(table), -1)
+    fold[rows] = fold_of(len(rows), k, stream_seed(seed, "audit"), torch.from_numpy(ids)).numpy()
+    labelled = RegressionData(design[rows], gold[rows], np.ones(len(rows)), np.arange(len(rows)))
+    return out_of_fold(
+        labelled, fold[rows], lambda data: gold_coefficients(data, prior), design, fold
+    )
 
 
-def _doubts(
-    model: RewardModel, known: tuple[Array, Array], gold: NDArray[np.bool_], chosen: bool
+def _warnings(
+    model: RewardModel, table: Array, gold: NDArray[np.bool_], chosen: bool
 ) -> Iterator[str]:
-    """What the figures do not cover: gold rows that are no random draw, or that the model has seen."""
-    p = _likeness(known[0][gold], known[0][~gold])
+    """Warn of gold rows that are no random draw, and of labels that the model was fitted on."""
+    p = _similarity(table[gold], table[~gold])
     if chosen or p < UNLIKE:
-        why = "were not drawn at random" if chosen else f"are not like the others (p = {p:.1g})"
+        why = "were not drawn at random" if chosen else f"differ from the other rows (p = {p:.1g})"
         yield (
-            f"the gold rows {why}, so these figures are those of the responses they stand for; an audit "
-            "of all that were shown needs a random draw of them"
+            f"the gold rows {why}: the estimates hold for the responses that they represent; for all "
+            "responses that were shown, label a random draw"
         )
-    if "gold" in model.made_by.needs or model.made_by.takes_truth:
+    if "gold" in model.estimator.needs or model.estimator.takes_truth:
         yield (
-            f"{model.method} is fitted on trusted labels: if on these, the figures are too good; audit it "
-            "with labels that it has not seen"
+            f"{model.method} is fitted on gold labels: if on these, the estimates are too good; audit it "
+            "with labels that it was not fitted on"
         )
 
 
-def _likeness(here: Array, rest: Array) -> float:
-    """p-value of Hotelling's test that gold rows have the mean score, feedback and context of the others."""
+def _similarity(gold: Array, rest: Array) -> float:
+    """p-value of Hotelling's test that gold rows and the others have the same mean evidence."""
     if len(rest) < 2:
         return 1.0
-    gap = here.mean(0) - rest.mean(0)
-    spread = np.cov(here.T) / len(here) + np.cov(rest.T) / len(rest)
-    found = gap @ np.linalg.pinv(np.atleast_2d(spread)) @ gap
-    return float(chdtrc(len(gap), float(found)))
+    gap = gold.mean(0) - rest.mean(0)
+    covariance = np.cov(gold.T) / len(gold) + np.cov(rest.T) / len(rest)
+    statistic = gap @ np.linalg.pinv(np.atleast_2d(covariance)) @ gap
+    return float(chdtrc(len(gap), float(statistic)))
 
 
 def _span(e: Estimate) -> str:

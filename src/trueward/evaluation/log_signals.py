@@ -1,9 +1,9 @@
-"""What a log says of every response, as columns: the model's score, every signal, the features."""
+"""Columns of a log for regressions on labels: the model's score, every signal, the features."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -11,10 +11,10 @@ import torch
 from trueward.core.errors import TruewardError
 from trueward.data.capabilities import LogCapabilities
 from trueward.data.feedback import Columns, Feedback, split_rows
-from trueward.estimators.anchored import Anchored
-from trueward.fitting.crossfit import Ground, fit_together
+from trueward.estimators._registry import make
+from trueward.fitting.crossfit import CrossFitData, fit_nuisances
 from trueward.fitting.fit import configure
-from trueward.training.preprocessing import Inputs, leading, reduced
+from trueward.training.preprocessing import InputTransform, principal_directions, project
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,10 +24,29 @@ if TYPE_CHECKING:
 WIDTH = 256  # leading directions of the features
 
 
-def evidence(s: Array, log: Feedback, seed: int) -> tuple[Array, Array]:
-    """(n, k) log-odds of the model and of the signals given x, and what was logged; (n, d) features."""
-    said = _reader(log).signalled(replace(log, eta=signals(log, seed)))
-    columns = [torch.from_numpy(s), *said.values()]
+def evidence_columns(s: Array, log: Feedback, seed: int) -> tuple[Array, Array]:
+    """Build the columns that predict a label: scores, signals given x, what was logged, and features.
+
+    Parameters
+    ----------
+    s : (n,) array
+        Scores of the model, as log-odds.
+    log : Feedback
+        The log, with n rows.
+    seed : int
+        Seed of the folds.
+
+    Returns
+    -------
+    table : (n, k) array
+        The scores; the log-odds of every signal given x; feedback, channels and context as logged. All
+        columns are centred, and all but the scores have standard deviation 1.
+    directions : (n, d) array
+        The features in at most 256 leading directions; the mean square length of a row is 1.
+
+    """
+    log_odds = _signal_reader(log).signalled(replace(log, eta=signal_probabilities(log, seed)))
+    columns = [torch.from_numpy(s), *log_odds.values()]
     if log.o is None:
         columns.append(log.y)
     else:
@@ -38,22 +57,38 @@ def evidence(s: Array, log: Feedback, seed: int) -> tuple[Array, Array]:
     table = torch.stack([v.double().cpu() for v in columns], 1)
     table -= table.mean(0)
     table[:, 1:] /= table[:, 1:].std(0, correction=0).clamp(min=1e-9)
-    return table.numpy(), directions(log.x)
+    return table.numpy(), leading_directions(log.x)
 
 
-def signals(log: Feedback, seed: int) -> Columns:
-    """(n,) chance of every signal given x, out of fold, as `anchored` takes them for evidence.
+def signal_probabilities(log: Feedback, seed: int) -> Columns:
+    """Fit the probability of every signal of a log given x, out of fold.
 
-    One that is a column of ``log.eta`` already is taken as it is.
+    Parameters
+    ----------
+    log : Feedback
+        The log, with n rows. A probability that is a column of ``log.eta`` already is taken as it is.
+    seed : int
+        Seed of the folds and of the networks.
+
+    Returns
+    -------
+    Columns
+        (n,) probabilities by the name of their nuisance, such as ``noisy``, ``responds`` or a channel.
+
+    Raises
+    ------
+    TruewardError
+        If a signal cannot be fitted, for example because it is constant.
+
     """
-    made = _reader(log)
-    _, cfg = configure(made, {"seed": seed})
+    method = _signal_reader(log)
+    _, cfg = configure(method, {"seed": seed})
     rest, held = split_rows(len(log), 0.2, seed, log.group)
     train, val = log[rest], log[held]
-    ground = Ground(train, val, Inputs.of(train, cfg.dtype()), cfg)
-    (fitted,) = fit_together([(ground, [made])])
-    known = {nu.name for nu in made.nuisances} & set(log.eta)
-    eta = Columns({name: log.eta[name].cpu() for name in known})
+    ground = CrossFitData(train, val, InputTransform.fit(train, cfg.dtype()), cfg)
+    (fitted,) = fit_nuisances([(ground, [method])])
+    logged = {nu.name for nu in method.nuisances} & set(log.eta)
+    eta = Columns({name: log.eta[name].cpu() for name in logged})
     for nu, fit in fitted.items():
         if isinstance(fit, TruewardError):
             raise fit
@@ -62,16 +97,20 @@ def signals(log: Feedback, seed: int) -> Columns:
     return eta
 
 
-def _reader(log: Feedback) -> Anchored:
-    made, _ = Anchored().resolve(LogCapabilities.of(log))
-    assert isinstance(made, Anchored)
-    return made
+def _signal_reader(log: Feedback) -> Any:
+    """The method that reads every signal of a log as evidence, resolved for this log."""
+    method, _ = make("anchored").resolve(LogCapabilities.of(log))
+    return method
 
 
-def directions(x: torch.Tensor) -> Array:
-    """(n, d) features in leading directions, of mean square length 1."""
-    inputs = Inputs.of(Feedback(x, torch.zeros(len(x))), torch.float32)
+def leading_directions(x: torch.Tensor) -> Array:
+    """Project (n, d) features on at most 256 leading directions; a row has mean square length 1."""
+    transform = InputTransform.fit(Feedback(x, torch.zeros(len(x))), torch.float32)
     wide = x.shape[1] > WIDTH
-    v = reduced(x, inputs, leading(x, inputs, WIDTH, 0)) if wide else inputs.x(x, torch.float32)
+    v = (
+        project(x, transform, principal_directions(x, transform, WIDTH, 0))
+        if wide
+        else transform.x(x, torch.float32)
+    )
     v = v.double() - v.double().mean(0)
     return np.asarray((v / v.square().sum(1).mean().sqrt().clamp(min=1e-12)).cpu().numpy())

@@ -1,7 +1,8 @@
 """Metrics of a sample under row weights: pure functions, one value for each row of weights.
 
-Throughout: score, p, r, quality are (n,); w is (c, n) weights >= 0 (how often a row was drawn) and
-the result is (c,), NaN where the metric is undefined. A weight of 2 counts exactly as two rows.
+Shapes, throughout: ``score``, ``p`` = P(preferred), ``r`` = label in [0, 1] and ``quality`` are (n,).
+``w`` is (c, n) weights >= 0: how often each row was drawn in c resamples. A metric is (c,), NaN where it
+is undefined. A weight of 2 counts exactly as two rows.
 """
 
 from __future__ import annotations
@@ -17,13 +18,31 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
     Index = NDArray[np.int64]
 
-FLOOR = 1e-7  # NLL: a sure and wrong prediction costs 16.1, not infinity
+FLOOR = 1e-7  # NLL: p is kept this far from 0 and 1, so a row costs at most 16.1
 
 
 def auroc(score: Array, r: Array, w: Array) -> Array:
-    """P(score of a good row > that of a bad row), a tie counting half.
+    """AUROC: P(score of a good row > score of a bad row), a tie counting half.
 
-    A label between 0 and 1 is a good row of weight r and a bad row of weight 1 - r.
+    A label r between 0 and 1 counts as a good row of weight r and a bad row of weight 1 - r.
+
+    Parameters
+    ----------
+    score, r : (n,) array
+        Scores and labels in [0, 1].
+    w : (c, n) array
+        Row weights.
+
+    Returns
+    -------
+    (c,) array
+        In [0, 1], higher is better; NaN where all labels are equal.
+
+    Examples
+    --------
+    >>> auroc(np.array([0.8, 0.5, 0.5, 0.2]), np.array([1.0, 1, 0, 0]), np.ones((1, 4)))
+    array([0.875])
+
     """
     order = np.argsort(score, kind="stable")
     starts = _starts(score[order])
@@ -34,28 +53,43 @@ def auroc(score: Array, r: Array, w: Array) -> Array:
     return ratio(wins, good.sum(axis=1) * bad.sum(axis=1))
 
 
-def mean_of(values: Array, w: Array) -> Array:
-    """Average over rows: sum w v / sum w."""
+def average(values: Array, w: Array) -> Array:
+    """(c,) averages over rows: sum w v / sum w."""
     return ratio(w @ values, w.sum(axis=1))
 
 
 def nll(p: Array, r: Array) -> Array:
-    """-r log p - (1 - r) log(1 - p) of each row, p kept 1e-7 away from 0 and 1."""
+    """(n,) negative log-likelihood, -r log p - (1 - r) log(1 - p), with p kept in [1e-7, 1 - 1e-7]."""
     q = np.clip(p, FLOOR, 1 - FLOOR)
     return np.asarray(-xlogy(r, q) - xlogy(1 - r, 1 - q))
 
 
 def r2(p: Array, r: Array, w: Array) -> Array:
-    """1 - Brier / var(r): 0 is a constant forecast of the mean, below 0 is worse than that."""
+    """R2 = 1 - Brier / var(r): higher is better, 0 is a constant forecast of the mean."""
     shifted = r - r[0]
-    mean, square = mean_of(shifted, w), mean_of(shifted**2, w)
-    return 1 - ratio(mean_of((p - r) ** 2, w), _variance(mean, square))
+    mean, square = average(shifted, w), average(shifted**2, w)
+    return 1 - ratio(average((p - r) ** 2, w), _variance(mean, square))
 
 
-def gaps(p: Array, r: Array, w: Array, bins: int = 15) -> Array:
-    """(c, bins) mass of (r - p) in bins of equal numbers of rows, sorted by p; ECE is the sum of their sizes.
+def calibration_gaps(p: Array, r: Array, w: Array, bins: int = 15) -> Array:
+    """Mass of (r - p) in bins of equal numbers of rows, sorted by p; ECE is the sum of its absolute values.
 
     A row, or a run of equal p, that crosses an edge is divided between the bins in proportion.
+
+    Parameters
+    ----------
+    p, r : (n,) array
+        P(preferred) and labels in [0, 1].
+    w : (c, n) array
+        Row weights.
+    bins : int, default 15
+        Number of bins.
+
+    Returns
+    -------
+    (c, bins) array
+        Gaps as shares of the whole weight.
+
     """
     order = np.argsort(p, kind="stable")
     starts = _starts(p[order])
@@ -68,23 +102,41 @@ def gaps(p: Array, r: Array, w: Array, bins: int = 15) -> Array:
 
 
 def pearson(a: Array, b: Array, w: Array) -> Array:
-    """cov(a, b) / (sd a sd b)."""
+    """(c,) Pearson correlations: cov(a, b) / (sd a sd b)."""
     a, b = a - a[0], b - b[0]
-    m_a, m_b = mean_of(a, w), mean_of(b, w)
-    v_a = _variance(m_a, mean_of(a * a, w))
-    v_b = _variance(m_b, mean_of(b * b, w))
-    return np.clip(ratio(mean_of(a * b, w) - m_a * m_b, np.sqrt(v_a * v_b)), -1, 1)
+    m_a, m_b = average(a, w), average(b, w)
+    v_a = _variance(m_a, average(a * a, w))
+    v_b = _variance(m_b, average(b * b, w))
+    return np.clip(ratio(average(a * b, w) - m_a * m_b, np.sqrt(v_a * v_b)), -1, 1)
 
 
 def spearman(a: Array, b: Array, w: Array) -> Array:
-    """Pearson of the mid-ranks that the rows have once repeated w times."""
+    """(c,) Spearman correlations: Pearson of the mid-ranks of rows repeated w times."""
     x, y = _ranks(a, w), _ranks(b, w)  # of mean 0
     v_x, v_y = (w * x * x).sum(axis=1), (w * y * y).sum(axis=1)
     return np.clip(ratio((w * x * y).sum(axis=1), np.sqrt(v_x * v_y)), -1, 1)
 
 
-def pairs(score: Array, quality: Array, group: Index, count: int) -> tuple[Array, Array]:
-    """Count (G,) pairs in the right order, a tie half, and (G,) pairs of different quality."""
+def pair_counts(score: Array, quality: Array, group: Index, count: int) -> tuple[Array, Array]:
+    """Count the pairs of answers to each prompt, and those that the score orders as the quality does.
+
+    Parameters
+    ----------
+    score, quality : (n,) array
+        Scores and graded quality.
+    group : (n,) array of int
+        Prompt of every row, numbered from 0.
+    count : int
+        Number of prompts G.
+
+    Returns
+    -------
+    right : (G,) array
+        Pairs in the right order, a tie of scores counting half.
+    total : (G,) array
+        Pairs of different quality.
+
+    """
     order = np.argsort(group, kind="stable")
     g, s, q = group[order], score[order], quality[order]
     right, total = np.zeros(count), np.zeros(count)
@@ -100,10 +152,26 @@ def pairs(score: Array, quality: Array, group: Index, count: int) -> tuple[Array
     return right, total
 
 
-def lifts(score: Array, quality: Array, group: Index, count: int) -> tuple[Array, Array]:
-    """(G,) quality of the top-scored answer minus the prompt's mean, and (G,) 1 if it had a choice.
+def best_of_n_lifts(score: Array, quality: Array, group: Index, count: int) -> tuple[Array, Array]:
+    """Compute how much better the top-scored answer to each prompt is than the prompt's mean.
 
-    Answers that tie for the top count by their average; a prompt of one answer has no choice.
+    Parameters
+    ----------
+    score, quality : (n,) array
+        Scores and graded quality.
+    group : (n,) array of int
+        Prompt of every row, numbered from 0.
+    count : int
+        Number of prompts G.
+
+    Returns
+    -------
+    lift : (G,) array
+        Quality of the top-scored answer minus the mean of the prompt; answers that tie for the top
+        count by their average; 0 for a prompt with one answer.
+    choice : (G,) array
+        1 for a prompt with two or more answers, else 0.
+
     """
     best = np.full(count, -np.inf)
     np.maximum.at(best, group, score)
@@ -116,7 +184,7 @@ def lifts(score: Array, quality: Array, group: Index, count: int) -> tuple[Array
 
 
 def ratio(a: Array, b: Array) -> Array:
-    """Divide a / b, and give NaN where b is 0 or NaN."""
+    """a / b, NaN where b is 0 or NaN."""
     out: Array = np.full(np.shape(a), np.nan)
     np.divide(a, b, out=out, where=b > 0)
     return out
@@ -127,13 +195,13 @@ def _sums(group: Index, values: Array, count: int) -> Array:
 
 
 def _variance(mean: Array, square: Array) -> Array:
-    """E v^2 - (E v)^2, and NaN where that is rounding."""
+    """E v^2 - (E v)^2, NaN where the difference is within rounding error of 0."""
     v = square - mean**2
     return np.where(v > 1e-12 * square, v, np.nan)
 
 
 def _starts(ordered: Array) -> Index:
-    """Where each run of equal values begins."""
+    """Positions where each run of equal values begins."""
     return np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
 
 

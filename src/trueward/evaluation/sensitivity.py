@@ -1,4 +1,4 @@
-"""How far a model's conclusions hang on who is taken to react: a band over the odds ratio of reacting."""
+"""Sensitivity of scale and ranking to who reacts: a band over the odds ratio of reacting."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from scipy.special import expit, logit
 from trueward.core.errors import TruewardError
 
 from . import metrics
-from .log_signals import signals
-from .prediction_powered import within
+from .log_signals import signal_probabilities
+from .prediction_powered import pairs_within_prompts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,35 +24,49 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
     Index = NDArray[np.int64]
 
-WIDEST = 5.0  # odds ratio of reacting, good against bad, and its inverse
+WIDEST = 5.0  # largest odds ratio of reacting, good against bad; the smallest is its inverse
 STEPS = 21
 TAIL = 0.99  # quantile of P(up given rated) that bounds the rates of wrong feedback
 
 
 @dataclass(frozen=True)
-class Moved:
-    """What the model's conclusions become under one departure from what it assumes."""
+class Conclusions:
+    """Scale and ranking of the scores under one departure from the model's assumption."""
 
-    at: float  # the odds ratio, or the prior
-    mean: float  # P(preferred) of the logged responses
-    rank: float  # Spearman correlation with the model's own order
-    kept: float  # share of the pairs of answers to one prompt that stay in order
+    #: The odds ratio of reacting, or the prior P(satisfied), that is assumed.
+    at: float
+    #: Mean P(preferred) of the logged responses.
+    mean: float
+    #: Spearman correlation with the model's own ranking.
+    rank: float
+    #: Share of the pairs of answers to one prompt that stay in the model's order.
+    kept: float
 
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """Conclusions along the odds ratio, under other noise rates or priors, and what turns them over."""
+    """Conclusions under departures from the model's assumption on who reacts; ``str()`` is a table.
 
-    odds: tuple[Moved, ...]
-    worst: tuple[float, float]  # mean P(preferred) under any selection whatever
-    noise: tuple[tuple[float, float, float], ...]  # (rho_01, rho_10, mean)
-    priors: tuple[Moved, ...]  # of a log of clicks: P(satisfied), and what it makes of the scale
-    flips: dict[
-        str, float | None
-    ]  # share of pairs -> odds ratio, 1 or more, that turns so many over
-    gold: (
-        tuple[float, float, float] | None
-    )  # odds ratio that gold labels speak for, and its interval
+    See Also
+    --------
+    sensitivity : Computes it.
+
+    """
+
+    #: Conclusions for 21 odds ratios of reacting, good against bad, from 1/5 to 5; empty for clicks.
+    odds: tuple[Conclusions, ...]
+    #: Lowest and highest mean P(preferred) under any selection whatever.
+    worst: tuple[float, float]
+    #: (rho_01, rho_10, mean P(preferred)) at the corners of the plausible noise rates.
+    noise: tuple[tuple[float, float, float], ...]
+    #: For a log of clicks, conclusions for 5 values of P(satisfied).
+    priors: tuple[Conclusions, ...]
+    #: Share of the pairs, such as ``"5%"`` -> the smallest odds ratio, 1 or more in either direction, that
+    #: reverses so many; None where none in the range does.
+    flips: dict[str, float | None]
+    #: Odds ratio estimated from gold labels on unrated rows, and its 95 % interval.
+    gold: tuple[float, float, float] | None
+    #: Number of logged responses.
     rows: int
 
     @property
@@ -62,7 +76,7 @@ class Sensitivity:
         return min(means), max(means)
 
     def to_json(self) -> dict[str, Any]:
-        """Everything as plain data."""
+        """Return all conclusions as plain data."""
         return {
             "odds": [vars(m) for m in self.odds],
             "worst": list(self.worst),
@@ -74,7 +88,7 @@ class Sensitivity:
         }
 
     def __str__(self) -> str:
-        """Lay out a few lines of the curve, and what turns the conclusions over."""
+        """Format some odds ratios as a table, then one sentence for each other departure."""
         lines = (
             [f"{'odds ratio':>10}{'mean P':>9}{'rank':>8}{'pairs kept':>12}"] if self.odds else []
         )
@@ -86,26 +100,61 @@ class Sensitivity:
             means = [v[2] for v in self.noise]
             lines.append(f"other noise rates: mean P from {min(means):.3f} to {max(means):.3f}")
         lines += [
-            f"P(satisfied) {m.at:.2f}: mean P {m.mean:.3f}, in the same order" for m in self.priors
+            f"P(satisfied) {m.at:.2f}: mean P {m.mean:.3f}, same ranking" for m in self.priors
         ]
         for share, ratio in self.flips.items():
             what = (
                 "no odds ratio in the range" if ratio is None else f"an odds ratio of {ratio:.2f}"
             )
-            lines.append(f"{what} turns over {share} of the pairs")
+            lines.append(f"{what} reverses {share} of the pairs")
         if self.gold is not None:
             value, low, high = self.gold
-            lines.append(f"gold labels speak for {value:.2f} [{low:.2f}, {high:.2f}]")
+            lines.append(
+                f"odds ratio estimated from gold labels: {value:.2f} [{low:.2f}, {high:.2f}]"
+            )
         return "\n".join(lines)
 
 
 def sensitivity(model: RewardModel, log: Feedback, *, seed: int = 0) -> Sensitivity:
-    """Tilt what the model says of unrated responses: their odds of being good are e^-delta times the model's.
+    """Compute how the scores change when reacting depends on quality more than the model assumes.
 
-    P_delta = p f + (1 - p) f e^-delta / (1 - f + f e^-delta), f the model's P(preferred), p = P(o=1 given x)
-    out of fold, delta = log odds ratio of reacting, good against bad, beyond what the model assumes (methods
-    4.4). delta = 0 is the model itself; any selection at all leaves P in [p f, p f + 1 - p]. With gold labels
-    on unrated rows delta is estimated by maximum likelihood.
+    P_delta = p f + (1 - p) f e^-delta / (1 - f + f e^-delta) with f the model's P(preferred),
+    p = P(rated given x) out of fold, and delta the log odds ratio of reacting, good against bad, beyond
+    the model's assumption (methods 4.4). So the odds that an unrated response is good are e^-delta times
+    the model's. delta = 0 is the model itself. Under any selection, P is in [p f, p f + 1 - p].
+
+    Parameters
+    ----------
+    model : RewardModel
+        A fitted model.
+    log : Feedback
+        A log, with the features that the model reads.
+    seed : int, default 0
+        Seed of the folds of p.
+
+    Returns
+    -------
+    Sensitivity
+        Mean P(preferred), ranking and order of pairs along the odds ratio. With gold labels on unrated
+        rows, the maximum likelihood estimate of the odds ratio and its 95 % interval over rows.
+
+    Raises
+    ------
+    TruewardError
+        If the model identifies only an interval of P(preferred).
+
+    Examples
+    --------
+    >>> import torch, trueward as tw
+    >>> g = torch.Generator().manual_seed(0)
+    >>> x = torch.randn(400, 2, generator=g)
+    >>> r = (x[:, 0] > 0).float()
+    >>> o = (torch.rand(400, generator=g) < 0.5).float()
+    >>> log = tw.Feedback(x, r * o, o, group=torch.arange(400) // 4)
+    >>> result = tw.sensitivity(tw.fit("naive", *log.split(0.2), epochs=2), log)
+    >>> len(result.odds), result.band[0] < result.band[1]
+    (21, True)
+
     """
     scores = model.score_features(log.x)
     if scores.preferred is None:
@@ -113,7 +162,7 @@ def sensitivity(model: RewardModel, log: Feedback, *, seed: int = 0) -> Sensitiv
             "sensitivity needs one P(preferred) a row, and this model identifies only an interval"
         )
     f = scores.preferred.double().clamp(1e-6, 1 - 1e-6).cpu().numpy()
-    rates = signals(log, seed)
+    rates = signal_probabilities(log, seed)
     group = np.arange(len(f)) if log.group is None else log.group.cpu().numpy()
     pairs = _pairs(f, np.unique(group, return_inverse=True)[1])
     if log.o is None:
@@ -121,60 +170,79 @@ def sensitivity(model: RewardModel, log: Feedback, *, seed: int = 0) -> Sensitiv
         return Sensitivity((), (float(eta.mean()), 1.0), (), _priors(f, eta), {}, None, len(f))
     p = rates.get("responds", log.o).double().cpu().numpy()
     odds = tuple(
-        Moved(float(np.exp(d)), *_conclusions(f, tilted(f, p, d), pairs))
+        Conclusions(float(np.exp(d)), *_mean_rank_kept(f, tilted(f, p, d), pairs))
         for d in np.linspace(-np.log(WIDEST), np.log(WIDEST), STEPS)
     )
     worst = (float((p * f).mean()), float((p * f + 1 - p).mean()))
     noise = _noise(f, model, rates["noisy"].double().numpy()) if "noisy" in rates else ()
-    flips = {f"{share:.0%}": _turned(f, p, pairs, share) for share in (0.01, 0.05, 0.1)}
+    flips = {f"{share:.0%}": _smallest_flip(f, p, pairs, share) for share in (0.01, 0.05, 0.1)}
     return Sensitivity(odds, worst, noise, (), flips, _from_gold(f, log), len(f))
 
 
 def tilted(f: Array, p: Array, delta: float) -> Array:
-    """p f + (1 - p) f e^-delta / (1 - f + f e^-delta), (n,)."""
+    """Tilt P(preferred) of unrated responses by a log odds ratio.
+
+    p f + (1 - p) f e^-delta / (1 - f + f e^-delta).
+
+    Parameters
+    ----------
+    f : (n,) array
+        P(preferred) by the model, in (0, 1).
+    p : (n,) array
+        P(rated).
+    delta : float
+        Log odds ratio of reacting, good against bad.
+
+    Returns
+    -------
+    (n,) array
+        P(preferred) under that odds ratio.
+
+    """
     return np.asarray(p * f + (1 - p) * expit(logit(f) - delta))
 
 
 def _pairs(f: Array, group: Index) -> tuple[Index, Index]:
-    """Pairs of answers to one prompt, the better one first; ties have no order."""
-    i, j = within(group)
+    """Pairs of answers to one prompt, the better one first, without ties."""
+    i, j = pairs_within_prompts(group)
     better = np.where(f[i] > f[j], i, j), np.where(f[i] > f[j], j, i)
     apart = f[i] != f[j]
     return better[0][apart], better[1][apart]
 
 
-def _conclusions(f: Array, g: Array, pairs: tuple[Index, Index]) -> tuple[float, float, float]:
+def _mean_rank_kept(f: Array, g: Array, pairs: tuple[Index, Index]) -> tuple[float, float, float]:
     rank = float(metrics.spearman(f, g, np.ones((1, len(f))))[0])
     kept = float((g[pairs[0]] > g[pairs[1]]).mean()) if len(pairs[0]) else float("nan")
     return float(g.mean()), rank, kept
 
 
-def _turned(f: Array, p: Array, pairs: tuple[Index, Index], share: float) -> float | None:
-    """The smallest odds ratio, either way, that turns over a share of the pairs."""
+def _smallest_flip(f: Array, p: Array, pairs: tuple[Index, Index], share: float) -> float | None:
+    """The smallest odds ratio, in either direction, that reverses a share of the pairs."""
     if not len(pairs[0]):
         return None
 
-    def over(delta: float) -> float:
+    def excess(delta: float) -> float:
         g = tilted(f, p, delta)
         return float((g[pairs[0]] <= g[pairs[1]]).mean() - share)
 
-    found = [
-        abs(brentq(lambda d: over(float(d)) + 1e-12, 0.0, end, xtol=1e-3))
+    roots = [
+        abs(brentq(lambda d: excess(float(d)) + 1e-12, 0.0, end, xtol=1e-3))
         for end in (np.log(WIDEST), -np.log(WIDEST))
-        if over(end) >= 0
+        if excess(end) >= 0
     ]
-    return float(np.exp(min(found))) if found else None
+    return float(np.exp(min(roots))) if roots else None
 
 
 def _noise(f: Array, model: RewardModel, q: Array) -> tuple[tuple[float, float, float], ...]:
-    """Mean P at the corners of the noise rates: the model's interval, or none and what the log allows.
+    """Mean P at the corners of the noise rates: the model's intervals, or from 0 to what the log allows.
 
-    P(up given rated) = rho_10 + (1 - rho_01 - rho_10) f under the model's rates gives f under others.
+    P(up given rated) = rho_10 + (1 - rho_01 - rho_10) f, so f under other rates follows from f under the
+    model's.
     """
-    own = model.report["nuisances"].get("flip_rates", {})
-    if "rho_01" in own:
-        (a, b) = (own[k]["value"] for k in ("rho_01", "rho_10"))
-        ends = [(own[k]["low"], own[k]["high"]) for k in ("rho_01", "rho_10")]
+    rates = model.report["nuisances"].get("flip_rates", {})
+    if "rho_01" in rates:
+        (a, b) = (rates[k]["value"] for k in ("rho_01", "rho_10"))
+        ends = [(rates[k]["low"], rates[k]["high"]) for k in ("rho_01", "rho_10")]
     else:
         a = b = 0.0
         ends = [(0.0, 1 - float(np.quantile(q, TAIL))), (0.0, float(np.quantile(q, 1 - TAIL)))]
@@ -187,19 +255,19 @@ def _noise(f: Array, model: RewardModel, q: Array) -> tuple[tuple[float, float, 
     )
 
 
-def _priors(f: Array, eta: Array) -> tuple[Moved, ...]:
-    """The scale under other shares of satisfied users, from that of the clicks to all: P = eta / c."""
+def _priors(f: Array, eta: Array) -> tuple[Conclusions, ...]:
+    """P = min(eta prior / share, 1) for priors from the share of clicks to 1, eta = P(click given x)."""
     share = float(eta.mean())
     rank = float(metrics.spearman(f, eta, np.ones((1, len(f))))[0])
-    found = []
+    conclusions = []
     for prior in np.linspace(share, 1.0, 5):
         g = np.minimum(eta * prior / share, 1.0)
-        found.append(Moved(float(prior), float(g.mean()), rank, float("nan")))
-    return tuple(found)
+        conclusions.append(Conclusions(float(prior), float(g.mean()), rank, float("nan")))
+    return tuple(conclusions)
 
 
 def _from_gold(f: Array, log: Feedback) -> tuple[float, float, float] | None:
-    """Maximum likelihood of delta on unrated gold rows, logit P(good) = logit f - delta; its interval."""
+    """Odds ratio and 95 % interval by maximum likelihood on unrated gold rows: logit P = logit f - delta."""
     if log.gold is None or log.o is None:
         return None
     rows = ((log.o == 0) & ~log.gold.isnan()).cpu().numpy()

@@ -1,4 +1,4 @@
-"""How many responses each labelled one stands for, and a model calibrated on labels so weighted."""
+"""Calibrate a model on labels of selected rows, each weighted by 1 / P(labelled)."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from scipy.special import expit
 
 from trueward.core.errors import TruewardError, UsageError
 from trueward.core.random import numpy_stream, stream_seed
 from trueward.data.feedback import fold_of, prompt_numbers
-from trueward.estimation.gold_regression import Prior, Sample
+from trueward.estimation.ridge_logistic import CoefficientPrior, RegressionData, out_of_fold
 
-from .log_signals import evidence, signals
+from .log_signals import evidence_columns, signal_probabilities
 
 if TYPE_CHECKING:
     from typing import Any
@@ -27,33 +26,51 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-FOLDS = 5  # of prompts: no row tells its own chance
-WIDEST = 20.0  # a row stands for at most so many times as many as in a draw at random
-RIDGES = (1.0, 10.0, 100.0)  # precision of what the columns add, chosen by marginal likelihood as
-SPREADS = (0.0, 0.2, 1.0)  # sd of what the features add to the log-odds of being chosen
-OTHERS = 10_000  # rows without a label that the chance of being chosen is fitted on
-FEW = 50  # effective labels below which sets at 95 % rest on a handful
+FOLDS = 5  # of prompts: the fit that predicts a row never saw it
+WIDEST = 20.0  # largest weight of a row, relative to a random draw
+RIDGES = (1.0, 10.0, 100.0)  # prior precision of the columns, chosen by marginal likelihood
+SPREADS = (0.0, 0.2, 1.0)  # prior sd of what the features add to the log-odds, chosen likewise
+OTHERS = 10_000  # unlabelled rows that P(labelled) is fitted on
+FEW = 50  # effective labels below which conformal sets at 95 % are unreliable
 
 CHOSEN = (
-    "gold rows were chosen by what is logged (score, feedback, channels, context, features) and not by the "
-    "label beyond that, and every kind of response had a chance"
+    "given the log (score, feedback, channels, context, features), the choice of gold rows does not depend "
+    "on the label, and every kind of response had a chance to be chosen"
 )
 REACTS = (
-    "whether anybody reacts depends on the prompt and the response alone, not on how good it was beyond "
-    "what they say, and feedback is without noise"
+    "given the prompt and the response, whether a user reacts does not depend on the quality, and feedback "
+    "is without noise"
 )
 
 
 @dataclass(frozen=True)
-class Weights:
-    """(n,) how many responses a row stands for were it labelled: 1 / chance, a draw at random giving 1."""
+class LabelWeights:
+    """Weights proportional to 1 / P(labelled); a random draw gives 1."""
 
-    each: Tensor
+    #: (n,) weight of every row, labelled or not.
+    weight: Tensor
+    #: The assumption, effective sample size, largest weight and number of clipped rows.
     report: dict[str, Any]
 
     @staticmethod
-    def of(chance: Array, labelled: NDArray[np.bool_], assumes: str) -> Weights:
-        """Clip the chances at 1/20 of their mean, and count what that raised."""
+    def of(chance: Array, labelled: NDArray[np.bool_], assumes: str) -> LabelWeights:
+        """Compute weights from probabilities, clipped at 1/20 of the share of labelled rows.
+
+        Parameters
+        ----------
+        chance : (n,) array
+            P(labelled) of every row.
+        labelled : (n,) array of bool
+            Which rows have a label.
+        assumes : str
+            When the weights are right, for the report.
+
+        Returns
+        -------
+        LabelWeights
+            With a warning in its report where the effective sample is small.
+
+        """
         share = labelled.mean()
         weight = np.minimum(share / np.maximum(chance, 1e-12), WIDEST)
         w = weight[labelled]
@@ -66,10 +83,10 @@ class Weights:
         }
         if size < max(FEW, 0.2 * len(w)):
             report["warning"] = (
-                f"the weights leave an effective sample of {size:.0f} out of {len(w)} labels: what is "
-                "said of unlikely rows rests on few of them"
+                f"effective sample size of the weighted labels: {size:.0f} out of {len(w)}; few labels stand "
+                "for the responses that were unlikely to be labelled"
             )
-        return Weights(torch.from_numpy(weight), report)
+        return LabelWeights(torch.from_numpy(weight), report)
 
 
 def calibrate(
@@ -80,53 +97,126 @@ def calibrate(
     feedback: bool = False,
     seed: int = 0,
 ) -> RewardModel:
-    """Calibrate ``model`` on labels that are no random draw of the log: each counts as 1 / its chance.
+    """Calibrate a model on labels that are not a random draw of the log.
 
-    chosen: gold rows were picked; their chance is that of being picked given all that is logged, by a
-    logistic regression on other prompts. feedback: there are no gold labels, and the feedback of rated rows
-    takes their place; their chance is p(x) = P(o=1 given x), out of fold. With neither, gold rows are a
-    random draw. The report says what is assumed, and how many equal labels the weights are worth.
-    Weighted conformal sets: Tibshirani, Barber, Candes and Ramdas, NeurIPS 2019; a new response has no
-    feedback yet, so its own weight is the mean over the log.
+    Each label is weighted by 1 / P(labelled), in the fit of the calibration map and in the conformal
+    quantile. The weight of a new response is the mean over the log, since it has no feedback yet.
+
+    Parameters
+    ----------
+    model : RewardModel
+        A fitted model.
+    log : Feedback
+        The log, with n rows.
+    chosen : bool, default False
+        The gold rows were chosen; P(chosen given everything logged) is a logistic regression, out of
+        fold over prompts.
+    feedback : bool, default False
+        There are no gold labels, and the feedback of rated rows is used instead; P(rated given x) is
+        fitted out of fold. With neither flag, gold rows are taken as a random draw.
+    seed : int, default 0
+        Seed of the folds.
+
+    Returns
+    -------
+    RewardModel
+        The same ranking with calibrated P(preferred). ``report["calibration"]`` has the assumption and
+        the effective sample size of the weights.
+
+    Raises
+    ------
+    UsageError
+        If both flags are given.
+    TruewardError
+        If the log has no gold labels (or, with ``feedback``, has clicks only), or the model identifies
+        only an interval.
+
+    References
+    ----------
+    .. [1] Tibshirani, Barber, Candes and Ramdas, Conformal prediction under covariate shift,
+       NeurIPS 2019.
+
     """
     if chosen and feedback:
-        raise UsageError("calibrate takes gold rows that were chosen, or feedback, not both")
+        raise UsageError("calibrate takes chosen gold rows or feedback, not both: give one")
     if feedback:
-        log, found = rated(log, seed)
+        log, weights = feedback_as_gold(log, seed)
     elif chosen and len(log.audited):
-        found = picked(model, log, seed)
+        weights = weights_of_chosen(model, log, seed)
     else:
         return model.calibrated(log, seed=seed)
-    made = model.calibrated(log, weight=found.each, seed=seed)
-    about = dict(made.report["calibration"])
-    doubts = [about.get("warning") if chosen else None, found.report.get("warning")]
+    calibrated = model.calibrated(log, weight=weights.weight, seed=seed)
+    report = dict(calibrated.report["calibration"])
+    warnings = [report.get("warning") if chosen else None, weights.report.get("warning")]
     if feedback:
-        about["labels"] = "feedback"
-        doubts.append(
-            "if on rows that the model was fitted on, it looks surer than it is of others"
+        report["labels"] = "feedback"
+        warnings.append(
+            "if these are rows that the model was fitted on, P(preferred) is too close to 0 and 1 on others"
         )
-    said = {"warning": "; ".join(d for d in doubts if d)} if any(doubts) else {}
-    about = {k: v for k, v in about.items() if k != "warning"} | found.report | said
-    return replace(made, report={**made.report, "calibration": about})
+    warning = {"warning": "; ".join(w for w in warnings if w)} if any(warnings) else {}
+    report = {k: v for k, v in report.items() if k != "warning"} | weights.report | warning
+    return replace(calibrated, report={**calibrated.report, "calibration": report})
 
 
-def rated(log: Feedback, seed: int) -> tuple[Feedback, Weights]:
-    """The log with the feedback of rated rows as gold labels, and weights 1 / p(x)."""
+def feedback_as_gold(log: Feedback, seed: int) -> tuple[Feedback, LabelWeights]:
+    """Take the feedback of rated rows as gold labels, with weights 1 / P(rated given x).
+
+    Parameters
+    ----------
+    log : Feedback
+        A log with good and bad ratings.
+    seed : int
+        Seed of the folds of P(rated given x).
+
+    Returns
+    -------
+    log : Feedback
+        The log with the ratings as gold labels.
+    weights : LabelWeights
+        The weights of its rows.
+
+    Raises
+    ------
+    TruewardError
+        If the log has clicks only.
+
+    """
     if log.o is None:
         raise TruewardError(
-            "calibrating on feedback needs a log that says bad as well as good, and this one has clicks "
-            "only: have some responses audited and give --gold"
+            "calibrating on feedback needs a log with negative ratings, and this one has clicks only: have "
+            "some responses audited and give --gold"
         )
     seen = log.o > 0
     known = seen.cpu().numpy()
-    rates = signals(replace(log, gold=None), seed)
+    rates = signal_probabilities(replace(log, gold=None), seed)
     chance = rates["responds"].double().numpy() if "responds" in rates else known.astype(float)
     labelled = replace(log, gold=torch.where(seen, log.y, torch.nan))
-    return labelled, Weights.of(chance, known, REACTS)
+    return labelled, LabelWeights.of(chance, known, REACTS)
 
 
-def picked(model: RewardModel, log: Feedback, seed: int) -> Weights:
-    """Weights 1 / P(gold given the score, the signals, what was logged, features)."""
+def weights_of_chosen(model: RewardModel, log: Feedback, seed: int) -> LabelWeights:
+    """Compute the weights 1 / P(gold given the score, the signals, what was logged, features).
+
+    Parameters
+    ----------
+    model : RewardModel
+        A fitted model, whose uncalibrated score is a column of the regression.
+    log : Feedback
+        A log with gold labels on some of its rows.
+    seed : int
+        Seed of the folds.
+
+    Returns
+    -------
+    LabelWeights
+        The weights of all rows.
+
+    Raises
+    ------
+    TruewardError
+        If the model identifies only an interval of P(preferred).
+
+    """
     known = np.zeros(len(log), dtype=bool)
     known[log.audited.cpu().numpy()] = True
     score = replace(model, calibration=None).score_features(log.x).reward
@@ -135,27 +225,27 @@ def picked(model: RewardModel, log: Feedback, seed: int) -> Weights:
             "calibrating needs one P(preferred) a row, and this model identifies only an interval"
         )
     if known.all():
-        return Weights.of(np.ones(len(log)), known, CHOSEN)
-    table, x = evidence(score.double().cpu().numpy(), replace(log, gold=None), seed)
+        return LabelWeights.of(np.ones(len(log)), known, CHOSEN)
+    table, x = evidence_columns(score.double().cpu().numpy(), replace(log, gold=None), seed)
     table[:, 0] /= max(float(table[:, 0].std()), 1e-9)
     group = prompt_numbers(len(log), log.group)
-    return Weights.of(_chance(known, table, x, group, seed), known, CHOSEN)
+    return LabelWeights.of(_labelled_probability(known, table, x, group, seed), known, CHOSEN)
 
 
-def _chance(known: NDArray[np.bool_], table: Array, x: Array, group: Tensor, seed: int) -> Array:
-    """(n,) P(known) by ridge logistic regressions, each row by those on other prompts."""
+def _labelled_probability(
+    known: NDArray[np.bool_], table: Array, x: Array, group: Tensor, seed: int
+) -> Array:
+    """(n,) P(known) by ridge logistic regressions, out of fold over prompts."""
     n, k = table.shape
     rng = numpy_stream(seed, "others")
     others = rng.permutation(np.flatnonzero(~known))[:OTHERS]
     rows = np.sort(np.concatenate([np.flatnonzero(known), others]))
     weight = np.where(known[rows], 1.0, (~known).sum() / len(others))
     design = np.hstack([np.ones((n, 1)), table, x])
-    whole = Sample(design[rows], known[rows].astype(float), weight, rows)
-    priors = [(Prior(ridge, (0.0,) * k, (0.0,) * k), s) for ridge in RIDGES for s in SPREADS]
-    prior, s = max(priors, key=lambda at: whole.mode(*at).evidence)
+    whole = RegressionData(design[rows], known[rows].astype(float), weight, rows)
+    priors = [
+        (CoefficientPrior(ridge, (0.0,) * k, (0.0,) * k), s) for ridge in RIDGES for s in SPREADS
+    ]
+    prior, s = max(priors, key=lambda at: whole.map_estimate(*at).log_evidence)
     fold = fold_of(n, FOLDS, stream_seed(seed, "chosen"), group).numpy()
-    found = np.empty(n)
-    for j in range(FOLDS):
-        w = whole.at(fold[rows] != j).mode(prior, s).w
-        found[fold == j] = expit(design[fold == j][:, : len(w)] @ w)
-    return found
+    return out_of_fold(whole, fold[rows], lambda data: data.map_estimate(prior, s).w, design, fold)

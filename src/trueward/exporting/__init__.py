@@ -1,6 +1,6 @@
-"""A reward model as a stock folder that transformers, TRL, OpenRLHF, veRL and vLLM load as it is."""
+"""Reward models as folders that transformers, TRL, OpenRLHF, veRL, vLLM and sentence-transformers load."""
 
-from .verify import Check, Verified, verify
-from .write import export
+from .verify import Check, Verification, verify, verify_export
+from .write import Export, export
 
-__all__ = ["Check", "Verified", "export", "verify"]
+__all__ = ["Check", "Export", "Verification", "export", "verify", "verify_export"]

@@ -1,4 +1,4 @@
-"""The two cards of an export: reward_card.json for programs, README.md for people."""
+"""The two cards of an exported folder: reward_card.json for programs, README.md for people."""
 
 from __future__ import annotations
 
@@ -16,137 +16,194 @@ if TYPE_CHECKING:
     from trueward.model.reward_model import RewardModel
 
     from .networks import Array
-    from .request import Order
+    from .request import ExportRequest
 
 SCHEMA = "trueward/reward_card/1"
-BY_STOCK_LOADERS = ("vLLM", "OpenRLHF", "TEI")  # who load no code that a folder brings
+NO_REMOTE_CODE = ("vLLM", "OpenRLHF", "TEI")  # loaders that never run the code of a folder
 LIMITS = (
-    "scores of text unlike the reference say little",
-    "a reward that is optimised hard enough stops meaning what it meant",
+    "scores of out-of-distribution text are unreliable",
+    "a reward that is optimised hard enough stops measuring quality",
 )
 
 
-def card(
-    order: Order,
-    path: Path,
+def reward_card(
+    request: ExportRequest,
+    folder: Path,
     head: dict[str, Any],
     template: dict[str, Any],
-    z: Array,
+    scores: Array,
     *,
     code: Sequence[Path] = (),
 ) -> dict[str, Any]:
-    """What the numbers mean, by whom and from what they were made, and the hashes of the files.
+    """Describe an exported folder: the meaning of its scores, its origin and the hashes of its files.
 
-    z: (n,) scores of the reference, as the folder gives them; the reward is z + ``head["constant"]``. code:
-    files that the folder runs, where it brings any.
+    Parameters
+    ----------
+    request : ExportRequest
+        The model and the reference features that the folder was made from.
+    folder : Path
+        The folder, whose weights are already written.
+    head : dict
+        Description of the head. The reward is ``z + head["constant"]``.
+    template : dict
+        How a prompt and a response become tokens.
+    scores : array of shape (n,)
+        Scores z of the reference responses, as the folder gives them.
+    code : sequence of Path
+        Files of code in the folder.
+
+    Returns
+    -------
+    dict
+        The content of ``reward_card.json``.
+
     """
-    model, about = order.model, json.loads(order.base.spec())
+    model = request.model
+    spec = json.loads(request.backbone.spec())
     report = model.report
-    made: dict[str, Any] = {
+    card: dict[str, Any] = {
         "schema": SCHEMA,
-        "name": path.name,
+        "name": folder.name,
         "version": version("trueward"),
-        "weights_sha256": sha256(weights(path)),
-        "base_model": {"id": _named(about), "revision": about.get("revision")},
+        "weights_sha256": sha256_of(weight_files(folder)),
+        "base_model": {"id": base_name(request), "revision": spec.get("revision")},
         "polarity": "higher_is_better",
-        "head": {"hidden_size": order.h.shape[1], "sign": 1, **head},
+        "head": {"hidden_size": request.features.shape[1], "sign": 1, **head},
         "template": template,
-        "reference": _reference(z, z + head["constant"]),
+        "reference": _reference(scores, scores + head["constant"]),
         "data": {
             "n_responses": sum(report["rows"].values()),
             "n_rated": sum(report["rated"].values()),
         },
-        "method": {"name": model.method, "assumptions": [model.made_by.assumption]},
+        "method": {"name": model.method, "assumptions": [model.estimator.assumption]},
         "estimates": _estimates(report["nuisances"]),
         "limits": list(LIMITS),
         "remote_code": bool(code),
-        "calibration": calibration(model),
+        "calibration": calibration_entry(model),
         "serve": {},
     }
-    if (path / "config.json").is_file():
-        made["config_hash"] = sha256([path / "config.json"])
+    if (folder / "config.json").is_file():
+        card["config_hash"] = sha256_of([folder / "config.json"])
     if code:
-        made |= {"code_sha256": sha256(code), "not_loadable_by": list(BY_STOCK_LOADERS)}
-    return made
+        card |= {"code_sha256": sha256_of(code), "not_loadable_by": list(NO_REMOTE_CODE)}
+    return card
 
 
-def _reference(z: Array, r: Array) -> dict[str, Any]:
-    """Where scores and rewards of typical responses lie."""
-    quantiles = {str(q): float(np.quantile(r, q)) for q in (0.01, 0.5, 0.99)}
-    spread = {"z_mean": float(z.mean()), "z_sd": float(z.std())}
-    return {"n": len(z), **spread, "r_quantiles": quantiles}
-
-
-def _named(about: dict[str, Any]) -> str:
-    """What reads the text, by its name on the hub or that of its folder, whose place is nobody's business."""
-    name = str(about.get("model", about["name"]))
+def base_name(request: ExportRequest) -> str:
+    """Return the hub name of the backbone, or the name of its folder without the local path."""
+    spec = json.loads(request.backbone.spec())
+    name = str(spec.get("model", spec["name"]))
     return Path(name).name if Path(name).is_absolute() else name
 
 
-def calibration(model: RewardModel) -> dict[str, Any]:
-    """P(preferred) = sigmoid(a r + d), a 1 and d 0 without gold labels; other kinds are not told."""
-    about = model.report.get("calibration", {})
+def calibration_entry(model: RewardModel) -> dict[str, Any]:
+    """Describe the calibration P(preferred) = sigmoid(a r + d).
+
+    Parameters
+    ----------
+    model : RewardModel
+        The exported model.
+
+    Returns
+    -------
+    dict
+        ``kind``, ``target`` and the number ``n`` of gold labels. Without a calibration a = 1 and d = 0.
+        With Platt's calibration a and d are its numbers. Other kinds have no a and d.
+
+    """
+    report = model.report.get("calibration", {})
     kind = "none" if model.calibration is None else model.calibration.kind
-    found = {"kind": kind, "target": "P(preferred)", "n": about.get("gold", 0)}
+    entry = {"kind": kind, "target": "P(preferred)", "n": report.get("gold", 0)}
     if kind == "none":
-        return found | {"a": 1.0, "d": 0.0}
+        return entry | {"a": 1.0, "d": 0.0}
     if model.calibration is not None and kind == "platt":
-        a, d = (float(v) for v in model.calibration.numbers)
-        return found | ({"a": a, "d": d} if a > 0 else {})
-    return found
+        a, d = (float(v) for v in model.calibration.parameters)
+        return entry | ({"a": a, "d": d} if a > 0 else {})
+    return entry
 
 
-def _estimates(nuisances: dict[str, Any]) -> dict[str, Any]:
-    """Noise rates with intervals, and what weights leave of the sample."""
-    found: dict[str, Any] = {}
-    for name, v in nuisances.get("flip_rates", {}).items():
-        if isinstance(v, dict):
-            found[name] = {"value": v["value"], "ci": [v["low"], v["high"]]}
-    about = nuisances.get("propensity", {})
-    if "effective_sample_size" in about:
-        found["propensity"] = {"ess": about["effective_sample_size"], "clipped": about["clipped"]}
-    return found
+def write_cards(
+    request: ExportRequest, folder: Path, card: dict[str, Any], library: str, usage: str
+) -> None:
+    """Write ``reward_card.json`` and ``README.md``.
 
+    Parameters
+    ----------
+    request : ExportRequest
+        The exported model.
+    folder : Path
+        Where to write.
+    card : dict
+        The reward card.
+    library : str
+        The library that loads the folder: ``library_name`` in the front matter of the README.
+    usage : str
+        How the folder is loaded, in Markdown.
 
-def written(order: Order, path: Path, made: dict[str, Any], library: str, use: str) -> None:
-    """Write both; ``use`` says how the folder is loaded."""
-    (path / "reward_card.json").write_text(json.dumps(made, indent=1), encoding="utf-8")
+    """
+    (folder / "reward_card.json").write_text(json.dumps(card, indent=1), encoding="utf-8")
     lines = [
         "---",
         f"library_name: {library}",
         "pipeline_tag: text-classification",
-        f"base_model: {json.dumps(made['base_model']['id'])}",
+        f"base_model: {json.dumps(card['base_model']['id'])}",
         "tags: [reward-model, trueward]",
         "---",
         "",
-        f"# A reward model by {order.model.method}",
+        f"# A reward model by {request.model.method}",
         "",
-        use,
-        "`trueward verify-export` checks all of this.",
+        usage,
+        "`trueward verify-export` checks this folder.",
         "",
-        order.model.card,
+        request.model.card,
     ]
-    (path / "README.md").write_text("\n".join(lines), encoding="utf-8")
+    (folder / "README.md").write_text("\n".join(lines), encoding="utf-8")
 
 
-def probability(made: dict[str, Any]) -> str:
-    """How the reward becomes P(preferred), in words."""
-    a, d = (made["calibration"].get(k) for k in ("a", "d"))
+def probability_sentence(card: dict[str, Any]) -> str:
+    """Say in one sentence how the reward becomes P(preferred)."""
+    a, d = (card["calibration"].get(k) for k in ("a", "d"))
     if a is None:
-        kind = made["calibration"]["kind"]
-        return f"P(preferred) takes the {kind} calibration, which this folder does not have."
+        kind = card["calibration"]["kind"]
+        return f"P(preferred) needs the {kind} calibration, which this folder does not hold."
     return f"P(preferred) = sigmoid({a:.6g} r {d:+.6g})."
 
 
-def weights(path: Path) -> list[Path]:
-    """List the files of numbers, in sub-folders too."""
-    return sorted(path.rglob("*.safetensors"))
+def weight_files(folder: Path) -> list[Path]:
+    """List the safetensors files of a folder and of its sub-folders, sorted."""
+    return sorted(folder.rglob("*.safetensors"))
 
 
-def sha256(files: Sequence[Path]) -> str:
-    """Digest of the digests of some files."""
-    whole = hashlib.sha256()
+def sha256_of(files: Sequence[Path]) -> str:
+    """Return the SHA-256 of the concatenated SHA-256 digests of some files."""
+    total = hashlib.sha256()
     for file in files:
         with file.open("rb") as f:
-            whole.update(hashlib.file_digest(f, "sha256").digest())
-    return whole.hexdigest()
+            total.update(hashlib.file_digest(f, "sha256").digest())
+    return total.hexdigest()
+
+
+def _reference(z: Array, r: Array) -> dict[str, Any]:
+    """Mean and sd of the scores, and quantiles of the rewards, of the reference responses."""
+    quantiles = {str(q): float(np.quantile(r, q)) for q in (0.01, 0.5, 0.99)}
+    return {
+        "n": len(z),
+        "z_mean": float(z.mean()),
+        "z_sd": float(z.std()),
+        "r_quantiles": quantiles,
+    }
+
+
+def _estimates(nuisances: dict[str, Any]) -> dict[str, Any]:
+    """Noise rates with 95 % intervals, and the effective sample size under the weights."""
+    estimates: dict[str, Any] = {}
+    for name, rate in nuisances.get("flip_rates", {}).items():
+        if isinstance(rate, dict):
+            estimates[name] = {"value": rate["value"], "ci": [rate["low"], rate["high"]]}
+    propensity = nuisances.get("propensity", {})
+    if "effective_sample_size" in propensity:
+        estimates["propensity"] = {
+            "ess": propensity["effective_sample_size"],
+            "clipped": propensity["clipped"],
+        }
+    return estimates

@@ -17,43 +17,67 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
 
 SLOPE = 0.01  # of LeakyReLU below 0
-FREE = 1e30  # a limit that holds nothing back
+FREE = 1e30  # a limit that never binds
 
 
 @dataclass(frozen=True)
 class Layers:
-    """M MLPs side by side, (n, d) -> (M, n): weights (M, a, b) and biases (M, 1, b) of every layer."""
+    """M MLPs side by side, (n, d) -> (M, n).
+
+    Attributes
+    ----------
+    weights : tuple of arrays of shape (M, a, b)
+        Weights of every layer.
+    biases : tuple of arrays of shape (M, 1, b)
+        Biases of every layer.
+
+    """
 
     weights: tuple[Array, ...]
     biases: tuple[Array, ...]
 
     def __call__(self, x: Array) -> Array:
-        """Give the logits of every member."""
+        """Return the logits (M, n) of (n, d) inputs."""
         h = x[None]
         for k, (w, b) in enumerate(zip(self.weights, self.biases, strict=True)):
             h = np.matmul(np.where(h > 0, h, SLOPE * h) if k else h, w) + b
         return np.asarray(h[..., 0])
 
     def sizes(self) -> list[int]:
-        """Width of the input, of every hidden layer and of the output."""
+        """Return the widths of the input, of every hidden layer and of the output."""
         return [*(w.shape[1] for w in self.weights), self.weights[-1].shape[2]]
 
 
 @dataclass(frozen=True)
 class Term:
-    """c e: the logit q of a network (odds), of two p + log sigmoid(q) (up) or p + log sigmoid(-q) (down).
+    """A term c e of a reward, where e follows from the logits q and p of one or two networks.
 
-    place: the log-odds of the point of a segment nearest to P(up) = sigmoid(p) sigmoid(q) and P(down) =
-    sigmoid(p) sigmoid(-q), whose ``ends`` are those of a bad and of a good answer; without p all react.
+    - ``odds``: e = q;
+    - ``up``: e = p + log sigmoid(q);
+    - ``down``: e = p + log sigmoid(-q);
+    - ``place``: e is the log-odds of the point of a segment nearest to P(up) = sigmoid(p) sigmoid(q),
+      P(down) = sigmoid(p) sigmoid(-q). Without p, sigmoid(p) is 1.
+
+    Attributes
+    ----------
+    kind : {"odds", "up", "down", "place"}
+        How e follows.
+    of : tuple of str
+        Names of the networks: q, then p.
+    weight : float
+        c.
+    ends : tuple of float
+        ``place`` only: (P(up), P(down)) of a bad response, then of a good one.
+
     """
 
     kind: str
-    of: tuple[str, ...]  # q, then p
+    of: tuple[str, ...]
     weight: float
     ends: tuple[float, ...] = ()
 
     def __call__(self, odds: Mapping[str, Array]) -> Array:
-        """Give it of the logits of all networks."""
+        """Return c e from the logits of all networks, by name."""
         q, *p = (odds[name] for name in self.of)
         if self.kind == "odds":
             return np.asarray(self.weight * q)
@@ -69,20 +93,36 @@ class Term:
 class Networks:
     """r = logit mean_m sigmoid(b_m + w . x + sum_t c_t e_t), x = clip((h - mean) scale, -limit, limit).
 
-    ``nets``: name -> MLPs whose mean is the logit of that name, which counts up to ``edge`` either way.
+    Attributes
+    ----------
+    mean, scale : arrays of shape (d,)
+        Standardisation of the features h.
+    limit : float
+        Bound of the standardised features.
+    nets : mapping of str to tuple of Layers
+        By name, the MLPs whose mean is the logit of that name.
+    terms : tuple of Term
+        The terms c_t e_t.
+    offset : array of shape (M,)
+        b, one number for each member.
+    linear : array of shape (d,)
+        w.
+    edge : float
+        Bound of the logits of ``nets``.
+
     """
 
-    mean: Array  # (d,)
-    scale: Array  # (d,)
+    mean: Array
+    scale: Array
     limit: float
     nets: Mapping[str, tuple[Layers, ...]]
     terms: tuple[Term, ...]
-    offset: Array  # b, (M,)
-    linear: Array  # w, (d,)
+    offset: Array
+    linear: Array
     edge: float = FREE
 
     def __call__(self, h: Array) -> Array:
-        """Rewards, float64 (n,), of (n, d) features."""
+        """Return the rewards, (n,) float64, of (n, d) features."""
         x = ((h.astype(np.float64) - self.mean) * self.scale).clip(-self.limit, self.limit)
         odds = {
             name: np.mean([f(x) for f in views], 0).clip(-self.edge, self.edge)
@@ -94,22 +134,22 @@ class Networks:
         good, bad = (np.logaddexp.reduce(-np.logaddexp(0, v)) for v in (-s, s))
         return np.asarray(good - bad)
 
-    def plain(self) -> Layers | None:
-        """Give the one MLP that this is; None where it is more."""
+    def single_mlp(self) -> Layers | None:
+        """Return the one MLP on x that computes the reward; None where there is no such MLP."""
         one = len(self.offset) == len(self.terms) == 1 and self.edge >= FREE
         if not one or self.linear.any() or self.terms[0].kind != "odds":
             return None
         (term,) = self.terms
-        found, *more = self.nets[term.of[0]]
+        mlp, *more = self.nets[term.of[0]]
         if more:
             return None
-        last = found.biases[-1] * term.weight + self.offset
-        weights = (*found.weights[:-1], found.weights[-1] * term.weight)
-        return Layers(weights, (*found.biases[:-1], last))
+        last = mlp.biases[-1] * term.weight + self.offset
+        weights = (*mlp.weights[:-1], mlp.weights[-1] * term.weight)
+        return Layers(weights, (*mlp.biases[:-1], last))
 
     def tensors(self) -> dict[str, Array]:
-        """All arrays, float32, by dotted name."""
-        found = {
+        """Return all arrays as float32, by dotted name."""
+        arrays = {
             "mean": self.mean,
             "scale": self.scale,
             "linear": self.linear,
@@ -117,12 +157,12 @@ class Networks:
         }
         for name, views in self.nets.items():
             for i, f in enumerate(views):
-                for kind, arrays in (("weights", f.weights), ("biases", f.biases)):
-                    found |= {f"nets.{name}.{i}.{kind}.{k}": v for k, v in enumerate(arrays)}
-        return {k: np.ascontiguousarray(v, dtype=np.float32) for k, v in found.items()}
+                for kind, layers in (("weights", f.weights), ("biases", f.biases)):
+                    arrays |= {f"nets.{name}.{i}.{kind}.{k}": v for k, v in enumerate(layers)}
+        return {k: np.ascontiguousarray(v, dtype=np.float32) for k, v in arrays.items()}
 
-    def about(self) -> dict[str, Any]:
-        """Give what the arrays do not say, as plain data."""
+    def to_json(self) -> dict[str, Any]:
+        """Return as plain data what the arrays do not hold."""
         return {
             "width": len(self.mean),
             "members": len(self.offset),
@@ -133,8 +173,22 @@ class Networks:
         }
 
     @staticmethod
-    def of(about: Mapping[str, Any], tensors: Mapping[str, Array]) -> Networks:
-        """Undo ``about`` and ``tensors``."""
+    def from_json(data: Mapping[str, Any], tensors: Mapping[str, Array]) -> Networks:
+        """Build the networks from the results of `to_json` and `tensors`.
+
+        Parameters
+        ----------
+        data : mapping
+            The result of `to_json`.
+        tensors : mapping of str to array
+            The result of `tensors`.
+
+        Returns
+        -------
+        Networks
+            The same networks.
+
+        """
 
         def layers(name: str, sizes: list[int]) -> Layers:
             names = [
@@ -146,18 +200,18 @@ class Networks:
 
         nets = {
             k: tuple(layers(f"{k}.{i}", s) for i, s in enumerate(v))
-            for k, v in about["nets"].items()
+            for k, v in data["nets"].items()
         }
         terms = tuple(
-            Term(t["kind"], tuple(t["of"]), t["weight"], tuple(t["ends"])) for t in about["terms"]
+            Term(t["kind"], tuple(t["of"]), t["weight"], tuple(t["ends"])) for t in data["terms"]
         )
         return Networks(
             mean=tensors["mean"],
             scale=tensors["scale"],
-            limit=about["limit"],
+            limit=data["limit"],
             nets=nets,
             terms=terms,
             offset=tensors["offset"],
             linear=tensors["linear"],
-            edge=about["edge"],
+            edge=data["edge"],
         )

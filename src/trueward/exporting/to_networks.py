@@ -1,138 +1,303 @@
-"""The networks of a reward model, where these are all that its reward is."""
+"""The reward of a model as networks on its features, and as one linear head."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
+from scipy.stats import spearmanr
+from torch import Tensor
 
 from trueward.core.errors import TruewardError
-from trueward.estimators.anchored import PLACED, Anchored
-from trueward.estimators.three_outcome import ThreeOutcome
-from trueward.model.composed_model import Composed
-from trueward.training.networks import ONE, Net, Stack
+from trueward.estimation.method import Method
+from trueward.estimation.reward_form import (
+    EvidenceRegression,
+    HeadLogit,
+    MeanProbability,
+    SegmentPlacement,
+)
+from trueward.model.composed_model import ComposedModel
+from trueward.training.networks import SCALAR_RATE, MLPEnsemble, Net
 
 from .networks import FREE, Layers, Networks, Term
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from torch import Tensor
-
     from trueward.model.reward_model import RewardModel
 
     from .networks import Array
 
-EDGE = float(np.log(1e6 - 1))  # evidence of anchored counts up to a chance of 1e-6
-FARTHEST = 20.7  # logit of the 1e-9 that a reward is held within
-SAME = 1e-3  # of sd
+EDGE = float(np.log(1e6 - 1))  # |logit| of evidence at most: chances are held in [1e-6, 1 - 1e-6]
+LOGIT_LIMIT = 20.7  # |reward| at most: P is held in [1e-9, 1 - 1e-9]
+TOLERANCE = 1e-3  # of sd(reward), between the networks and the model
+MIN_REFERENCE = 200  # responses that a distilled head is fitted on
+MAX_ABSORB_RMSE = 0.02  # of sd(reward), the cost at which the constant is still absorbed
+RIDGES = tuple(10.0**k for k in range(-4, 4))
 
 
-def rewards(model: RewardModel, h: Tensor) -> Array:
-    """Rewards (n,) before any calibration; TruewardError for a method that identifies none."""
-    found = replace(model, calibration=None).score_features(h).reward
-    if found is None:
-        raise TruewardError(
-            f"{model.method} identifies only an interval, and an export needs a score"
-        )
-    return found.double().numpy()
+def networks_of(model: RewardModel, features: Tensor) -> Networks | None:
+    """Return the networks that compute the reward which the method declares.
 
+    Parameters
+    ----------
+    model : RewardModel
+        The model, whose method declares in `reward_form` how the reward follows from its networks.
+    features : Tensor of shape (n, d)
+        Features of reference responses, on which networks and model are compared.
 
-def networks_of(model: RewardModel, h: Tensor) -> Networks | None:
-    """Give the networks whose reward is that of ``model`` on (n, d) features; None where none are.
+    Returns
+    -------
+    Networks or None
+        None where the reward needs code: that of nuisances (`TargetColumn`), or a method's own ``reward``.
 
-    What a method makes of its logits is its own matter, so that every way in which they are put together here
-    is tried, and the one that gives the model's rewards is taken.
+    Raises
+    ------
+    TruewardError
+        If the networks differ from the model: the method computes another reward than it declares.
+
     """
-    wanted, rows = rewards(model, h), h.double().numpy()
-    for found in _candidates(model):
-        gap = np.abs(found(rows).clip(-FARTHEST, FARTHEST) - wanted.clip(-FARTHEST, FARTHEST))
-        if gap.max() <= SAME * max(wanted.std(), 1e-9):
-            return found
-    return None
-
-
-def _candidates(model: RewardModel) -> Iterator[Networks]:
-    """One head, or the mean of two, with a learned level or without; or what is composed of nuisances."""
-    scaled = model.standard.mean.numpy(), model.standard.scale.numpy(), model.standard.limit
-    if isinstance(model.net, Composed):
-        made = model.made_by
-        if isinstance(made, Anchored):
-            yield _anchored(model.net, made, scaled)
-        elif isinstance(made, ThreeOutcome):
-            term, none = _place(model.net, 1.0), np.zeros(len(scaled[0]))
-            offset = np.zeros(model.net.members)
-            yield Networks(*scaled, _nets(model.net), (term,), offset, none)
-        return
-    net: Any = model.net
-    names = [k for k, source in net.shape.heads.items() if source == "x"]
-    pairs = [("reward", k) for k in names if k != "reward"]
-    levels = [0.0, *(ONE * v.detach().cpu().numpy()[:, 0] for v in net.numbers.values())]
-    for heads in [*((k,) for k in names), *pairs]:
-        parts = [_layers(net, k) for k in heads]
-        joined = Layers(
-            tuple(map(np.concatenate, zip(*(p.weights for p in parts), strict=True))),
-            tuple(map(np.concatenate, zip(*(p.biases for p in parts), strict=True))),
+    networks = _declared(model)
+    if networks is None:
+        return None
+    expected, rows = _rewards(model, features), features.double().numpy()
+    carried = networks(rows).clip(-LOGIT_LIMIT, LOGIT_LIMIT)
+    sd = max(expected.std(), 1e-9)
+    gap = float(np.abs(carried - expected.clip(-LOGIT_LIMIT, LOGIT_LIMIT)).max(initial=0.0)) / sd
+    if not gap <= TOLERANCE:
+        raise TruewardError(
+            f"the networks of {model.method} differ from its rewards by up to {gap:.2g} sd, and "
+            f"{TOLERANCE:g} sd is allowed: correct reward_form() of the method, which declares "
+            f"{model.estimator.reward_form()!r}"
         )
-        term, none = Term("odds", ("reward",), 1.0), np.zeros(len(scaled[0]))
-        for level in levels:
-            offset = np.tile(np.broadcast_to(level, (net.members,)), len(heads))
-            yield Networks(*scaled, {"reward": (joined,)}, (term,), offset, none)
+    return networks
+
+
+def require_networks(model: RewardModel, features: Tensor) -> Networks:
+    """Return `networks_of`; TruewardError for a reward that has no such form."""
+    networks = networks_of(model, features)
+    if networks is None:
+        raise TruewardError(
+            f"the reward of {model.method} needs the method's own code, which no folder carries: export with "
+            "--distil, or use the fitted model itself"
+        )
+    return networks
+
+
+@dataclass(frozen=True)
+class LinearHead:
+    """r = z + c, z = w . h."""
+
+    #: w, (d,) float64
+    weight: Tensor
+    #: c; 0 where w absorbs it
+    constant: float
+    #: ``absorbed`` into w, or kept in the ``card``
+    constant_home: str
+    #: root mean square error that absorbing the constant costs, in sd(r)
+    absorb_rmse: float
+    #: ``linear`` as fitted, or ``distilled`` from the rewards of the model
+    kind: str
+    #: Spearman correlation with the model on held-out reference responses
+    rank_correlation: float = 1.0
+
+    def rewards(self, features: Tensor) -> Tensor:
+        """Return r, (n,) float64, of (n, d) features."""
+        return features.double() @ self.weight.double() + self.constant
+
+
+def linear_head(model: RewardModel, features: Tensor, *, distil: bool) -> LinearHead:
+    """Fold the standardisation into a linear reward: w' = w / sd, c = b - sum_j w_j mu_j / sd_j.
+
+    Parameters
+    ----------
+    model : RewardModel
+        The model.
+    features : Tensor of shape (n, d)
+        Features of reference responses.
+    distil : bool
+        Fit a linear head to a reward that is not linear.
+
+    Returns
+    -------
+    LinearHead
+        The head, with the constant absorbed where that costs at most 2 % of sd(r).
+
+    Raises
+    ------
+    TruewardError
+        If the reward has hidden layers, several members or is composed, unless ``distil``.
+
+    """
+    exact = exact_linear(model, features)
+    if exact is not None:
+        return _with_constant(*exact, 1.0, features, "linear")
+    if not distil:
+        raise TruewardError(
+            f"stock loaders take one linear head, and the reward of {model.method} is none (hidden layers, "
+            "several members, or composed of nuisances): fit with --tune or -o hidden=, export with "
+            "--distil, or carry the head as code with --allow-remote-code"
+        )
+    return distilled_head(model, features)
+
+
+def exact_linear(model: RewardModel, features: Tensor) -> tuple[Tensor, float] | None:
+    """Return (w, c) of a reward that is w . h + c; None for any other reward."""
+    networks = networks_of(model, features)
+    layers = None if networks is None else networks.single_mlp()
+    if networks is None or layers is None or len(layers.weights) > 1:
+        return None
+    w = layers.weights[0][0, :, 0] * networks.scale
+    return torch.from_numpy(w), float(layers.biases[0].sum() - w @ networks.mean)
+
+
+def distilled_head(model: RewardModel, features: Tensor) -> LinearHead:
+    """Fit a linear head to the rewards of a model by ridge regression.
+
+    Parameters
+    ----------
+    model : RewardModel
+        The model.
+    features : Tensor of shape (n, d)
+        Features of at least 200 reference responses. Every fifth one is held out: the penalty is chosen and
+        the rank correlation measured there.
+
+    Returns
+    -------
+    LinearHead
+        The head.
+
+    """
+    if len(features) < MIN_REFERENCE:
+        raise TruewardError(
+            f"--distil needs at least {MIN_REFERENCE} reference responses, found {len(features)}: give a "
+            "larger --reference"
+        )
+    rewards = torch.from_numpy(_rewards(model, features))
+    return _with_constant(*_ridge(features.double(), rewards), features, "distilled")
+
+
+def _rewards(model: RewardModel, h: Tensor) -> Array:
+    """Return the logits (n,) float64 before calibration; TruewardError where there are none."""
+    rewards = replace(model, calibration=None).score_features(h).reward
+    if rewards is None:
+        raise TruewardError(
+            f"an export needs one score for each response, and {model.method} identifies only an interval: "
+            "fit another method"
+        )
+    return rewards.double().numpy()
+
+
+def _declared(model: RewardModel) -> Networks | None:
+    """Networks in the form that the method declares; None where the form names none."""
+    net, form = model.net, model.estimator.reward_form()
+    if type(model.estimator).reward is not Method.reward:
+        return None  # the method computes its reward in code of its own
+    standard = (
+        model.standardizer.mean.numpy(),
+        model.standardizer.scale.numpy(),
+        model.standardizer.limit,
+    )
+    none = np.zeros(len(standard[0]))
+    if isinstance(net, ComposedModel):
+        if isinstance(form, EvidenceRegression):
+            return _evidence_regression(net, form, standard)
+        if not isinstance(form, SegmentPlacement):
+            return None
+        term = _place(net, form.nuisance, form.chances, 1.0)
+        return Networks(*standard, _nuisance_nets(net), (term,), np.zeros(net.members), none)
+    # a composed method may have trained a network of its own, whose head `reward` is the reward
+    single = form if isinstance(form, HeadLogit) else HeadLogit()
+    heads = form.heads if isinstance(form, MeanProbability) else (single.head,)
+    parts = [_layers(net, k) for k in heads]
+    joined = Layers(
+        tuple(map(np.concatenate, zip(*(p.weights for p in parts), strict=True))),
+        tuple(map(np.concatenate, zip(*(p.biases for p in parts), strict=True))),
+    )
+    level: Any = 0.0
+    if single.level is not None:
+        level = SCALAR_RATE * net.numbers[single.level].detach().cpu().numpy()[:, 0]
+    offset = np.tile(np.broadcast_to(level, (net.members,)), len(heads))
+    term = Term("odds", ("reward",), 1.0)
+    return Networks(*standard, {"reward": (joined,)}, (term,), offset, none)
 
 
 def _layers(net: Net, head: str) -> Layers:
-    """All layers of a head, those of the trunk it shares first."""
-    stacks = [s for k, s in net.trunks.items() if k == net.shape.heads[head]] + [net.heads[head]]
+    """All layers of a head, after those of the trunk that it shares."""
+    trunk = [s for k, s in net.trunks.items() if k == net.shape.heads[head]]
     weights: list[Array] = []
     biases: list[Array] = []
-    for stack in stacks:
-        assert isinstance(stack, Stack)
+    for stack in [*trunk, net.heads[head]]:
+        assert isinstance(stack, MLPEnsemble)
         weights += [p.detach().cpu().double().numpy() for p in stack.weights]
         biases += [p.detach().cpu().double().numpy() for p in stack.biases]
     return Layers(tuple(weights), tuple(biases))
 
 
-def _nets(net: Composed) -> dict[str, tuple[Layers, ...]]:
+def _nuisance_nets(net: ComposedModel) -> dict[str, tuple[Layers, ...]]:
     """The networks of every nuisance that has some, on all features."""
     basis = None if net.projection is None else net.projection.double().cpu().numpy()
     nets: dict[str, tuple[Layers, ...]] = {}
     for name, part in net.parts.items():
         if isinstance(part, tuple):
-            lead, *more = (_layers(f, "reward") for f in part)
+            lead, *more = (_layers(view, "reward") for view in part)
             if basis is not None:
                 lead = replace(lead, weights=(basis @ lead.weights[0], *lead.weights[1:]))
-            nets[_plain(name)] = (lead, *more)
+            nets[_tensor_name(name)] = (lead, *more)
     return nets
 
 
-def _place(net: Composed, weight: float) -> Term:
-    """Where an answer lies on the segment that was found, or, where none was, on that of flips alone."""
-    ((kind, ends),) = net.parameters("label_shift").items()
-    of = ("noisy", "responds") if kind == "ends" else ("noisy",)
-    return Term("place", of, weight, tuple(ends.double().flatten().tolist()))
+def _place(net: ComposedModel, segment: str, chances: tuple[str, ...], weight: float) -> Term:
+    """Log-odds of the place on the fitted segment, or, without one, on that of the flip rates."""
+    ((kind, ends),) = net.parameters(segment).items()
+    names = tuple(_tensor_name(k) for k in (chances if kind == "ends" else chances[:1]))
+    return Term("place", names, weight, tuple(ends.double().flatten().tolist()))
 
 
-def _anchored(net: Composed, made: Anchored, scaled: tuple[Array, Array, float]) -> Networks:
-    """w_0 + sum_j w_j (e_j - c_j) + w_x . (x - c_x), whose x are the leading directions."""
-    at = {k: v.double().cpu().numpy() for k, v in net.parameters("anchor").items()}
-    w, (centre, unit) = at["w"], (at["centre"], at["unit"])
-    pieces, slope = list(made.pieces), w[1:] * unit
-    k = len(pieces)
-    terms = []
-    for piece, c in zip(pieces, slope[:k].tolist(), strict=True):
-        if piece == PLACED:
-            terms.append(_place(net, c))
-        elif piece in ("up", "down"):
-            terms.append(Term(piece, ("noisy", "responds"), c))
-        else:
-            terms.append(Term("odds", (_plain(piece),), c))
+def _evidence_regression(
+    net: ComposedModel, form: EvidenceRegression, standard: tuple[Array, Array, float]
+) -> Networks:
+    """w_0 + sum_j w_j (e_j - c_j) + w_x . (x - c_x), where x are the leading directions."""
+    fitted = {k: v.double().cpu().numpy() for k, v in net.parameters(form.nuisance).items()}
+    w, centre, slope = fitted["w"], fitted["centre"], fitted["w"][1:] * fitted["unit"]
+    k = len(form.evidence)
+    pairs = zip(form.evidence, slope[:k].tolist(), strict=True)
+    terms = tuple(
+        _place(net, piece.segment, piece.nuisances, c)
+        if piece.kind == "place"
+        else Term(piece.kind, tuple(map(_tensor_name, piece.nuisances)), c)
+        for piece, c in pairs
+    )
     offset = np.full(net.members, w[0] - slope @ centre)
     basis = net.projection
     linear = slope[k:] if basis is None else basis.double().cpu().numpy() @ slope[k:]
-    return Networks(*scaled, _nets(net), tuple(terms), offset, linear, EDGE if pieces else FREE)
+    edge = EDGE if form.evidence else FREE
+    return Networks(*standard, _nuisance_nets(net), terms, offset, linear, edge)
 
 
-def _plain(name: str) -> str:
-    """A name that tensors can have."""
-    return name.replace(".", "_")
+def _tensor_name(nuisance: str) -> str:
+    return nuisance.replace(".", "_")
+
+
+def _ridge(h: Tensor, r: Tensor) -> tuple[Tensor, float, float]:
+    """Ridge regression of r on h: w, c and the Spearman correlation on every fifth, held-out row."""
+    held = torch.arange(len(h)) % 5 == 0
+    mean, sd = h[~held].mean(0), h[~held].std(0).clamp(min=1e-9)
+    x, y = (h - mean) / sd, r - r[~held].mean()
+    left, size, right = torch.linalg.svd(x[~held], full_matrices=False)
+    fits = [right.T @ (size / (size**2 + ridge * len(x)) * (left.T @ y[~held])) for ridge in RIDGES]
+    w = min(fits, key=lambda w: float((x[held] @ w - y[held]).square().mean()))
+    rank = float(spearmanr((x[held] @ w).numpy(), r[held].numpy()).statistic)
+    return w / sd, float(r[~held].mean() - (w / sd * mean).sum()), rank
+
+
+def _with_constant(w: Tensor, c: float, rank: float, h: Tensor, kind: str) -> LinearHead:
+    """Replace w by w + c v with v . h near 1 (ridge) where that is cheap; else keep c outside."""
+    x = h.double()
+    gram = x.T @ x + 1e-6 * x.square().mean() * torch.eye(x.shape[1], dtype=torch.float64)
+    v = torch.linalg.solve(gram, x.sum(0))
+    r = x @ w + c
+    rmse = float((abs(c) * (x @ v - 1).square().mean().sqrt()) / r.std().clamp(min=1e-12))
+    if rmse <= MAX_ABSORB_RMSE:
+        return LinearHead(w + c * v, 0.0, "absorbed", rmse, kind, rank)
+    return LinearHead(w, c, "card", rmse, kind, rank)

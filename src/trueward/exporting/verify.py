@@ -1,4 +1,4 @@
-"""Whether an exported folder scores the same wherever it is loaded."""
+"""Check that an exported folder gives the same scores wherever it is loaded."""
 
 from __future__ import annotations
 
@@ -7,25 +7,37 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trueward.core.errors import TruewardError, UsageError
+from trueward.model.reward_model import load
 
-from . import verify_parity as _parity
-from . import verify_rules as _rules
-from . import verify_scorer as _scored
-from . import verify_sentence as _vectors
-from . import verify_vllm as _served
+from . import verify_classifier, verify_scorer, verify_sentence
 from .card import SCHEMA
-from .guard import form_of
-from .loaded import Failure, Loaded, Skipped, asked
+from .loaded_classifier import LoadedClassifier
+from .shipped_code import folder_kind
+from .verify_rules import RuleBroken, RuleSkipped, texts_to_score
+from .verify_scorer import LoadedScorer
+from .verify_sentence import LoadedEncoder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from trueward.data.log import Log
     from trueward.model.reward_model import RewardModel
 
 
 @dataclass(frozen=True)
 class Check:
-    """One rule: kept, broken, or not to be tested here; and the sentence that says so."""
+    """The result of one rule.
+
+    Attributes
+    ----------
+    name : str
+        Name of the rule.
+    passed : bool or None
+        Whether the folder keeps the rule; None where it cannot be tested here.
+    sentence : str
+        What was measured, or what is wrong and what to do.
+
+    """
 
     name: str
     passed: bool | None
@@ -33,8 +45,17 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Verified:
-    """What every check came to."""
+class Verification:
+    """The result of `verify_export`.
+
+    Attributes
+    ----------
+    folder : Path
+        The checked folder.
+    checks : tuple of Check
+        One check for every rule.
+
+    """
 
     folder: Path
     checks: tuple[Check, ...]
@@ -45,11 +66,11 @@ class Verified:
         return all(c.passed is not False for c in self.checks)
 
     def to_json(self) -> dict[str, Any]:
-        """Give plain data."""
+        """Return the result as plain data."""
         return {"passed": self.passed, "checks": [vars(c) for c in self.checks]}
 
     def __str__(self) -> str:
-        """Lay out one check a line."""
+        """Return one line for each check, and a last line with the result."""
         words = {True: "pass", False: "FAIL", None: "n/a"}
         pad = max(len(c.name) for c in self.checks)
         lines = [f"{words[c.passed]:<5}{c.name:<{pad}}  {c.sentence}" for c in self.checks]
@@ -62,80 +83,101 @@ class Verified:
         return "\n".join([*lines, f"{self.folder}: {last}"])
 
 
-def verify(
+def verify_export(
     folder: str | Path,
-    prompts: Sequence[str] | None = None,
+    prompts: Log | Sequence[str] | None = None,
     responses: Sequence[str] | None = None,
     *,
-    model: RewardModel | None = None,
+    model: RewardModel | str | Path | None = None,
     allow_remote_code: bool = False,
     url: str | None = None,
-) -> Verified:
-    """Check an export as its consumers read it: files, tokens, scores of transformers, TRL and OpenRLHF.
+) -> Verification:
+    """Check an exported folder as its consumers read it: files, tokens and scores.
 
-    Prompts and responses: texts to score, 64 of them at most; without them built-in ones. ``model``: the
-    reward model it was made from, whose rewards it must give. allow_remote_code: run the code of the folder,
-    if that is what this version writes. url: a server of the folder with vLLM's /classify, which is asked for
-    scores. What is not installed is said to be untested.
+    The scores are computed as transformers, TRL, OpenRLHF, sentence-transformers or the folder's own scorer
+    do. They are compared with each other, and with those of the model.
+
+    Parameters
+    ----------
+    folder : str or Path
+        A folder that `export` wrote.
+    prompts : Log or sequence of str, optional
+        Prompts to score, or a log, which also has the responses. At most 64 are scored; by default built-in
+        texts.
+    responses : sequence of str, optional
+        One response for each prompt; None with a log.
+    model : RewardModel, str or Path, optional
+        The model that was exported, or its folder. The folder must give its rewards.
+    allow_remote_code : bool, default=False
+        Run the code in the folder, provided that this or a released version wrote it.
+    url : str, optional
+        Address of a server of the folder with vLLM's ``/classify``, whose scores are compared.
+
+    Returns
+    -------
+    Verification
+        One check for each rule. A rule whose library is not installed has ``passed`` None.
+
+    Raises
+    ------
+    TruewardError
+        If the folder is no export.
+    UsageError
+        If ``url`` is given for a folder that vLLM cannot serve.
+
+    Examples
+    --------
+    >>> verify_export("nowhere")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ...
+    trueward.core.errors.TruewardError: nowhere is no export: it has no reward_card.json; ...
+
     """
-    place = Path(folder)
-    if not (place / "reward_card.json").is_file():
+    path = Path(folder)
+    if not (path / "reward_card.json").is_file():
         raise TruewardError(
-            f"{place} is no export: it has no reward_card.json; give the folder that trueward export wrote"
+            f"{path} is no export: it has no reward_card.json; give a folder that trueward export wrote"
         )
+    pairs = texts_to_score(prompts, responses)
+    exported = load(model) if isinstance(model, str | Path) else model
     try:
-        form = form_of(place, allowed=allow_remote_code)
-        if url is not None and form != "stock":
-            raise UsageError(f"{place} is nothing that vLLM serves, so leave --url out")
-        loaded, rules = _opened(place, asked(prompts, responses), model, form, url)
-    except Failure as e:
-        return Verified(place, (Check("loads", False, str(e)),))
+        kind = folder_kind(path, allow_code=allow_remote_code)
+        if url is not None and kind != "stock":
+            raise UsageError(
+                f"--url: vLLM cannot serve {path}, a folder of kind {kind}; leave --url out"
+            )
+        loaded, rules = _open(path, pairs, exported, kind, url)
+    except RuleBroken as e:
+        return Verification(path, (Check("loads", False, str(e)),))
     except (KeyError, TypeError) as e:
-        lost = f"reward_card.json is not of {SCHEMA} ({e}): export again"
-        return Verified(place, (Check("loads", False, lost),))
-    return Verified(place, tuple(_checked(name, rule, loaded) for name, rule in rules.items()))
+        sentence = f"reward_card.json is not of {SCHEMA} ({e}): export again"
+        return Verification(path, (Check("loads", False, sentence),))
+    return Verification(path, tuple(_check(name, rule, loaded) for name, rule in rules.items()))
 
 
-def _opened(
-    place: Path,
+verify = verify_export
+
+
+def _open(
+    folder: Path,
     pairs: list[tuple[str, str]],
     model: RewardModel | None,
-    form: str,
+    kind: str,
     url: str | None,
 ) -> tuple[Any, Mapping[str, Callable[[Any], str]]]:
-    """The folder, and the rules of its form."""
-    if form == "sentence":
-        return _vectors.Vectors.of(place, pairs, model), _vectors.RULES
-    if form == "scorer":
-        return _scored.Scored.of(place, pairs, model), _scored.RULES
-    own = Loaded.of(place, pairs, model, code=form == "remote", url=url)
-    return own, RULES
+    """The loaded folder, and the rules of its kind."""
+    if kind == "sentence":
+        return LoadedEncoder.load(folder, pairs, model), verify_sentence.RULES
+    if kind == "scorer":
+        return LoadedScorer.load(folder, pairs, model), verify_scorer.RULES
+    classifier = LoadedClassifier.load(folder, pairs, model, allow_code=kind == "remote", url=url)
+    return classifier, verify_classifier.RULES
 
 
-def _checked(name: str, rule: Callable[[Any], str], loaded: Any) -> Check:
+def _check(name: str, rule: Callable[[Any], str], loaded: Any) -> Check:
     try:
         return Check(name, True, rule(loaded))
-    except Failure as e:
+    except RuleBroken as e:
         return Check(name, False, str(e))
-    except Skipped as e:
+    except RuleSkipped as e:
         return Check(name, None, str(e))
-
-
-RULES: dict[str, Callable[[Loaded], str]] = {
-    "files": _rules.files,
-    "trust": _parity.trust,
-    "padding": _rules.padding,
-    "bos": _rules.bos,
-    "template": _rules.template,
-    "truncation": _rules.truncation,
-    "documents": _rules.documents,
-    "reward model": _parity.reward_model,
-    "own forward": _parity.own_forward,
-    "export dtype": _parity.export_dtype,
-    "TRL": _parity.trl,
-    "OpenRLHF": _parity.openrlhf,
-    "rollouts": _parity.rollouts,
-    "order": _parity.order,
-    "offset": _parity.offset,
-    "vLLM": _served.vllm,
-}

@@ -1,136 +1,204 @@
-"""Rules of a folder's files and of its tokens."""
+"""What the rules of all exported folders share: texts to score, files and cards, and comparisons of scores.
+
+A rule takes the opened folder and returns a sentence. It raises `RuleBroken` where the folder breaks it, and
+`RuleSkipped` where it cannot be tested.
+"""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import yaml
+from scipy.stats import spearmanr
 
-from .card import SCHEMA, sha256, weights
-from .loaded import Failure, Loaded, Skipped
-from .sources import MODELING
-from .text import chat, rewrites
+from .card import SCHEMA, sha256_of, weight_files
+from .request import reference_texts
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
-FILES = ("config.json", "tokenizer.json", "tokenizer_config.json", "reward_card.json", "README.md")
-ABSENT = (
-    *("sentence_transformers", "sbert_ce_default_activation_function", "classifier_from_token"),
-    "method",
-)
-CARD = (
+    from torch import Tensor
+
+    from trueward.data.log import Log
+    from trueward.model.reward_model import RewardModel
+
+MAX_TEXTS = 64
+WORDS = ("open", "the", "settings", "and", "choose", "what", "you", "want", "to", "keep")
+FLOAT32 = 1e-4  # of sd, between two ways to compute one number in float32
+MODEL = 1e-3  # of sd, from the reward model, whose features were rounded to float16
+BFLOAT16 = 2e-2  # of sd, in bfloat16
+MIN_RANK = 0.9  # rank correlation of a distilled head with its model
+CARD_KEYS = (
     *("name", "version", "polarity", "head", "template", "reference", "calibration", "serve"),
     "method",
 )
 
 
-def whole(folder: Path, card: dict[str, Any], names: tuple[str, ...]) -> None:
-    """Files are there, and are those that the card speaks of."""
-    lost = [name for name in names if not (folder / name).is_file()]
-    if lost:
-        raise Failure(f"{', '.join(lost)} should be there and are not: export again")
-    if sha256(weights(folder)) != card["weights_sha256"]:
-        raise Failure(
-            "the weights are not those of the card: export again, or copy the folder again"
+class RuleBroken(Exception):  # noqa: N818 - a folder's fault, not an error of the library
+    """The folder breaks a rule. The message says how, and what to do."""
+
+
+class RuleSkipped(Exception):  # noqa: N818
+    """A rule cannot be tested here. The message says why."""
+
+
+def read_json(path: Path) -> Any:
+    """Return the content of a JSON file; RuleBroken if it cannot be read."""
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as e:
+        raise RuleBroken(
+            f"{path.name} cannot be read as JSON ({type(e).__name__}): export again"
+        ) from e
+
+
+def texts_to_score(
+    prompts: Log | Sequence[str] | None, responses: Sequence[str] | None
+) -> list[tuple[str, str]]:
+    """Return at most 64 pairs of prompt and response; built-in ones if there are none."""
+    pairs = list(zip(*reference_texts(prompts, responses), strict=True))
+    return pairs[:MAX_TEXTS] or builtin_texts()
+
+
+def builtin_texts() -> list[tuple[str, str]]:
+    """Return 64 prompts and responses of many lengths."""
+    return [
+        (f"Question {k}: how do I do it?", " ".join((WORDS * 6)[: 1 + 3 * (k % 17)]) + ".")
+        for k in range(MAX_TEXTS)
+    ]
+
+
+def check_files(folder: Path, card: dict[str, Any], names: tuple[str, ...]) -> None:
+    """Check that files exist and have the hashes of the card.
+
+    Parameters
+    ----------
+    folder : Path
+        The exported folder.
+    card : dict
+        Its reward card.
+    names : tuple of str
+        Files that it must have.
+
+    Raises
+    ------
+    RuleBroken
+        If a file is missing, or a hash differs.
+
+    """
+    missing = [name for name in names if not (folder / name).is_file()]
+    if missing:
+        raise RuleBroken(f"missing files: {', '.join(missing)}; export again")
+    if sha256_of(weight_files(folder)) != card["weights_sha256"]:
+        raise RuleBroken(
+            "the weights do not have the hash of the card: copy the folder again, or export again"
         )
-    if "config_hash" in card and sha256([folder / "config.json"]) != card["config_hash"]:
-        raise Failure("config.json is not that of the card: it was changed by hand")
+    if "config_hash" in card and sha256_of([folder / "config.json"]) != card["config_hash"]:
+        raise RuleBroken(
+            "config.json does not have the hash of the card, so it was edited: export again"
+        )
 
 
-def cards(folder: Path, card: dict[str, Any], library: str) -> str:
-    """The cards can be read."""
+def check_cards(folder: Path, card: dict[str, Any], library: str) -> str:
+    """Check the front matter of README.md, and the schema and keys of the reward card.
+
+    Parameters
+    ----------
+    folder : Path
+        The exported folder.
+    card : dict
+        Its reward card.
+    library : str
+        The expected ``library_name``.
+
+    Returns
+    -------
+    str
+        The sentence of the rule ``documents``.
+
+    Raises
+    ------
+    RuleBroken
+        If one of the cards cannot be read.
+
+    """
     text = (folder / "README.md").read_text("utf-8")
     front = yaml.safe_load(text.split("---")[1]) if text.startswith("---") else None
     if not isinstance(front, dict) or front.get("library_name") != library:
-        raise Failure(f"README.md has no front matter that says library_name: {library}")
-    lost = [k for k in CARD if k not in card]
-    if card.get("schema") != SCHEMA or lost:
-        raise Failure(
-            f"reward_card.json is not of {SCHEMA} (it lacks {', '.join(lost) or 'the schema'})"
+        raise RuleBroken(
+            f"README.md: expected library_name: {library} in the front matter; export again"
+        )
+    missing = [k for k in CARD_KEYS if k not in card]
+    if card.get("schema") != SCHEMA or missing:
+        raise RuleBroken(
+            f"reward_card.json: expected {SCHEMA}, and it lacks {', '.join(missing) or 'the schema'}; export "
+            "again"
         )
     return "model card and reward card can be read"
 
 
-def documents(at: Loaded) -> str:
-    """The cards can be read."""
-    return cards(at.folder, at.card, "transformers")
-
-
-def files(at: Loaded) -> str:
-    """Files are there and are those that the card speaks of; config keys as every consumer wants them."""
-    whole(at.folder, at.card, FILES)
-    config = json.loads((at.folder / "config.json").read_text("utf-8"))
-    wrong = [k for k in (*ABSENT, *(() if at.code else ("auto_map",))) if k in config]
-    if wrong:
-        raise Failure(f"config.json has {', '.join(wrong)}, which change how the head is loaded")
-    if config.get("problem_type") != "regression" or config.get("id2label") != {"0": "LABEL_0"}:
-        raise Failure("config.json must say problem_type regression and one label, LABEL_0")
-    more = f", and the code is {MODELING.name} of this version" if at.code else ""
-    return f"files, hashes and config keys are in order{more}"
-
-
-def padding(at: Loaded) -> str:
-    """The pad token is one's own: neither EOS nor what a text ends in."""
-    pad = at.tokenizer.pad_token_id
-    if pad is None or pad != at.network.config.pad_token_id:
-        raise Failure(
-            f"the tokenizer pads with {pad} and config.json says {at.network.config.pad_token_id}"
+def model_rewards(model: RewardModel | None, pairs: Sequence[tuple[str, str]]) -> Tensor:
+    """Return the rewards (n,) of the exported model before its calibration; RuleSkipped without a model."""
+    if model is None:
+        raise RuleSkipped(
+            "the rewards were not compared with those of the model: give it with --model RM"
         )
-    if pad == at.tokenizer.eos_token_id:
-        raise Failure("the pad token is EOS, so transformers scores the token before it")
-    if any(ids[-1] == pad for ids in at.ids):
-        raise Failure("a canonical text ends in the pad token, and would be scored one token early")
-    return f"{at.tokenizer.pad_token} pads, and no text ends in it"
+    scores = replace(model, calibration=None).score(*map(list, zip(*pairs, strict=True)))
+    assert scores.reward is not None
+    return scores.reward.float()
 
 
-def bos(at: Loaded) -> str:
-    """BOS once, or never."""
-    token, wanted = at.tokenizer.bos_token_id, at.card["template"]["bos"]
-    counts = {ids.count(token) for ids in at.ids} if token is not None else {0}
-    if counts != ({1} if wanted == "once" else {0}):
-        raise Failure(
-            f"the card says BOS {wanted}, and canonical texts have it {sorted(counts)} times"
+def bfloat16_tolerance(model: RewardModel | None, dtype: str = "float32") -> float:
+    """Return what bfloat16 may cost, in sd, in the export (``dtype``) or in the features of the model."""
+    features = None if model is None else json.loads(model.backbone or "{}").get("dtype")
+    return BFLOAT16 if "bfloat16" in (dtype, features) else 0.0
+
+
+def compare_ranks(scores: Tensor, expected: Tensor) -> str:
+    """Compare a distilled head with its model; RuleBroken below a rank correlation of 0.9."""
+    rank = spearman(scores, expected)
+    if rank < MIN_RANK:
+        raise RuleBroken(
+            f"the distilled head has a rank correlation of {rank:.3f} with the model, and {MIN_RANK:g} is "
+            "needed: tune a linear head instead (--tune)"
         )
-    text = at.texts[0]
-    again = at.tokenizer(text, add_special_tokens=True)["input_ids"]
-    if wanted == "once" and again.count(token) > 1:
-        raise Skipped(
-            "BOS once; a client that sends text and lets the tokenizer add special tokens gets it twice: "
-            "send add_special_tokens false"
-        )
-    return f"BOS {wanted}"
+    return f"distilled: rank correlation {rank:.3f} with the model"
 
 
-def template(at: Loaded) -> str:
-    """The same text on every day and with every argument; responses as they are."""
-    kinds: list[dict[str, Any]] = [{}, {"date_string": "01 Jan 1999"}, {"enable_thinking": True}]
-    made = {
-        at.tokenizer.apply_chat_template(chat("a", "b"), tokenize=False, **kind) for kind in kinds
-    }
-    if len(made) > 1:
-        raise Failure(
-            "the chat template depends on its arguments, which TRL passes and veRL does not: pin it"
-        )
-    if (
-        "strftime_now" in at.tokenizer.chat_template
-        and "macro strftime_now" not in at.tokenizer.chat_template
-    ):
-        raise Failure("the chat template asks for today's date, so scores change overnight: pin it")
-    if not all(t.endswith(at.card["template"]["suffix"]) for t in at.texts):
-        raise Failure("what the template puts after a response is not the suffix of the card")
-    changed = rewrites(at.text)
-    note = f"; it rewrites {len(changed)} of 3 odd responses" if changed else ""
-    return f"deterministic, constant suffix {at.card['template']['suffix']!r}{note}"
+def compare(scores: Tensor, expected: Tensor, tolerance: float, sd: float, what: str) -> str:
+    """Compare two ways to compute (n,) scores.
+
+    Parameters
+    ----------
+    scores, expected : Tensor of shape (n,)
+        The scores.
+    tolerance : float
+        The largest allowed difference, in ``sd``.
+    sd : float
+        Standard deviation of the scores.
+    what : str
+        What ``expected`` is, for the sentence.
+
+    Returns
+    -------
+    str
+        The largest difference in sd.
+
+    Raises
+    ------
+    RuleBroken
+        If the difference is above the tolerance, or not a number.
+
+    """
+    gap = float((scores - expected).abs().max()) / sd
+    if not gap <= tolerance:
+        raise RuleBroken(f"differs from {what} by up to {gap:.2g} sd; allowed: {tolerance:.2g} sd")
+    return f"within {gap:.1g} sd of {what}"
 
 
-def truncation(at: Loaded) -> str:
-    """Of too long a text the end stays."""
-    ids = at.ids[0]
-    cut = at.tokenizer(
-        at.texts[0], add_special_tokens=False, truncation=True, max_length=max(4, len(ids) // 2)
-    )["input_ids"]
-    if cut[-1] != ids[-1]:
-        raise Failure("truncation loses the end of the response, which is what is scored")
-    return "a text that is too long loses its beginning"
+def spearman(a: Tensor, b: Tensor) -> float:
+    """Return the rank correlation of two (n,) tensors."""
+    return float(spearmanr(a.numpy(), b.numpy()).statistic)

@@ -1,4 +1,4 @@
-"""Rules of a folder with a scorer: it gives the rewards, alone and in a batch, with no library of ours."""
+"""Rules of a folder with a scorer: it gives the rewards, alone and in a batch, without torch and trueward."""
 
 from __future__ import annotations
 
@@ -15,10 +15,17 @@ import torch
 
 from trueward.features.builtin.wordllama import load
 
-from .loaded import Failure, read
-from .sources import PACKAGE, sources
-from .verify_parity import CLOSE, OWN, close, wanted_of
-from .verify_rules import cards, whole
+from .shipped_code import PACKAGE, scorer_sources
+from .verify_rules import (
+    FLOAT32,
+    MODEL,
+    RuleBroken,
+    check_cards,
+    check_files,
+    compare,
+    model_rewards,
+    read_json,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,103 +39,126 @@ ALONE = (
     "import runpy, sys; sys.modules.update(torch=None, trueward=None); "
     f"runpy.run_module({PACKAGE!r}, run_name='__main__')"
 )
-LIMIT = 600  # seconds that a process may take
+TIMEOUT = 600  # seconds
 
 
 @dataclass(frozen=True, eq=False)
-class Scored:
-    """The folder, and texts to score."""
+class LoadedScorer:
+    """A folder with a scorer, and the texts that it is checked on."""
 
+    #: the exported folder
     folder: Path
+    #: its reward card
     card: dict[str, Any]
+    #: n prompts with their responses
     pairs: list[tuple[str, str]]
+    #: the reward model that was exported, if given
     model: RewardModel | None
 
     @staticmethod
-    def of(folder: Path, pairs: list[tuple[str, str]], model: RewardModel | None) -> Scored:
-        """Open it."""
-        return Scored(folder, read(folder / "reward_card.json"), pairs, model)
+    def load(folder: Path, pairs: list[tuple[str, str]], model: RewardModel | None) -> LoadedScorer:
+        """Read the card of a folder; RuleBroken if it cannot be read."""
+        return LoadedScorer(folder, read_json(folder / "reward_card.json"), pairs, model)
 
     @cached_property
     def scores(self) -> Tensor:
-        """(n,) rewards of all pairs at once."""
+        """Rewards (n,) of all pairs in one run."""
         return self.run(self.pairs)
 
     @property
     def sd(self) -> float:
-        """Standard deviation of the scores, which tolerances are shares of."""
+        """Standard deviation of the scores, the unit of tolerances."""
         return max(float(self.scores.std()), 1e-12)
 
     def run(self, pairs: Sequence[tuple[str, str]]) -> Tensor:
-        """(n,) rewards by a process of its own, in which neither torch nor this library can be imported.
+        """Score pairs in a process that can import neither torch nor trueward.
 
-        What runs is this version's code, which that of the folder is equal to, on the folder's numbers.
+        The process runs this version's code, which the folder's code equals, on the numbers of the folder.
+
+        Parameters
+        ----------
+        pairs : sequence of (str, str)
+            n prompts with their responses.
+
+        Returns
+        -------
+        Tensor of shape (n,)
+            The rewards.
+
+        Raises
+        ------
+        RuleBroken
+            If the process fails or takes more than 600 seconds.
+
         """
         lines = [json.dumps({"prompt": p, "response": r}) for p, r in pairs]
         with tempfile.TemporaryDirectory() as scratch:
-            place = Path(scratch, PACKAGE)
-            place.mkdir()
-            for name, text in sources().items():
-                (place / name).write_text(text, encoding="utf-8")
+            package = Path(scratch, PACKAGE)
+            package.mkdir()
+            for name, text in scorer_sources().items():
+                (package / name).write_text(text, encoding="utf-8")
             for name in ("model.safetensors", "reward_card.json"):
                 Path(scratch, name).write_bytes((self.folder / name).read_bytes())
             try:
-                done = subprocess.run(  # noqa: S603 - this interpreter, our own code
+                process = subprocess.run(  # noqa: S603 - this interpreter, our own code
                     [sys.executable, "-c", ALONE],
                     cwd=scratch,
                     input="\n".join(lines),
                     capture_output=True,
                     text=True,
-                    timeout=LIMIT,
+                    timeout=TIMEOUT,
                     check=False,
                 )
             except subprocess.TimeoutExpired as e:
-                raise Failure(f"the scorer takes more than {LIMIT} seconds") from e
-        if done.returncode:
-            last = (done.stderr.strip().splitlines() or ["no word"])[-1]
-            raise Failure(f"the scorer stops with: {last[:200]}")
-        return torch.tensor([json.loads(line)["reward"] for line in done.stdout.splitlines()])
+                raise RuleBroken(
+                    f"the scorer takes more than {TIMEOUT} seconds: give fewer --texts"
+                ) from e
+        if process.returncode:
+            last = (process.stderr.strip().splitlines() or ["no message"])[-1]
+            raise RuleBroken(f"the scorer failed: {last[:200]}")
+        return torch.tensor([json.loads(line)["reward"] for line in process.stdout.splitlines()])
 
 
-def files(at: Scored) -> str:
-    """Files are there and are those that the card speaks of."""
-    whole(at.folder, at.card, FILES)
+def _files(at: LoadedScorer) -> str:
+    """Files exist and have the hashes of the card."""
+    check_files(at.folder, at.card, FILES)
     return f"files and hashes are in order, and {PACKAGE} is that of this version"
 
 
-def documents(at: Scored) -> str:
-    """The cards can be read."""
-    return cards(at.folder, at.card, "numpy")
+def _documents(at: LoadedScorer) -> str:
+    """Both cards can be read."""
+    return check_cards(at.folder, at.card, "numpy")
 
 
-def features(at: Scored) -> str:
-    """The wordllama that is installed is the one that the model was fitted on."""
-    here = json.loads(load().spec())
-    if at.card.get("features") != here:
-        raise Failure(
-            f"the model reads the features {at.card.get('features')}, and the wordllama here makes {here}: "
-            "install the one that it was fitted on"
+def _features(at: LoadedScorer) -> str:
+    """The installed wordllama is the one that the model was fitted on."""
+    installed = json.loads(load().spec())
+    if at.card.get("features") != installed:
+        raise RuleBroken(
+            f"the model reads the features {at.card.get('features')}, and the installed wordllama makes "
+            f"{installed}: install the release that it was fitted on"
         )
-    return f"wordllama {here['weights']}, version {here['version']} of the features"
+    return f"wordllama {installed['weights']}, version {installed['version']} of the features"
 
 
-def alone(at: Scored) -> str:
-    """Neither the order of the lines nor their number moves a score."""
-    turned = at.run(at.pairs[::-1]).flip(0)
-    said = close(turned, at.scores, CLOSE, at.sd, "the same lines in another order")
-    close(at.run(at.pairs[:1]), at.scores[:1], CLOSE, at.sd, "the first line alone")
-    return f"without torch or trueward; {said}"
+def _reward_model(at: LoadedScorer) -> str:
+    """The rewards equal those of the exported model."""
+    expected = model_rewards(at.model, at.pairs)
+    return compare(at.scores, expected, MODEL, at.sd, "the rewards of the model")
 
 
-def reward_model(at: Scored) -> str:
-    """The rewards of the model it was made from."""
-    return close(at.scores, wanted_of(at.model, at.pairs), OWN, at.sd, "the rewards of the model")
+def _process(at: LoadedScorer) -> str:
+    """Scores depend neither on the order of the lines nor on their number."""
+    reversed_order = at.run(at.pairs[::-1]).flip(0)
+    sentence = compare(reversed_order, at.scores, FLOAT32, at.sd, "the same lines in another order")
+    compare(at.run(at.pairs[:1]), at.scores[:1], FLOAT32, at.sd, "the first line alone")
+    return f"without torch or trueward; {sentence}"
 
 
-RULES: dict[str, Callable[[Scored], str]] = {
-    "files": files,
-    "documents": documents,
-    "features": features,
-    "reward model": reward_model,
-    "process": alone,
+RULES: dict[str, Callable[[LoadedScorer], str]] = {
+    "files": _files,
+    "documents": _documents,
+    "features": _features,
+    "reward model": _reward_model,
+    "process": _process,
 }

@@ -9,16 +9,27 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from trueward.features.transformers import checkpoint
-from trueward.features.transformers.find import opened
-from trueward.features.transformers.pooling import pooled
-from trueward.features.transformers.reading import Reading
-from trueward.features.transformers.sentence import dense_of, pooling_of
+from trueward.features.transformers import loading
+from trueward.features.transformers.locate import open_model
+from trueward.features.transformers.reading_options import ReadingOptions
+from trueward.features.transformers.sentence_transformers_layout import load_dense, parse_pooling
+from trueward.features.transformers.token_pooling import pool_tokens
 from trueward.features.transformers.transformer import Transformer
 
-from .loaded import Failure, Skipped, read
-from .verify_parity import CLOSE, OWN, close, ranked, rounding, wanted_of
-from .verify_rules import cards, whole
+from .loaded_classifier import require_two
+from .verify_rules import (
+    FLOAT32,
+    MODEL,
+    RuleBroken,
+    RuleSkipped,
+    bfloat16_tolerance,
+    check_cards,
+    check_files,
+    compare,
+    compare_ranks,
+    model_rewards,
+    read_json,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,127 +43,169 @@ FILES = ("config.json", "tokenizer.json", "tokenizer_config.json", "modules.json
 
 
 @dataclass(frozen=True, eq=False)
-class Vectors:
-    """The folder as a backbone that is read by hand, and texts that fit into it."""
+class LoadedEncoder:
+    """A sentence-transformers folder that is computed by hand, and the texts that it is checked on."""
 
+    #: the exported folder
     folder: Path
+    #: its reward card
     card: dict[str, Any]
-    base: Transformer
+    #: its transformer and pooling
+    backbone: Transformer
+    #: n prompts with their responses
     pairs: list[tuple[str, str]]
+    #: the reward model that was exported, if given
     model: RewardModel | None
 
     @staticmethod
-    def of(folder: Path, pairs: list[tuple[str, str]], model: RewardModel | None) -> Vectors:
-        """Open it; Failure where no two texts fit."""
-        card = read(folder / "reward_card.json")
-        about, most = card["template"]["kind"], int(card["template"]["max_length"])
-        found = opened(folder.resolve(), str(folder))
-        how = pooling_of(read(folder / "1_Pooling" / "config.json"), found)
-        reading = Reading(about, most, checkpoint.layers(found), how, "float32", False, ())
-        base = Transformer(found, reading, "cpu")
-        free = Transformer(found, replace(reading, max_length=10**9), "cpu").rendering
-        rows, _ = free.rows(*map(list, zip(*pairs, strict=True)))
-        fit = [pair for pair, row in zip(pairs, rows, strict=True) if len(row.ids) <= most]
-        if len(fit) < 2:
-            raise Failure(f"fewer than 2 texts have at most {most} tokens: give shorter ones")
-        return Vectors(folder, card, base, fit, model)
+    def load(
+        folder: Path, pairs: list[tuple[str, str]], model: RewardModel | None
+    ) -> LoadedEncoder:
+        """Open a folder.
+
+        Parameters
+        ----------
+        folder : Path
+            The exported folder.
+        pairs : list of (str, str)
+            Prompts and responses; those that are too long for the model are left out.
+        model : RewardModel or None
+            The model that was exported.
+
+        Returns
+        -------
+        LoadedEncoder
+            The folder.
+
+        Raises
+        ------
+        RuleBroken
+            If a file cannot be read, or fewer than two texts are short enough.
+
+        """
+        card = read_json(folder / "reward_card.json")
+        template, max_length = card["template"]["kind"], int(card["template"]["max_length"])
+        files = open_model(folder.resolve(), str(folder))
+        pooling = parse_pooling(read_json(folder / "1_Pooling" / "config.json"), files)
+        layers = loading.layer_count(files)
+        reading = ReadingOptions(template, max_length, layers, pooling, "float32", False, ())
+        unlimited = Transformer(files, replace(reading, max_length=10**9), "cpu").rendering
+        rows, _ = unlimited.tokenize(*map(list, zip(*pairs, strict=True)))
+        short = [pair for pair, row in zip(pairs, rows, strict=True) if len(row.ids) <= max_length]
+        require_two(len(short), max_length)
+        return LoadedEncoder(folder, card, Transformer(files, reading, "cpu"), short, model)
 
     @cached_property
-    def h(self) -> Tensor:
-        """Vectors (n, d) of each text alone, up to the head."""
+    def embeddings(self) -> Tensor:
+        """Vectors (n, d) of each text alone, before the head."""
         prompts, responses = map(list, zip(*self.pairs, strict=True))
-        rows, _ = self.base.rendering.rows(prompts, responses)
-        found = []
+        rows, _ = self.backbone.rendering.tokenize(prompts, responses)
+        vectors = []
         with torch.inference_mode():
             for row in rows:
-                inputs = self.base.inputs([row])
-                h = self.base.activations(inputs)
-                found.append(pooled(h, inputs["attention_mask"], self.base.reading.pooling))
-        return self._through(torch.cat(found), self._modules[: self._head])
+                inputs = self.backbone.inputs([row])
+                h = self.backbone.activations(inputs)
+                vectors.append(
+                    pool_tokens(h, inputs["attention_mask"], self.backbone.reading.pooling)
+                )
+        return self._through(torch.cat(vectors), self._modules[: self._head_start])
 
     @cached_property
     def scores(self) -> Tensor:
-        """(n,) rewards by hand."""
-        return self.head(self.h)
+        """Rewards (n,) computed by hand."""
+        return self.head(self.embeddings)
 
-    def head(self, h: Tensor) -> Tensor:
-        """(n,) rewards of vectors."""
-        return self._through(h, self._modules[self._head :])[:, 0]
+    def head(self, embeddings: Tensor) -> Tensor:
+        """Return the rewards (n,) of (n, d) vectors."""
+        return self._through(embeddings, self._modules[self._head_start :])[:, 0]
 
     @property
     def sd(self) -> float:
-        """Standard deviation of the scores, which tolerances are shares of."""
+        """Standard deviation of the scores, the unit of tolerances."""
         return max(float(self.scores.std()), 1e-12)
 
     @cached_property
     def _modules(self) -> list[tuple[str, str]]:
-        """Kind and place of what follows the pooling."""
-        listed = read(self.folder / "modules.json")[2:]
+        """Kind and folder of every module after the pooling."""
+        listed = read_json(self.folder / "modules.json")[2:]
         return [(m["type"].rpartition(".")[2], m["path"]) for m in listed]
 
     @cached_property
-    def _head(self) -> int:
-        """Where the head begins: as many modules from the end as it has."""
+    def _head_start(self) -> int:
+        """Number of the first module of the head."""
         return len(self._modules) - int(self.card["head"]["modules"])
 
     def _through(self, v: Tensor, modules: list[tuple[str, str]]) -> Tensor:
-        for kind, place in modules:
+        for kind, path in modules:
             dense = kind == "Dense"
-            v = dense_of(self.base.folder, place)(v) if dense else torch.nn.functional.normalize(v)
+            v = (
+                load_dense(self.backbone.folder, path)(v)
+                if dense
+                else torch.nn.functional.normalize(v)
+            )
         return v
 
 
-def files(at: Vectors) -> str:
-    """Files are there and are those that the card speaks of."""
-    whole(at.folder, at.card, FILES)
+def _files(at: LoadedEncoder) -> str:
+    """Files exist and have the hashes of the card."""
+    check_files(at.folder, at.card, FILES)
     return "files and hashes are in order"
 
 
-def documents(at: Vectors) -> str:
-    """The cards can be read."""
-    return cards(at.folder, at.card, "sentence-transformers")
+def _documents(at: LoadedEncoder) -> str:
+    """Both cards can be read."""
+    return check_cards(at.folder, at.card, "sentence-transformers")
 
 
-def truncation(at: Vectors) -> str:
-    """Of too long a text the end stays."""
-    if at.base.rendering.tokenizer.truncation_side != "left":
-        raise Failure("truncation loses the end of the response: truncation_side should be left")
+def _truncation(at: LoadedEncoder) -> str:
+    """Truncation keeps the end of a text that is too long."""
+    if at.backbone.rendering.tokenizer.truncation_side != "left":
+        raise RuleBroken(
+            "truncation cuts the end of the response: set truncation_side to left in "
+            "tokenizer_config.json"
+        )
     return "a text that is too long loses its beginning"
 
 
-def reward_model(at: Vectors) -> str:
-    """The rewards of the model it was made from."""
-    wanted = wanted_of(at.model, at.pairs)
+def _reward_model(at: LoadedEncoder) -> str:
+    """The rewards equal those of the exported model."""
+    expected = model_rewards(at.model, at.pairs)
     if at.card["head"]["kind"] == "distilled":
-        return ranked(at.scores, wanted)
-    # features are kept as float16, so these are rounded alike
-    own = at.head(at.h.half().float())
-    return close(own, wanted, OWN + rounding(at.model), at.sd, "the rewards of the model")
+        return compare_ranks(at.scores, expected)
+    # features are stored as float16, to which an MLP is sensitive: round these in the same way
+    rewards = at.head(at.embeddings.half().float())
+    tolerance = MODEL + bfloat16_tolerance(at.model)
+    return compare(rewards, expected, tolerance, at.sd, "the rewards of the model")
 
 
-def library(at: Vectors) -> str:
-    """As sentence-transformers gives it, in a batch and alone."""
+def _library(at: LoadedEncoder) -> str:
+    """The library sentence-transformers gives the rewards, in a batch and alone."""
     if importlib.util.find_spec("sentence_transformers") is None:
-        raise Skipped("sentence-transformers is not installed here")
+        raise RuleSkipped("sentence-transformers is not installed")
     from sentence_transformers import SentenceTransformer  # noqa: PLC0415 - heavy
 
     with torch.random.fork_rng(devices=[]):
         model = SentenceTransformer(str(at.folder), device="cpu", trust_remote_code=False)
-    pair = at.base.reading.template == "pair"
+    pair = at.backbone.reading.template == "pair"
     texts = at.pairs if pair else [f"{p}\n\n{r}" for p, r in at.pairs]
-    alone = [model.encode([text], show_progress_bar=False) for text in texts]
-    both = model.encode(texts, batch_size=8, show_progress_bar=False)
-    if both.shape[1:] != (1,):
-        raise Failure(f"encode gives {both.shape[1:]} numbers a text, and should give one")
-    for found in (torch.from_numpy(both[:, 0]), torch.tensor([float(one[0, 0]) for one in alone])):
-        said = close(found, at.scores, 10 * CLOSE, at.sd, "the modules one by one, by hand")
-    return f"encode gives one number, in a batch and alone; {said}"
+    single = [model.encode([text], show_progress_bar=False) for text in texts]
+    batch = model.encode(texts, batch_size=8, show_progress_bar=False)
+    if batch.shape[1:] != (1,):
+        raise RuleBroken(
+            f"encode gives an array of shape {batch.shape[1:]} for each text, expected (1,): export again"
+        )
+    ways = torch.from_numpy(batch[:, 0]), torch.tensor([float(one[0, 0]) for one in single])
+    for scores in ways:
+        sentence = compare(
+            scores, at.scores, 10 * FLOAT32, at.sd, "the modules one by one, by hand"
+        )
+    return f"encode gives one number, in a batch and alone; {sentence}"
 
 
-RULES: dict[str, Callable[[Vectors], str]] = {
-    "files": files,
-    "documents": documents,
-    "truncation": truncation,
-    "reward model": reward_model,
-    "sentence-transformers": library,
+RULES: dict[str, Callable[[LoadedEncoder], str]] = {
+    "files": _files,
+    "documents": _documents,
+    "truncation": _truncation,
+    "reward model": _reward_model,
+    "sentence-transformers": _library,
 }

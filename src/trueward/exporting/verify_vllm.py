@@ -1,4 +1,4 @@
-"""What a server with vLLM's /classify gives for an exported folder, beside what the folder gives here."""
+"""The rule `vLLM`: a server with vLLM's /classify gives the scores that the folder gives here."""
 
 from __future__ import annotations
 
@@ -11,238 +11,268 @@ from urllib.parse import urlsplit
 import torch
 
 from trueward.core.errors import TruewardError, UsageError
-from trueward.features.asking import Asked, ask
-from trueward.features.endpoint import key
+from trueward.features.endpoint import api_key
+from trueward.features.http_json import JsonRequest, request_json
 
-from .loaded import Failure, Skipped, scored
-from .text import chat
-from .verify_parity import ROUNDED
+from .loaded_classifier import batch_logits
+from .request import chat
+from .verify_rules import BFLOAT16, RuleBroken, RuleSkipped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from torch import Tensor
 
-    from .loaded import Loaded
+    from .loaded_classifier import LoadedClassifier
 
-SOME = 16  # texts
-NEAR = 5e-3  # of P(preferred)
+TEXTS = 16
+P_TOLERANCE = 5e-3  # of P(preferred)
 
 
 @dataclass(frozen=True)
 class Server:
-    """Where the folder is served, and under what name."""
+    """A server, and the name of the model that it serves."""
 
+    #: http://HOST:PORT
     address: str
+    #: name of the model in its requests
     name: str
 
     @staticmethod
     def at(address: str) -> Server:
-        """Ask the server what it serves."""
-        read = ask(Asked(f"{address}/v1/models", None, key(address)))
+        """Read the name of the model that a server serves; RuleBroken if it names none."""
+        answer = request_json(JsonRequest(f"{address}/v1/models", None, api_key(address)))
         try:
-            return Server(address, str(read["data"][0]["id"]))
+            return Server(address, str(answer["data"][0]["id"]))
         except (KeyError, IndexError, TypeError) as e:
-            raise Failure(f"{address}/v1/models names no model: is it vLLM's server?") from e
+            raise RuleBroken(
+                f"{address}/v1/models names no model: start vLLM there with this folder"
+            ) from e
 
-    def classify(self, n: int, **about: Any) -> Tensor:
-        """(n,) numbers of one request, whatever they are: the field is called probs in any case."""
-        body = {"model": self.name, **about}
+    def classify(self, n: int, **body: Any) -> Tensor:
+        """Return the ``probs`` of one request to /classify: vLLM gives logits under this name, too.
+
+        Parameters
+        ----------
+        n : int
+            The expected number of results.
+        **body
+            Fields of the request.
+
+        Returns
+        -------
+        Tensor of shape (n,)
+            One number for each text.
+
+        Raises
+        ------
+        RuleBroken
+            If there is no such route, or the answer has another form.
+
+        """
         try:
-            read = ask(Asked(f"{self.address}/classify", body, key(self.address)))
+            request = JsonRequest(
+                f"{self.address}/classify", {"model": self.name, **body}, api_key(self.address)
+            )
+            answer = request_json(request)
         except UsageError as e:
-            raise Failure(
+            raise RuleBroken(
                 f"{self.address} has no /classify: is it this folder that is served?"
             ) from e
         try:
-            rows = sorted(read["data"], key=lambda row: int(row["index"]))
-            found = torch.tensor([row["probs"] for row in rows], dtype=torch.float64)
+            rows = sorted(answer["data"], key=lambda row: int(row["index"]))
+            numbers = torch.tensor([row["probs"] for row in rows], dtype=torch.float64)
         except (KeyError, TypeError, ValueError) as e:
-            raise Failure(
-                f"/classify should answer with data of index and probs: {type(e).__name__}"
+            raise RuleBroken(
+                f"/classify: expected data with index and probs, found {type(e).__name__}"
             ) from e
-        if found.shape != (n, 1):
-            raise Failure(
-                f"/classify gives {tuple(found.shape)} numbers for {n} texts, and one each is wanted: is it "
+        if numbers.shape != (n, 1):
+            raise RuleBroken(
+                f"/classify: expected {n} x 1 numbers for {n} texts, found {tuple(numbers.shape)}: is it "
                 "this folder that is served?"
             )
-        return found[:, 0]
+        return numbers[:, 0]
 
-    def texts(self, rows: list[Any], **about: Any) -> Tensor:
-        """Give the numbers of texts, or of their tokens."""
-        return self.classify(len(rows), input=rows, **about)
+    def texts(self, rows: list[Any], **body: Any) -> Tensor:
+        """Return the numbers of texts, or of token lists, in one request."""
+        return self.classify(len(rows), input=rows, **body)
 
-    def chats(self, pairs: list[tuple[str, str]], **about: Any) -> Tensor:
-        """Give the numbers of prompts and responses, one request each."""
-        return torch.cat([self.classify(1, messages=chat(*pair), **about) for pair in pairs])
+    def chats(self, pairs: list[tuple[str, str]], **body: Any) -> Tensor:
+        """Return the numbers of prompts with their responses, one request each."""
+        return torch.cat([self.classify(1, messages=chat(*pair), **body) for pair in pairs])
 
 
 @dataclass(frozen=True, eq=False)
 class Scale:
-    """What of the logits z the server gives: z, or (z - mean) / sigma where it has the pooler config."""
+    """Numbers of the server as a function of the logits z: (z - mean) / sigma, by default z."""
 
+    #: logit_mean of the pooler config, or 0
     mean: float
+    #: logit_sigma of the pooler config, or 1
     sigma: float
-    sd: float  # of z
+    #: standard deviation of z
+    sd: float
 
     def __call__(self, z: Tensor) -> Tensor:
-        """Give it of logits."""
+        """Return the scaled logits."""
         return (z.double() - self.mean) / self.sigma
 
-    def same(self, found: Tensor, z: Tensor) -> bool:
-        """Whether numbers are those of the logits z, but for bfloat16."""
-        return bool((found - self(z)).abs().max() <= ROUNDED * self.sd / self.sigma)
+    def equal(self, numbers: Tensor, z: Tensor) -> bool:
+        """Whether numbers are the scaled logits, within the tolerance of bfloat16."""
+        return bool((numbers - self(z)).abs().max() <= BFLOAT16 * self.sd / self.sigma)
 
-    def squashed(self, found: Tensor, z: Tensor) -> bool:
-        """Whether they are the sigmoid of those."""
-        return bool((found - torch.sigmoid(self(z))).abs().max() <= NEAR)
+    def equal_sigmoid(self, numbers: Tensor, z: Tensor) -> bool:
+        """Whether numbers are the sigmoid of the scaled logits."""
+        return bool((numbers - torch.sigmoid(self(z))).abs().max() <= P_TOLERANCE)
 
 
-def vllm(at: Loaded) -> str:
-    """What /classify gives for tokens, text and messages, with and without activation."""
-    if at.code:
-        raise Skipped("vLLM loads no code of a folder")
+def vllm(at: LoadedClassifier) -> str:
+    """Compare the server's numbers for tokens, text and messages, with and without activation."""
+    if at.has_code:
+        raise RuleSkipped("vLLM loads no code of a folder")
     if at.url is None:
-        there = importlib.util.find_spec("vllm") is not None
-        where = (
-            "compare with `vllm serve FOLDER` and --url" if there else "vLLM is not installed here"
-        )
-        raise Skipped(f"{where}; the pooler config in the card makes it give P(preferred)")
+        installed = importlib.util.find_spec("vllm") is not None
+        how = "compare with `vllm serve FOLDER` and --url" if installed else "vLLM is not installed"
+        raise RuleSkipped(f"{how}; with the pooler config of the card it gives P(preferred)")
     address = at.url.rstrip("/").removesuffix("/classify").removesuffix("/v1")
     if urlsplit(address).scheme not in ("http", "https") or not urlsplit(address).hostname:
-        raise UsageError(f"--url is http://HOST:PORT of a server with /classify, not {at.url!r}")
+        raise UsageError(
+            f"--url: expected http://HOST:PORT of a server with /classify, found {at.url!r}"
+        )
     try:
-        return _compared(at, Server.at(address))
+        return _compare_ways(at, Server.at(address))
     except TruewardError as e:
-        raise Failure(str(e)) from e
+        raise RuleBroken(str(e)) from e
 
 
-def _compared(at: Loaded, server: Server) -> str:
-    z, pairs = at.scores[:SOME].double(), at.pairs[:SOME]
-    ids, texts = at.ids[:SOME], at.texts[:SOME]
+def _compare_ways(at: LoadedClassifier, server: Server) -> str:
+    z, pairs = at.scores[:TEXTS].double(), at.pairs[:TEXTS]
+    ids, texts = at.ids[:TEXTS], at.texts[:TEXTS]
     raw = server.texts(ids, use_activation=False)
-    scale, pooled = _scale(at, raw, z)
-    _text(at, scale, server.chats(pairs, use_activation=False), "messages")
+    scale, pooled = _scale_of(at, raw, z)
+    _check_text(at, scale, server.chats(pairs, use_activation=False), "messages")
     plain = {"use_activation": False, "add_special_tokens": False}
-    _text(at, scale, server.texts(texts, **plain), "input without special tokens")
-    notes = _usual(at, scale, server.texts(texts, use_activation=False))
-    default = _activated(at, scale, server.chats(pairs), z, "unless use_activation is false")
-    asked = _activated(
-        at, scale, server.chats(pairs, use_activation=True), z, "use_activation true"
-    )
-    notes += [f"use_activation true gives {asked}"]
-    if default != asked:
+    _check_text(at, scale, server.texts(texts, **plain), "input without special tokens")
+    notes = _default_tokens(at, scale, server.texts(texts, use_activation=False))
+    default = _activation(at, scale, server.chats(pairs), z, "unless use_activation is false")
+    active = server.chats(pairs, use_activation=True)
+    explicit = _activation(at, scale, active, z, "use_activation true")
+    notes += [f"use_activation true gives {explicit}"]
+    if default != explicit:
         notes += [f"without it {default}"]
     notes += _probability(at, raw, z, scale if pooled else None)
     return f"tokens, input and messages of {len(z)} texts agree; {'; '.join(notes)}"
 
 
-def _scale(at: Loaded, raw: Tensor, z: Tensor) -> tuple[Scale, bool]:
-    """What the server does to logits of tokens, where no text can be misread."""
+def _scale_of(at: LoadedClassifier, raw: Tensor, z: Tensor) -> tuple[Scale, bool]:
+    """How the server scales the logits of tokens, and whether by the pooler config."""
     # vLLM gives the logit, others may give the reward
     known = [Scale(0.0, 1.0, at.sd), Scale(-at.card["head"]["constant"], 1.0, at.sd)]
-    config = _pooler(at)
+    config = _pooler_config(at)
     if config:
         known.append(Scale(config["logit_mean"], config["logit_sigma"], at.sd))
     for k, scale in enumerate(known):
-        if scale.same(raw, z):
+        if scale.equal(raw, z):
             return scale, k == 2
-    if any(scale.squashed(raw, z) for scale in known):
-        raise Failure(
-            "activation: a sigmoid is applied although use_activation is false, so no reward comes through"
+    if any(scale.equal_sigmoid(raw, z) for scale in known):
+        raise RuleBroken(
+            "activation: a sigmoid is applied although use_activation is false, so the server gives no reward"
         )
     gap = float((raw - z).abs().max()) / at.sd
-    raise Failure(
-        f"weights: tokens of the same texts score {gap:.2g} sd from here, so another folder is served, or "
-        "with another pooler config than the card's"
+    raise RuleBroken(
+        f"weights: scores of the same tokens differ by {gap:.2g} sd, so another folder is served, or another "
+        "pooler config than the card's"
     )
 
 
-def _pooler(at: Loaded) -> Mapping[str, float] | None:
-    found: Mapping[str, float] | None = at.card["serve"].get("vllm_pooler_config")
-    return found
+def _pooler_config(at: LoadedClassifier) -> Mapping[str, float] | None:
+    config: Mapping[str, float] | None = at.card["serve"].get("vllm_pooler_config")
+    return config
 
 
-def _text(at: Loaded, scale: Scale, found: Tensor, what: str) -> None:
-    """Numbers of text are those of its tokens; else say which rule makes them others."""
-    if scale.same(found, at.scores[:SOME]):
+def _check_text(at: LoadedClassifier, scale: Scale, numbers: Tensor, what: str) -> None:
+    """Check that text scores as its tokens do; else name the rule that explains the difference."""
+    if scale.equal(numbers, at.scores[:TEXTS]):
         return
-    for rule, misread in MISREAD.items():
-        rows = [misread(at, k) for k in range(len(found))]
+    for rule, misread in MISREADINGS.items():
+        rows = [misread(at, k) for k in range(len(numbers))]
         if all(rows):
-            z = torch.stack([scored(at.network, [row])[0] for row in rows])
-            if scale.same(found, z):
-                raise Failure(f"{rule}, in {what}")
-    raise Failure(
+            z = torch.stack([batch_logits(at.network, [row])[0] for row in rows])
+            if scale.equal(numbers, z):
+                raise RuleBroken(f"{rule}, in {what}")
+    raise RuleBroken(
         f"template: {what} become other tokens than chat_template.jinja and the tokenizer make: start the "
         "server without --chat-template, and with the folder's own tokenizer"
     )
 
 
-def _twice(at: Loaded, k: int) -> list[int]:
+def _bos_twice(at: LoadedClassifier, k: int) -> list[int]:
     token = at.tokenizer.bos_token_id
     return [] if token is None else [token, *at.ids[k]]
 
 
-def _never(at: Loaded, k: int) -> list[int]:
-    own = at.ids[k]
-    return own[1:] if own[0] == at.tokenizer.bos_token_id else []
+def _bos_removed(at: LoadedClassifier, k: int) -> list[int]:
+    ids = at.ids[k]
+    return ids[1:] if ids[0] == at.tokenizer.bos_token_id else []
 
 
-def _open_ended(at: Loaded, k: int) -> list[int]:
+def _suffix_lost(at: LoadedClassifier, k: int) -> list[int]:
     end = at.card["template"]["suffix"]
-    return at.text.ids(at.texts[k].removesuffix(end)) if end else []
+    return at.chat_format.ids(at.texts[k].removesuffix(end)) if end else []
 
 
-def _prompted(at: Loaded, k: int) -> list[int]:
+def _generation_prompt(at: LoadedClassifier, k: int) -> list[int]:
     text = at.tokenizer.apply_chat_template(
         chat(*at.pairs[k]), tokenize=False, add_generation_prompt=True
     )
-    return at.text.ids(text) if text != at.texts[k] else []
+    return at.chat_format.ids(text) if text != at.texts[k] else []
 
 
-MISREAD: dict[str, Callable[[Loaded, int], list[int]]] = {
-    "bos: the server puts BOS in front of a text that has it": _twice,
-    "bos: the server takes BOS away": _never,
-    "template: the end that the template puts after a response is lost": _open_ended,
-    "template: a generation prompt is added after the response": _prompted,
+MISREADINGS: dict[str, Callable[[LoadedClassifier, int], list[int]]] = {
+    "bos: the server puts BOS in front of a text that has it": _bos_twice,
+    "bos: the server removes BOS": _bos_removed,
+    "template: the end that the template puts after a response is lost": _suffix_lost,
+    "template: a generation prompt is added after the response": _generation_prompt,
 }
 
 
-def _usual(at: Loaded, scale: Scale, found: Tensor) -> list[str]:
-    """Text with the tokenizer's special tokens, which vLLM adds unless told otherwise."""
-    if scale.same(found, at.scores[:SOME]):
+def _default_tokens(at: LoadedClassifier, scale: Scale, numbers: Tensor) -> list[str]:
+    """Check text with the tokenizer's special tokens, which vLLM adds by default."""
+    if scale.equal(numbers, at.scores[:TEXTS]):
         return []
-    rows = [list(at.tokenizer(t)["input_ids"]) for t in at.texts[: len(found)]]
-    z = torch.stack([scored(at.network, [row])[0] for row in rows])
-    if not scale.same(found, z):
-        _text(at, scale, found, "input")
+    rows = [list(at.tokenizer(t)["input_ids"]) for t in at.texts[: len(numbers)]]
+    z = torch.stack([batch_logits(at.network, [row])[0] for row in rows])
+    if not scale.equal(numbers, z):
+        _check_text(at, scale, numbers, "input")
     return ["input needs add_special_tokens false, else BOS comes twice"]
 
 
-def _activated(at: Loaded, scale: Scale, found: Tensor, z: Tensor, when: str) -> str:
-    """What comes with the activation: the reward, as regression asks, or P(preferred)."""
-    if scale.same(found, z):
+def _activation(at: LoadedClassifier, scale: Scale, numbers: Tensor, z: Tensor, when: str) -> str:
+    """What the activation gives: the reward (problem_type regression), or P(preferred)."""
+    if scale.equal(numbers, z):
         return "the reward"
-    config = _pooler(at)
-    if config and Scale(config["logit_mean"], config["logit_sigma"], at.sd).squashed(found, z):
-        return "P(preferred)"
-    if scale.squashed(found, z):
-        raise Failure(
-            f"activation: {when}, a sigmoid is applied, and what it gives is not P(preferred): keep "
+    config = _pooler_config(at)
+    if config:
+        pooled = Scale(config["logit_mean"], config["logit_sigma"], at.sd)
+        if pooled.equal_sigmoid(numbers, z):
+            return "P(preferred)"
+    if scale.equal_sigmoid(numbers, z):
+        raise RuleBroken(
+            f"activation: {when}, a sigmoid is applied, and its result is not P(preferred): keep "
             f"problem_type regression, or start the server with --pooler-config '{json.dumps(config)}'"
         )
-    raise Failure(f"activation: {when}, /classify gives neither the reward nor P(preferred)")
+    raise RuleBroken(f"activation: {when}, /classify gives neither the reward nor P(preferred)")
 
 
-def _probability(at: Loaded, raw: Tensor, z: Tensor, pooled: Scale | None) -> list[str]:
-    """P(preferred) of the card from the server's numbers."""
-    config = _pooler(at)
+def _probability(at: LoadedClassifier, raw: Tensor, z: Tensor, pooled: Scale | None) -> list[str]:
+    """Compare P(preferred) of the server's numbers with that of the card."""
+    config = _pooler_config(at)
     if config is None:
-        return ["the calibration cannot be folded, so it gives no P(preferred)"]
+        return ["the calibration has no pooler config, so the server gives no P(preferred)"]
     own = Scale(config["logit_mean"], config["logit_sigma"], at.sd)
-    gap = float((torch.sigmoid(raw if pooled else own(raw)) - torch.sigmoid(own(z))).abs().max())
-    if gap > NEAR:
-        raise Failure(f"P(preferred) differs by up to {gap:.2g}, and {NEAR:g} is allowed")
-    said = "with" if pooled else "without"
-    return [f"P(preferred) within {gap:.1g}, the server {said} the pooler config"]
+    p = torch.sigmoid(raw if pooled else own(raw))
+    gap = float((p - torch.sigmoid(own(z))).abs().max())
+    if gap > P_TOLERANCE:
+        raise RuleBroken(f"P(preferred) differs by up to {gap:.2g}; allowed: {P_TOLERANCE:g}")
+    with_config = "with" if pooled else "without"
+    return [f"P(preferred) within {gap:.1g}, the server {with_config} the pooler config"]

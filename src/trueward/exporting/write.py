@@ -1,4 +1,4 @@
-"""A reward model as a folder that others load, in the form that its backbone and its head allow."""
+"""Export a reward model as a folder that other libraries load, in the form that backbone and head allow."""
 
 from __future__ import annotations
 
@@ -7,31 +7,46 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from safetensors.numpy import save_file
+
 from trueward.core.atomic_io import replacing
 from trueward.core.errors import TruewardError, UsageError
 from trueward.features.backbones import backbone as backbone_of
 from trueward.features.builtin.wordllama import WordLlama
-from trueward.features.encode import cached_in, features
+from trueward.features.encoding import cached_in, features
 from trueward.features.transformers.transformer import Transformer
+from trueward.model.reward_model import load
 
-from .head import linear
-from .request import Order
-from .write_remote import remote
-from .write_scorer import scorer
-from .write_sentence import sentence
-from .write_stock import read_alike, stock
+from .card import NO_REMOTE_CODE, probability_sentence, reward_card, write_cards
+from .request import ExportRequest, reference_texts
+from .shipped_code import PACKAGE, REQUIREMENTS, scorer_sources
+from .to_networks import exact_linear, require_networks
+from .write_classifier import reads_as_stock, write_stock, write_with_code
+from .write_sentence import write_sentence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from trueward.data.log import Log
     from trueward.model.reward_model import RewardModel
 
-REFERENCE = 5_000  # responses that means and quantiles are measured on
+MAX_REFERENCE = 5_000  # responses on which means and quantiles are measured
 
 
 @dataclass(frozen=True)
 class Export:
-    """What was written, and what should be known of it."""
+    """The result of `export`.
+
+    Attributes
+    ----------
+    folder : Path
+        The folder that was written.
+    card : dict
+        Its reward card.
+    notes : list of str
+        Notes for the user.
+
+    """
 
     folder: Path
     card: dict[str, Any]
@@ -39,67 +54,159 @@ class Export:
 
 
 def export(
-    model: RewardModel,
+    model: RewardModel | str | Path,
     folder: str | Path,
-    prompts: Sequence[str],
-    responses: Sequence[str],
+    prompts: Log | Sequence[str],
+    responses: Sequence[str] | None = None,
     *,
     distil: bool = False,
     allow_remote_code: bool = False,
     dtype: str | None = None,
 ) -> Export:
-    """Write ``model`` as a folder of stock files, r = score . h(last token) + c, with nothing to run in it.
+    """Write a reward model as a folder that TRL, OpenRLHF, veRL, vLLM or sentence-transformers load.
 
-    Prompts and responses are a reference: typical ones, on which means, quantiles and the cost of what is
-    folded are measured. A ``reward_card.json`` says what the numbers mean. A reward with no linear form is
-    refused; ``distil`` fits a linear one to it, and ``allow_remote_code`` lets the folder bring code that
-    computes it as it is. dtype: float32 or bfloat16; none: as the features were made.
+    The backbone decides the folder. A decoder becomes a stock classifier of transformers with one linear
+    head, r = w . h(last token) + c. An encoder becomes a sentence-transformers folder. The built-in features
+    become a scorer on numpy, which is code. ``reward_card.json`` in the folder says what the numbers mean.
+
+    Parameters
+    ----------
+    model : RewardModel, str or Path
+        The model, or its folder. It must read text: its features come from a backbone.
+    folder : str or Path
+        The folder to write. An existing export is replaced as a whole.
+    prompts : Log or sequence of str
+        Prompts of typical responses, or a log, which also has the responses. Means, quantiles and the cost of
+        folding the head are measured on the first 5,000.
+    responses : sequence of str, optional
+        One response for each prompt; None with a log.
+    distil : bool, default=False
+        Fit a linear head to a reward that is not linear. Its rank correlation with the model is measured.
+    allow_remote_code : bool, default=False
+        Let the folder carry code that computes a reward which is not linear.
+    dtype : {"float32", "bfloat16"}, optional
+        Precision of the weights; by default that of the features.
+
+    Returns
+    -------
+    Export
+        The folder, its reward card and notes.
+
+    Raises
+    ------
+    TruewardError
+        If no folder can carry the reward or the features.
+    UsageError
+        If options exclude each other.
+
+    See Also
+    --------
+    verify_export : Check the folder.
+
+    Examples
+    --------
+    >>> export("rm", "rm-hf", ["a prompt"], ["a response"], distil=True, allow_remote_code=True)
+    Traceback (most recent call last):
+    ...
+    trueward.core.errors.UsageError: choose distil or allow_remote_code, not both
+
     """
     if distil and allow_remote_code:
-        raise UsageError(
-            "a head is distilled or carried by code, not both: choose distil or allow_remote_code"
-        )
+        raise UsageError("choose distil or allow_remote_code, not both")
+    model = load(model) if isinstance(model, str | Path) else model
     if model.backbone is None:
         raise TruewardError(
-            "this model was fitted on features from outside, and a folder must read text: fit it with "
+            "an exported folder reads text, and this model was fitted on features from outside: fit it with "
             "--backbone NAME_OR_PATH"
         )
-    base = backbone_of(model.backbone)
-    prompts, responses = list(prompts)[:REFERENCE], list(responses)[:REFERENCE]
-    if len(prompts) < 2:
-        raise TruewardError(f"an export needs reference responses, and {len(prompts)} were given")
-    write = _form(base)
-    h = features(base, prompts, responses, cached_in()).float()
-    order, place = Order(model, base, h, distil, allow_remote_code, dtype), Path(folder)
-    with replacing(place) as path:
+    backbone = backbone_of(model.backbone)
+    questions, answers = (t[:MAX_REFERENCE] for t in reference_texts(prompts, responses))
+    if len(questions) < 2:
+        raise TruewardError(
+            f"expected 2 reference responses or more, found {len(questions)}: give a larger --reference"
+        )
+    write = _writer(backbone)
+    reference = features(backbone, questions, answers, cached_in()).float()
+    request = ExportRequest(model, backbone, reference, distil, allow_remote_code, dtype)
+    target = Path(folder)
+    with replacing(target) as path:
         path.mkdir()
-        notes = write(order, path)
+        notes = write(request, path)
         card = json.loads((path / "reward_card.json").read_text("utf-8"))
-    return Export(place, card, notes)
+    return Export(target, card, notes)
 
 
-def _form(base: Any) -> Callable[[Order, Path], list[str]]:
-    """What writes a folder for models on this backbone."""
-    if isinstance(base, Transformer):
-        return _decoder if base.reading.template == "chat" else sentence
-    if isinstance(base, WordLlama):
-        return scorer
+def _writer(backbone: Any) -> Callable[[ExportRequest, Path], list[str]]:
+    """The function that writes a folder for models on this backbone."""
+    if isinstance(backbone, Transformer):
+        return _write_decoder if backbone.reading.template == "chat" else write_sentence
+    if isinstance(backbone, WordLlama):
+        return _write_scorer
     raise TruewardError(
         "the features of this model are vectors of a server, which no folder holds: fit it with --backbone "
-        "NAME_OR_PATH of the model that is served there"
+        "NAME_OR_PATH of the model that the server runs"
     )
 
 
-def _decoder(order: Order, path: Path) -> list[str]:
-    """Stock where stock loaders read the same and the head is linear; else with code, if that is allowed."""
-    own = order.base.reading
-    alike = read_alike(order.base)
-    if order.code and not (alike and linear(order.model, order.h)):
-        return remote(order, path)
-    if alike:
-        return stock(order, path)
+def _write_decoder(request: ExportRequest, path: Path) -> list[str]:
+    """Write a stock classifier where features and head allow it; else one with code, if allowed."""
+    reading, stock = request.backbone.reading, reads_as_stock(request.backbone)
+    if request.allow_code and not (stock and exact_linear(request.model, request.features)):
+        return write_with_code(request, path)
+    if stock:
+        return write_stock(request, path)
     raise TruewardError(
         "stock loaders score the last token of the last layer of a chat, and this model reads "
-        f"pooling={own.pooling}, layer={own.layer}: fit it with --backbone NAME,pooling=last, or let the "
-        "folder bring code of its own with --allow-remote-code"
+        f"pooling={reading.pooling}, layer={reading.layer}: fit it with --backbone NAME,pooling=last, or "
+        "carry the pooling as code with --allow-remote-code"
     )
+
+
+def _write_scorer(request: ExportRequest, path: Path) -> list[str]:
+    """Write the networks with the code of the built-in features: needs neither torch nor trueward."""
+    request.require_float32()
+    if not request.allow_code:
+        raise TruewardError(
+            "the default features are computed by code, which no stock folder has: carry it, without torch, "
+            "with --allow-remote-code, or fit on stock features with --backbone NAME_OR_PATH"
+        )
+    networks = require_networks(request.model, request.features)
+    save_file(networks.tensors(), path / "model.safetensors")
+    (path / PACKAGE).mkdir()
+    for name, text in scorer_sources().items():
+        (path / PACKAGE / name).write_text(text, encoding="utf-8")
+    (path / "requirements.txt").write_text(REQUIREMENTS, encoding="utf-8")
+    z = networks(request.features.numpy())
+    head = {
+        "kind": "mlp",
+        "pooling": "none",
+        "constant": 0.0,
+        "constant_home": "absorbed",
+        "dtype": "float32",
+    }
+    code = sorted((path / PACKAGE).glob("*.py"))
+    card = reward_card(request, path, head, {"kind": "texts"}, z, code=code)
+    card |= {"features": json.loads(request.backbone.spec()), "networks": networks.to_json()}
+    write_cards(request, path, card, "numpy", _scorer_usage(card))
+    return [f"the folder has {PACKAGE}, code that needs neither torch nor trueward: read it first"]
+
+
+def _scorer_usage(card: dict[str, Any]) -> str:
+    return f"""\
+Scores a prompt and a response; higher is better. The code in this folder makes the features.
+Not loadable by transformers, {", ".join(NO_REMOTE_CODE)}.
+
+```
+pip install -r requirements.txt
+python -m {PACKAGE} < pairs.jsonl > scores.jsonl   # in this folder; lines of prompt and response
+```
+
+```python
+sys.path.insert(0, "./this-folder")
+from {PACKAGE} import Reward
+
+rewards = Reward()(prompts, responses)
+```
+
+{probability_sentence(card)}
+"""

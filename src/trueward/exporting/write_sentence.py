@@ -10,13 +10,15 @@ import torch
 from safetensors.torch import save_file
 
 from trueward.core.errors import TruewardError
-from trueward.features.transformers import checkpoint
-from trueward.features.transformers.sentence import LEGACY, dense_of
+from trueward.features.transformers import loading
+from trueward.features.transformers.sentence_transformers_layout import (
+    LEGACY_POOLING_KEYS,
+    load_dense,
+)
 
-from . import card as _card
-from .head import distilled
-from .to_networks import networks_of
-from .write_stock import cut_on_the_left, own_tokenizer
+from .card import probability_sentence, reward_card, write_cards
+from .request import copied_tokenizer, save_tokenizer
+from .to_networks import distilled_head, networks_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from trueward.features.transformers.transformer import Transformer
 
     from .networks import Array, Layers, Networks
-    from .request import Order
+    from .request import ExportRequest
 
 ACTIVATION = "torch.nn.modules.activation."
 KINDS = "sentence_transformers.models."  # every version knows them by these names
@@ -38,135 +40,163 @@ TEXTS = {
 Step = tuple["Array", "Array | None", str]  # weight (out, in), bias (out,), activation
 
 
-def sentence(order: Order, path: Path) -> list[str]:
-    """Write the folder; give what should be known of it."""
-    base, own = order.base, order.base.reading
-    order.only_float32()
-    if own.layer != checkpoint.layers(base.folder):
+def write_sentence(request: ExportRequest, path: Path) -> list[str]:
+    """Write a sentence-transformers folder whose embedding is the reward.
+
+    Parameters
+    ----------
+    request : ExportRequest
+        A model on an encoder, or on a decoder that reads plain text.
+    path : Path
+        An empty folder.
+
+    Returns
+    -------
+    list of str
+        Notes for the user.
+
+    Raises
+    ------
+    TruewardError
+        If the model reads another layer than the last, or its reward is not one network and may not be
+        distilled.
+    UsageError
+        If another precision than float32 was requested.
+
+    """
+    backbone, reading = request.backbone, request.backbone.reading
+    request.require_float32()
+    if reading.layer != loading.layer_count(backbone.folder):
         raise TruewardError(
-            f"sentence-transformers reads the last layer, and this model reads layer={own.layer}: fit it "
+            f"sentence-transformers reads the last layer, and this model reads layer={reading.layer}: fit it "
             "without ,layer="
         )
-    steps, z, kind, rank = _head(order)
-    _encoder(path, base)
-    _modules(path, base, steps)
-    about = {"kind": kind, "pooling": own.pooling, "constant": 0.0, "constant_home": "absorbed"}
-    about |= {
+    steps, z, kind, rank = _head(request)
+    _write_encoder(path, backbone)
+    _write_modules(path, backbone, steps)
+    head = {
+        "kind": kind,
+        "pooling": reading.pooling,
+        "constant": 0.0,
+        "constant_home": "absorbed",
         "modules": len(steps),
         "absorb_rmse": 0.0,
         "rank_correlation": rank,
         "dtype": "float32",
     }
-    template = {"kind": own.template, "max_length": own.max_length, "truncation_side": "left"}
-    made = _card.card(order, path, about, template, z)
-    _card.written(order, path, made, "sentence-transformers", _use(made))
+    template = {
+        "kind": reading.template,
+        "max_length": reading.max_length,
+        "truncation_side": "left",
+    }
+    card = reward_card(request, path, head, template, z)
+    write_cards(request, path, card, "sentence-transformers", _usage(card))
     if kind == "distilled":
-        return [f"the head is distilled: rank correlation {rank:.3f} with the model it stands for"]
+        return [f"the head is distilled: rank correlation {rank:.3f} with the model"]
     return []
 
 
-def _encoder(path: Path, base: Transformer) -> None:
+def _write_encoder(path: Path, backbone: Transformer) -> None:
     """Write the model and its tokenizer, as the module Transformer reads them."""
-    tokenizer = own_tokenizer(base)
+    tokenizer = copied_tokenizer(backbone)
     tokenizer.padding_side = "right"
-    network = checkpoint.network(base.folder, "float32", "cpu")
-    with checkpoint.quiet():
+    network = loading.load_network(backbone.folder, "float32", "cpu")
+    with loading.quiet_transformers():
         network.save_pretrained(path)
-    tokenizer.save_pretrained(path)
-    cut_on_the_left(path)
-    limits = {"max_seq_length": base.reading.max_length, "do_lower_case": False}
+    save_tokenizer(tokenizer, path)
+    limits = {"max_seq_length": backbone.reading.max_length, "do_lower_case": False}
     _json(path / "sentence_bert_config.json", limits)
 
 
-def _modules(path: Path, base: Transformer, steps: list[Step]) -> None:
-    """Write what follows the transformer, each in a folder, and their list."""
-    own = [dense_of(base.folder, place) for place in base.reading.dense]
-    first: list[Step] = [
-        (d.weight.numpy(), None if d.bias is None else d.bias.numpy(), d.activation) for d in own
+def _write_modules(path: Path, backbone: Transformer, steps: list[Step]) -> None:
+    """Write the modules after the transformer, each in a folder, and their list."""
+    dense = [load_dense(backbone.folder, name) for name in backbone.reading.dense]
+    projections: list[Step] = [
+        (d.weight.numpy(), None if d.bias is None else d.bias.numpy(), d.activation) for d in dense
     ]
-    chain = [("Pooling", None), *(("Dense", step) for step in first)]
-    chain += [("Normalize", None)] if base.reading.normalize else []
+    chain = [("Pooling", None), *(("Dense", step) for step in projections)]
+    chain += [("Normalize", None)] if backbone.reading.normalize else []
     chain += [("Dense", step) for step in steps]
     listed = [{"idx": 0, "name": "0", "path": "", "type": f"{KINDS}Transformer"}]
-    for i, (name, step) in enumerate(chain, 1):
-        place = f"{i}_{name}"
-        (path / place).mkdir()
+    for i, (kind, step) in enumerate(chain, 1):
+        folder = f"{i}_{kind}"
+        (path / folder).mkdir()
         if step is not None:
-            _dense(path / place, step)
-        listed.append({"idx": i, "name": str(i), "path": place, "type": KINDS + name})
-    _pooling(path / "1_Pooling", base)
+            _write_dense(path / folder, step)
+        listed.append({"idx": i, "name": str(i), "path": folder, "type": KINDS + kind})
+    _write_pooling(path / "1_Pooling", backbone)
     _json(path / "modules.json", listed)
 
 
-def _head(order: Order) -> tuple[list[Step], Array, str, float]:
-    """Dense modules after the pooled vector, the scores of the reference, what head it is and how close."""
-    found = networks_of(order.model, order.h)
-    layers = None if found is None else found.plain()
-    if found is not None and layers is not None:
+def _head(request: ExportRequest) -> tuple[list[Step], Array, str, float]:
+    """Dense modules after the pooled vector, scores of the reference, kind of head, rank correlation."""
+    networks = networks_of(request.model, request.features)
+    layers = None if networks is None else networks.single_mlp()
+    if networks is not None and layers is not None:
         kind = "mlp" if len(layers.weights) > 1 else "linear"
-        return _steps(found, layers), found(order.h.numpy()), kind, 1.0
-    if not order.distil:
+        return _steps(networks, layers), networks(request.features.numpy()), kind, 1.0
+    if not request.distil:
         raise TruewardError(
-            f"a sentence-transformers folder holds one network, and the reward of {order.model.method} is "
-            "made of several: export with --distil, fit with members=1, or serve it as it is"
+            f"a sentence-transformers folder holds one network, and the reward of {request.model.method} is "
+            "made of several: export with --distil, fit with members=1, or use the fitted model itself"
         )
-    head = distilled(order.model, order.h)
-    step = head.w.numpy()[None], np.array([head.c]), "Identity"
-    return [step], head.of(order.h).numpy(), head.kind, head.rank
+    head = distilled_head(request.model, request.features)
+    step = head.weight.numpy()[None], np.array([head.constant]), "Identity"
+    return [step], head.rewards(request.features).numpy(), head.kind, head.rank_correlation
 
 
-def _steps(found: Networks, layers: Layers) -> list[Step]:
-    """Standardise and hold back, as limit hardtanh(scale / limit (h - mean)); then every layer."""
-    unit = found.scale / found.limit
-    steps: list[Step] = [(np.diag(unit), -unit * found.mean, "Hardtanh")]
+def _steps(networks: Networks, layers: Layers) -> list[Step]:
+    """Standardise and clip, as limit hardtanh(scale / limit (h - mean)); then every layer."""
+    unit = networks.scale / networks.limit
+    steps: list[Step] = [(np.diag(unit), -unit * networks.mean, "Hardtanh")]
     last = len(layers.weights) - 1
     for k, (w, b) in enumerate(zip(layers.weights, layers.biases, strict=True)):
-        weight = w[0].T * (1.0 if k else found.limit)
+        weight = w[0].T * (1.0 if k else networks.limit)
         steps.append((weight, b[0, 0], "LeakyReLU" if k < last else "Identity"))
     return steps
 
 
-def _pooling(place: Path, base: Transformer) -> None:
-    how = base.reading.pooling
-    modes = {name: known == how for name, known in LEGACY.items()}  # which every version reads
-    width = checkpoint.size(base.folder, "hidden_size")
-    _json(place / "config.json", {"word_embedding_dimension": width, **modes})
+def _write_pooling(folder: Path, backbone: Transformer) -> None:
+    pooling = backbone.reading.pooling
+    modes = {
+        name: kind == pooling for name, kind in LEGACY_POOLING_KEYS.items()
+    }  # known to every version
+    width = loading.config_int(backbone.folder, "hidden_size")
+    _json(folder / "config.json", {"word_embedding_dimension": width, **modes})
 
 
-def _dense(place: Path, step: Step) -> None:
+def _write_dense(folder: Path, step: Step) -> None:
     """Write a module f(W v + b)."""
     weight, bias, activation = step
     kind = "torch.nn.modules.linear." if activation == "Identity" else ACTIVATION
-    about = {
+    config = {
         "in_features": weight.shape[1],
         "out_features": weight.shape[0],
         "bias": bias is not None,
         "activation_function": kind + activation,
     }
-    _json(place / "config.json", about)
+    _json(folder / "config.json", config)
     tensors = {"linear.weight": torch.from_numpy(np.ascontiguousarray(weight, np.float32))}
     if bias is not None:
         tensors["linear.bias"] = torch.from_numpy(np.ascontiguousarray(bias, np.float32))
-    save_file(tensors, place / "model.safetensors", {"format": "pt"})
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
 
 
 def _json(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value, indent=1), encoding="utf-8")
 
 
-def _use(made: dict[str, Any]) -> str:
-    words, example = TEXTS[made["template"]["kind"]]
-    lines = [
-        f"The embedding of {words} is the reward, one number; higher is better.",
-        "",
-        "```python",
-        "from sentence_transformers import SentenceTransformer",
-        "",
-        f'rewards = SentenceTransformer("./this-folder").encode({example})[:, 0]',
-        "```",
-        "",
-        _card.probability(made),
-        f"Texts of more than {made['template']['max_length']} tokens are cut otherwise than in the fit.",
-        "",
-    ]
-    return "\n".join(lines)
+def _usage(card: dict[str, Any]) -> str:
+    texts, example = TEXTS[card["template"]["kind"]]
+    return f"""\
+The embedding of {texts} is the reward, one number; higher is better.
+
+```python
+from sentence_transformers import SentenceTransformer
+
+rewards = SentenceTransformer("./this-folder").encode({example})[:, 0]
+```
+
+{probability_sentence(card)}
+Texts of more than {card["template"]["max_length"]} tokens are cut differently than in the fit.
+"""

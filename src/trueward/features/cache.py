@@ -1,4 +1,7 @@
-"""Features on disk under the hash of what they were made from; any failure means: compute."""
+"""A cache of features on disk, keyed by the hash of the backbone and the texts.
+
+Any failure to read or write leads to the features being computed, never to an error.
+"""
 
 from __future__ import annotations
 
@@ -25,17 +28,31 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("trueward")
 
 
-def default_folder() -> Path:
-    """Give $TRUEWARD_CACHE/features, else $XDG_CACHE_HOME or ~/.cache, then trueward/features."""
-    own = os.environ.get("TRUEWARD_CACHE")
-    if own:
-        return Path(own, "features")
+def default_cache_folder() -> Path:
+    """Return $TRUEWARD_CACHE/features, else trueward/features in $XDG_CACHE_HOME or ~/.cache."""
+    folder = os.environ.get("TRUEWARD_CACHE")
+    if folder:
+        return Path(folder, "features")
     shared = os.environ.get("XDG_CACHE_HOME")
     return (Path(shared) if shared else Path("~/.cache").expanduser()) / "trueward" / "features"
 
 
-def key_of(spec: str, prompts: Sequence[str], responses: Sequence[str]) -> str:
-    """SHA-256 over the backbone and every text with its length, so that no two inputs collide."""
+def block_key(spec: str, prompts: Sequence[str], responses: Sequence[str]) -> str:
+    """Return the SHA-256 over the backbone and each text with its length.
+
+    Parameters
+    ----------
+    spec : str
+        What identifies the backbone, from `trueward.features.identity`.
+    prompts, responses : sequence of str, length n
+        Texts of one block of rows.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+
+    """
     digest = hashlib.sha256(spec.encode())
     for pair in zip(prompts, responses, strict=True):
         for text in pair:
@@ -47,59 +64,89 @@ def key_of(spec: str, prompts: Sequence[str], responses: Sequence[str]) -> str:
 
 @dataclass(frozen=True)
 class Cache:
-    """Blocks of features, each in one file that is complete or not there."""
+    """Blocks of features, each in one file that is complete or absent.
+
+    Attributes
+    ----------
+    folder : Path
+        Folder of the files; created by the first write.
+
+    """
 
     folder: Path
 
     def path(self, key: str) -> Path:
-        """Give the file of a block."""
+        """Return the file of a block."""
         return self.folder / key[:2] / f"{key}.safetensors"
 
     def read_into(self, key: str, out: Tensor) -> bool:
-        """Fill ``out`` with the block and say so; False if it is absent, damaged or another's."""
+        """Copy a block from the cache into ``out``.
+
+        Parameters
+        ----------
+        key : str
+            Key of the block, from `block_key`.
+        out : Tensor, (n, d)
+            Destination; its shape and dtype must match the file.
+
+        Returns
+        -------
+        bool
+            False if the block is absent or damaged; ``out`` is unchanged then.
+
+        """
         path = self.path(key)
         try:
             if not path.is_file():
                 return False
             with safe_open(path, "pt") as block:
-                about, x = block.metadata() or {}, block.get_tensor("x")
+                metadata, x = block.metadata() or {}, block.get_tensor("x")
         except (OSError, SafetensorError) as e:
-            LOG.warning("%s is damaged and is made again (%s)", path, e)
+            LOG.warning("%s is damaged and will be computed again (%s)", path, e)
             return False
-        if x.shape != out.shape or x.dtype != out.dtype or about.get("sha256") != _digest(x):
-            LOG.warning("%s is damaged and is made again", path)
+        if x.shape != out.shape or x.dtype != out.dtype or metadata.get("sha256") != _sha256(x):
+            LOG.warning("%s is damaged and will be computed again", path)
             return False
         out.copy_(x)
         return True
 
     def write(self, key: str, x: Tensor) -> None:
-        """Keep a block; a folder that cannot be written is reported once and then left alone."""
-        if self.folder in _refused():
+        """Write a block; the first failure per folder is logged and disables writing to it.
+
+        Parameters
+        ----------
+        key : str
+            Key of the block, from `block_key`.
+        x : Tensor, (n, d)
+            Features of the block.
+
+        """
+        if self.folder in _unwritable():
             return
         try:
-            if shutil.disk_usage(_existing(self.folder)).free < 4 * x.nbytes:
+            if shutil.disk_usage(_existing_parent(self.folder)).free < 4 * x.nbytes:
                 raise TruewardError("the disk is nearly full")  # noqa: TRY301
             with replacing(self.path(key)) as path:
-                save_file({"x": x.contiguous()}, path, {"sha256": _digest(x)})
+                save_file({"x": x.contiguous()}, path, {"sha256": _sha256(x)})
         except (OSError, SafetensorError, TruewardError) as e:
-            _refused().add(self.folder)
+            _unwritable().add(self.folder)
             LOG.warning(
-                "features are computed but not kept, because %s cannot be written (%s); set "
-                "TRUEWARD_CACHE to a folder that can, or pass cache=False",
+                "features are computed but not cached, because %s cannot be written (%s): set "
+                "TRUEWARD_CACHE to a writable folder, or pass cache=False",
                 self.folder,
                 e,
             )
 
 
 @cache
-def _refused() -> set[Path]:
-    """Give the folders that this process has failed to write to."""
+def _unwritable() -> set[Path]:
+    """Return the folders that this process has failed to write to."""
     return set()
 
 
-def _existing(path: Path) -> Path:
+def _existing_parent(path: Path) -> Path:
     return next(p for p in (path, *path.absolute().parents) if p.exists())
 
 
-def _digest(x: Tensor) -> str:
+def _sha256(x: Tensor) -> str:
     return hashlib.sha256(x.contiguous().numpy().data).hexdigest()

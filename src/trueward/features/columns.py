@@ -1,4 +1,4 @@
-"""The columns of a table, as the tensors that stand beside the features."""
+"""Convert the columns of a log or a test into the tensors beside the features."""
 
 from __future__ import annotations
 
@@ -16,89 +16,142 @@ if TYPE_CHECKING:
     from trueward.data.log import Log, Test
 
 
-def feedback_of(log: Log, x: Tensor, backbone: str | None) -> Feedback:
-    """Join the features with what the log says of each row."""
-    frame, have = log.frame, log.columns
-    given = frame["feedback"].is_not_null()
-    logged = Columns({"propensity": _floats(frame["propensity"])} if "propensity" in have else {})
+def to_feedback(log: Log, x: Tensor, backbone: str | None) -> Feedback:
+    """Combine the features with the columns of a log.
+
+    Parameters
+    ----------
+    log : Log
+        Log of n rows.
+    x : Tensor, (n, d)
+        Features of the rows, in the order of the log.
+    backbone : str or None
+        JSON description of the backbone that computed ``x``; None if no text can be encoded again.
+
+    Returns
+    -------
+    Feedback
+        ``o`` is None unless the log is observational; missing weights are 1.
+
+    """
+    frame, names = log.frame, log.columns
+    observed = frame["feedback"].is_not_null()
+    known = {"propensity": _floats(frame["propensity"])} if "propensity" in names else {}
     return Feedback(
         x=x,
         y=_floats(frame["feedback"].fill_null(0)),
-        o=_floats(given) if log.regime == "observational" else None,
-        z=context(frame),
+        o=_floats(observed) if log.regime == "observational" else None,
+        z=encode_context(frame),
         channels=Columns({name.partition(".")[2]: _floats(frame[name]) for name in log.channels}),
-        gold=_floats(frame["gold"]) if "gold" in have else None,
-        group=codes(frame["prompt_id"]),
-        user=codes(frame["user_id"]) if "user_id" in have else None,
-        weight=_floats(frame["weight"].fill_null(1)) if "weight" in have else None,
-        eta=logged,
+        gold=_floats(frame["gold"]) if "gold" in names else None,
+        group=group_codes(frame["prompt_id"]),
+        user=group_codes(frame["user_id"]) if "user_id" in names else None,
+        weight=_floats(frame["weight"].fill_null(1)) if "weight" in names else None,
+        eta=Columns(known),
         backbone=backbone,
         export_scope=log.export_scope,
     )
 
 
-def labelled_of(test: Test, x: Tensor, backbone: str | None) -> Labelled:
-    """Join the features with the truth of each row."""
-    frame, have = test.frame, test.columns
+def to_labelled(test: Test, x: Tensor, backbone: str | None) -> Labelled:
+    """Combine the features with the labels and ratings of a test.
+
+    Parameters
+    ----------
+    test : Test
+        Test of n rows.
+    x : Tensor, (n, d)
+        Features of the rows, in the order of the test.
+    backbone : str or None
+        JSON description of the backbone that computed ``x``.
+
+    """
+    frame, names = test.frame, test.columns
     return Labelled(
         x=x,
-        r=_floats(frame["label"]) if "label" in have else None,
-        rating=_floats(frame["rating"]) if "rating" in have else None,
-        group=codes(frame["prompt_id"]),
+        r=_floats(frame["label"]) if "label" in names else None,
+        rating=_floats(frame["rating"]) if "rating" in names else None,
+        group=group_codes(frame["prompt_id"]),
         backbone=backbone,
     )
 
 
-def codes(names: pl.Series) -> Tensor:
-    """Number the names in the order of their first row; each null is alone, with a number below 0.
+def group_codes(ids: pl.Series) -> Tensor:
+    """Number the distinct ids from 0 in order of appearance; each null gets its own negative number.
 
-    >>> codes(pl.Series(["b", "a", "b", None]))
+    Parameters
+    ----------
+    ids : polars.Series of String, length n
+        Ids of prompts or users.
+
+    Returns
+    -------
+    Tensor of int64, (n,)
+
+    Examples
+    --------
+    >>> group_codes(pl.Series(["b", "a", "b", None]))
     tensor([ 0,  1,  0, -1])
+
     """
-    known = names.drop_nulls().unique(maintain_order=True)
-    number = pl.Series(range(len(known)), dtype=pl.Int64)
-    found = names.replace_strict(known, number, default=None, return_dtype=pl.Int64)
-    alone = -names.is_null().cast(pl.Int64).cum_sum()
-    return found.fill_null(alone).to_torch()
+    distinct = ids.drop_nulls().unique(maintain_order=True)
+    number = pl.Series(range(len(distinct)), dtype=pl.Int64)
+    codes = ids.replace_strict(distinct, number, default=None, return_dtype=pl.Int64)
+    null_codes = -ids.is_null().cast(pl.Int64).cum_sum()
+    return codes.fill_null(null_codes).to_torch()
 
 
-def context(frame: pl.DataFrame) -> Tensor | None:
-    """Give z, (n, c): numbers standardised, categories one-hot, and where a value is missing."""
+def encode_context(frame: pl.DataFrame) -> Tensor | None:
+    """Encode the ``context.*`` columns as numbers.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame, n rows
+        Rows of a log.
+
+    Returns
+    -------
+    Tensor of float32, (n, c), or None
+        Numeric columns are standardised, with 0 and an indicator for missing values. Other columns are
+        one-hot: the 50 most frequent categories, one column for rarer ones, one for missing values.
+        None if there is no context column.
+
+    """
     columns: list[Tensor] = []
     for name in frame.columns:
         if name.startswith("context."):
             values = frame[name]
-            columns += _number(values) if values.dtype.is_numeric() else _category(values)
+            columns += _standardised(values) if values.dtype.is_numeric() else _one_hot(values)
     return torch.stack(columns, dim=1) if columns else None
 
 
-def _number(values: pl.Series) -> list[Tensor]:
-    """Standardise; a missing value is at the mean and has a column that says so."""
+def _standardised(values: pl.Series) -> list[Tensor]:
+    """Standardise the numbers; missing values become 0 and are marked in a second column."""
     v = _floats(values, torch.float64)
-    here = v.isfinite()
-    if not here.any():
+    present = v.isfinite()
+    if not present.any():
         return []
-    spread = v[here].std(correction=0)
-    u = (v - v[here].mean()) / (spread if spread > 0 else 1.0)
-    scaled = torch.where(here, u, 0.0).float()
-    return [scaled] if here.all() else [scaled, (~here).float()]
+    sd = v[present].std(correction=0)
+    u = (v - v[present].mean()) / (sd if sd > 0 else 1.0)
+    scaled = torch.where(present, u, 0.0).float()
+    return [scaled] if present.all() else [scaled, (~present).float()]
 
 
-def _category(values: pl.Series) -> list[Tensor]:
-    """One column a category, most frequent first, one for the rare ones, one for the missing."""
+def _one_hot(values: pl.Series) -> list[Tensor]:
+    """Return one column per frequent category, one for the rarer ones, one for missing values."""
     names = values.cast(pl.String)
     count = names.drop_nulls().value_counts(sort=False)
     count = count.sort("count", names.name, descending=[True, False])
-    kept = count[names.name].head(CATEGORIES).to_list()
-    columns = [names == name for name in kept]
+    frequent = count[names.name].head(CATEGORIES).to_list()
+    columns = [names == name for name in frequent]
     if len(count) > CATEGORIES:
-        columns.append(names.is_not_null() & ~names.is_in(kept))
+        columns.append(names.is_not_null() & ~names.is_in(frequent))
     if names.null_count():
         columns.append(names.is_null())
     return [_floats(column.fill_null(value=False)) for column in columns]
 
 
 def _floats(values: pl.Series, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Give numbers; null is NaN."""
+    """Convert to floating-point numbers; null becomes NaN."""
     array = values.cast(pl.Float64).fill_null(float("nan")).to_numpy(writable=True)
     return torch.from_numpy(array).to(dtype)

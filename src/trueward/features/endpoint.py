@@ -1,4 +1,4 @@
-"""Vectors of an OpenAI-compatible embeddings server, `POST {address}/embeddings`."""
+"""Embeddings of an OpenAI-compatible server, ``POST {address}/embeddings``."""
 
 from __future__ import annotations
 
@@ -13,98 +13,153 @@ import torch
 
 from trueward.core.errors import TruewardError, UsageError
 
-from .asking import Asked, ask
-from .naming import checked
-from .texts import BadRowError, check_pairs, sound
+from .backbone_names import parse_options
+from .http_json import JsonRequest, request_json
+from .texts import BadRowError, check_pairs, replace_surrogates
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from torch import Tensor
 
-    from .naming import Wanted
+    from .backbone_names import Accepted
 
-VERSION = 1  # raise it with any change of the text that is sent
-ROWS, CHARACTERS = 64, 200_000  # of one request at most; a single row may have more characters
-KEY = "TRUEWARD_API_KEY"
-OPTIONS: Mapping[str, Wanted] = {"model": str, "dimensions": range(1, 1_000_001)}
-LARGEST = 65_504.0  # of float16
+VERSION = 1  # increase it with any change of the text that is sent
+ROWS, CHARACTERS = 64, 200_000  # limits of one request; a single row may have more characters
+KEY_VARIABLE = "TRUEWARD_API_KEY"
+OPTIONS: Mapping[str, Accepted] = {"model": str, "dimensions": range(1, 1_000_001)}
+FLOAT16_MAX = 65_504.0
 
 
 @dataclass(frozen=True)
 class Endpoint:
     """x = the server's embedding of the prompt, an empty line and the response.
 
-    The server decides what becomes of texts that are too long for its model. The key comes from the
-    environment alone, $TRUEWARD_API_KEY, and is kept nowhere.
+    The server decides how to treat texts that are too long for its model. The key is read from the
+    environment variable TRUEWARD_API_KEY and is stored nowhere.
+
+    Attributes
+    ----------
+    address : str
+        Address of the server, such as ``http://HOST/v1``.
+    model : str
+        Name of the model on the server.
+    width : int
+        Number of columns of x.
+    dimensions : int or None
+        Shorter width to request from the server; None requests the model's own.
+
     """
 
     address: str
     model: str
     width: int
-    dimensions: int | None = None  # asked of the server, where it can shorten vectors
+    dimensions: int | None = None
 
     def spec(self) -> str:
-        """Give what makes these features again, as JSON: what the name stands for is up to the server."""
-        about = {
+        """Return the JSON description from which `backbone` recreates this backbone.
+
+        The description names the model; whether the server still serves the same weights is unknown.
+        """
+        fields = {
             "name": "endpoint",
             "version": VERSION,
             "address": self.address,
             "model": self.model,
         }
-        return json.dumps({**about, "width": self.width, "dimensions": self.dimensions})
+        return json.dumps({**fields, "width": self.width, "dimensions": self.dimensions})
 
-    def remarks(self) -> list[str]:
-        """Have nothing to say: what a server cuts it does not tell."""
+    def collect_warnings(self) -> list[str]:
+        """Return no warnings: a server does not report which texts it truncates."""
         return []
 
     def encode(self, prompts: Sequence[str], responses: Sequence[str]) -> Tensor:
-        """Give float16 (n, width), always finite; BadRowError where a vector is not."""
+        """Request the embedding of each pair of texts.
+
+        Parameters
+        ----------
+        prompts, responses : sequence of str, length n
+            Texts of the rows.
+
+        Returns
+        -------
+        Tensor of float16, (n, width)
+            Always finite.
+
+        Raises
+        ------
+        BadRowError
+            If an embedding is not finite or exceeds the range of float16.
+        TruewardError
+            If the server does not answer, or answers with another number or width of embeddings.
+
+        """
         check_pairs(prompts, responses)
-        texts = [sound(f"{p}\n\n{r}") for p, r in zip(prompts, responses, strict=True)]
+        texts = [replace_surrogates(f"{p}\n\n{r}") for p, r in zip(prompts, responses, strict=True)]
         out = torch.empty(len(texts), self.width, dtype=torch.float16)
-        for part in _requests(texts):
-            v = _vectors(self.address, self.model, self.dimensions, texts[part], self.width)
-            bad = np.flatnonzero(~(np.abs(v) <= LARGEST).all(axis=1))
+        for part in _request_slices(texts):
+            v = _embeddings(self.address, self.model, self.dimensions, texts[part], self.width)
+            bad = np.flatnonzero(~(np.abs(v) <= FLOAT16_MAX).all(axis=1))
             if len(bad):
-                said = f"has an embedding from {self.address} that is not finite or beyond float16"
                 raise BadRowError(
-                    part.start + int(bad[0]), f"{said}: drop that row, or ask its keeper"
+                    part.start + int(bad[0]),
+                    f"has an embedding from {self.address} that is not finite or exceeds float16: "
+                    "drop that row, or check the server's model",
                 )
             out[part] = torch.from_numpy(v).half()
         return out
 
 
-def named(address: str, given: Mapping[str, str]) -> Endpoint:
-    """Give the endpoint at an address; one short request tells how wide its vectors are."""
+def from_name(address: str, options: Mapping[str, str]) -> Endpoint:
+    """Return the endpoint at an address; one short request measures the width of its embeddings.
+
+    Parameters
+    ----------
+    address : str
+        ``http://HOST/v1`` or ``https://HOST/v1``, with or without ``/embeddings``.
+    options : mapping of str to str
+        ``model`` and ``dimensions``, as written.
+
+    Raises
+    ------
+    UsageError
+        If an option or the address is invalid, or the server has several models and none is chosen.
+
+    """
     address = address.rstrip("/").removesuffix("/embeddings")
-    chosen = checked(address, given, OPTIONS)
+    values = parse_options(address, options, OPTIONS)
     parts = urlsplit(address)
     if parts.username or parts.password or parts.query or not parts.hostname:
         raise UsageError(
-            "an endpoint is http://HOST/v1 or https://HOST/v1 with nothing else in its address: put a key "
-            f"into {KEY}, and the model behind a comma, ,model=NAME"
+            "the address of an endpoint should be http://HOST/v1 or https://HOST/v1 and nothing else: "
+            f"put a key into {KEY_VARIABLE}, and the model after a comma, ,model=NAME"
         )
-    model = chosen.get("model") or _only_model(address)
-    dimensions = chosen.get("dimensions")
-    return Endpoint(
-        address, model, _vectors(address, model, dimensions, ["width"], None).shape[1], dimensions
-    )
+    model = values.get("model") or _only_model(address)
+    dimensions = values.get("dimensions")
+    width = _embeddings(address, model, dimensions, ["width"], None).shape[1]
+    return Endpoint(address, model, width, dimensions)
 
 
-def remade(spec: dict[str, Any]) -> Endpoint:
-    """Give the endpoint of a spec; the server is not asked before there is text."""
+def from_spec(spec: dict[str, Any]) -> Endpoint:
+    """Recreate an endpoint from its JSON description, without a request to the server.
+
+    Raises
+    ------
+    TruewardError
+        If another version of trueward computed the features.
+
+    """
     if spec.get("version") != VERSION:
         raise TruewardError(
-            f"these features were made by version {spec.get('version')} of the reading of endpoints, and the "
-            f"installed one is {VERSION}: install the trueward that made them, or fit again"
+            f"these features were computed by version {spec.get('version')} of the endpoint backbone, and "
+            f"the installed one is {VERSION}: install the trueward that computed them, or fit again"
         )
     return Endpoint(
         str(spec["address"]), str(spec["model"]), int(spec["width"]), spec.get("dimensions")
     )
 
 
-def _requests(texts: Sequence[str]) -> Iterator[slice]:
+def _request_slices(texts: Sequence[str]) -> Iterator[slice]:
     start, size = 0, 0
     for i, text in enumerate(texts):
         if i > start and (i - start >= ROWS or size + len(text) > CHARACTERS):
@@ -115,45 +170,48 @@ def _requests(texts: Sequence[str]) -> Iterator[slice]:
         yield slice(start, len(texts))
 
 
-def key(address: str) -> str | None:
-    """Give the key; a key for OpenAI goes to OpenAI alone."""
-    own = "OPENAI_API_KEY" if urlsplit(address).hostname == "api.openai.com" else KEY
-    return os.environ.get(KEY) or os.environ.get(own)
+def api_key(address: str) -> str | None:
+    """Return $TRUEWARD_API_KEY; for api.openai.com also $OPENAI_API_KEY, which goes nowhere else."""
+    own = "OPENAI_API_KEY" if urlsplit(address).hostname == "api.openai.com" else KEY_VARIABLE
+    return os.environ.get(KEY_VARIABLE) or os.environ.get(own)
 
 
 def _only_model(address: str) -> str:
-    read = ask(Asked(f"{address}/models", None, key(address)))
-    listed = read.get("data") if isinstance(read, dict) else None
-    names = [str(m["id"]) for m in listed or () if isinstance(m, dict) and "id" in m]
+    answer = request_json(JsonRequest(f"{address}/models", None, api_key(address)))
+    models = answer.get("data") if isinstance(answer, dict) else None
+    names = [str(m["id"]) for m in models or () if isinstance(m, dict) and "id" in m]
     if len(names) == 1:
         return names[0]
-    shown = ", ".join(names[:5]) + (" ..." if len(names) > 5 else "")
+    listed = ", ".join(names[:5]) + (" ..." if len(names) > 5 else "")
     raise UsageError(
-        f"{address} serves {len(names)} models{f' ({shown})' if names else ''}: choose one by "
+        f"{address} serves {len(names)} models{f' ({listed})' if names else ''}: choose one with "
         f"--backbone {address},model=NAME"
     )
 
 
-def _vectors(
+def _embeddings(
     address: str, model: str, dimensions: int | None, texts: Sequence[str], width: int | None
 ) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """Ask for the (n, width) embeddings of some texts; TruewardError for an answer of another shape."""
-    about: dict[str, Any] = {"model": model, "input": list(texts), "encoding_format": "float"}
-    about |= {} if dimensions is None else {"dimensions": dimensions}
-    read = ask(Asked(f"{address}/embeddings", about, key(address)))
-    wrong = f"{address} should answer with {len(texts)} embeddings"
+    """Request the (n, width) embeddings of n texts and check their number and width."""
+    body: dict[str, Any] = {"model": model, "input": list(texts), "encoding_format": "float"}
+    body |= {} if dimensions is None else {"dimensions": dimensions}
+    answer = request_json(JsonRequest(f"{address}/embeddings", body, api_key(address)))
+    expected = f"{address} should answer with {len(texts)} embeddings"
     advice = "check that it is an OpenAI-compatible embeddings server and serves that model"
     try:
-        data = sorted(read["data"], key=lambda one: int(one["index"]))
-        rows = [np.asarray(one["embedding"], np.float32) for one in data]
+        data = sorted(answer["data"], key=lambda item: int(item["index"]))
+        rows = [np.asarray(item["embedding"], np.float32) for item in data]
     except (KeyError, TypeError, ValueError) as e:
-        raise TruewardError(f"{wrong}, and its answer has none that can be read: {advice}") from e
+        raise TruewardError(
+            f"{expected}, and its answer has none that can be read: {advice}"
+        ) from e
     if len(rows) != len(texts) or any(row.ndim != 1 or not len(row) for row in rows):
-        raise TruewardError(f"{wrong}, and answered with {len(rows)}: {advice}")
+        raise TruewardError(f"{expected}, and answered with {len(rows)}: {advice}")
     widths = {len(row) for row in rows} | ({width} if width else set())
     if len(widths) > 1:
         raise TruewardError(
-            f"{address} gave vectors of {' and of '.join(str(w) for w in sorted(widths))} numbers for "
-            f"{model}, and all rows need one width: it may serve another model now; encode and fit again"
+            f"{address} returned embeddings of {' and of '.join(str(w) for w in sorted(widths))} numbers "
+            f"for {model}, and all rows need one width: the server may serve another model now; encode "
+            "and fit again"
         )
     return np.stack(rows)

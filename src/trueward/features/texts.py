@@ -1,4 +1,4 @@
-"""Any Python string becomes a text that every tokenizer takes; long ones keep head and tail."""
+"""Checks and limits of the texts that every backbone reads."""
 
 from __future__ import annotations
 
@@ -9,41 +9,82 @@ from trueward.core.errors import TruewardError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-# The opening says what an answer is, the ending whether it was finished.
+# The first characters show what the answer is about, the last ones whether it is complete.
 HEAD, TAIL = 12_000, 4_000  # characters that are read of a longer text
-SLICE_ROWS, SLICE_CHARACTERS = 512, 1_000_000  # bound the memory of one step, not the result
+SLICE_ROWS, SLICE_CHARACTERS = 512, 1_000_000  # limits of one slice: they bound memory only
 
 
 class BadRowError(TruewardError):
-    """A row of a block that a backbone cannot turn into finite numbers; who knows the block shifts it."""
+    """A row that a backbone cannot encode as finite numbers.
 
-    def __init__(self, row: int, said: str) -> None:
-        super().__init__(f"row {row + 1} {said}")
-        self.row, self.said = row, said
+    Parameters
+    ----------
+    row : int
+        Number of the row in the block that was encoded, from 0.
+    problem : str
+        What is wrong with the row and what to do. The message is ``row {row + 1} {problem}``.
 
-    def after(self, rows: int) -> BadRowError:
-        """Give the same of a table in which ``rows`` others stand before."""
-        return BadRowError(self.row + rows, self.said)
+    """
+
+    def __init__(self, row: int, problem: str) -> None:
+        super().__init__(f"row {row + 1} {problem}")
+        self.row, self.problem = row, problem
+
+    def shifted(self, rows: int) -> BadRowError:
+        """Return the same error with the row number of the whole table.
+
+        Parameters
+        ----------
+        rows : int
+            Number of rows of the table before the block.
+
+        """
+        return BadRowError(self.row + rows, self.problem)
 
 
-def readable(text: str) -> str:
-    r"""Give ``text`` with its middle left out if it is long and lone surrogates as ``?``.
+def truncate_middle(text: str) -> str:
+    r"""Cut a long text to its first 12,000 and last 4,000 characters; replace lone surrogates.
 
-    >>> readable("caf\u00e9 \ud800")
+    Parameters
+    ----------
+    text : str
+        Any Python string.
+
+    Returns
+    -------
+    str
+        A text that every tokenizer accepts.
+
+    Examples
+    --------
+    >>> truncate_middle("caf\u00e9 \ud800")
     'café ?'
+
     """
     if len(text) > HEAD + TAIL:
         text = text[:HEAD] + "\n" + text[-TAIL:]
-    return sound(text)
+    return replace_surrogates(text)
 
 
-def sound(text: str) -> str:
-    """Give text that every tokenizer takes: lone surrogates as ``?``."""
+def replace_surrogates(text: str) -> str:
+    """Replace each lone surrogate with ``?``, which every tokenizer accepts."""
     return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
-def slices(prompts: Sequence[str], responses: Sequence[str]) -> Iterator[slice]:
-    """Cut the rows into runs of bounded size; a single row is never larger than one run."""
+def row_slices(prompts: Sequence[str], responses: Sequence[str]) -> Iterator[slice]:
+    """Split the rows into consecutive slices of bounded size.
+
+    Parameters
+    ----------
+    prompts, responses : sequence of str, length n
+        Texts of the rows.
+
+    Yields
+    ------
+    slice
+        At most 512 rows and 1,000,000 characters; a single row may have more characters.
+
+    """
     start, size = 0, 0
     for i in range(len(prompts)):
         row = len(prompts[i]) + len(responses[i])
@@ -56,7 +97,14 @@ def slices(prompts: Sequence[str], responses: Sequence[str]) -> Iterator[slice]:
 
 
 def check_pairs(prompts: Sequence[str], responses: Sequence[str]) -> None:
-    """Refuse texts that are not pairs of strings."""
+    """Check that prompts and responses are lists of strings of equal length.
+
+    Raises
+    ------
+    TruewardError
+        For a single string, an entry that is not a string, or different lengths.
+
+    """
     for name, texts in (("prompts", prompts), ("responses", responses)):
         if isinstance(texts, str):
             raise TruewardError(
@@ -65,8 +113,8 @@ def check_pairs(prompts: Sequence[str], responses: Sequence[str]) -> None:
         for i, text in enumerate(texts):
             if not isinstance(text, str):
                 raise TruewardError(
-                    f"{name} should be texts, but row {i + 1} is {type(text).__name__}: "
-                    "flatten or drop that row"
+                    f"{name} should be strings, but row {i + 1} is {type(text).__name__}: "
+                    "convert or drop that row"
                 )
     if len(prompts) != len(responses):
         raise TruewardError(

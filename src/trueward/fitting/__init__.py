@@ -1,1 +1,1 @@
-"""From a log to a reward model: checks, cross-fitted nuisances, training, fine-tuning."""
+"""Fitting reward models: checks of the log, cross-fitted nuisances, training, fine-tuning."""

@@ -1,4 +1,4 @@
-"""What a log must be for a method before anything is fitted, or what is wrong with it."""
+"""Checks of a log against the requirements of a method, before anything is fitted."""
 
 from __future__ import annotations
 
@@ -19,44 +19,74 @@ if TYPE_CHECKING:
     from trueward.training.config import Train
 
 
-def checked(
-    made: Method, train: Feedback | Labelled, val: Feedback | Labelled, cfg: Train
+def check_splits(
+    method: Method, train: Feedback | Labelled, val: Feedback | Labelled, cfg: Train
 ) -> tuple[Feedback, Feedback]:
-    """Both parts on the device, or what is wrong with them."""
-    here, there = (_feedback(made, d).to(cfg.place()) for d in (train, val))
-    required(made, here, there)
-    if here.x.shape[1:] != there.x.shape[1:] or here.columns() != there.columns():
+    """Move training and validation rows to the device, and check them against the method.
+
+    Parameters
+    ----------
+    method : Method
+        The method to fit.
+    train, val : Feedback or Labelled
+        Training and validation rows.
+    cfg : Train
+        Settings; they choose the device.
+
+    Raises
+    ------
+    TruewardError
+        If the rows do not support the method, or the splits have different columns.
+
+    """
+    device = cfg.torch_device()
+    train, val = (_feedback(method, d).to(device) for d in (train, val))
+    require_capabilities(method, train, val)
+    if train.x.shape[1:] != val.x.shape[1:] or train.columns() != val.columns():
         raise TruewardError(
-            f"training and validation rows must have the same columns, and have features "
-            f"{here.x.shape[1]} and {there.x.shape[1]} wide with {sorted(here.columns())} and "
-            f"{sorted(there.columns())}: encode both from one log, or in the same way"
+            f"training and validation rows must have the same columns; they have {train.x.shape[1]} "
+            f"features with {sorted(train.columns())}, and {val.x.shape[1]} features with "
+            f"{sorted(val.columns())}: encode both from one log, or in the same way"
         )
-    return here, there
+    return train, val
 
 
-def required(made: Method, here: Feedback, there: Feedback) -> None:
-    """Refuse a method that the log cannot support."""
-    facts = LogCapabilities.of(here)
-    require(made, facts, "the training rows")
-    require_context(made, here)
-    # what trains on gold labels needs them among the training rows only
-    require(
-        made, dataclasses.replace(LogCapabilities.of(there), gold=facts.gold), "the validation rows"
-    )
+def require_capabilities(method: Method, train: Feedback, val: Feedback) -> None:
+    """Refuse a method that the log cannot support.
+
+    Parameters
+    ----------
+    method : Method
+        The method to fit.
+    train, val : Feedback
+        Training and validation rows.
+
+    Raises
+    ------
+    TruewardError
+        If the rows lack a column or enough feedback.
+
+    """
+    facts = LogCapabilities.of(train)
+    require(method, facts, "the training rows")
+    require_context(method, train)
+    # a method that trains on gold labels needs them among the training rows only
+    held = dataclasses.replace(LogCapabilities.of(val), gold=facts.gold)
+    require(method, held, "the validation rows")
 
 
 def _feedback(method: Method, data: Feedback | Labelled) -> Feedback:
     if not method.takes_truth:
         if isinstance(data, Labelled):
             raise TruewardError(
-                f"{method.name} learns from feedback and was given clean labels (Labelled); pass the "
+                f"{method.name} learns from feedback, and got clean labels (Labelled); pass the "
                 "log's Feedback"
             )
         return dataclasses.replace(data, y=data.y.float())
     if isinstance(data, Feedback) or data.r is None:
         raise TruewardError(
-            f"{method.name} is a benchmark's ceiling and is fitted on clean labels (Labelled with r); "
-            "a log has none: choose another method"
+            f"{method.name} is a benchmark's ceiling, fitted on clean labels (Labelled with r), and a "
+            "log has none: choose another method"
         )
     return Feedback(
         data.x,
@@ -67,21 +97,39 @@ def _feedback(method: Method, data: Feedback | Labelled) -> Feedback:
     )
 
 
-def finite(data: Feedback, digest: Tensor, name: str) -> None:
-    """Refuse values that are no numbers, and weights that are not above 0, naming the row."""
+def require_finite(data: Feedback, digest: Tensor, split: str) -> None:
+    """Refuse values that are not finite, and weights that are not above 0.
+
+    Parameters
+    ----------
+    data : Feedback
+        The rows.
+    digest : Tensor
+        (n,) `trueward.training.preprocessing.row_digests` of the features.
+    split : str
+        Name of the split in the message.
+
+    Raises
+    ------
+    TruewardError
+        With the row and the value.
+
+    """
     suspect = None if digest.isfinite().all() else data.x
     columns = {"features": suspect, "y": data.y, "o": data.o, "z": data.z, "weight": data.weight}
     columns |= data.eta
-    for what, column in columns.items():
+    for name, column in columns.items():
         if column is None or column.isfinite().all():
             continue
         row = next(k for k, v in enumerate(column) if not v.isfinite().all())
         values = column[row].reshape(-1)
         at = int((~values.isfinite()).nonzero()[0])
         raise TruewardError(
-            f"{what} must be finite numbers, and {name} row {row + 1} has {float(values[at])} in "
+            f"{name} must be finite numbers, and {split} row {row + 1} has {float(values[at])} in "
             f"column {at + 1}: drop or repair that row"
         )
     if data.weight is not None and not (data.weight > 0).all():
         row = int((data.weight <= 0).nonzero()[0])
-        raise TruewardError(f"weights must be above 0, and {name} row {row + 1} has none: drop it")
+        raise TruewardError(
+            f"weights must be above 0, and {split} row {row + 1} has {float(data.weight[row]):g}: drop it"
+        )

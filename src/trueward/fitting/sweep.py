@@ -1,31 +1,47 @@
-"""Many fits at once: alike networks trained as one, nuisances that methods share fitted once."""
+"""Many fits at once: networks of one architecture are stacked, shared nuisances are fitted once."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from trueward.core.errors import TruewardError
 from trueward.core.threads import in_threads
 from trueward.training.loop import train_nets
 
-from .crossfit import Estimated, Fitted, Ground, estimate, fit_together
-from .fit import Prepared, configure, suited
+from .crossfit import CrossFitData, NuisanceFits, fit_nuisances
+from .fit import configure, resolve
+from .out_of_fold import OutOfFoldNuisances, estimate_nuisances
+from .prepared import PreparedLog
+from .record import composed_model, trained_model
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from trueward.data.feedback import Feedback, Labelled
     from trueward.estimation.method import Method
     from trueward.model.reward_model import RewardModel
     from trueward.training.config import Train
-    from trueward.training.step import Problem
-    from trueward.training.training_state import State
+    from trueward.training.step import TrainingProblem
+    from trueward.training.training_state import TrainingState
+
+    from .options import FitOptions
 
 
 @dataclass(frozen=True, eq=False)
-class Job:
-    """One `fit` of many: a method on a log, with its seed."""
+class FitJob:
+    """One `fit` of many.
+
+    Attributes
+    ----------
+    method : str or Method
+        Name of a method, or a method with its options.
+    train, val : Feedback or Labelled
+        Training and validation rows.
+    seed : int, default 0
+        Root of all random streams of this fit.
+
+    """
 
     method: str | Method
     train: Feedback | Labelled
@@ -34,98 +50,128 @@ class Job:
 
 
 @dataclass(frozen=True, eq=False)
-class _Begun:
-    """A job whose log was found fit for its method."""
+class _CheckedJob:
+    """A job whose log supports its method."""
 
     method: Method
     cfg: Train
-    log: Prepared
-    place: tuple[object, ...]  # equal for jobs that may share their nuisances
-    reasons: tuple[str, ...]  # why that method
+    log: PreparedLog
+    log_key: tuple[object, ...]  # equal for jobs that share log and settings, and so nuisances
+    reasons: tuple[str, ...]  # for the choice of the method
 
 
 def fit_many(
-    jobs: Sequence[Job], *, threads: int = 1, **chosen: Any
+    jobs: Sequence[FitJob], *, threads: int = 1, **chosen: Unpack[FitOptions]
 ) -> list[RewardModel | TruewardError]:
-    """`fit` of every job; one that fails leaves its error in its place and the others as they are.
+    """Fit many methods, seeds or logs at once; results are those of `fit` one by one, up to rounding.
 
-    The numbers are those of the fits one by one, up to rounding. Jobs that take the same steps - the
-    seeds of a method, the settings of a search - are trained as one stacked network, and a nuisance
-    that several methods ask of one log and seed is fitted once. ``threads``: stacks at work at once,
-    each on one core. ``chosen`` are options of `Train`.
+    Jobs that take the same steps (the seeds of a method, the settings of a search) are trained as one
+    stacked network. A nuisance that several methods need of one log and seed is fitted once.
+
+    Parameters
+    ----------
+    jobs : sequence of FitJob
+        Method, training rows, validation rows and seed of every fit.
+    threads : int, default 1
+        Number of stacks trained at once, each on one core.
+    **chosen : FitOptions
+        Fields of `trueward.Train` for all jobs; each job has its own seed.
+
+    Returns
+    -------
+    list of RewardModel or TruewardError
+        In the order of the jobs; a fit that fails has its error in the list, and the others go on.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import trueward as tw
+    >>> from trueward.fitting.sweep import FitJob, fit_many
+    >>> g = torch.Generator().manual_seed(0)
+    >>> x = torch.randn(400, 4, generator=g)
+    >>> rated = (torch.rand(400, generator=g) < torch.sigmoid(x[:, 1])).float()
+    >>> log = tw.Feedback(x, (x[:, 0] > 0).float() * rated, rated, group=torch.arange(400))
+    >>> train, val = log.split(0.25)
+    >>> models = fit_many([FitJob("ips", train, val, seed) for seed in (0, 1)], epochs=2)
+    >>> [model.report["training"]["seed"] for model in models]
+    [0, 1]
+
     """
-    found: list[Any] = [None] * len(jobs)
-    begun: dict[int, _Begun] = {}
-    logs: dict[tuple[object, ...], Prepared] = {}
+    results: list[Any] = [None] * len(jobs)
+    checked: dict[int, _CheckedJob] = {}
+    logs: dict[tuple[object, ...], PreparedLog] = {}
     for k, job in enumerate(jobs):
         try:
-            begun[k] = _begin(job, chosen, logs)
+            checked[k] = _check(job, chosen, logs)
         except TruewardError as e:
-            found[k] = e
-    fitted = _fitted(begun, threads)
-    ready: dict[int, tuple[Estimated, Problem]] = {}
-    for k, made in zip(
-        begun,
-        in_threads(lambda k: _estimated(begun[k], *fitted[k]), list(begun), threads),
-        strict=True,
-    ):
-        if isinstance(made, tuple):
-            ready[k] = made
+            results[k] = e
+    fits = _shared_nuisances(checked, threads)
+    ready: dict[int, tuple[OutOfFoldNuisances, TrainingProblem]] = {}
+    posed = in_threads(lambda k: _pose(checked[k], *fits[k]), list(checked), threads)
+    for k, result in zip(checked, posed, strict=True):
+        if isinstance(result, tuple):
+            ready[k] = result
         else:
-            found[k] = made
-    states = train_nets([p for _, p in ready.values()], [begun[k].cfg for k in ready], threads)
-    parts = [(begun[k], *ready[k], s) for k, s in zip(ready, states, strict=True)]
-    models = in_threads(lambda part: _modelled(*part), parts, threads)
+            results[k] = result
+    states = train_nets([p for _, p in ready.values()], [checked[k].cfg for k in ready], threads)
+    parts = [(checked[k], *ready[k], s) for k, s in zip(ready, states, strict=True)]
+    models = in_threads(lambda part: _model(*part), parts, threads)
     for k, model in zip(ready, models, strict=True):
-        found[k] = model
-    return found
+        results[k] = model
+    return results
 
 
-def _begin(job: Job, chosen: dict[str, Any], logs: dict[tuple[object, ...], Prepared]) -> _Begun:
-    method, cfg = configure(job.method, {**chosen, "seed": job.seed})
-    method, reasons = suited(method, job.train)
+def _check(
+    job: FitJob, chosen: Mapping[str, Any], logs: dict[tuple[object, ...], PreparedLog]
+) -> _CheckedJob:
+    asked, cfg = configure(job.method, {**chosen, "seed": job.seed})
+    method, reasons = resolve(asked, job.train)
     same = (id(job.train), id(job.val), method.takes_truth)
     log = logs.get((*same, cfg.dtype()))
     if log is None:
-        log = logs[(*same, cfg.dtype())] = Prepared.of(method, job.train, job.val, cfg)
+        log = logs[(*same, cfg.dtype())] = PreparedLog.of(method, job.train, job.val, cfg)
     log.require(method)
-    return _Begun(method, cfg, log, (*same, cfg), reasons)
+    return _CheckedJob(method, cfg, log, (*same, cfg), reasons)
 
 
-def _fitted(begun: dict[int, _Begun], threads: int) -> dict[int, tuple[Ground, Fitted]]:
-    """The ground of every job, and the nuisances fitted on it."""
+def _shared_nuisances(
+    jobs: dict[int, _CheckedJob], threads: int
+) -> dict[int, tuple[CrossFitData, NuisanceFits]]:
+    """The cross-fitting data of every job, and the nuisances fitted on it."""
     shared: dict[tuple[object, ...], list[int]] = {}
-    for k, job in begun.items():
-        shared.setdefault(job.place, []).append(k)
-    grounds = [begun[ks[0]].log.ground(begun[ks[0]].cfg) for ks in shared.values()]
-    asked = [[begun[k].method for k in ks] for ks in shared.values()]
-    fitted = fit_together(list(zip(grounds, asked, strict=True)), threads)
-    parts = zip(shared.values(), grounds, fitted, strict=True)
-    return {k: (ground, values) for ks, ground, values in parts for k in ks}
+    for k, job in jobs.items():
+        shared.setdefault(job.log_key, []).append(k)
+    data = [jobs[ks[0]].log.cross_fit_data(jobs[ks[0]].cfg) for ks in shared.values()]
+    methods = [[jobs[k].method for k in ks] for ks in shared.values()]
+    fits = fit_nuisances(list(zip(data, methods, strict=True)), threads)
+    parts = zip(shared.values(), data, fits, strict=True)
+    return {k: (rows, values) for ks, rows, values in parts for k in ks}
 
 
-def _estimated(
-    job: _Begun, ground: Ground, fitted: Fitted
-) -> tuple[Estimated, Problem] | RewardModel | TruewardError:
-    """What the reward's network is trained on, or the model where nothing is."""
+def _pose(
+    job: _CheckedJob, data: CrossFitData, fits: NuisanceFits
+) -> tuple[OutOfFoldNuisances, TrainingProblem] | RewardModel | TruewardError:
+    """The training problem of the reward, or the model where it is composed of its nuisances."""
     try:
-        values = estimate(job.method, ground, fitted)
-        if job.method.composed and values.whole:
-            return job.log.composed(job.method, job.cfg, values, ground, job.reasons)
-        return values, job.log.problem(job.method, values)
+        nuisances = estimate_nuisances(job.method, data, fits)
+        if job.method.composed and nuisances.complete:
+            return composed_model(
+                job.log, job.method, job.cfg, nuisances, data.projection, job.reasons
+            )
+        return nuisances, job.log.problem(job.method, nuisances)
     except TruewardError as e:
         return e
 
 
-def _modelled(
-    job: _Begun,
-    values: Estimated,
-    problem: Problem,
-    state: State | TruewardError,
+def _model(
+    job: _CheckedJob,
+    nuisances: OutOfFoldNuisances,
+    problem: TrainingProblem,
+    state: TrainingState | TruewardError,
 ) -> RewardModel | TruewardError:
     if isinstance(state, TruewardError):
         return state
     try:
-        return job.log.model(problem, job.cfg, values, state, job.reasons)
+        return trained_model(job.log, problem, job.cfg, nuisances, state, job.reasons)
     except TruewardError as e:
         return e

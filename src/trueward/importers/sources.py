@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import importlib
 import itertools
 import pkgutil
@@ -12,6 +11,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from trueward.core.errors import TruewardError, UsageError
+from trueward.core.suggest import suggestion
 
 from . import products
 from .contract import Record, Source
@@ -43,12 +43,7 @@ def named(name: str) -> Source:
     """Give the source of a name."""
     known = sources()
     if name not in known:
-        close = difflib.get_close_matches(name, [*known, "auto"], 1)
-        raise UsageError(
-            f"there is no source {name!r}; "
-            + (f"did you mean {close[0]!r}, one of " if close else "choose one of ")
-            + ", ".join(["auto", *known])
-        )
+        raise UsageError(f"there is no source {name!r}: {suggestion(name, ['auto', *known])}")
     return known[name]
 
 

@@ -6,7 +6,7 @@ from dataclasses import MISSING, dataclass
 from typing import TYPE_CHECKING, Any
 
 from trueward.core.errors import UsageError
-from trueward.core.options import options, written
+from trueward.core.options import format_value, options
 from trueward.estimation.requirements import lacking
 
 if TYPE_CHECKING:
@@ -136,4 +136,4 @@ def _option_text(cls: type[Method], key: str | None, value: Any, given: Mapping[
 
 
 def _assignments(given: Mapping[str, Any]) -> str:
-    return " ".join(f"{k}={written(v)}" for k, v in given.items())
+    return " ".join(f"{k}={format_value(v)}" for k, v in given.items())

@@ -1,1 +1,1 @@
-"""The fitted reward model: scores, calibration, and the folder it is saved in."""
+"""Fitted reward models: scoring, calibration, saving and loading."""

@@ -1,4 +1,4 @@
-"""P(preferred) as gold labels have it, and decisions that are wrong no oftener than was asked."""
+"""Calibration of P(preferred) on gold labels, and conformal decisions."""
 
 from __future__ import annotations
 
@@ -24,59 +24,121 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-NEAR = 1e-6  # P is kept so far from 0 and 1
+NEAR = 1e-6  # smallest distance of P from 0 and 1
 FOLDS = 5
 
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """P -> P as gold labels have it.
+    """A map from P(preferred) to P(gold label = 1), and nonconformity scores for conformal decisions.
 
-    kind  none: P;  platt: sigmoid(a logit P + b);  beta: sigmoid(a log P - c log(1 - P) + b), a, c >= 0
-    (Kull, Silva Filho and Flach, AISTATS 2017);  isotonic: through knots (2, k). ``misfit``: 1 - P(label) of
-    the gold rows, sorted, each by a fit on other prompts. ``mass``: (n + 1,) their weights summed up, the
-    weight of a new response last; without it every one counts as 1.
+    Attributes
+    ----------
+    kind : str
+        ``none``: P; ``platt``: sigmoid(a logit P + b); ``beta``: sigmoid(a log P - c log(1 - P) + b) with
+        a, c >= 0; ``isotonic``: linear interpolation between knots.
+    parameters : Tensor
+        Parameters of the map: (a, b), (a, c, b), or knots (2, k).
+    nonconformity : Tensor
+        (n,) nonconformity scores 1 - P(label) of the gold rows, sorted, each from a fit on other prompts.
+    cumulative_weight : Tensor or None
+        (n + 1,) cumulative weights of the gold rows, then of a new response. None: every row has weight 1.
+
+    References
+    ----------
+    Beta calibration: Kull, Silva Filho and Flach, AISTATS 2017.
+
     """
 
     kind: str
-    numbers: Tensor
-    misfit: Tensor
-    mass: Tensor | None = None
+    parameters: Tensor
+    nonconformity: Tensor
+    cumulative_weight: Tensor | None = None
 
     def __call__(self, p: Tensor) -> Tensor:
         """Map probabilities of any shape."""
-        found = MAPS[self.kind](
-            p.double().clamp(NEAR, 1 - NEAR).numpy(), self.numbers.double().numpy()
+        mapped = MAPS[self.kind](
+            p.double().clamp(NEAR, 1 - NEAR).numpy(), self.parameters.double().numpy()
         )
-        return torch.from_numpy(np.asarray(found)).clamp(NEAR, 1 - NEAR)
+        return torch.from_numpy(np.asarray(mapped)).clamp(NEAR, 1 - NEAR)
 
-    def decided(self, p: Tensor, level: float) -> Tensor:
-        """(n,) 1 good, 0 bad, -1 where both could be: calibrated P against the conformal quantile.
+    def decide(self, p: Tensor, level: float) -> Tensor:
+        """Decide good or bad where the conformal set at ``level`` holds one label.
 
-        A label belongs to the set where 1 - P(label) is at most the ceil((n + 1) level)-th misfit; the set
-        has the label of a new response with chance ``level`` or more, if that is drawn as the gold rows were
-        (Vovk, Gammerman and Shafer 2005). With weights it is the first misfit at which they come to
-        ``level`` of all, the new response's own among them (Tibshirani, Barber, Candes and Ramdas, 2019).
+        Parameters
+        ----------
+        p : Tensor
+            (n,) calibrated P(preferred).
+        level : float
+            Confidence in [0.5, 1).
+
+        Returns
+        -------
+        Tensor
+            (n,) 1 good, 0 bad, -1 where both labels are in the set.
+
+        Raises
+        ------
+        UsageError
+            If ``level`` is out of its range.
+
+        Notes
+        -----
+        A label is in the set where 1 - P(label) is at most the ceil((n + 1) level)-th nonconformity score.
+        The set contains the label of a new response with probability ``level`` or more, if that response
+        is drawn as the gold rows were. With weights, the threshold is the first score at which the
+        cumulative weight reaches ``level`` of the total, the new response's own weight included.
+
+        References
+        ----------
+        Vovk, Gammerman and Shafer, 2005. Weighted: Tibshirani, Barber, Candes and Ramdas, NeurIPS 2019.
+
         """
-        n = len(self.misfit)
-        mass = torch.arange(1.0, n + 2, dtype=torch.float64) if self.mass is None else self.mass
-        place = int((mass[:n] < known_level(level) * mass[n]).sum())
-        most = float(self.misfit[place]) if place < n else 1.0
+        n, weight = len(self.nonconformity), self.cumulative_weight
+        weight = torch.arange(1.0, n + 2, dtype=torch.float64) if weight is None else weight
+        place = int((weight[:n] < known_level(level) * weight[n]).sum())
+        most = float(self.nonconformity[place]) if place < n else 1.0
         good, bad = 1 - p.double() <= most, p.double() <= most
         return torch.where(good & ~bad, 1, torch.where(bad & ~good, 0, -1))
 
     @staticmethod
-    def of(
+    def fit(
         p: Tensor,
         label: Tensor,
         group: Tensor | None,
         seed: int,
         weight: Tensor | None = None,
-        own: float = 1.0,
+        new_weight: float = 1.0,
     ) -> tuple[Calibration, dict[str, Any]]:
-        """Choose the kind by log-loss on held-out gold prompts; give also what each came to.
+        """Fit all kinds, and choose the simplest within a standard error of the best held-out log-loss.
 
-        weight: (n,) how many responses each row stands for; ``own``: how many a new one does, on average.
+        Parameters
+        ----------
+        p : Tensor
+            (n,) P(preferred) of the gold rows.
+        label : Tensor
+            (n,) gold labels in [0, 1].
+        group : Tensor or None
+            (n,) prompts; folds do not divide a prompt.
+        seed : int
+            Root of the random stream ``calibration``, which draws the folds.
+        weight : Tensor, optional
+            (n,) number of responses that each gold row stands for.
+        new_weight : float, default 1
+            Mean weight of a new response.
+
+        Returns
+        -------
+        calibration : Calibration
+            The map on all gold rows.
+        report : dict
+            ``kind``, number of ``gold`` labels, held-out ``log_loss`` of every kind.
+
+        Raises
+        ------
+        TruewardError
+            If there are too few gold labels, or only one class of them.
+
         """
         q, y = p.double().clamp(NEAR, 1 - NEAR).numpy(), label.double().numpy()
         w = np.ones(len(y)) if weight is None else weight.double().numpy()
@@ -84,39 +146,51 @@ class Calibration:
         ids = prompt_numbers(len(y), group)
         k = min(FOLDS, int(ids.max()) + 1)
         fold = fold_of(len(y), k, stream_seed(seed, "calibration"), ids).numpy()
-        held = {kind: _held_out(kind, q, y, w, fold) for kind in FITS}
-        loss = {kind: -xlogy(y, v) - xlogy(1 - y, 1 - v) for kind, v in held.items()}
-        kind = _chosen(loss, w)
-        misfit = np.abs(y - held[kind])
-        order = np.argsort(misfit, kind="stable")
-        mass = None if weight is None else torch.from_numpy(np.cumsum(np.r_[w[order], own]))
-        numbers = torch.from_numpy(np.asarray(FITS[kind](q, y, w), dtype=np.float64))
+        held_out = {kind: _held_out(kind, q, y, w, fold) for kind in FITS}
+        loss = {kind: -xlogy(y, v) - xlogy(1 - y, 1 - v) for kind, v in held_out.items()}
+        kind = _simplest_good(loss, w)
+        nonconformity = np.abs(y - held_out[kind])
+        order = np.argsort(nonconformity, kind="stable")
+        cumulative = None
+        if weight is not None:
+            cumulative = torch.from_numpy(np.cumsum(np.r_[w[order], new_weight]))
+        parameters = torch.from_numpy(np.asarray(FITS[kind](q, y, w), dtype=np.float64))
         report = {"kind": kind, "gold": len(y)} | {
             "log_loss": {k: round(float(np.average(v, weights=w)), 4) for k, v in loss.items()}
         }
-        return Calibration(kind, numbers, torch.from_numpy(misfit[order]), mass), report
+        scores = torch.from_numpy(nonconformity[order])
+        return Calibration(kind, parameters, scores, cumulative), report
 
 
 def known_level(level: float) -> float:
-    """A confidence that can be asked for."""
+    """Return a confidence level, or refuse one outside [0.5, 1).
+
+    Raises
+    ------
+    UsageError
+        If it is out of its range.
+
+    """
     if not 0.5 <= level < 1:
-        raise UsageError(f"a confidence lies between 0.5 and 1, and is {level:g}")
+        raise UsageError(f"a confidence must be between 0.5 and 1, not {level:g}")
     return level
 
 
 def _held_out(kind: str, q: Array, y: Array, w: Array, fold: NDArray[np.int64]) -> Array:
-    found = np.empty(len(y))
+    """Calibrated P of every row by a fit on the other folds."""
+    p = np.empty(len(y))
     for k in np.unique(fold):
-        there, here = fold != k, fold == k
-        one_class = len(np.unique(y[there] > 0.5)) < 2
-        found[here] = (
-            q[here] if one_class else MAPS[kind](q[here], FITS[kind](q[there], y[there], w[there]))
-        )
-    return found.clip(NEAR, 1 - NEAR)
+        train, test = fold != k, fold == k
+        one_class = len(np.unique(y[train] > 0.5)) < 2
+        if one_class:
+            p[test] = q[test]
+        else:
+            p[test] = MAPS[kind](q[test], FITS[kind](q[train], y[train], w[train]))
+    return p.clip(NEAR, 1 - NEAR)
 
 
-def _chosen(loss: dict[str, Array], w: Array) -> str:
-    """The first kind whose loss is within a standard error of the best one's."""
+def _simplest_good(loss: dict[str, Array], w: Array) -> str:
+    """The first kind whose loss is within a standard error of the lowest."""
     best = min(loss.values(), key=lambda v: float(np.average(v, weights=w)))
     for kind, v in loss.items():
         gap = v - best
@@ -145,13 +219,13 @@ def _fit_beta(q: Array, y: Array, weight: Array) -> Array:
 
 
 def _fit_isotonic(q: Array, y: Array, w: Array) -> Array:
-    """Knots, the values drawn towards the mean of all by one observation's worth."""
+    """Knots (2, k); the values are shrunk towards the mean by the weight of one observation."""
     from sklearn.isotonic import IsotonicRegression  # noqa: PLC0415 - slow to import
 
     n = len(y)
-    found = IsotonicRegression(out_of_bounds="clip").fit(q, y, sample_weight=w)
-    values = (found.y_thresholds_ * n + np.average(y, weights=w)) / (n + 1)
-    return np.stack([found.X_thresholds_, values])
+    regression = IsotonicRegression(out_of_bounds="clip").fit(q, y, sample_weight=w)
+    values = (regression.y_thresholds_ * n + np.average(y, weights=w)) / (n + 1)
+    return np.stack([regression.X_thresholds_, values])
 
 
 # simplest first

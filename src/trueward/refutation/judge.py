@@ -11,7 +11,7 @@ import torch
 from trueward.data.capabilities import FEWEST
 from trueward.data.feedback import prompt_numbers
 from trueward.evaluation import metrics
-from trueward.evaluation.prediction_powered import auroc, clustered
+from trueward.evaluation.influence_functions import auroc_influence, clustered_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,9 +65,9 @@ class Answers:
     def auroc(self, score: Array) -> tuple[float, float]:
         """P(good > bad), a tie half, and its standard error over prompts (DeLong 1988; Obuchowski 1997)."""
         r = self.good.astype(float)
-        found = auroc(score[self.rows], r)
+        found = auroc_influence(score[self.rows], r)
         pull = found.at(r) / len(r)
-        return found.theta, clustered(pull, self.prompt, len(np.unique(self.prompt)))
+        return found.theta, clustered_error(pull, self.prompt, len(np.unique(self.prompt)))
 
 
 def correlation(a: Array, b: Array) -> float:

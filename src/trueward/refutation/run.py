@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING, Any
 
 from trueward.core.errors import TruewardError, UsageError
 from trueward.core.random import torch_stream
+from trueward.core.suggest import suggestion
 from trueward.data.capabilities import LogCapabilities
 from trueward.data.feedback import Feedback, prompt_numbers, whole_prompts
 from trueward.estimation.requirements import require
@@ -103,7 +103,5 @@ def known(only: Iterable[str] | None) -> list[str]:
     names = list(CHECKS) if only is None else list(only)
     for name in names:
         if name not in CHECKS:
-            near = difflib.get_close_matches(name, CHECKS, 1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(CHECKS)}"
-            raise UsageError(f"no check is called {name!r}: {hint}")
+            raise UsageError(f"no check is called {name!r}: {suggestion(name, CHECKS)}")
     return names

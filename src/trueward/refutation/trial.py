@@ -15,7 +15,7 @@ from trueward.core.random import torch_stream
 from trueward.data.capabilities import LogCapabilities
 from trueward.estimation.requirements import lacking
 from trueward.fitting.fit import fit
-from trueward.training.preprocessing import Standard
+from trueward.training.preprocessing import Standardizer
 
 from .changes import unchanged
 from .judge import Answers, correlation, labels
@@ -129,7 +129,7 @@ class Trial:
         This is the first gradient step on feedback that means nothing. Where features vary in few
         directions, two such fits agree by chance far more than n independent scores would.
         """
-        standard = Standard.of(self.train.x)
+        standard = Standardizer.fit(self.train.x)
         g = torch_stream(self.seed, "refute", "noise")
         rows = torch.randperm(len(self.train), generator=g)[:SAMPLE]
         e = torch.randn(len(rows), DRAWS, generator=g)

@@ -49,7 +49,9 @@ def _drawn(scenario: Scenario, metric: str, room: int) -> tuple[list[Block], int
     """The figure of a scenario, and what room it leaves on the page."""
     rows: list[dict[str, Any]] = []
     for f in scenario.figures:
-        if f.metric != metric or f.value is None or f.selection != "observable criterion":
+        if f.metric != metric or f.selection != "observable criterion":
+            continue
+        if f.value is None or f.value.value is None:
             continue
         ends = (f.value.low, f.value.value, f.value.high)
         low, value, high = (f.value.value if v is None else v for v in ends)

@@ -30,7 +30,7 @@ def in_short(seen: Seen) -> Section:
     head = ["model", "method", "fitted on", "with feedback", "calibrated"]
     rows = [[name, m.method, *_counts(m)] for name, m in seen.models.items()]
     blocks: list[Block] = [Table("What was fitted", head, rows, frozenset({0, 1, 4}))]
-    methods = dict.fromkeys(m.made_by for m in seen.models.values())
+    methods = dict.fromkeys(m.estimator for m in seen.models.values())
     blocks += [Prose(f"{made.name} is right when {made.assumption}.") for made in methods]
     for name, m in seen.models.items():
         blocks += [Prose(f"{name}: {sentence}") for sentence in m.report.get("reasons", ())]
@@ -128,12 +128,12 @@ def noise(seen: Seen) -> Iterator[Block]:
         ):
             if rate in own:
                 rows.append({"name": what, "series": name, **own[rate]})
-            elif (given := getattr(m.made_by, rate, None)) is not None:
+            elif (given := getattr(m.estimator, rate, None)) is not None:
                 yield Prose(f"{name} was given {rate} = {given:g} ({what}).")
     silent = [
         name
         for name, m in seen.models.items()
-        if "flip_rates" not in m.report["nuisances"] and not getattr(m.made_by, "rho_01", None)
+        if "flip_rates" not in m.report["nuisances"] and not getattr(m.estimator, "rho_01", None)
     ]
     if silent:
         yield Prose(f"No noise rates were estimated for {' or '.join(silent)}.")

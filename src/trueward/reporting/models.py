@@ -169,7 +169,7 @@ def _again(seen: Seen, command: str | None) -> Iterator[Block]:
         yield Prose("This page:")
         yield Code(command)
     rows = [
-        [name, m.report["data"], ", ".join(f"{k} {v}" for k, v in settings(m.made_by).items())]
+        [name, m.report["data"], ", ".join(f"{k} {v}" for k, v in settings(m.estimator).items())]
         for name, m in seen.models.items()
     ]
     yield Table(

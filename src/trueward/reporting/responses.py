@@ -44,7 +44,7 @@ def spread(seen: Seen) -> Iterator[Block]:
         "Scores of the logged responses",
         "Quantiles of P(preferred)",
     )
-    far = {name: int(seen.scores(name).far.sum()) for name in seen.models}
+    far = {name: int(seen.scores(name).out_of_distribution.sum()) for name in seen.models}
     for count in dict.fromkeys(far.values()):
         names = ", ".join(name for name, c in far.items() if c == count)
         if count:

@@ -12,8 +12,8 @@ from trueward.core.random import torch_stream
 from trueward.data.feedback import whole_prompts
 from trueward.data.log import Log, Test
 from trueward.evaluation.audit import Audit, audit
-from trueward.evaluation.evaluate import Metrics, evaluate
-from trueward.evaluation.log_signals import signals
+from trueward.evaluation.evaluate import evaluate
+from trueward.evaluation.log_signals import signal_probabilities
 from trueward.evaluation.sensitivity import Sensitivity, sensitivity
 from trueward.features import encode
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from trueward.data.feedback import Feedback, Labelled
+    from trueward.evaluation.measure import Metrics
     from trueward.model.reward_model import RewardModel, Scores
 
 T = TypeVar("T")
@@ -64,7 +65,7 @@ class Seen:
         def make() -> Feedback:
             self.say("reading the log ...")
             found = encode(self.table, backbone=self._backbone(name))
-            return replace(found, eta=found.eta | signals(found, self.seed))
+            return replace(found, eta=found.eta | signal_probabilities(found, self.seed))
 
         return self._once(("data", self._backbone(name)), make)
 

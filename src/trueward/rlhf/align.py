@@ -15,7 +15,7 @@ import torch
 
 from trueward.core.atomic_io import replacing
 from trueward.core.errors import NotWrittenError, TruewardError, UsageError, missing_extra
-from trueward.features.transformers.folder import needs_extra
+from trueward.features.transformers.model_folder import missing_text_extra
 
 from .policy import Policy, written
 from .steps import listen, one_more_step
@@ -192,7 +192,7 @@ def _lora(rank: int) -> Any:
     try:
         import peft  # noqa: PLC0415 - heavy
     except ImportError as e:
-        raise needs_extra("peft") from e
+        raise missing_text_extra("peft") from e
     return peft.LoraConfig(
         r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM"
     )

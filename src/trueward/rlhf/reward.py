@@ -29,7 +29,8 @@ class Reward:
     answer is worth 0 and a policy gains little by running off the reference: optimising an unclipped reward
     hard finds its errors (Gao, Schulman and Hilton, ICML 2023). sd is the spread of P over the members, or
     that of the model's interval; ``caution`` 1 rewards the lower confidence bound at one sd (Coste et al.,
-    ICLR 2024). Text that is farther out than the log (`Scores.far`) is worth -limit where ``far`` is "worst".
+    ICLR 2024). Text that is farther out than the log (`Scores.out_of_distribution`) is worth -limit where
+    ``far`` is "worst".
     """
 
     model: RewardModel
@@ -79,7 +80,9 @@ class Reward:
         scores = self.model.score(texts(prompts, "user"), texts(responses, "assistant"))
         s = (_logit(scores, self.caution) - self.centre) / self.scale
         r = s.clamp(-self.limit, self.limit)
-        return (torch.where(scores.far, -self.limit, r) if self.far == "worst" else r), scores
+        return (
+            torch.where(scores.out_of_distribution, -self.limit, r) if self.far == "worst" else r
+        ), scores
 
 
 def best_of_n(reward: Reward, prompt: object, candidates: Sequence[object]) -> int:

@@ -39,7 +39,7 @@ def trl(reward: Reward, name: str = "trueward") -> Callable[..., list[float]]:
         values, scores = reward.scored(prompts, completions)
         if log_metric is not None and scores.preferred is not None and len(values):
             log_metric(f"{name}/preferred", float(scores.preferred.mean()))
-            log_metric(f"{name}/far", float(scores.far.float().mean()))
+            log_metric(f"{name}/far", float(scores.out_of_distribution.float().mean()))
         return [float(v) for v in values]
 
     trueward.__name__ = name

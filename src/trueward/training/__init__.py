@@ -1,1 +1,1 @@
-"""Networks and the one training loop, for methods and nuisances alike."""
+"""Networks and the one training loop, shared by methods and nuisances."""

@@ -1,4 +1,4 @@
-"""Training state on disk, so that a killed run goes on where it was and ends in the same bits."""
+"""Checkpoints of the training state, so that an interrupted run resumes and ends in the same bits."""
 
 from __future__ import annotations
 
@@ -14,71 +14,116 @@ from trueward.core.atomic_io import replacing
 from trueward.core.errors import TruewardError
 
 if TYPE_CHECKING:
-    from .training_state import State
+    from .training_state import TrainingState
 
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """One file a stage in ``folder``, valid for one ``key`` (hash of data, method and settings).
+    """Checkpoint files of one fit, one a stage. A file is replaced as a whole, so a kill leaves the last one.
 
-    Every file is replaced as a whole, so a kill at any moment leaves the previous one.
+    Attributes
+    ----------
+    folder : Path
+        Folder of the files.
+    key : str
+        Hash of data, method and settings; a checkpoint with another key is refused.
+    every : float, default 2
+        Seconds between two saves of one stage.
+
     """
 
     folder: Path
     key: str
-    every: float = 2.0  # seconds between two saves of one stage
+    every: float = 2.0
 
     @staticmethod
     def at(folder: str | Path, key: str) -> Checkpoints:
-        """Make the folder, whose presence says that a fit has begun and not ended."""
+        """Create the folder; while it exists, a fit is unfinished.
+
+        Parameters
+        ----------
+        folder : str or Path
+            Folder of the checkpoint files.
+        key : str
+            Hash of data, method and settings.
+
+        Raises
+        ------
+        TruewardError
+            If the folder cannot be created.
+
+        """
         path = Path(folder)
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as e:
             raise TruewardError(
-                f"{path} could not be made ({e.strerror}); choose a place you may write to"
+                f"{path} could not be created ({e.strerror}); choose a folder you may write to"
             ) from e
         return Checkpoints(path, key)
 
-    def save(self, stage: str, state: State) -> None:
-        """Write the state after a whole epoch."""
+    def save(self, stage: str, state: TrainingState) -> None:
+        """Write the state after a whole epoch.
+
+        Parameters
+        ----------
+        stage : str
+            Name of the training problem.
+        state : TrainingState
+            What training changes.
+
+        """
         tensors = {}
         for k, p in enumerate(state.net.parameters()):
             tensors[f"{k}.now"], tensors[f"{k}.best"] = p.detach().cpu(), state.best[k].cpu()
-            for name, v in state.optimiser.state.get(p, {}).items():
+            for name, v in state.optimizer.state.get(p, {}).items():
                 tensors[f"{k}.adam.{name}"] = v.cpu()
         for m, memory in enumerate(state.memory):
             tensors |= {f"memory.{m}.{k}": v.cpu().contiguous() for k, v in memory.items()}
         numbers = {
-            "value": state.value,
+            "value": state.best_loss,
             "waited": state.waited,
-            "kept": state.kept,
+            "kept": state.train_loss,
             "epoch": state.epoch,
         }
         with replacing(self.folder / f"{stage}.safetensors") as path:
             save_file(tensors, path, {"key": self.key, "state": json.dumps(numbers)})
 
-    def resume(self, stage: str, state: State) -> None:
-        """Put a saved state of ``stage`` back, if there is one."""
+    def resume(self, stage: str, state: TrainingState) -> None:
+        """Restore the saved state of a stage, if there is one.
+
+        Parameters
+        ----------
+        stage : str
+            Name of the training problem.
+        state : TrainingState
+            A fresh state, changed in place.
+
+        Raises
+        ------
+        TruewardError
+            If the file is damaged or belongs to other data or settings.
+
+        """
         path = self.folder / f"{stage}.safetensors"
         if not path.exists():
             return
         try:
             with safe_open(path, "pt") as f:
-                about = f.metadata()
+                metadata = f.metadata()
                 tensors = {k: f.get_tensor(k) for k in f.keys()}  # noqa: SIM118 - no mapping
         except (SafetensorError, OSError) as e:
             raise TruewardError(
                 f"{path} is damaged ({e}); delete {self.folder} and start without --resume"
             ) from e
-        if about.get("key") != self.key:
+        if metadata.get("key") != self.key:
             raise TruewardError(
-                f"{self.folder} belongs to a run with other data or settings; give the same ones to "
-                "go on, or start anew without --resume"
+                f"{self.folder} belongs to a run with other data or settings; resume with the same "
+                "ones, or start again without --resume"
             )
-        numbers = json.loads(about["state"])
-        state.value, state.waited = numbers["value"], numbers["waited"]
-        state.kept, state.epoch = numbers["kept"], numbers["epoch"]
+        numbers = json.loads(metadata["state"])
+        state.best_loss, state.waited = numbers["value"], numbers["waited"]
+        state.train_loss, state.epoch = numbers["kept"], numbers["epoch"]
         for m, memory in enumerate(state.memory):
             state.memory[m] = type(memory)(
                 {k: tensors[f"memory.{m}.{k}"].to(v.device) for k, v in memory.items()}
@@ -92,4 +137,4 @@ class Checkpoints:
                 if f"{k}.adam.{n}" in tensors
             }
             if adam:
-                state.optimiser.state[p] = {n: v.to(p.device) for n, v in adam.items()}
+                state.optimizer.state[p] = {n: v.to(p.device) for n, v in adam.items()}

@@ -1,4 +1,4 @@
-"""The one training loop: mini-batches by index over tensors in memory, for methods and nuisances alike."""
+"""The one training loop: mini-batches by row number over data in memory, for methods and nuisances."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from trueward.core.random import torch_stream
 from trueward.core.threads import in_threads
 from trueward.data.feedback import Columns
 
-from .config import Train, narrower
+from .config import Train, width_factor
 from .step import (
-    Problem,
+    TrainingProblem,
     backward,
-    backward_together,
-    bare,
-    clip_gradient,
-    gather,
-    member_of,
+    backward_stacked,
+    clip_gradients,
+    make_batch,
+    member_logits,
     predict,
+    without_features,
 )
-from .training_state import Run, State, adamw, finished, planned
+from .training_state import TrainingRun, TrainingState, make_optimizer, plan_run, restore_best
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,49 +39,82 @@ if TYPE_CHECKING:
     from trueward.estimation.objective import Objective
 
     from .checkpoints import Checkpoints
-    from .networks import Net
+    from .networks import Net, TrainableNet
 
-Progress = Callable[[str, int, int, float], None]  # stage, epoch, of, validation loss
+#: Called after every epoch with: stage, epoch, largest number of epochs, validation loss.
+Progress = Callable[[str, int, int, float], None]
 
 
 def train_net(
-    problem: Problem,
+    problem: TrainingProblem,
     cfg: Train,
     checkpoints: Checkpoints | None = None,
     progress: Progress | None = None,
-) -> State:
-    """Minimise the method's loss with AdamW; stop on what the validation log shows; best weights back."""
-    run = planned(problem, cfg)
+) -> TrainingState:
+    """Minimise the objective with AdamW; early stopping on the monitored loss restores the best weights.
+
+    Parameters
+    ----------
+    problem : TrainingProblem
+        The training problem.
+    cfg : Train
+        The settings.
+    checkpoints : Checkpoints, optional
+        Where the state is saved, and resumed from if there is one.
+    progress : Progress, optional
+        Called after every epoch.
+
+    Raises
+    ------
+    TruewardError
+        If the loss was never finite on the validation rows.
+
+    """
+    run = plan_run(problem, cfg)
     if checkpoints is not None:
         checkpoints.resume(problem.stage, run.state)
-    kept = checkpoints if problem.processes.main else None
-    _train([run], kept, progress)
-    state = finished(run)
-    if kept is not None:
+    writable = checkpoints if problem.processes.main else None
+    _train([run], writable, progress)
+    state = restore_best(run)
+    if writable is not None:
         state.epoch = run.epochs
-        kept.save(problem.stage, state)
+        writable.save(problem.stage, state)
     return state
 
 
 def train_nets(
-    problems: Sequence[Problem], cfgs: Sequence[Train], threads: int = 1
-) -> list[State | TruewardError]:
-    """`train_net` of every problem; those that take the same steps are trained as one stacked network.
+    problems: Sequence[TrainingProblem], cfgs: Sequence[Train], threads: int = 1
+) -> list[TrainingState | TruewardError]:
+    """Train many problems; those that take the same steps are trained as one stacked network.
 
-    The numbers are those of training them one by one, up to rounding. A problem that fails has its
-    error in the place of its state. With ``threads``, a stack is cut into as many, and the stacks are
-    trained in threads of one core each, the longest first.
+    Results are those of `train_net` one by one, up to rounding.
+
+    Parameters
+    ----------
+    problems : sequence of TrainingProblem
+        The training problems.
+    cfgs : sequence of Train
+        The settings of each.
+    threads : int, default 1
+        Number of stacks trained at once, each on one core, the longest first. A stack is cut into as many
+        parts.
+
+    Returns
+    -------
+    list
+        The state of each problem, or the error that ended it.
+
     """
-    found: list[State | TruewardError] = []
-    groups: dict[object, list[tuple[int, Run]]] = {}
+    results: list[TrainingState | TruewardError] = []
+    groups: dict[object, list[tuple[int, TrainingRun]]] = {}
     for k, (problem, cfg) in enumerate(zip(problems, cfgs, strict=True)):
         try:
-            run = planned(problem, cfg)
+            run = plan_run(problem, cfg)
         except TruewardError as e:
-            found.append(e)
+            results.append(e)
             continue
-        found.append(run.state)
-        groups.setdefault(run.alike, []).append((k, run))
+        results.append(run.state)
+        groups.setdefault(run.stack_key, []).append((k, run))
     stacks = [
         group[i : i + most]
         for group in groups.values()
@@ -92,24 +125,26 @@ def train_nets(
     in_threads(lambda stack: _train([run for _, run in stack]), stacks, threads)
     for k, run in itertools.chain.from_iterable(stacks):
         try:
-            found[k] = finished(run)
+            results[k] = restore_best(run)
         except TruewardError as e:
-            found[k] = e
-    return found
+            results[k] = e
+    return results
 
 
 def _train(
-    runs: list[Run], checkpoints: Checkpoints | None = None, progress: Progress | None = None
+    runs: list[TrainingRun],
+    checkpoints: Checkpoints | None = None,
+    progress: Progress | None = None,
 ) -> None:
-    """Train runs that are alike in step; one that has stopped is taken out."""
-    going, saved = [run for run in runs if run.going], time.monotonic()
-    together = _stacked(going) if len(going) > 1 else None
-    while going:
-        losses = _epoch(going, together)
-        for run, train in zip(going, losses, strict=True):
+    """Train runs that take the same steps; a run that has stopped leaves the stack."""
+    active, saved = [run for run in runs if run.unfinished], time.monotonic()
+    stack = _stack_runs(active) if len(active) > 1 else None
+    while active:
+        losses = _epoch(active, stack)
+        for run, train in zip(active, losses, strict=True):
             state, t = run.state, run.state.epoch / run.epochs
-            current = _after(run, t)
-            if t >= run.problem.method.warm_up_fraction:
+            current = _monitored_loss(run, t)
+            if t >= run.problem.objective.warm_up_fraction:
                 state.record(current, train, run.cfg.patience)
             state.epoch += 1
             if progress is not None:
@@ -117,81 +152,81 @@ def _train(
             if checkpoints is not None and time.monotonic() - saved > checkpoints.every:
                 checkpoints.save(run.problem.stage, state)
                 saved = time.monotonic()
-        left = [k for k, run in enumerate(going) if run.going]
-        if together is not None and 0 < len(left) < len(going):
-            together = _narrowed(together, left, len(going))
-        going = [going[k] for k in left]
+        left = [k for k, run in enumerate(active) if run.unfinished]
+        if stack is not None and 0 < len(left) < len(active):
+            stack = _keep_runs(stack, left, len(active))
+        active = [active[k] for k in left]
 
 
 @dataclass(frozen=True)
-class Together:
+class _Stack:
     """The networks of several runs as one, member after member."""
 
     net: Net
-    optimiser: torch.optim.AdamW
+    optimizer: torch.optim.AdamW
 
 
-def _stacked(runs: Sequence[Run]) -> Together:
-    nets = [run.state.net for run in runs]
+def _stack_runs(runs: Sequence[TrainingRun]) -> _Stack:
+    nets = [run.state.mlp for run in runs]
     net = copy.deepcopy(nets[0])
     net.shape = replace(net.shape, members=sum(n.shape.members for n in nets))
     for p, parts in zip(
         net.parameters(), zip(*(n.parameters() for n in nets), strict=True), strict=True
     ):
         p.data = torch.cat([part.data for part in parts])
-    return Together(net, adamw(net, runs[0].cfg))
+    return _Stack(net, make_optimizer(net, runs[0].cfg))
 
 
-def _narrowed(old: Together, left: Sequence[int], runs: int) -> Together:
-    """Keep the members, and what the optimiser knows of them, of the runs ``left``."""
-    each = old.net.shape.members // runs
-    kept = torch.cat([torch.arange(k * each, (k + 1) * each) for k in left])
-    for p in old.net.parameters():
-        p.grad, p.data = None, p.data[kept.to(p.device)]
-        state = old.optimiser.state[p]
-        state |= {k: v[kept.to(v.device)] for k, v in state.items() if v.dim()}
-    old.net.shape = replace(old.net.shape, members=len(kept))
-    return old
+def _keep_runs(stack: _Stack, left: Sequence[int], runs: int) -> _Stack:
+    """Keep the members of the runs ``left`` out of ``runs``, and their optimizer state."""
+    each = stack.net.shape.members // runs
+    members = torch.cat([torch.arange(k * each, (k + 1) * each) for k in left])
+    for p in stack.net.parameters():
+        p.grad, p.data = None, p.data[members.to(p.device)]
+        state = stack.optimizer.state[p]
+        state |= {k: v[members.to(v.device)] for k, v in state.items() if v.dim()}
+    stack.net.shape = replace(stack.net.shape, members=len(members))
+    return stack
 
 
-def _epoch(runs: Sequence[Run], together: Together | None) -> list[list[float]]:
-    """One pass over the rows; gives the mean training loss of every member, run by run."""
+def _epoch(runs: Sequence[TrainingRun], stack: _Stack | None) -> list[list[float]]:
+    """Train one epoch; return the mean training loss of every member, run by run."""
     first = runs[0]
     streams = [torch_stream(r.cfg.seed, "batches", r.problem.stage, r.state.epoch) for r in runs]
     orders = [
-        r.problem.method.batches(r.problem.train, r.rows, r.size, g)
+        r.problem.objective.batches(r.problem.train, r.rows, r.size, g)
         for r, g in zip(runs, streams, strict=True)
     ]
-    net = first.state.net if together is None else together.net
-    optimiser = first.state.optimiser if together is None else together.optimiser
-    peak = first.cfg.lr or 3e-4 * narrower(first.problem.train.x.shape[1], 1024)
+    net: TrainableNet = first.state.net if stack is None else stack.net
+    optimizer = first.state.optimizer if stack is None else stack.optimizer
+    peak = first.cfg.lr or 3e-4 * width_factor(first.problem.train.x.shape[1], 1024)
     total, t, count = torch.zeros(net.shape.members), first.state.epoch / first.epochs, 0
     for rows in zip(*orders, strict=True):
         step = first.state.epoch * first.steps + count
-        for group in optimiser.param_groups:
+        for group in optimizer.param_groups:
             group["lr"] = peak * _schedule(step, first.steps * first.epochs, first.cfg.lr_warm_up)
-        optimiser.zero_grad(set_to_none=True)
+        optimizer.zero_grad(set_to_none=True)
         batches = [
-            gather(r.problem, i, t, r.state.memory, g)
+            make_batch(r.problem, i, t, r.state.memory, g)
             for r, i, g in zip(runs, rows, streams, strict=True)
         ]
-        if together is None:
-            step_of = backward if first.slices is None else first.slices.backward
+        if stack is None:
+            step_of = backward if first.micro_batches is None else first.micro_batches.backward
             total += step_of(first.problem, net, batches[0]).cpu()
         else:
-            total += backward_together([r.problem for r in runs], net, batches).cpu()
-        norm = clip_gradient(net, first.cfg.clip_norm)
+            total += backward_stacked([r.problem for r in runs], stack.net, batches).cpu()
+        norm = clip_gradients(net, first.cfg.clip_norm)
         if first.problem.net is not None:
-            _finite(first, norm, count)
-        optimiser.step()
+            _require_finite(first, norm, count)
+        optimizer.step()
         count += 1
-    if together is not None:
-        _return_weights(runs, net)
+    if stack is not None:
+        _return_weights(runs, stack.net)
     return [part.tolist() for part in (total / max(1, count)).chunk(len(runs))]
 
 
-def _finite(run: Run, norm: Tensor, step: int) -> None:
-    """Refuse a step of a tuned model to nowhere; the weights are still those before it."""
+def _require_finite(run: TrainingRun, norm: Tensor, step: int) -> None:
+    """Refuse a step of a fine-tuned model with a non-finite gradient; the weights are those before it."""
     if not norm.isfinite().all():
         raise NotFiniteError(
             f"{run.problem.stage}: the gradient was not finite in step {step + 1} of {run.steps} of epoch "
@@ -200,8 +235,8 @@ def _finite(run: Run, norm: Tensor, step: int) -> None:
         )
 
 
-def _return_weights(runs: Sequence[Run], net: Net) -> None:
-    """Give every run the weights of its own members."""
+def _return_weights(runs: Sequence[TrainingRun], net: Net) -> None:
+    """Copy the weights of the stack's members to the runs they belong to."""
     for p, parts in zip(
         net.parameters(), zip(*(r.state.net.parameters() for r in runs), strict=True), strict=True
     ):
@@ -210,37 +245,38 @@ def _return_weights(runs: Sequence[Run], net: Net) -> None:
 
 
 def _schedule(step: int, steps: int, warm_up: float) -> float:
-    """Linear rise over the first share of the steps, cosine fall over the rest."""
+    """Linear rise over the first fraction of the steps, cosine decay over the rest."""
     rise = max(1, round(warm_up * steps))
     if step < rise:
         return (step + 1) / rise
     return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - rise) / max(1, steps - rise))))
 
 
-def _after(run: Run, t: float) -> list[float]:
-    """What early stopping minimises, a member each; the method's memory of the rows is renewed."""
+def _monitored_loss(run: TrainingRun, t: float) -> list[float]:
+    """The loss of early stopping, one a member; updates the objective's memory of the rows."""
     problem, state, rows, val_rows = run.problem, run.state, run.rows, run.val_rows
-    method, before = problem.method, [memory[rows] for memory in state.memory]
+    objective, before = problem.objective, [memory[rows] for memory in state.memory]
     out = Columns()
-    if any(before) or method.monitor_split == "training":
-        out = predict(problem, state.net, problem.train, rows)
-    if method.monitor_split == "training":
-        current = _monitored(method, out, bare(problem.train)[rows], before)
+    if any(before) or objective.monitor_split == "training":
+        out = predict(problem, state.net, problem.train_source, rows)
+    if objective.monitor_split == "training":
+        current = _monitor(objective, out, without_features(problem.train)[rows], before)
     else:
-        shown = predict(problem, state.net, problem.val, val_rows)
-        current = _monitored(method, shown, bare(problem.val)[val_rows], [Columns()] * len(before))
-    b = bare(problem.train, t)[rows]
+        held = predict(problem, state.net, problem.val_source, val_rows)
+        none = [Columns()] * len(before)
+        current = _monitor(objective, held, without_features(problem.val)[val_rows], none)
+    b = without_features(problem.train, t)[rows]
     for m, memory in enumerate(before):
         if memory:
-            fresh = method.update_memory(member_of(out, m), replace(b, eta=b.eta | memory))
-            kept = {k: v.index_copy(0, rows, fresh[k]) for k, v in state.memory[m].items()}
-            state.memory[m] = Columns(kept)
-    return problem.processes.agreed(torch.tensor(current, dtype=torch.float64)).tolist()
+            fresh = objective.update_memory(member_logits(out, m), replace(b, eta=b.eta | memory))
+            updated = {k: v.index_copy(0, rows, fresh[k]) for k, v in state.memory[m].items()}
+            state.memory[m] = Columns(updated)
+    return problem.processes.broadcast_tensor(torch.tensor(current, dtype=torch.float64)).tolist()
 
 
-def _monitored(method: Objective, out: Columns, b: Feedback, memory: list[Columns]) -> list[float]:
+def _monitor(objective: Objective, out: Columns, b: Feedback, memory: list[Columns]) -> list[float]:
     with torch.no_grad():
         return [
-            float(method.monitor(member_of(out, m), replace(b, eta=b.eta | mine)))
-            for m, mine in enumerate(memory)
+            float(objective.monitor(member_logits(out, m), replace(b, eta=b.eta | own)))
+            for m, own in enumerate(memory)
         ]

@@ -1,10 +1,10 @@
-"""What a network takes: features standardised in place of use, and reduced where there are many."""
+"""Standardisation and random projection of features, batch by batch."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor
@@ -14,25 +14,42 @@ from trueward.core.random import torch_stream
 if TYPE_CHECKING:
     from trueward.data.feedback import Feedback
 
-SAMPLE = 4096  # rows that means, deviations and directions are measured on
+SAMPLE = 4096  # rows that means, deviations and principal directions are estimated from
 CHUNK = 256  # rows that are standardised at once
 
 
 @dataclass(frozen=True)
-class Standard:
-    """x -> (x - mean) / sd by column, held within ``limit`` deviations; constant columns become 0.
+class Standardizer:
+    """x -> (x - mean) / sd by column, clipped at ``limit`` standard deviations; constant columns become 0.
 
-    Mean and scale are rounded to bf16, so that fp32 and bf16 products see the same centre.
+    Mean and scale are rounded to bf16, so that fp32 and bf16 products have the same centre.
+
+    Attributes
+    ----------
+    mean : Tensor
+        (d,) column means.
+    scale : Tensor
+        (d,) 1 / sd, 0 where sd is 0.
+    limit : float, default 10
+        Largest absolute value after standardisation.
+
     """
 
     mean: Tensor
-    scale: Tensor  # 1 / sd, 0 where sd is 0
+    scale: Tensor
     limit: float = 10.0
 
     @staticmethod
-    def of(x: Tensor) -> Standard:
-        """Measure up to 4 096 rows, spread over the data, in chunks: no second copy is made."""
-        parts = _some(len(x), SAMPLE).split(CHUNK)
+    def fit(x: Tensor) -> Standardizer:
+        """Estimate mean and scale from up to 4096 rows spread over the data, without a second copy.
+
+        Parameters
+        ----------
+        x : Tensor
+            (n, d) features.
+
+        """
+        parts = spread_rows(len(x), SAMPLE).split(CHUNK)
         n = max(1, sum(map(len, parts)))
         near = x[parts[0]].float().mean(0)  # one pass: squares about a near centre lose no digits
         total, square = torch.zeros_like(near), torch.zeros_like(near)
@@ -40,116 +57,279 @@ class Standard:
             gap = x[i].float().sub_(near)
             total += gap.sum(0)
             square += gap.square_().sum(0)
-        mean = _rounded(near + total / n)
+        mean = _round_to_bf16(near + total / n)
         sd = (square / n - (total / n).square()).clamp(min=0).sqrt()
-        return Standard(mean, _rounded(torch.where(sd > 1e-6 * mean.abs() + 1e-12, 1 / sd, 0.0)))
+        scale = torch.where(sd > 1e-6 * mean.abs() + 1e-12, 1 / sd, 0.0)
+        return Standardizer(mean, _round_to_bf16(scale))
 
     @staticmethod
-    def even(x: Tensor) -> Standard:
-        """Scale all columns alike, to a mean square of 1: principal directions keep their weight.
+    def fit_common_scale(x: Tensor) -> Standardizer:
+        """Scale all columns by one number, to a mean square of 1: principal directions keep their weight.
 
-        Nothing is held back: a network on directions is then one on x times a matrix (`Ground.projection`).
+        Values are not clipped: a network on directions is then a network on x times a matrix
+        (`trueward.fitting.crossfit.CrossFitData.projection`).
+
+        Parameters
+        ----------
+        x : Tensor
+            (n, k) coordinates in principal directions.
+
         """
-        size = x[_some(len(x), SAMPLE)].float().square().mean().sqrt().clamp(min=1e-12)
+        size = x[spread_rows(len(x), SAMPLE)].float().square().mean().sqrt().clamp(min=1e-12)
         ones = torch.ones_like(x[0]).float()
-        return Standard(0 * ones, _rounded(ones / size), math.inf)
+        return Standardizer(0 * ones, _round_to_bf16(ones / size), math.inf)
 
-    def usual(self, x: Tensor, share: float = 0.999) -> float:
-        """Quantile of the mean square of standardised rows, of up to 4 096 rows."""
-        parts = [
-            self(x[i], torch.float32).square().mean(1) for i in _some(len(x), SAMPLE).split(CHUNK)
-        ]
-        return float(torch.cat(parts).quantile(share))
+    def mean_square_quantile(self, x: Tensor, q: float = 0.999) -> float:
+        """Return a quantile of the rows' mean squares after standardisation, from up to 4096 rows.
 
-    def cpu(self) -> Standard:
-        """The same on the CPU."""
-        return Standard(self.mean.cpu(), self.scale.cpu(), self.limit)
+        Rows above the 0.999 quantile count as out of distribution.
 
-    def __call__(self, x: Tensor, dtype: torch.dtype) -> Tensor:
-        """Standardise a batch; in bf16 where both the features and the network are."""
+        Parameters
+        ----------
+        x : Tensor
+            (n, d) features.
+        q : float, default 0.999
+            Level of the quantile.
+
+        """
+        rows = spread_rows(len(x), SAMPLE)
+        size = torch.empty(len(rows), device=x.device)
+        for i, into in zip(rows.split(CHUNK), size.split(CHUNK), strict=True):
+            torch.mean(self(x[i], torch.float32).square_(), 1, out=into)
+        return float(size.quantile(q))
+
+    def cpu(self) -> Standardizer:
+        """Return a copy on the CPU."""
+        return Standardizer(self.mean.cpu(), self.scale.cpu(), self.limit)
+
+    def __call__(self, x: Tensor, dtype: torch.dtype, *, in_place: bool = False) -> Tensor:
+        """Standardise a batch, in bf16 where the features and the network are both bf16.
+
+        Parameters
+        ----------
+        x : Tensor
+            (n, d) features.
+        dtype : torch.dtype
+            Dtype of the result.
+        in_place : bool, default False
+            Whether x may be overwritten.
+
+        """
         work = dtype if x.dtype == dtype else torch.float32
-        centred = x.to(work).sub(self.mean.to(work))
+        overwrite = in_place or x.dtype != work
+        x, mean = x.to(work), self.mean.to(work)
+        centred = x.sub_(mean) if overwrite else x.sub(mean)
         return centred.mul_(self.scale.to(work)).clamp_(-self.limit, self.limit).to(dtype)
 
 
 @dataclass(frozen=True)
-class Inputs:
-    """Turns rows of a log into what a network takes: standardised x, z and both."""
+class InputTransform:
+    """Network inputs from the columns of a log: standardised features, context, and both.
 
-    x: Standard
-    z: Standard | None
+    Attributes
+    ----------
+    x : Standardizer
+        Of the features.
+    z : Standardizer or None
+        Of the context; None where the log has none.
+    dtype : torch.dtype
+        Dtype of the inputs.
+
+    """
+
+    x: Standardizer
+    z: Standardizer | None
     dtype: torch.dtype
 
     @staticmethod
-    def of(data: Feedback, dtype: torch.dtype) -> Inputs:
-        """Measure the training rows."""
-        return Inputs(Standard.of(data.x), None if data.z is None else Standard.of(data.z), dtype)
+    def fit(data: Feedback, dtype: torch.dtype) -> InputTransform:
+        """Estimate the standardisation from training rows.
 
-    def sizes(self) -> dict[str, int]:
-        """Width of x, z and xz."""
+        Parameters
+        ----------
+        data : Feedback
+            The training rows.
+        dtype : torch.dtype
+            Dtype of the inputs.
+
+        """
+        z = None if data.z is None else Standardizer.fit(data.z)
+        return InputTransform(Standardizer.fit(data.x), z, dtype)
+
+    def widths(self) -> dict[str, int]:
+        """Return the number of columns of the inputs ``x``, ``z`` and ``xz``."""
         d, c = len(self.x.mean), 0 if self.z is None else len(self.z.mean)
         return {"x": d, "z": c, "xz": d + c}
 
-    def __call__(self, x: Tensor, z: Tensor | None, wanted: set[str]) -> dict[str, Tensor]:
-        """Give the ``wanted`` inputs of a batch."""
-        parts = {"x": self.x(x, self.dtype)} if wanted & {"x", "xz"} else {}
-        if z is not None and self.z is not None and wanted & {"z", "xz"}:
+    def __call__(
+        self, x: Tensor, z: Tensor | None, names: set[str], *, in_place: bool = False
+    ) -> dict[str, Tensor]:
+        """Compute the inputs of a batch.
+
+        Parameters
+        ----------
+        x : Tensor
+            (n, d) features.
+        z : Tensor or None
+            (n, c) context.
+        names : set of str
+            Inputs to compute: ``x``, ``z``, ``xz``.
+        in_place : bool, default False
+            Whether x may be overwritten.
+
+        """
+        parts = {"x": self.x(x, self.dtype, in_place=in_place)} if names & {"x", "xz"} else {}
+        if z is not None and self.z is not None and names & {"z", "xz"}:
             parts["z"] = self.z(z, self.dtype)
-        if "xz" in wanted:
+        if "xz" in names:
             parts["xz"] = torch.cat([parts["x"], parts["z"]], 1) if "z" in parts else parts["x"]
         return parts
 
 
-class Numbers:
-    """Row numbers in the place of features: what a tuned model finds its texts by."""
+class RowSource(Protocol):
+    """Network inputs of the rows of one data split, by row number."""
 
-    def __init__(self, width: int) -> None:
-        self.width = width
+    def __len__(self) -> int:
+        """Return the number of rows."""
 
-    def sizes(self) -> dict[str, int]:
-        """Width of what the heads see."""
-        return {"x": self.width, "z": 0, "xz": self.width}
+    def widths(self) -> dict[str, int]:
+        """Return the number of columns of every input."""
 
-    def __call__(self, x: Tensor, _z: Tensor | None, _wanted: set[str]) -> dict[str, Tensor]:
-        """Give the numbers as they are."""
-        return {"x": x}
+    def __call__(self, rows: Tensor, names: set[str], /) -> dict[str, Tensor]:
+        """Return the named inputs of some rows.
+
+        Parameters
+        ----------
+        rows : Tensor
+            (k,) row numbers.
+        names : set of str
+            Inputs to return.
+
+        """
+
+
+@dataclass(frozen=True)
+class FeatureRows:
+    """Row source of a log whose features are in memory.
+
+    Attributes
+    ----------
+    data : Feedback
+        The rows.
+    transform : InputTransform
+        Standardises a batch of them.
+
+    """
+
+    data: Feedback
+    transform: InputTransform
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.data)
+
+    def widths(self) -> dict[str, int]:
+        """Return the number of columns of every input."""
+        return self.transform.widths()
+
+    def __call__(self, rows: Tensor, names: set[str]) -> dict[str, Tensor]:
+        """Standardise the named inputs of some rows; see `RowSource`."""
+        x, z = self.data.x, self.data.z
+        rows = rows.to(x.device)
+        context = None if z is None else z.index_select(0, rows)
+        own = x.index_select(0, rows)  # 3 times faster than x[rows]
+        return self.transform(own, context, names, in_place=True)
 
 
 def row_digests(x: Tensor) -> Tensor:
-    """(n,) product of every row with one fixed vector: not finite where a row is not."""
+    """Compute a number per row that changes with every value and is not finite where a value is not.
+
+    Parameters
+    ----------
+    x : Tensor
+        (n, d) features.
+
+    Returns
+    -------
+    Tensor
+        (n,) float32.
+
+    """
     probe = torch.cos(torch.arange(x.shape[1], dtype=torch.float32)) / max(1, x.shape[1])
     if x.dtype == torch.bfloat16:
         return (x @ probe.to(x)).float()
     return torch.cat([part.float() @ probe.to(x.device) for part in x.split(CHUNK)])
 
 
-def leading(x: Tensor, inputs: Inputs, width: int, seed: int) -> Tensor:
-    """(d, width) orthonormal basis near the leading principal directions of the standardised x.
+def principal_directions(x: Tensor, transform: InputTransform, width: int, seed: int) -> Tensor:
+    """Estimate an orthonormal basis of the leading principal directions of the standardised features.
 
-    Randomised range finder with one power step (Halko, Martinsson and Tropp, SIAM Review 2011) on
-    16 rows a direction.
+    Parameters
+    ----------
+    x : Tensor
+        (n, d) features.
+    transform : InputTransform
+        Standardises them.
+    width : int
+        Number k of directions.
+    seed : int
+        Root of the random stream ``directions``.
+
+    Returns
+    -------
+    Tensor
+        (d, k) basis.
+
+    Notes
+    -----
+    Randomised range finder with one power step, on 16 rows a direction.
+
+    References
+    ----------
+    Halko, Martinsson and Tropp, SIAM Review 2011.
+
     """
     start = torch.randn(x.shape[1], width, generator=torch_stream(seed, "directions"))
-    basis = start.to(x.device, inputs.dtype)
+    basis = start.to(x.device, transform.dtype)
+    del start
     for _ in range(2):
         image = torch.zeros(x.shape[1], width, device=x.device)
-        for i in _some(len(x), 16 * width).split(CHUNK):
-            rows = inputs.x(x[i], inputs.dtype)
+        for i in spread_rows(len(x), 16 * width).split(CHUNK):
+            rows = transform.x(x[i], transform.dtype)
             image += (rows.T @ (rows @ basis)).float()
-        basis = torch.linalg.qr(image)[0].to(inputs.dtype)
+        basis = torch.linalg.qr(image)[0].to(transform.dtype)
     return basis
 
 
-def reduced(x: Tensor, inputs: Inputs, basis: Tensor) -> Tensor:
-    """(n, width) coordinates of the standardised x in ``basis``, chunk by chunk."""
-    parts = [inputs.x(part, inputs.dtype) @ basis for part in x.split(CHUNK)]
-    return torch.cat(parts)
+def project(x: Tensor, transform: InputTransform, basis: Tensor) -> Tensor:
+    """Return the coordinates of the standardised features in a basis.
+
+    Parameters
+    ----------
+    x : Tensor
+        (n, d) features.
+    transform : InputTransform
+        Standardises them.
+    basis : Tensor
+        (d, k).
+
+    Returns
+    -------
+    Tensor
+        (n, k).
+
+    """
+    # one allocation: the results of chunks, kept until the end, would fragment the heap
+    out = x.new_empty(len(x), basis.shape[1], dtype=transform.dtype)
+    for part, into in zip(x.split(CHUNK), out.split(CHUNK), strict=True):
+        torch.mm(transform.x(part, transform.dtype), basis, out=into)
+    return out
 
 
-def _some(n: int, most: int) -> Tensor:
-    """Row numbers, at most ``most`` of them, evenly spread."""
+def spread_rows(n: int, most: int) -> Tensor:
+    """Return at most ``most`` row numbers below ``n``, evenly spread."""
     return torch.arange(most) * n // most if n > most else torch.arange(n)
 
 
-def _rounded(v: Tensor) -> Tensor:
+def _round_to_bf16(v: Tensor) -> Tensor:
     return v.bfloat16().float()

@@ -1,4 +1,4 @@
-"""A network on its way: the problem, the settings, and everything that training changes."""
+"""The state of a training, and the run that a problem and its settings make of it."""
 
 from __future__ import annotations
 
@@ -13,40 +13,76 @@ from trueward.core.random import torch_stream
 from trueward.estimation.objective import Objective
 from trueward.estimation.samplers import population
 
-from .config import Train, passes
-from .microbatch import Slices
+from .config import Train, default_epochs
+from .microbatch import MicroBatches
 from .networks import Net, Shape
-from .step import bare
+from .step import without_features
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from trueward.data.feedback import Columns
 
-    from .step import Problem
-
-
-VECTOR = 16  # float32 numbers in the widest
+    from .networks import TrainableNet
+    from .step import TrainingProblem
 
 
 @dataclass
-class State:
-    """Everything that training changes: what a checkpoint keeps."""
+class TrainingState:
+    """Everything that training changes and a checkpoint holds.
 
-    net: Net
-    optimiser: torch.optim.AdamW
-    best: list[Tensor]  # parameters of each member's best epoch
-    value: list[float]  # validation loss there, a member each
+    Attributes
+    ----------
+    net : TrainableNet
+        The network.
+    optimizer : torch.optim.AdamW
+        Its optimizer.
+    best : list of Tensor
+        Parameters of each member's best epoch.
+    best_loss : list of float
+        Validation loss of each member's best epoch.
+    waited : list of int
+        Epochs since each member's best epoch.
+    epoch : int
+        Number of epochs done.
+    train_loss : list of float
+        Training loss of each member's best epoch.
+    memory : list of Columns
+        The objective's memory of every row, one a member.
+
+    """
+
+    net: TrainableNet
+    optimizer: torch.optim.AdamW
+    best: list[Tensor]
+    best_loss: list[float]
     waited: list[int]
     epoch: int = 0
-    kept: list[float] = field(default_factory=list)  # training loss of each member's best epoch
-    memory: list[Columns] = field(default_factory=list)  # what the method remembers of every row
+    train_loss: list[float] = field(default_factory=list)
+    memory: list[Columns] = field(default_factory=list)
+
+    @property
+    def mlp(self) -> Net:
+        """The network, where it is a `Net` on fixed features."""
+        assert isinstance(self.net, Net)
+        return self.net
 
     def record(self, current: list[float], train: list[float], patience: int) -> None:
-        """Keep the members that got better; one that ran out of patience has stopped."""
+        """Store the parameters of the members that improved, unless a member is out of patience.
+
+        Parameters
+        ----------
+        current : list of float
+            Validation loss of every member after this epoch.
+        train : list of float
+            Training loss of every member in this epoch.
+        patience : int
+            Epochs without improvement after which a member's best epoch is final.
+
+        """
         for m, now in enumerate(current):
-            if now < self.value[m] and self.waited[m] < patience:
-                self.value[m], self.waited[m], self.kept[m] = now, 0, train[m]
+            if now < self.best_loss[m] and self.waited[m] < patience:
+                self.best_loss[m], self.waited[m], self.train_loss[m] = now, 0, train[m]
                 for best, p in zip(self.best, self.net.parameters(), strict=True):
                     best[m].copy_(p.detach()[m])
             else:
@@ -54,60 +90,101 @@ class State:
 
 
 @dataclass(frozen=True)
-class Run:
-    """A problem with its settings, its state, and how it will be walked through."""
+class TrainingRun:
+    """A problem with its settings, its state, and its batches.
 
-    problem: Problem
+    Attributes
+    ----------
+    problem : TrainingProblem
+        The training problem.
+    cfg : Train
+        The settings.
+    state : TrainingState
+        What training changes.
+    rows, val_rows : Tensor
+        Row numbers that contribute to the loss and to the monitored loss.
+    size : int
+        Largest number of rows in a batch.
+    epochs : int
+        Largest number of epochs.
+    micro_batches : MicroBatches or None
+        Computes the gradient of a batch in parts; None: the batch at once.
+
+    """
+
+    problem: TrainingProblem
     cfg: Train
-    state: State
+    state: TrainingState
     rows: Tensor
     val_rows: Tensor
-    size: int  # rows a step at most
+    size: int
     epochs: int
-    slices: Slices | None = None  # of a batch, where it is not taken whole
+    micro_batches: MicroBatches | None = None
 
     @property
     def steps(self) -> int:
-        """Steps an epoch."""
+        """Steps in an epoch."""
         return max(1, -(-len(self.rows) // self.size))
 
     @property
     def work(self) -> int:
-        """Rows that heads pass, in a whole training."""
+        """Rows times heads times members times epochs: the cost of the training."""
         shape = self.state.net.shape
         return len(self.rows) * self.epochs * shape.members * len(shape.heads)
 
     @property
-    def going(self) -> bool:
-        """Whether there is an epoch to come."""
+    def unfinished(self) -> bool:
+        """Whether another epoch follows."""
         return self.state.epoch < self.epochs and min(self.state.waited) < self.cfg.patience
 
     @property
-    def alike(self) -> object:
-        """What runs must share to be trained as one network; unique where nothing is like it."""
-        method, cfg = type(self.problem.method), replace(self.cfg, seed=0)
-        plain = method.batches is Objective.batches and method.mixing is Objective.mixing
+    def stack_key(self) -> object:
+        """Equal for runs that take the same steps and can be trained as one stacked network."""
+        objective, cfg = type(self.problem.objective), replace(self.cfg, seed=0)
+        plain = objective.batches is Objective.batches and objective.mixing is Objective.mixing
         if not plain or cfg.micro_batch is not None:
             return id(self)
         shape = self.state.net.shape
-        return repr((shape, self.problem.stage, method.__name__, cfg, self.steps, self.epochs))
+        return repr((shape, self.problem.stage, objective.__name__, cfg, self.steps, self.epochs))
 
 
-def planned(problem: Problem, cfg: Train) -> Run:
-    """Set out: rows, sizes, epochs, a fresh network."""
-    rows, val_rows = problem.method.rows(problem.train), problem.method.rows(problem.val)
+def plan_run(problem: TrainingProblem, cfg: Train) -> TrainingRun:
+    """Choose rows, batch size and number of epochs, and initialise the state.
+
+    Parameters
+    ----------
+    problem : TrainingProblem
+        The training problem.
+    cfg : Train
+        The settings.
+
+    Raises
+    ------
+    UsageError
+        If all epochs belong to the warm-up of the objective.
+
+    """
+    objective = problem.objective
+    rows, val_rows = objective.rows(problem.train), objective.rows(problem.val)
     g = torch_stream(cfg.seed, "validation", problem.stage)
     val_rows = population(val_rows, problem.val.weight, g)
     size = cfg.batch_size or min(1024, max(64, -(-len(rows) // 12)))
-    epochs = cfg.epochs or passes(len(rows), problem.train.x.shape[1])
-    _need_epochs(problem, epochs)
-    slices = None if cfg.micro_batch is None else Slices(cfg.micro_batch)
-    return Run(problem, cfg, _start(problem, cfg), rows, val_rows, size, epochs, slices)
+    epochs = cfg.epochs or default_epochs(len(rows), problem.train.x.shape[1])
+    _require_epochs(problem, epochs)
+    micro = None if cfg.micro_batch is None else MicroBatches(cfg.micro_batch)
+    return TrainingRun(problem, cfg, _initial(problem, cfg), rows, val_rows, size, epochs, micro)
 
 
-def finished(run: Run) -> State:
-    """Put the best weights back."""
-    if not all(map(math.isfinite, run.state.value)):
+def restore_best(run: TrainingRun) -> TrainingState:
+    """Restore each member's best weights, and return the state.
+
+    Raises
+    ------
+    TruewardError
+        If a member's validation loss was never finite.
+
+    """
+    if not all(map(math.isfinite, run.state.best_loss)):
         raise TruewardError(
             f"{run.problem.stage}: the loss was never finite on the validation rows; lower the "
             "learning rate (-o lr=1e-4) or check the features for extreme values"
@@ -118,43 +195,36 @@ def finished(run: Run) -> State:
     return run.state
 
 
-def _need_epochs(problem: Problem, epochs: int) -> None:
-    if (epochs - 1) / epochs < problem.method.warm_up_fraction:
+def _require_epochs(problem: TrainingProblem, epochs: int) -> None:
+    objective = problem.objective
+    if (epochs - 1) / epochs < objective.warm_up_fraction:
         raise UsageError(
-            f"{problem.method.name} keeps no epoch of its warm-up, the first "
-            f"{problem.method.warm_up_fraction:.0%} of the training, and epochs={epochs} leaves none after "
+            f"{objective.name} discards the epochs of its warm-up, the first "
+            f"{objective.warm_up_fraction:.0%} of the training, and epochs={epochs} leaves none after "
             "it: give more epochs or a shorter warm-up"
         )
 
 
-def _start(problem: Problem, cfg: Train) -> State:
-    method = problem.method
-    members = cfg.members if problem.fold is None else int(problem.fold.max()) + 1
-    shape = Shape(
-        *(problem.inputs.sizes(), dict(method.heads), cfg.hidden, method.shared, members),
-        exposed=method.hidden,
-    )
-    net = problem.net or Net(shape, cfg.seed, problem.stage).to(problem.train.y.device)
-    optimiser = adamw(net, cfg)
+def _initial(problem: TrainingProblem, cfg: Train) -> TrainingState:
+    objective, net = problem.objective, problem.net
+    if net is None:
+        shape = Shape(
+            problem.train_source.widths(),
+            dict(objective.heads),
+            cfg.hidden,
+            objective.shared,
+            problem.members or cfg.members,
+            exposed=objective.hidden,
+        )
+        net = Net(shape, cfg.seed, problem.stage).to(problem.train.y.device)
+    members = net.shape.members
     best = [p.detach().clone() for p in net.parameters()]
-    inf = [math.inf] * members
-    memory = [method.init_memory(bare(problem.train))] * members
-    return State(net, optimiser, best, inf, [0] * members, 0, [math.nan] * members, memory)
+    never, unknown = [math.inf] * members, [math.nan] * members
+    memory = [objective.init_memory(without_features(problem.train))] * members
+    optimizer = make_optimizer(net, cfg)
+    return TrainingState(net, optimizer, best, never, [0] * members, 0, unknown, memory)
 
 
-def adamw(net: Net, cfg: Train) -> torch.optim.AdamW:
-    """The optimiser; its rate is set step by step.
-
-    The fused kernel rounds numbers that do not fill a vector of the processor in another way, so those of
-    a member would depend on how many members there are; where there are any, the plain one is used.
-    """
-    whole = {True: [], False: []}  # type: dict[bool, list[torch.nn.Parameter]]
-    for p in net.parameters():
-        whole[p[0].numel() % VECTOR == 0].append(p)
-    groups = [
-        {"params": whole[True], "fused": True},
-        {"params": whole[False], "fused": False, "foreach": True},
-    ]
-    return torch.optim.AdamW(
-        [g for g in groups if g["params"]], lr=0.0, weight_decay=cfg.weight_decay
-    )
+def make_optimizer(net: TrainableNet, cfg: Train) -> torch.optim.AdamW:
+    """Return AdamW over the parameters; the loop sets its learning rate in every step."""
+    return torch.optim.AdamW(net.parameters(), lr=0.0, weight_decay=cfg.weight_decay, fused=True)

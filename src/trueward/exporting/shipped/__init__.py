@@ -1,1 +1,1 @@
-"""Code that exported folders carry. This library copies these files and imports none of them."""
+"""Code that exported folders carry. This library copies these files and does not import them."""

@@ -1,4 +1,4 @@
-"""Score the lines of the standard input."""
+"""Score the lines of standard input."""
 
 from .scorer import main
 

@@ -3,11 +3,16 @@
     x = clip((h - mean) scale, -limit, limit),  h pooled from one layer of the language model
     r = logit mean_m sigmoid(b_m + w . x + sum_t c_t e_t),  m = 1 ... members
 
-e_t is the output q of an MLP on x ("odds"), or of two, p + log sigmoid(q) ("up"), p + log sigmoid(-q)
-("down"), or the log-odds of the point of a segment nearest to (sigmoid(p) sigmoid(q), sigmoid(p)
-sigmoid(-q)), where sigmoid(p) is 1 without p ("place"). One plain MLP has one member, one term and w = 0.
-Written by `trueward export --allow-remote-code`; needs torch and transformers, and nothing else. Reads no
-file and opens no connection.
+e_t follows from the outputs q and p of one or two MLPs on x:
+
+    odds   e = q
+    up     e = p + log sigmoid(q)
+    down   e = p + log sigmoid(-q)
+    place  e = log-odds of the point of a segment nearest to (sigmoid(p) sigmoid(q), sigmoid(p) sigmoid(-q));
+           sigmoid(p) is 1 without p
+
+One plain MLP has one member, one term and w = 0. Written by `trueward export --allow-remote-code`.
+Needs torch and transformers, and nothing else. Reads no file and opens no connection.
 """
 
 import torch
@@ -18,7 +23,11 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 
 
 class TruewardConfig(PretrainedConfig):
-    """base: the configuration of the language model; reading: layer, pooling, normalize; head: see Head."""
+    """Configuration of the classifier.
+
+    base: configuration of the language model. reading: layer (None: the last), pooling, normalize. head: see
+    Head.
+    """
 
     model_type = "trueward_reward"
 
@@ -28,10 +37,10 @@ class TruewardConfig(PretrainedConfig):
 
 
 class Head(nn.Module):
-    """(n, d) activations -> (n,) rewards, in float32 whatever the language model computes in.
+    """(n, d) activations -> (n,) rewards, in float32 whatever the precision of the language model.
 
-    about: width d, members M, limit, edge (no output of an MLP counts beyond), terms [{kind, of, weight,
-    ends}] and nets, name -> the sizes (d, ..., 1) of the MLPs whose mean is that output.
+    about: width d, members M, limit, edge (bound of the outputs of the MLPs), terms [{kind, of, weight,
+    ends}] and nets, name -> the sizes (d, ..., 1) of the MLPs whose mean is the output of that name.
     """
 
     def __init__(self, about):
@@ -62,12 +71,12 @@ class Head(nn.Module):
 
 
 def number(*size):
-    """Numbers that are loaded, and learned no more."""
+    """Return numbers that are loaded and not trained."""
     return nn.Parameter(torch.zeros(size), requires_grad=False)
 
 
 def evidence(term, q, p=None):
-    """e_t of the outputs of one or two MLPs."""
+    """Return e_t from the outputs of one or two MLPs."""
     if term["kind"] == "odds":
         return q
     if term["kind"] == "place":
@@ -78,9 +87,9 @@ def evidence(term, q, p=None):
 
 
 def place(ends, seen):
-    """s of the point g G + (1 - g) B, g = sigmoid(s), where sum_k seen_k log P_k + 1e-5 log g(1-g) is most.
+    """Return argmax_s sum_k seen_k log P_k + 1e-5 log g(1-g), P = g G + (1 - g) B, g = sigmoid(s).
 
-    ends: B, then G, each (P(up), P(down)). The slope falls in g, so halving finds where it is 0.
+    ends: B, then G, each (P(up), P(down)). The derivative falls in g, so bisection finds its root.
     """
     bad, good = ([*pair, 1 - sum(pair)] for pair in (ends[:2], ends[2:]))
     low = torch.full_like(seen[0], -12.0)
@@ -111,7 +120,7 @@ class MLP(nn.Module):
 
 
 def pooled(h, mask, how):
-    """Pool (n, t, d) activations over the tokens where mask, (n, t), is 1; float32 (n, d)."""
+    """Pool (n, t, d) activations over the tokens where mask (n, t) is 1: (n, d) float32."""
     if how in ("last", "cls"):
         place = (mask.cumsum(1) * mask).argmax(1) if how == "last" else mask.argmax(1)
         return h[torch.arange(len(h), device=h.device), place].float()
@@ -125,7 +134,7 @@ def pooled(h, mask, how):
 
 
 class TruewardForSequenceClassification(PreTrainedModel):
-    """One logit a text, (n, 1): the reward. The attention mask says which tokens are text."""
+    """One logit for each text, (n, 1): the reward. The attention mask marks the tokens of the text."""
 
     config_class = TruewardConfig
     base_model_prefix = "model"

@@ -1,1 +1,1 @@
-"""The default features: WordLlama vectors, surface features and hashed n-grams."""
+"""The default backbone: WordLlama vectors, surface features and hashed n-grams."""

@@ -1,9 +1,10 @@
-"""Centre and spread of each surface feature, so that all have about the same unit.
+"""Fixed mean and standard deviation of each surface feature, for standardisation.
 
-Rounded figures of about 22 000 answers of four public sets. They are constants, not fitted to the
-data at hand: the features of a text never depend on other texts.
+Rounded values from about 22,000 answers of four public data sets. They are constants, not fitted to
+the user's data: the features of a text never depend on other texts.
 """
 
+#: feature name -> (mean, standard deviation)
 SCALES = {
     "log_words": (4.10, 1.25),
     "log_sentences": (1.52, 0.98),

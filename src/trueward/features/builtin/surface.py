@@ -1,4 +1,4 @@
-"""What shows on the surface of an answer: length, lists, code, case, refusal, overlap, repetition."""
+"""Surface features of an answer: length, lists, code, case, refusal, overlap, repetition."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-COUNTED = {  # what is counted in the response
+#: name -> regular expression that is counted in the response
+COUNTED_IN_RESPONSE = {
     "words": r"\w+",
     "sentences": r"[.!?。！？]+(?:\s|$)",
     "lines": r"\n",
@@ -74,7 +75,8 @@ COUNTED = {  # what is counted in the response
     "reasons": r"(?i)\b(?:because|therefore|thus|hence|since|however|although|so that|as a result)\b",
     "pointers": r"(?i)\b(?:this|these|here's|why|what|how|who|when|watch|see|look)\b",
 }
-FOUND = {  # yes or no, in the response
+#: name -> regular expression that the response matches (1) or not (0)
+FLAGS_OF_RESPONSE = {
     "ended": r"[.!?。！？:)\"'`”*}\]]\s*$",
     "asks": r"\?\s*$",
     "opens_refusing": (
@@ -86,110 +88,134 @@ FOUND = {  # yes or no, in the response
     ),
     "opens_lower": r"^\p{Ll}",
 }
-ASKED = {  # what is counted in the prompt
+#: name -> regular expression that is counted in the prompt
+COUNTED_IN_PROMPT = {
     "lines": r"\n",
     "questions": r"\?",
     "digits": r"\d",
-    "foreign": COUNTED["foreign"],
-    "code": COUNTED["code"],
+    "foreign": COUNTED_IN_RESPONSE["foreign"],
+    "code": COUNTED_IN_RESPONSE["code"],
 }
 PER_CHARACTER = ("upper", "digits", "punctuation", "foreign", "code")
 PER_WORD = (
     *("commas", "titled", "first_person", "second_person", "negations", "hedges", "cautions"),
     "pointers",
 )
-WAVES = 955  # random Fourier features
-LENGTH = 20.0  # length scale of their Gaussian kernel, in units of the scaled features
+SHARE_ONLY = ("upper", "punctuation")  # counts that enter as a share only, not as a logarithm
+WAVES = 955  # number of random Fourier features
+LENGTH = 20.0  # length scale of their Gaussian kernel, in units of the standardised features
 WIDTH = len(SCALES) + WAVES
 
 
-def surface(
+def surface_features(
     prompts: Sequence[str],
     responses: Sequence[str],
     size: Array,
-    asked: sparse.csr_matrix,
-    answered: sparse.csr_matrix,
+    prompt_counts: sparse.csr_matrix,
+    response_counts: sparse.csr_matrix,
 ) -> NDArray[np.float64]:
-    """Give (n, WIDTH): u = the features in fixed units, and cos(w u + b) with fixed random w, b.
+    """Return [u, cos(u w + b)]: standardised features u, random Fourier features with fixed w, b.
 
-    The waves let a linear head bend and combine what is few columns, and keep these columns from
-    being outvoted by the many of the other blocks. size: (n, 2) characters of prompt and response
-    before any cut; asked, answered: (n, vocabulary) token counts. Reference: Rahimi and Recht
-    (2007).
+    The Fourier features let a linear head fit interactions and curvature of these few columns.
+    They also give the block enough columns to keep its weight beside the other blocks.
+
+    Parameters
+    ----------
+    prompts, responses : sequence of str, length n
+        Texts as they are read, after any cut.
+    size : ndarray of float64, (n, 2)
+        Number of characters of prompt and response before any cut.
+    prompt_counts, response_counts : csr_matrix, (n, vocabulary)
+        Token counts of prompt and response.
+
+    Returns
+    -------
+    ndarray of float64, (n, WIDTH)
+        The features of a row depend on the texts of that row only.
+
+    References
+    ----------
+    Rahimi and Recht (2007). Random features for large-scale kernel machines.
+
     """
-    raw = measured(prompts, responses, size, asked, answered)
+    raw = surface_statistics(prompts, responses, size, prompt_counts, response_counts)
     centre, scale = np.array([SCALES[name] for name in raw]).T
     u = ((np.stack(list(raw.values()), axis=1) - centre) / scale).clip(-8, 8)
-    w, b = _waves()
-    # A sparse product adds row by row, so that a row does not depend on its neighbours.
+    w, b = _fourier_weights()
+    # A sparse product sums row by row, so that a row does not depend on the other rows of the batch.
     waves = np.cos(np.asarray(sparse.csr_matrix(u.clip(-5, 5)) @ w) + b)
     return np.concatenate([u, waves], axis=1)
 
 
-def measured(
+def surface_statistics(
     prompts: Sequence[str],
     responses: Sequence[str],
     size: Array,
-    asked: sparse.csr_matrix,
-    answered: sparse.csr_matrix,
+    prompt_counts: sparse.csr_matrix,
+    response_counts: sparse.csr_matrix,
 ) -> dict[str, Array]:
-    """Give the surface features of each row by name, before they are put into fixed units."""
-    c = _counts(prompts, responses)
+    """Return the surface features by name before standardisation, each (n,).
+
+    The parameters are those of `surface_features`.
+    """
+    c = _pattern_counts(prompts, responses)
     p_size, r_size = size[:, 0], size[:, 1]
-    characters = np.maximum(c["characters"], 1)  # as read, like the counts
+    characters = np.maximum(c["characters"], 1)  # after any cut, like the counts
     words = np.maximum(c["words"], 1)
-    out = {f"log_{name}": np.log1p(c[name]) for name in COUNTED if name not in _SHARED_ONLY}
+    out = {
+        f"log_{name}": np.log1p(c[name]) for name in COUNTED_IN_RESPONSE if name not in SHARE_ONLY
+    }
     out |= {f"share_{name}": np.sqrt(c[name] / characters) for name in PER_CHARACTER}
     out |= {f"share_{name}": np.sqrt(c[name] / words) for name in PER_WORD}
-    out |= {name: c[name] for name in FOUND}
-    out |= {f"prompt_{name}": np.log1p(c[f"prompt_{name}"]) for name in ASKED}
+    out |= {name: c[name] for name in FLAGS_OF_RESPONSE}
+    out |= {f"prompt_{name}": np.log1p(c[f"prompt_{name}"]) for name in COUNTED_IN_PROMPT}
     out["log_characters"] = np.log1p(r_size)
     out["prompt_characters"] = np.log1p(p_size)
     out["log_ratio"] = np.log1p(r_size) - np.log1p(p_size)
     out["word_length"] = np.log1p(characters / words)
     out["sentence_length"] = np.log1p(words / np.maximum(c["sentences"], 1))
     out["line_length"] = np.log1p(characters / (c["lines"] + 1))
-    asked_foreign = np.sqrt(c["prompt_foreign"] / np.maximum(c["prompt_characters"], 1))
-    out["foreign_shift"] = out["share_foreign"] - asked_foreign
-    return out | _tokens(characters, asked, answered)
+    prompt_foreign = np.sqrt(c["prompt_foreign"] / np.maximum(c["prompt_characters"], 1))
+    out["foreign_shift"] = out["share_foreign"] - prompt_foreign
+    return out | _token_statistics(characters, prompt_counts, response_counts)
 
 
-_SHARED_ONLY = ("upper", "punctuation")
-
-
-def _counts(prompts: Sequence[str], responses: Sequence[str]) -> dict[str, Array]:
+def _pattern_counts(prompts: Sequence[str], responses: Sequence[str]) -> dict[str, Array]:
     frame = pl.DataFrame(
         {"p": prompts, "r": responses}, schema={"p": pl.String, "r": pl.String}, strict=True
     )
     p, r = pl.col("p"), pl.col("r")
-    wanted = [r.str.count_matches(pattern).alias(name) for name, pattern in COUNTED.items()]
-    wanted += [r.str.contains(pattern).alias(name) for name, pattern in FOUND.items()]
-    wanted += [p.str.count_matches(what).alias(f"prompt_{name}") for name, what in ASKED.items()]
-    wanted += [r.str.len_chars().alias("characters"), p.str.len_chars().alias("prompt_characters")]
-    table = frame.select(wanted).with_columns(pl.all().cast(pl.Float64))
+    columns = [r.str.count_matches(regex).alias(k) for k, regex in COUNTED_IN_RESPONSE.items()]
+    columns += [r.str.contains(regex).alias(k) for k, regex in FLAGS_OF_RESPONSE.items()]
+    columns += [
+        p.str.count_matches(regex).alias(f"prompt_{k}") for k, regex in COUNTED_IN_PROMPT.items()
+    ]
+    columns += [r.str.len_chars().alias("characters"), p.str.len_chars().alias("prompt_characters")]
+    table = frame.select(columns).with_columns(pl.all().cast(pl.Float64))
     return {column.name: column.to_numpy() for column in table}
 
 
-def _tokens(
-    characters: Array, asked: sparse.csr_matrix, answered: sparse.csr_matrix
+def _token_statistics(
+    characters: Array, prompt_counts: sparse.csr_matrix, response_counts: sparse.csr_matrix
 ) -> dict[str, Array]:
-    """Measure repetition within the response and overlap with the prompt."""
-    total = np.maximum(np.asarray(answered.sum(axis=1), np.float64).ravel(), 1)
-    distinct = np.maximum(answered.getnnz(axis=1), 1)
-    both = np.asarray(asked.sign().multiply(answered.sign()).sum(axis=1), np.float64).ravel()
-    most = np.asarray(answered.max(axis=1).todense(), np.float64).ravel()
+    """Return repetition within the response and overlap with the prompt."""
+    total = np.maximum(np.asarray(response_counts.sum(axis=1), np.float64).ravel(), 1)
+    distinct = np.maximum(response_counts.getnnz(axis=1), 1)
+    shared = prompt_counts.sign().multiply(response_counts.sign()).sum(axis=1)
+    overlap = np.asarray(shared, np.float64).ravel()
+    most = np.asarray(response_counts.max(axis=1).todense(), np.float64).ravel()
     return {
         "token_length": characters / total / 5,
         "distinct": distinct / total,
         "distinct_log": np.log(distinct) / np.log(total + 1),
         "most_common": np.sqrt(most / total),
-        "overlap_response": both / distinct,
-        "overlap_prompt": both / np.maximum(asked.getnnz(axis=1), 1),
+        "overlap_response": overlap / distinct,
+        "overlap_prompt": overlap / np.maximum(prompt_counts.getnnz(axis=1), 1),
     }
 
 
 @cache
-def _waves() -> tuple[Array, Array]:
-    """Give the (features, waves) frequencies and the (waves,) phases."""
+def _fourier_weights() -> tuple[Array, Array]:
+    """Return the (features, waves) frequencies and the (waves,) phases."""
     w = normal(1, len(SCALES), WAVES) / LENGTH
     return w, 2 * np.pi * uniform(3, WAVES)

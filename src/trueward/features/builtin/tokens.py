@@ -1,4 +1,4 @@
-"""Texts as numbers of a vocabulary."""
+"""Token ids of several texts in one array."""
 
 from __future__ import annotations
 
@@ -14,34 +14,43 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Tokens:
-    """Token numbers of n texts, end to end."""
+    """Token ids of n texts, concatenated.
 
-    ids: NDArray[np.int64]  # (total,)
-    ends: NDArray[np.int64]  # (n + 1,) text i is ids[ends[i]:ends[i + 1]]
+    Attributes
+    ----------
+    ids : ndarray of int64, (total,)
+        Token ids of all texts.
+    ends : ndarray of int64, (n + 1,)
+        Offsets: text i is ``ids[ends[i]:ends[i + 1]]``.
+
+    """
+
+    ids: NDArray[np.int64]
+    ends: NDArray[np.int64]
 
     def __len__(self) -> int:
-        """Count the texts."""
+        """Return the number of texts."""
         return len(self.ends) - 1
 
     def rows(self) -> NDArray[np.int64]:
-        """Give the (total,) number of the text of each token."""
+        """Return the number of the text of each token, (total,)."""
         return np.repeat(np.arange(len(self)), np.diff(self.ends))
 
     def counts(self, vocabulary: int) -> sparse.csr_matrix:
-        """Give the (n, vocabulary) count of each token."""
+        """Return the count of each token in each text, (n, vocabulary)."""
         ones = np.ones(len(self.ids), np.float32)
         table = sparse.csr_matrix((ones, self.ids, self.ends), shape=(len(self), vocabulary))
         table.sum_duplicates()
         return table
 
     def first(self, k: int) -> Tokens:
-        """Give the first ``k`` tokens of each text."""
-        return self._where(np.arange(len(self.ids)) - self.ends[:-1][self.rows()] < k)
+        """Return the first ``k`` tokens of each text."""
+        return self._select(np.arange(len(self.ids)) - self.ends[:-1][self.rows()] < k)
 
     def last(self, k: int) -> Tokens:
-        """Give the last ``k`` tokens of each text."""
-        return self._where(self.ends[1:][self.rows()] - np.arange(len(self.ids)) <= k)
+        """Return the last ``k`` tokens of each text."""
+        return self._select(self.ends[1:][self.rows()] - np.arange(len(self.ids)) <= k)
 
-    def _where(self, kept: NDArray[np.bool_]) -> Tokens:
-        counts = np.bincount(self.rows()[kept], minlength=len(self))
-        return Tokens(self.ids[kept], np.concatenate([[0], np.cumsum(counts)]))
+    def _select(self, mask: NDArray[np.bool_]) -> Tokens:
+        counts = np.bincount(self.rows()[mask], minlength=len(self))
+        return Tokens(self.ids[mask], np.concatenate([[0], np.cumsum(counts)]))

@@ -1,6 +1,7 @@
-"""The default backbone: WordLlama vectors, surface features and hashed n-grams; needs no network.
+"""The default backbone: WordLlama vectors, surface features and hashed n-grams, without network.
 
-Every row is a function of its own two texts: nothing is fitted, so nothing can leak or go stale.
+Every row is a fixed function of its own prompt and response. Nothing is fitted to the log, so no
+label can leak into the features.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from safetensors.numpy import load_file
 from tokenizers import Tokenizer
 
 from trueward.core.errors import TruewardError
-from trueward.features.texts import check_pairs, readable, slices
+from trueward.features.texts import check_pairs, row_slices, truncate_middle
 
 from . import ngrams, surface
 from .tokens import Tokens
@@ -30,9 +31,9 @@ if TYPE_CHECKING:
     from scipy import sparse
     from torch import Tensor
 
-VERSION = 3  # raise it with any change of a feature: old cache entries and models must not mix
-VECTORS = 5  # blocks of 256 columns
-NGRAMS = (512, 2560)  # columns of the prompt and of the response
+VERSION = 3  # increase it with any change of a feature: it separates cache entries and models
+VECTORS = 5  # number of vectors, 256 columns each
+NGRAMS = (512, 2560)  # n-gram columns of the prompt and of the response
 EDGE = 12  # tokens in the opening and in the ending of a response
 WEIGHTS = "weights/l2_supercat_256.safetensors"
 VOCABULARY = "tokenizers/l2_supercat_tokenizer_config.json"
@@ -40,46 +41,71 @@ VOCABULARY = "tokenizers/l2_supercat_tokenizer_config.json"
 
 @dataclass(frozen=True, eq=False)
 class WordLlama:
-    """x = [vectors of the prompt and the response | surface | hashed 1-2-grams].
+    """x = [vectors of the prompt and the response | surface features | hashed 1-2-grams].
 
-    The vectors are the mean over the tokens of the prompt, of the response, of its opening, of its
-    ending, and of its distinct tokens (direction only, weight 1 + log count). A linear head that
-    shrinks all columns alike trusts a block by its width, so the widths weigh the blocks.
+    The vectors are means over the tokens of the prompt, of the response, of its opening and of its
+    ending. The fifth vector averages the directions of the distinct tokens of the response, with
+    weight 1 + log count. A head with a uniform L2 penalty weighs a block by its number of columns, so
+    the widths of the blocks are weights.
+
+    Attributes
+    ----------
+    vectors : ndarray of float32, (vocabulary, 256)
+        Token embeddings.
+    tokenizer : tokenizers.Tokenizer
+        Tokenizer of these embeddings.
+    weights : str
+        Digest of the files of wordllama: another release of them is another backbone.
+
     """
 
-    vectors: NDArray[np.float32]  # (vocabulary, 256)
+    vectors: NDArray[np.float32]
     tokenizer: Tokenizer
-    weights: str  # digest of the files, so that another release of them is another backbone
+    weights: str
 
     @property
     def width(self) -> int:
-        """Count the columns of x."""
+        """Number of columns of x."""
         return VECTORS * int(self.vectors.shape[1]) + surface.WIDTH + sum(NGRAMS)
 
     def spec(self) -> str:
-        """Give what makes these features again, as JSON."""
+        """Return the JSON description from which `backbone` recreates this backbone."""
         return json.dumps({"name": "wordllama", "version": VERSION, "weights": self.weights})
 
-    def remarks(self) -> list[str]:
-        """Have nothing to say: what is cut of a text is part of the features."""
+    def collect_warnings(self) -> list[str]:
+        """Return no warnings: the cut of long texts is part of the definition."""
         return []
 
     def encode(self, prompts: Sequence[str], responses: Sequence[str]) -> Tensor:
-        """Give float16 (n, width), always finite; an empty text has mean vector 0.
+        """Encode each pair of texts as a row of float16 numbers.
 
-        A text beyond 16 000 characters is read as its first 12 000 and its last 4 000.
+        Parameters
+        ----------
+        prompts, responses : sequence of str, length n
+            A text of more than 16,000 characters is read as its first 12,000 and last 4,000.
+
+        Returns
+        -------
+        Tensor of float16, (n, width)
+            Always finite; the mean vector of an empty text is 0.
+
+        Raises
+        ------
+        TruewardError
+            If the texts are not two lists of strings of equal length.
+
         """
-        import torch  # noqa: PLC0415 - rows are made without it, so that a folder can carry this file
+        import torch  # noqa: PLC0415 - exported folders carry this file and run without torch
 
         return torch.from_numpy(self.rows(prompts, responses))
 
     def rows(self, prompts: Sequence[str], responses: Sequence[str]) -> NDArray[np.float16]:
-        """Give what ``encode`` gives as an array."""
+        """Return the features of `encode` as a NumPy array, float16 (n, width)."""
         check_pairs(prompts, responses)
         out = np.empty((len(prompts), self.width), np.float16)
         size = [(len(p), len(r)) for p, r in zip(prompts, responses, strict=True)]
-        p, r = [readable(t) for t in prompts], [readable(t) for t in responses]
-        for part in slices(p, r):
+        p, r = [truncate_middle(t) for t in prompts], [truncate_middle(t) for t in responses]
+        for part in row_slices(p, r):
             out[part] = self._rows(p[part], r[part], np.array(size[part], np.float64))
         return out
 
@@ -87,36 +113,36 @@ class WordLlama:
         self, prompts: list[str], responses: list[str], size: NDArray[np.float64]
     ) -> NDArray[np.float32]:
         n = len(self.vectors)
-        p, r = self._tokens(prompts), self._tokens(responses)
-        asked, answered = p.counts(n), r.counts(n)
-        p_mean, r_mean = self._mean(asked), self._mean(answered)
+        p, r = self._tokenize(prompts), self._tokenize(responses)
+        p_counts, r_counts = p.counts(n), r.counts(n)
+        p_mean, r_mean = self._mean(p_counts), self._mean(r_counts)
         opening, ending = self._mean(r.first(EDGE).counts(n)), self._mean(r.last(EDGE).counts(n))
-        vectors = [p_mean, r_mean, opening, ending, self._damped(answered)]
-        plain = surface.surface(prompts, responses, size, asked, answered)
-        grams = [ngrams.ngrams(t, n, w) for t, w in zip((p, r), NGRAMS, strict=True)]
-        return np.concatenate([*vectors, plain, *grams], axis=1, dtype=np.float32)
+        vectors = [p_mean, r_mean, opening, ending, self._mean_direction(r_counts)]
+        statistics = surface.surface_features(prompts, responses, size, p_counts, r_counts)
+        grams = [ngrams.hashed_ngrams(t, n, w) for t, w in zip((p, r), NGRAMS, strict=True)]
+        return np.concatenate([*vectors, statistics, *grams], axis=1, dtype=np.float32)
 
-    def _tokens(self, texts: list[str]) -> Tokens:
-        # A prompt that has several responses is read once.
-        place = {text: i for i, text in enumerate(dict.fromkeys(texts))}
-        coded = self.tokenizer.encode_batch_fast(list(place), add_special_tokens=False)
-        distinct = [np.array(code.ids, np.int64) for code in coded]
-        ids = [distinct[place[text]] for text in texts]
+    def _tokenize(self, texts: list[str]) -> Tokens:
+        # A prompt with several responses is tokenised once.
+        position = {text: i for i, text in enumerate(dict.fromkeys(texts))}
+        encodings = self.tokenizer.encode_batch_fast(list(position), add_special_tokens=False)
+        distinct = [np.array(encoding.ids, np.int64) for encoding in encodings]
+        ids = [distinct[position[text]] for text in texts]
         ends = np.cumsum([0, *map(len, ids)])
         return Tokens(np.concatenate(ids), ends)
 
     def _mean(self, counts: sparse.csr_matrix) -> NDArray[np.float32]:
-        # A sparse product adds row by row, so that a row does not depend on its neighbours.
+        # A sparse product sums row by row, so that a row does not depend on the rest of the batch.
         total = np.asarray(counts.sum(axis=1), np.float32).reshape(-1, 1)
         mean: NDArray[np.float32] = (counts @ self.vectors) / np.maximum(total, 1)
         return mean
 
-    def _damped(self, counts: sparse.csr_matrix) -> NDArray[np.float32]:
-        """Give sum w v / |v| over the norm of w, w = 1 + log count: no token drowns the others."""
-        damped = counts.copy()
-        damped.data = 1 + np.log(damped.data)
-        norm = np.sqrt(np.asarray(damped.multiply(damped).sum(axis=1), np.float32)).reshape(-1, 1)
-        mean: NDArray[np.float32] = (damped @ self._directions) / np.maximum(norm, 1)
+    def _mean_direction(self, counts: sparse.csr_matrix) -> NDArray[np.float32]:
+        """Return (sum w v / |v|) / |w|, w = 1 + log count, over the distinct tokens of each text."""
+        weights = counts.copy()
+        weights.data = 1 + np.log(weights.data)
+        norm = np.sqrt(np.asarray(weights.multiply(weights).sum(axis=1), np.float32)).reshape(-1, 1)
+        mean: NDArray[np.float32] = (weights @ self._directions) / np.maximum(norm, 1)
         return mean
 
     @cached_property
@@ -128,12 +154,23 @@ class WordLlama:
 
 @cache
 def load() -> WordLlama:
-    """Read the vectors and the tokenizer from the folder of the installed wordllama package.
+    """Load the default backbone from the files of the installed package wordllama.
 
-    The package is located, not imported: its import sets up logging for the whole process.
+    The package is located and not imported, because its import configures the logging of the process.
+
+    Returns
+    -------
+    WordLlama
+        The same object on every call.
+
+    Raises
+    ------
+    TruewardError
+        If wordllama is not installed or lacks its files.
+
     """
-    found = importlib.util.find_spec("wordllama")
-    folders = found.submodule_search_locations if found else None
+    package = importlib.util.find_spec("wordllama")
+    folders = package.submodule_search_locations if package else None
     if not folders:
         raise TruewardError(
             "the default features need the package wordllama, which is not installed: "
@@ -143,7 +180,7 @@ def load() -> WordLlama:
     for path in (weights, vocabulary):
         if not path.is_file():
             raise TruewardError(
-                f"the installed wordllama should carry {path}, and does not: "
+                f"the installed package wordllama should contain {path}, and does not: "
                 "pip install --force-reinstall 'wordllama>=0.3.9'"
             )
     digest = hashlib.sha256(weights.read_bytes() + vocabulary.read_bytes()).hexdigest()[:16]

@@ -1,1 +1,1 @@
-"""Features of language models in the Hugging Face layout."""
+"""Features from language models in the Hugging Face format."""

@@ -1,4 +1,4 @@
-"""An adapter of peft on its base model: found together, merged into one."""
+"""Peft adapters: find an adapter's base model and merge the adapter into its weights."""
 
 from __future__ import annotations
 
@@ -14,40 +14,68 @@ from safetensors import SafetensorError, safe_open
 
 from trueward.core.errors import TruewardError
 
-from .folder import needs_extra
+from .model_folder import missing_text_extra
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from .folder import Folder
+    from .model_folder import ModelFolder
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
-# what an adapter was trained on; its tensors are named after that
-TASKS = {"CAUSAL_LM": "AutoModelForCausalLM", "SEQ_CLS": "AutoModelForSequenceClassification"}
+# task of the adapter -> class of the model that it was trained on; tensor names depend on it
+MODEL_CLASSES = {
+    "CAUSAL_LM": "AutoModelForCausalLM",
+    "SEQ_CLS": "AutoModelForSequenceClassification",
+}
 
 
-def on_its_base(
-    path: Path, source: str, revision: str | None, find: Callable[[str, str | None], Folder]
-) -> Folder:
-    """Give the base model with the adapter in ``path``; TruewardError where either is not at hand."""
-    about = _config(path)
-    name = str(about.get("base_model_name_or_path") or "")
+def base_with_adapter(
+    path: Path,
+    source: str,
+    revision: str | None,
+    find_model: Callable[[str, str | None], ModelFolder],
+) -> ModelFolder:
+    """Return the base model of an adapter, with the adapter in its digest.
+
+    Parameters
+    ----------
+    path : Path
+        Folder with adapter_config.json.
+    source : str
+        Path or hub name under which the adapter can be found again.
+    revision : str or None
+        Commit of the adapter on the hub.
+    find_model : callable
+        (source, revision) -> ModelFolder; finds the base model.
+
+    Raises
+    ------
+    TruewardError
+        If the adapter is incomplete, or its base model is unknown, unavailable or an adapter itself.
+
+    """
+    config = _config(path)
+    base_name = str(config.get("base_model_name_or_path") or "")
     if not (path / WEIGHTS).is_file():
         raise TruewardError(
-            f"{path} has no {WEIGHTS}, as after an interrupted download or copy: fetch it again"
+            f"{path} has no {WEIGHTS}, probably after an interrupted download or copy: fetch it again"
         )
-    if not name:
+    if not base_name:
         raise TruewardError(
-            f"{path}/{CONFIG} does not say what base model it is for: write base_model_name_or_path into it"
+            f"{path}/{CONFIG} does not name its base model: write base_model_name_or_path into it"
         )
     try:
-        base = find(name, about.get("revision"))
+        base = find_model(base_name, config.get("revision"))
     except TruewardError as e:
-        raise _absent(path, name, e) from e
+        raise TruewardError(
+            f"{path} is an adapter on {base_name}, and that model is unavailable ({e}): provide it, or "
+            "merge the adapter into it and name the merged folder"
+        ) from e
     if base.adapter is not None:
         raise TruewardError(
-            f"{path} is an adapter on {name}, which is an adapter itself: merge one into its base model"
+            f"{path} is an adapter on {base_name}, which is an adapter itself: merge that one into its "
+            "base model first"
         )
     digest = hashlib.sha256(base.digest.encode())
     for file in (path / CONFIG, path / WEIGHTS):
@@ -60,62 +88,80 @@ def on_its_base(
 
 def _config(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads((path / CONFIG).read_text("utf-8"))
+        config = json.loads((path / CONFIG).read_text("utf-8"))
     except (OSError, ValueError) as e:
         raise TruewardError(
             f"{path / CONFIG} could not be read as JSON ({e}): fetch or copy the adapter again"
         ) from e
-    return found if isinstance(found, dict) else {}
+    return config if isinstance(config, dict) else {}
 
 
-def _absent(path: Path, name: str, e: TruewardError) -> TruewardError:
-    return TruewardError(
-        f"{path} holds an adapter on {name}, and that model is not at hand ({e}); put it there, or merge the "
-        "adapter into it and give that folder"
-    )
+def load_merged(
+    transformers: Any, folder: ModelFolder, dtype: str, placement: Mapping[str, str]
+) -> Any:
+    """Load a base model without its head, with the adapter merged into its weights.
 
+    Parameters
+    ----------
+    transformers : module
+        The transformers library.
+    folder : ModelFolder
+        Base model with an adapter.
+    dtype : str
+        Name of a torch dtype, such as ``bfloat16``.
+    placement : mapping of str to str
+        Further arguments of ``from_pretrained``, such as ``device_map``.
 
-def merged(transformers: Any, folder: Folder, dtype: str, spread: Mapping[str, str]) -> Any:
-    """Give the base model without its head, the adapter merged into its weights."""
+    Returns
+    -------
+    transformers.PreTrainedModel
+
+    Raises
+    ------
+    TruewardError
+        If peft is not installed, or the adapter is damaged or does not fit the base model.
+
+    """
     assert folder.adapter is not None
     try:
         peft: Any = importlib.import_module("peft")
     except ImportError:
-        raise needs_extra("peft") from None
-    about, saved = _config(folder.adapter), _shapes(folder.adapter)
-    kind = getattr(transformers, TASKS.get(str(about.get("task_type")), "AutoModel"))
-    labels = [s[0] for k, s in saved.items() if k.endswith((".score.weight", ".classifier.weight"))]
-    more = {"num_labels": labels[0]} if labels else {}
-    whole = kind.from_pretrained(
-        folder.path, dtype=getattr(torch, dtype), trust_remote_code=False, **more, **spread
+        raise missing_text_extra("peft") from None
+    config, shapes = _config(folder.adapter), _tensor_shapes(folder.adapter)
+    auto_class = getattr(transformers, MODEL_CLASSES.get(str(config.get("task_type")), "AutoModel"))
+    heads = (".score.weight", ".classifier.weight")
+    labels = [shape[0] for name, shape in shapes.items() if name.endswith(heads)]
+    head = {"num_labels": labels[0]} if labels else {}
+    base = auto_class.from_pretrained(
+        folder.path, dtype=getattr(torch, dtype), trust_remote_code=False, **head, **placement
     )
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what is missing is said below
+        warnings.simplefilter("ignore")  # the check below reports missing tensors
         try:
-            model = peft.PeftModel.from_pretrained(whole, folder.adapter)
+            model = peft.PeftModel.from_pretrained(base, folder.adapter)
         except (RuntimeError, ValueError, TypeError, KeyError) as e:
-            raise _of_another(folder, about) from e
-        if {k: tuple(v.shape) for k, v in peft.get_peft_model_state_dict(model).items()} != saved:
-            raise _of_another(folder, about)
-        found = model.merge_and_unload()
-    return found.base_model
+            raise _misfit(folder, config) from e
+        loaded = {k: tuple(v.shape) for k, v in peft.get_peft_model_state_dict(model).items()}
+        if loaded != shapes:
+            raise _misfit(folder, config)
+        return model.merge_and_unload().base_model
 
 
-def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """Name and shape of every tensor of an adapter."""
+def _tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Return name -> shape of every tensor of an adapter."""
     try:
         with safe_open(path / WEIGHTS, "numpy") as f:
             return {k: tuple(f.get_slice(k).get_shape()) for k in f.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as e:
         raise TruewardError(
-            f"{path / WEIGHTS} is damaged or incomplete, as after an interrupted download or copy: fetch it "
-            "again"
+            f"{path / WEIGHTS} is damaged or incomplete, probably after an interrupted download or copy: "
+            "fetch it again"
         ) from e
 
 
-def _of_another(folder: Folder, about: Mapping[str, Any]) -> TruewardError:
-    name = about.get("base_model_name_or_path")
+def _misfit(folder: ModelFolder, config: Mapping[str, Any]) -> TruewardError:
+    name = config.get("base_model_name_or_path")
     return TruewardError(
-        f"the adapter in {folder.adapter} does not fit its base model {name} in {folder.path}: its layers or "
-        "their sizes differ, so it was made for another model; put that one there"
+        f"the adapter in {folder.adapter} does not fit its base model {name} in {folder.path}: their "
+        "layers or sizes differ, so it was made for another model; provide the model it was trained on"
     )

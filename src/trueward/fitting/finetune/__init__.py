@@ -1,1 +1,1 @@
-"""Fine-tune a language model together with the reward."""
+"""Fine-tuning a language model together with the reward."""

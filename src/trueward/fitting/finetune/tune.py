@@ -1,29 +1,30 @@
-"""The reward learned end to end: a language model, or adapters on it, under a method's own loss."""
+"""The reward trained end to end: a language model, or adapters on it, under a method's own loss."""
 
 from __future__ import annotations
 
 import gc
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import torch
 
 from trueward.core.atomic_io import replacing
-from trueward.core.processes import launched
+from trueward.core.processes import launched_processes
 from trueward.estimation.method import Method
 from trueward.features import cached_in, features
-from trueward.features.transformers.checkpoint import quiet
-from trueward.features.transformers.find import opened
+from trueward.features.transformers.loading import quiet_transformers
+from trueward.features.transformers.locate import open_model
 from trueward.features.transformers.transformer import Transformer
 from trueward.fitting.fit import configure
+from trueward.fitting.record import trained_model
 from trueward.training.checkpoints import Checkpoints
 from trueward.training.loop import train_net
-from trueward.training.networks import Net, Shape, Stack
-from trueward.training.training_state import State, adamw
+from trueward.training.networks import MLPEnsemble, Net, Shape
+from trueward.training.training_state import TrainingState, make_optimizer
 
-from .network import Tuned
-from .start import fill_together, learnable, started, view_of
+from .network import TextRows, TunedNet
+from .start import cache_features, fit_frozen, nuisance_view, tunable_backbone
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,19 +33,24 @@ if TYPE_CHECKING:
 
     from trueward.core.processes import Processes
     from trueward.data.log import Log
+    from trueward.fitting.options import FitOptions
     from trueward.model.reward_model import RewardModel
     from trueward.training.config import Train
     from trueward.training.loop import Progress
-    from trueward.training.preprocessing import Standard
-    from trueward.training.step import Problem
+    from trueward.training.preprocessing import Standardizer
+    from trueward.training.step import TrainingProblem
 
-    from .network import How
-    from .start import Started
+    from .network import TuneMode
+    from .start import FrozenFit
 
-# what is taken where nothing is said: epochs, learning rate
-USUAL: dict[How, tuple[int, float]] = {"lora": (3, 2e-4), "full": (3, 2e-5), "head": (8, 1e-3)}
+# where none are given: epochs, learning rate
+DEFAULTS: dict[TuneMode, tuple[int, float]] = {
+    "lora": (3, 2e-4),
+    "full": (3, 2e-5),
+    "head": (8, 1e-3),
+}
 RANK = 16  # of adapters
-MICRO = 16  # rows of one forward pass with a gradient
+MICRO_BATCH = 16  # rows in one forward pass with a gradient
 BLOCK = 1024  # rows that one process encodes at once
 
 
@@ -54,162 +60,240 @@ def tune(
     *,
     backbone: str,
     into: str | Path,
-    how: How = "lora",
+    how: TuneMode = "lora",
     frozen: str | None = None,
     rank: int = RANK,
     val: float = 0.2,
     gradient_checkpointing: bool = False,
+    method_options: Mapping[str, Any] | None = None,
     checkpoint: str | Path | None = None,
     progress: Progress | None = None,
-    **chosen: Any,
+    **chosen: Unpack[FitOptions],
 ) -> RewardModel:
-    """Minimise the loss of ``method`` over s(x) = w . h(x) + b and over what makes h.
+    """Fit a method on a log, and fine-tune the language model with it.
 
-    Nuisances are fitted out of fold on the features ``frozen``, by default h before any tuning, and so is
-    a first (w, b) on that h. Then w, b and, by ``how``, low-rank adapters (lora), every weight (full) or
-    nothing else (head) are learned together. The loss sees the logits of the whole batch, and its gradient
-    goes back through the model ``micro_batch`` rows at a time, so it is exact. The learned model is written
-    to the folder ``into``, the reward is a linear head on it, and both are saved and used as any model is.
+    Minimises the method's loss over s(x) = w . h(x) + b and over the weights of the language model that
+    computes h. Nuisances are estimated out of fold on frozen features, and a first (w, b) is fitted on the
+    frozen h. The loss reads the logits of the whole batch; its gradient is propagated through the model
+    ``micro_batch`` rows at a time, so it is exact.
 
-    Under torchrun or `accelerate launch` every process calls this, takes its share of every batch, and gets
-    the model; the first alone writes. Folders and the cache are on a disk that all see.
+    Under torchrun or ``accelerate launch`` every process calls this function, computes its share of every
+    batch, and returns the model; the first process alone writes. Folders and the cache must be on a disk
+    that all processes share.
+
+    Parameters
+    ----------
+    method : str or Method
+        Name of a method (`trueward.methods`), or a method with its options.
+    log : Log
+        The log, with text.
+    backbone : str
+        Language model: folder or hub name, with reading options (``,pooling=mean``).
+    into : str or Path
+        Folder for the tuned language model.
+    how : {'lora', 'full', 'head'}, default 'lora'
+        Train low-rank adapters, every weight, or the heads alone.
+    frozen : str, optional
+        Backbone of the nuisances; default: the language model before tuning.
+    rank : int, default 16
+        Rank of the adapters.
+    val : float, default 0.2
+        Fraction of the prompts in the validation split.
+    gradient_checkpointing : bool, default False
+        Recompute activations in the backward pass: less memory, more time.
+    method_options : mapping, optional
+        Options of the method, as in `fit`.
+    checkpoint : str or Path, optional
+        Folder of checkpoints; an interrupted run resumes from it.
+    progress : callable, optional
+        Called after every epoch with stage, epoch, largest number of epochs, and validation loss.
+    **chosen : FitOptions
+        Fields of `trueward.Train`, options of the method, and ``preset``. Defaults here: 3 epochs (head:
+        8), lr 2e-4 (full: 2e-5, head: 1e-3), micro_batch 16.
+
+    Returns
+    -------
+    RewardModel
+        A linear head on the tuned language model. ``report["tuned"]`` compares with the frozen one.
+
+    Raises
+    ------
+    UsageError
+        If the method or the backbone cannot be tuned, or an option is out of its range.
+    TruewardError
+        If the log does not support the method, or memory runs out.
+
+    Examples
+    --------
+    >>> import trueward as tw
+    >>> log = tw.read_log("log.parquet")  # doctest: +SKIP
+    >>> model = tw.tune("causalrm", log, backbone="Qwen/Qwen3-0.6B", into="tuned")  # doctest: +SKIP
+
     """
-    team = launched()
-    with team.one_fate():
-        named, cfg = configure(method, chosen)
-        base = learnable(backbone, team)
-        view, ours = view_of(frozen, base), _settings(cfg, how)
+    team = launched_processes()
+    with team.raise_together():
+        asked, cfg = configure(method, {**chosen, **(method_options or {})})
+        base = tunable_backbone(backbone, team)
+        view, own_cfg = nuisance_view(frozen, base), _settings(cfg, how)
         texts = (log.frame["prompt"].to_list(), log.frame["response"].to_list())
         progress = progress if team.main else None
         if team.count > 1:
-            fill_together((view, base), texts, team)
-        begun = None
+            cache_features((view, base), texts, team)
+        fitted = None
         if team.main:
-            begun = started(named, log, cfg, base, view, val, checkpoint, progress, (how, rank))
-        start = team.told(None if begun is None else begun.start)
+            tuning = (how, rank)
+            fitted = fit_frozen(asked, log, cfg, base, view, val, checkpoint, progress, tuning)
+        start = team.broadcast(None if fitted is None else fitted.start)
         store = None if checkpoint is None else Checkpoints(Path(checkpoint), start.key)
-        rows, cut = base.rendering.rows(*texts)
-        still = features(base, *texts, cached_in()) if how == "head" else None
-        net = Tuned(
-            *(base.handed_over(), rows, start.standard, start.heads, how),
+        rows, truncated = base.rendering.tokenize(*texts)
+        activations = features(base, *texts, cached_in()) if how == "head" else None
+        net = TunedNet(
+            *(base.move_weights(), rows, start.standardizer, start.heads, how),
             rank=rank,
             seed=cfg.seed,
             checkpointing=gradient_checkpointing,
-            still=still,
+            activations=activations,
         )
-        learned = _learned(start.problem, net, ours, store, progress, team)
+        result = _train(start.problem, net, own_cfg, store, progress, team)
         if team.main:
-            written(net, Path(into))
-        del net  # before the model is read again
+            _write(net, Path(into))
+        del net  # before the model is loaded again
         gc.collect()
-        place = team.told(Path(into).resolve())
-        own = Transformer(opened(place, str(place)), base.reading, base.placed)
-        x = _features(own, texts, team)
+        place = team.broadcast(Path(into).resolve())
+        tuned = Transformer(open_model(place, str(place)), base.reading, base.device_option)
+        x = _features(tuned, texts, team)
         model = None
-        if begun is not None:
-            report = _report(base, how, rank, cut, start.loss)
-            model = _modelled(begun, learned, ours, own, x, report, Path(into))
-        return team.told(model)
+        if fitted is not None:
+            report = _report(base, how, rank, truncated, start.loss)
+            model = _model(fitted, result, own_cfg, tuned, x, report, Path(into))
+        return team.broadcast(model)
 
 
 @dataclass(frozen=True)
-class Learned:
-    """What is left of training: heads on activations as they were standardised, and the losses."""
+class _Tuned:
+    """Result of the training: heads on activations standardised as before tuning, and the losses."""
 
     heads: dict[str, tuple[Tensor, Tensor]]
-    value: list[float]
-    kept: list[float]
+    best_loss: list[float]
+    train_loss: list[float]
 
 
-def _learned(
-    problem: Problem,
-    net: Tuned,
-    ours: Train,
+def _train(
+    problem: TrainingProblem,
+    net: TunedNet,
+    cfg: Train,
     store: Checkpoints | None,
     progress: Progress | None,
     team: Processes,
-) -> Learned:
-    """Train the network on the rows that it knows by number."""
-    train, val = (replace(d.to(ours.place()), x=d.x) for d in (problem.train, problem.val))
-    lengths = net.lengths[train.x[:, 0]]
+) -> _Tuned:
+    device = cfg.torch_device()
+    train, val = problem.train.to(device), problem.val.to(device)
+    source = problem.train_source
+    assert isinstance(source, TextRows)
+    lengths = net.lengths[source.numbers]
     with torch.no_grad():
-        for p in net.parameters():  # drawn alike everywhere, if all devices draw alike
-            p.copy_(team.agreed(p.detach()))
+        for p in net.parameters():  # random weights may differ between kinds of device
+            p.copy_(team.broadcast_tensor(p.detach()))
     ready = replace(problem, train=train, val=val, net=net, lengths=lengths, processes=team)
-    state = train_net(ready, ours, store, progress)
-    return Learned(net.linear(), state.value, state.kept)
+    state = train_net(ready, cfg, store, progress)
+    return _Tuned(net.linear(), state.best_loss, state.train_loss)
 
 
-def _features(own: Transformer, texts: tuple[list[str], list[str]], team: Processes) -> Tensor:
-    """(n, d) of the learned model; each process makes its share."""
+def _features(backbone: Transformer, texts: tuple[list[str], list[str]], team: Processes) -> Tensor:
+    """(n, d) features of the tuned model; each process computes its share."""
     n = len(texts[0])
     if team.count == 1:
-        return features(own, *texts, None)
-    x = torch.zeros(n, own.width, dtype=torch.float16)
-    mine = torch.cat([*team.share(torch.arange(n).split(BLOCK)), torch.arange(0)])
-    prompts, responses = ([side[i] for i in mine.tolist()] for side in texts)
-    x[mine] = features(own, prompts, responses, None)
-    team.summed([x])
+        return features(backbone, *texts, None)
+    x = torch.zeros(n, backbone.width, dtype=torch.float16)
+    own = torch.cat([*team.shard(torch.arange(n).split(BLOCK)), torch.arange(0)])
+    prompts, responses = ([side[i] for i in own.tolist()] for side in texts)
+    x[own] = features(backbone, prompts, responses, None)
+    team.all_reduce([x])
     return x
 
 
-def _modelled(
-    begun: Started,
-    learned: Learned,
-    ours: Train,
-    own: Transformer,
+def _model(
+    fitted: FrozenFit,
+    result: _Tuned,
+    cfg: Train,
+    backbone: Transformer,
     x: Tensor,
     report: dict[str, Any],
     place: Path,
 ) -> RewardModel:
-    """Give the reward on the activations of the learned model, and say whether tuning helped."""
-    problem, made = begun.start.problem, begun.start.problem.method
-    assert isinstance(made, Method)
-    rest, held = (d.x[:, 0] for d in (problem.train, problem.val))
-    after = begun.ready.on(x[rest], x[held], own.spec(), torch.float32)
-    net = folded(learned.heads, begun.start.standard, after.inputs.x)
-    state = State(net, adamw(net, ours), [], learned.value, [], kept=learned.kept)
-    model = after.model(after.problem(made, begun.eta), ours, begun.eta, state, begun.reasons)
-    about = {**model.report, "tuned": report}
-    if learned.value[0] >= begun.start.loss[0]:
+    """The reward model on the tuned activations; warns where tuning did not lower the validation loss."""
+    start, (train_rows, val_rows) = fitted.start, fitted.rows
+    method = start.problem.objective
+    assert isinstance(method, Method)
+    log = fitted.log.with_features(x[train_rows], x[val_rows], backbone.spec(), torch.float32)
+    net = restandardized(result.heads, start.standardizer, log.transform.x)
+    state = TrainingState(
+        net,
+        make_optimizer(net, cfg),
+        [],
+        result.best_loss,
+        [],
+        train_loss=result.train_loss,
+    )
+    problem = log.problem(method, fitted.nuisances)
+    model = trained_model(log, problem, cfg, fitted.nuisances, state, fitted.reasons)
+    record = {**model.report, "tuned": report}
+    if result.best_loss[0] >= start.loss[0]:
         worse = (
-            f"tuning did not help: validation loss {learned.value[0]:.4f}, "
-            f"frozen {begun.start.loss[0]:.4f}"
+            f"tuning did not help: validation loss {result.best_loss[0]:.4f}, "
+            f"frozen {start.loss[0]:.4f}"
         )
-        about["warnings"] = [*about["warnings"], worse]
-    return replace(model, report=about, language_model=place)
+        record["warnings"] = [*record["warnings"], worse]
+    return replace(model, report=record, language_model=place)
 
 
-def _settings(cfg: Train, how: How) -> Train:
-    epochs, lr = USUAL[how]
-    epochs, lr = cfg.epochs or epochs, cfg.lr or lr
-    return replace(cfg, epochs=epochs, lr=lr, micro_batch=cfg.micro_batch or MICRO, hidden=())
+def _settings(cfg: Train, how: TuneMode) -> Train:
+    epochs, lr = DEFAULTS[how]
+    epochs, lr, micro = cfg.epochs or epochs, cfg.lr or lr, cfg.micro_batch or MICRO_BATCH
+    return replace(cfg, epochs=epochs, lr=lr, micro_batch=micro, hidden=())
 
 
-def _report(base: Transformer, how: How, rank: int, cut: int, loss: list[float]) -> dict[str, Any]:
-    about = {"how": how, "base": base.folder.source, "digest": base.folder.digest, "cut": cut}
-    return {**about, "rank": rank if how == "lora" else None, "frozen_validation_loss": loss}
+def _report(
+    base: Transformer, how: TuneMode, rank: int, truncated: int, loss: list[float]
+) -> dict[str, Any]:
+    return {
+        "how": how,
+        "base": base.folder.source,
+        "digest": base.folder.digest,
+        "cut": truncated,
+        "rank": rank if how == "lora" else None,
+        "frozen_validation_loss": loss,
+    }
 
 
-def folded(heads: Mapping[str, tuple[Tensor, Tensor]], old: Standard, new: Standard) -> Net:
-    """Heads on features standardised anew: w' = w scale / scale', b' = b + w scale (mu' - mu)."""
+def restandardized(
+    heads: Mapping[str, tuple[Tensor, Tensor]], old: Standardizer, new: Standardizer
+) -> Net:
+    """Return the same heads on features standardised anew: w' = w s / s', b' = b + w s (mu' - mu), s = 1/sd.
+
+    Parameters
+    ----------
+    heads : mapping of str to (Tensor, Tensor)
+        Head -> (w (d,), b ()).
+    old, new : Standardizer
+        Standardisation of the heads, and of the network that is returned.
+
+    """
     old, new = old.cpu(), new.cpu()
     net = Net(Shape({"x": len(old.mean)}, dict.fromkeys(heads, "x"), ()), 0)
     with torch.no_grad():
         for name, (w, b) in heads.items():
             slope = w * old.scale
-            stack = net.heads[name]
-            assert isinstance(stack, Stack)
-            stack.weights[0].copy_(
-                torch.where(new.scale > 0, slope / new.scale, 0.0)[None, :, None]
-            )
-            stack.biases[0].copy_((b + slope @ (new.mean - old.mean)).reshape(1, 1, 1))
+            mlps = net.heads[name]
+            assert isinstance(mlps, MLPEnsemble)
+            mlps.weights[0].copy_(torch.where(new.scale > 0, slope / new.scale, 0.0)[None, :, None])
+            mlps.biases[0].copy_((b + slope @ (new.mean - old.mean)).reshape(1, 1, 1))
     return net.eval()
 
 
-def written(net: Tuned, place: Path) -> None:
-    """Write the learned model and its tokenizer as a folder of transformers."""
-    with replacing(place) as path, quiet():
+def _write(net: TunedNet, place: Path) -> None:
+    """Write the tuned model and its tokenizer as a folder of transformers."""
+    with replacing(place) as path, quiet_transformers():
         path.mkdir()
         net.merged().save_pretrained(path)
         net.backbone.rendering.tokenizer.save_pretrained(path)

@@ -110,7 +110,10 @@ def _rating_errors(log: Log) -> tuple[str, dict[str, Any], Severity]:
     words += f": rho_01 = {_interval(rho_01)}, rho_10 = {_interval(rho_10)}"
     figures = {"on_rated": good + bad, "agreement": agreeing, "rho_01": rho_01, "rho_10": rho_10}
     if min(good, bad) >= 10 and n["down"] / good + n["false_up"] / bad >= 1:
-        words += "; rho_01 + rho_10 is 1 or more, so ratings mean the opposite of gold: check how both are coded"
+        words += (
+            "; rho_01 + rho_10 is 1 or more, so ratings mean the opposite of gold: check how both are "
+            "coded"
+        )
         return words, figures, "error"
     return words, figures, "note"
 

@@ -1,0 +1,59 @@
+"""Rows of the regressions on evidence and features: scaling, weights, and how many at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from trueward.data.feedback import Feedback
+
+    from .nuisance_types import Parameters
+
+    Array = NDArray[np.float64]
+
+CHUNK = 4096  # rows predicted at once
+
+
+def scaling(known: Tensor, x: Tensor, k: int) -> Parameters:
+    """Return centres and units of k pieces of evidence and of the features.
+
+    Evidence is centred only. Features keep their proportions and get mean square length 1.
+
+    Parameters
+    ----------
+    known : Tensor, shape (m, k + d)
+        Evidence and features of the rows with a label.
+    x : Tensor, shape (n, d)
+        Features of all rows, which give the centre of the features.
+    k : int
+        Number of pieces of evidence.
+
+    Returns
+    -------
+    dict
+        ``centre`` and ``unit``, (k + d,) each: a row v becomes (v - centre) * unit.
+
+    """
+    centre, unit = known.mean(0), torch.ones_like(known[0])
+    centre[k:] = x.double().mean(0)
+    mean_square = (known - centre)[:, k:].square().sum(1).mean()
+    unit[k:] = mean_square.clamp(min=1e-12).rsqrt()
+    return {"centre": centre, "unit": unit}
+
+
+def design(v: Tensor, parameters: Parameters) -> Tensor:
+    """Return (n, 1 + k + d) rows: 1, then evidence and features (n, k + d) centred and scaled."""
+    return F.pad((v - parameters["centre"]) * parameters["unit"], (1, 0), value=1.0)
+
+
+def row_weights(parts: list[Feedback]) -> Array:
+    """Return how many rows of the population each row of the parts stands for, 1 on average."""
+    weight = torch.cat([torch.ones_like(d.y) if d.weight is None else d.weight for d in parts])
+    return (weight.double() / weight.double().mean()).cpu().numpy()

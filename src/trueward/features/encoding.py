@@ -1,0 +1,252 @@
+"""Encode the texts of a log or a test as features, block by block through the cache."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, overload
+
+import torch
+
+from trueward.core.errors import NotWrittenError, UsageError
+from trueward.data.log import Log, Test
+
+from . import backbones
+from .cache import Cache, block_key, default_cache_folder
+from .columns import to_feedback, to_labelled
+from .precomputed_features import precomputed
+from .texts import BadRowError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from torch import Tensor
+
+    from trueward.data.feedback import Feedback, Labelled
+
+    from .backbones import Backbone
+
+LOG = logging.getLogger("trueward")
+BLOCK = 1024  # rows of one file of the cache: an interrupted run loses one block at most
+
+
+@overload
+def encode(
+    table: Log,
+    backbone: str | Backbone = ...,
+    *,
+    cache: str | Path | bool | None = ...,
+    progress: bool = ...,
+) -> Feedback: ...
+@overload
+def encode(
+    table: Test,
+    backbone: str | Backbone = ...,
+    *,
+    cache: str | Path | bool | None = ...,
+    progress: bool = ...,
+) -> Labelled: ...
+def encode(
+    table: Log | Test,
+    backbone: str | Backbone = "wordllama",
+    *,
+    cache: str | Path | bool | None = None,
+    progress: bool = True,
+) -> Feedback | Labelled:
+    """Encode the texts of a log as Feedback, those of a test as Labelled.
+
+    Parameters
+    ----------
+    table : Log or Test
+        Rows with ``prompt`` and ``response``, from `read_log` or `read_test`.
+    backbone : str or Backbone, default "wordllama"
+        Name of a backbone, the JSON of its ``spec()``, a `Backbone` object, or ``precomputed:PATH``.
+        A name is ``wordllama``, the folder or hub name of a transformers model, or ``http://HOST/v1``.
+    cache : str, Path, bool or None, default None
+        Folder of the cache. None and True select the default folder, False disables the cache.
+    progress : bool, default True
+        Show a progress bar if the process runs in a terminal.
+
+    Returns
+    -------
+    Feedback or Labelled
+        ``x`` is float16 (n, width). Its bits do not depend on whether the cache was used.
+
+    Raises
+    ------
+    UsageError
+        If ``table`` is neither a Log nor a Test, or the backbone is unknown.
+    TruewardError
+        If the backbone is unavailable or a row cannot be encoded.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> import trueward as tw
+    >>> rows = {"prompt": ["2 + 2?", "Hi"], "response": ["4", "Hello."], "feedback": [1, None]}
+    >>> data = tw.encode(tw.read_log(pl.DataFrame(rows)), cache=False)
+    >>> data.x.shape, data.x.dtype
+    (torch.Size([2, 5376]), torch.float16)
+    >>> data.y
+    tensor([1., 0.])
+
+    """
+    if not isinstance(table, Log | Test):
+        raise UsageError(
+            f"encode takes a Log or a Test, not {type(table).__name__}: read it with read_log or "
+            "read_test first"
+        )
+    if isinstance(backbone, str) and backbone.startswith("precomputed:"):
+        return precomputed(backbone.removeprefix("precomputed:"), table)
+    model = backbones.backbone(backbone) if isinstance(backbone, str) else backbone
+    store = None if cache is False else cached_in(None if cache is True else cache)
+    prompts, responses = table.frame["prompt"].to_list(), table.frame["response"].to_list()
+    x = features(model, prompts, responses, store, progress=progress)
+    if isinstance(table, Log):
+        return to_feedback(table, x, model.spec())
+    return to_labelled(table, x, model.spec())
+
+
+def features(
+    model: Backbone,
+    prompts: Sequence[str],
+    responses: Sequence[str],
+    store: Cache | None,
+    *,
+    progress: bool = False,
+) -> Tensor:
+    """Encode pairs of texts, reading and writing the cache block by block.
+
+    Parameters
+    ----------
+    model : Backbone
+        Backbone that computes the blocks which the cache lacks.
+    prompts, responses : sequence of str, length n
+        Texts of the rows.
+    store : Cache or None
+        Cache; None computes all rows.
+    progress : bool, default False
+        Show a progress bar if the process runs in a terminal.
+
+    Returns
+    -------
+    Tensor of float16, (n, width)
+
+    Raises
+    ------
+    BadRowError
+        If a row has no finite features; the message gives its number in the table.
+
+    """
+    n, spec = len(prompts), str(backbones.identity(model.spec()))
+    x = torch.empty(n, model.width, dtype=torch.float16)
+    for part in _with_progress_bar(_blocks(n), progress=progress):
+        p, r = prompts[part], responses[part]
+        key = block_key(spec, p, r) if store else ""
+        if store and store.read_into(key, x[part]):
+            continue
+        x[part] = _encode_block(model, p, r, part.start)
+        if store:
+            store.write(key, x[part])
+    _log_warnings(model)
+    return x
+
+
+def cached_in(folder: str | Path | None = None) -> Cache:
+    """Return the cache in ``folder``; None selects the default folder."""
+    return Cache(default_cache_folder() if folder is None else Path(folder).expanduser())
+
+
+class FillCount(NamedTuple):
+    """Result of `fill` for one shard of a table."""
+
+    #: blocks that this call encoded
+    encoded: int
+    #: blocks that were in the cache before
+    cached: int
+    #: rows of the shard
+    rows: int
+
+
+def fill(
+    model: Backbone,
+    prompts: Sequence[str],
+    responses: Sequence[str],
+    store: Cache,
+    *,
+    shard: tuple[int, int] = (1, 1),
+    progress: bool = False,
+) -> FillCount:
+    """Encode the blocks of one shard that the cache lacks.
+
+    Each block is written as soon as it is encoded, so that an interrupted call can be resumed.
+
+    Parameters
+    ----------
+    model : Backbone
+        Backbone to encode with.
+    prompts, responses : sequence of str, length n
+        Texts of the whole table.
+    store : Cache
+        Cache to fill.
+    shard : (int, int), default (1, 1)
+        (i, N): every N-th block, beginning with the i-th; i counts from 1.
+    progress : bool, default False
+        Show a progress bar if the process runs in a terminal.
+
+    Returns
+    -------
+    FillCount
+        Number of blocks encoded and found, and number of rows.
+
+    Raises
+    ------
+    NotWrittenError
+        If the cache cannot be written.
+
+    """
+    i, shards = shard
+    spec, count = str(backbones.identity(model.spec())), FillCount(0, 0, 0)
+    blocks = _blocks(len(prompts))[i - 1 :: shards]
+    for part in _with_progress_bar(blocks, progress=progress):
+        p, r = prompts[part], responses[part]
+        key, x = block_key(spec, p, r), torch.empty(len(p), model.width, dtype=torch.float16)
+        cached = store.read_into(key, x)
+        if not cached:
+            store.write(key, _encode_block(model, p, r, part.start))
+            if not store.path(key).is_file():
+                raise NotWrittenError(
+                    f"the features cannot be kept, because {store.folder} cannot be written: free disk "
+                    "space, or set TRUEWARD_CACHE to a writable folder"
+                )
+        count = FillCount(count.encoded + (not cached), count.cached + cached, count.rows + len(p))
+    _log_warnings(model)
+    return count
+
+
+def _blocks(n: int) -> list[slice]:
+    return [slice(i, min(i + BLOCK, n)) for i in range(0, n, BLOCK)]
+
+
+def _encode_block(
+    model: Backbone, prompts: Sequence[str], responses: Sequence[str], first_row: int
+) -> Tensor:
+    try:
+        return model.encode(prompts, responses)
+    except BadRowError as e:
+        raise e.shifted(first_row) from e
+
+
+def _log_warnings(model: Backbone) -> None:
+    for warning in model.collect_warnings():
+        LOG.warning("%s", warning)
+
+
+def _with_progress_bar(blocks: list[slice], *, progress: bool) -> Iterable[slice]:
+    if not progress or len(blocks) < 2 or not sys.stderr.isatty():
+        return blocks
+    from rich.console import Console  # noqa: PLC0415 - only a terminal needs it
+    from rich.progress import track  # noqa: PLC0415
+
+    return track(blocks, "features", console=Console(stderr=True), transient=True)

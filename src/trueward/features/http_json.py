@@ -1,0 +1,117 @@
+"""Send one JSON request to a server, with a bounded number of retries and exponential backoff."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import random
+import time
+import urllib.error
+import urllib.request
+from typing import Any, NamedTuple
+
+from trueward.core.errors import TruewardError, UsageError
+
+TRIES = 7
+FIRST_WAIT, MAX_WAIT = 0.5, 30.0  # seconds
+RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504})  # HTTP status codes
+TIMEOUT = 120.0  # seconds without a byte
+
+
+class JsonRequest(NamedTuple):
+    """A request with a JSON body."""
+
+    #: address of the resource, http or https
+    url: str
+    #: body of a POST request; None sends a GET request
+    body: dict[str, Any] | None
+    #: bearer token
+    key: str | None
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """Follow no redirect, because it would send the key to another server."""
+
+    def redirect_request(self, *_: Any, **__: Any) -> None:
+        """Return None, so that the redirect is raised as an HTTPError."""
+
+
+def request_json(request: JsonRequest) -> Any:
+    """Send a request and return the parsed answer.
+
+    Busy servers and broken connections are retried after 0.5, 1, 2, ... 30 seconds, or after the time in
+    ``Retry-After``.
+
+    Parameters
+    ----------
+    request : JsonRequest
+        Address, body and key.
+
+    Returns
+    -------
+    object
+        The JSON of the answer.
+
+    Raises
+    ------
+    TruewardError
+        After the last try, or for an HTTP error that a retry cannot repair. The message contains
+        neither the key nor any text that was sent. An unknown address is a UsageError.
+
+    """
+    problem = ""
+    for k in range(TRIES):
+        try:
+            return _send(request)
+        except urllib.error.HTTPError as e:
+            with e:
+                if e.code not in RETRIED:
+                    raise _http_error(request, e.code) from None
+                problem, wait = f"HTTP {e.code}", _retry_after(e.headers.get("Retry-After"))
+        except (OSError, http.client.HTTPException) as e:  # URLError and timeouts are OSErrors
+            reason = getattr(e, "reason", e)
+            problem, wait = str(getattr(reason, "strerror", None) or type(reason).__name__), None
+        except ValueError:
+            problem, wait = "an answer that is not JSON", None
+        if k < TRIES - 1:
+            time.sleep(_backoff(k) if wait is None else wait)
+    raise TruewardError(
+        f"{request.url} did not answer in {TRIES} tries, the last with {problem}: check the address and "
+        "the server, and run the same command again; finished blocks are in the cache"
+    )
+
+
+def _send(request: JsonRequest) -> Any:
+    headers = {"Content-Type": "application/json", "Accept": "application/json"}
+    headers |= {"Authorization": f"Bearer {request.key}"} if request.key else {}
+    body = None if request.body is None else json.dumps(request.body).encode()
+    message = urllib.request.Request(request.url, body, headers)  # noqa: S310 - the callers check the scheme
+    with urllib.request.build_opener(_NoRedirect).open(message, timeout=TIMEOUT) as answer:
+        return json.loads(answer.read())
+
+
+def _backoff(k: int) -> float:
+    """Double the wait with each try, with jitter, so that many clients do not retry at once."""
+    return min(MAX_WAIT, FIRST_WAIT * 2.0**k) * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
+
+
+def _retry_after(seconds: str | None) -> float | None:
+    """Return the bounded wait of a Retry-After header; None for a date."""
+    return min(MAX_WAIT, float(seconds)) if seconds and seconds.isdigit() else None
+
+
+def _http_error(request: JsonRequest, code: int) -> TruewardError:
+    if code in (401, 403):
+        problem = "the key was not accepted" if request.key else "the server requires a key"
+        return TruewardError(f"{request.url} answered HTTP {code}, {problem}: set TRUEWARD_API_KEY")
+    if code == 404:
+        return UsageError(
+            f"{request.url} answered HTTP 404: check the address, which ends in /v1 for most servers, and "
+            "the model"
+        )
+    if code in (400, 413, 422):
+        return TruewardError(
+            f"{request.url} answered HTTP {code}, probably because a text is too long for its model: "
+            "shorten the longest texts, or let the server truncate them"
+        )
+    return TruewardError(f"{request.url} answered HTTP {code}: check the address and the server")

@@ -1,0 +1,173 @@
+"""The files of a language model, and the digest that identifies their content."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+from trueward.core.errors import TruewardError, UsageError, missing_extra
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TEXT_FILES = (
+    *("config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"),
+    *("added_tokens.json", "vocab.json", "vocab.txt", "merges.txt", "*.model", "tekken.json"),
+    *("chat_template.jinja", "chat_template.json", "modules.json", "sentence_bert_config.json"),
+)
+TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "tekken.json")
+SAFETENSORS_FILES = ("model*.safetensors", "model.safetensors.index.json")
+TORCH_FILES = ("pytorch_model*.bin", "pytorch_model.bin.index.json")
+MODULE_FOLDER = re.compile(r"\d+_\w+")  # how sentence-transformers names the folders of its modules
+BLOB = re.compile(r"[0-9a-f]{64}")  # the hub's cache names a large file by its SHA-256
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """The files of one language model.
+
+    Attributes
+    ----------
+    path : Path
+        Folder of the files.
+    source : str
+        Path or hub name under which the model can be found again.
+    revision : str or None
+        Commit on the hub; None for a local folder.
+    digest : str
+        16 hexadecimal digits of the SHA-256 over the names and contents of all files that determine
+        the features.
+    adapter : Path or None
+        Folder of a peft adapter on this model.
+
+    """
+
+    path: Path
+    source: str
+    revision: str | None
+    digest: str
+    adapter: Path | None = None
+
+    def json(self, name: str) -> dict[str, object]:
+        """Read a JSON file of the folder.
+
+        Parameters
+        ----------
+        name : str
+            Path relative to the folder.
+
+        Returns
+        -------
+        dict
+            Empty if the file is absent; a JSON list is under the key ``modules``.
+
+        Raises
+        ------
+        TruewardError
+            If the file is not valid JSON.
+
+        """
+        path = self.path / name
+        if not path.is_file():
+            return {}
+        try:
+            value = json.loads(path.read_text("utf-8"))
+        except (OSError, ValueError) as e:
+            raise TruewardError(
+                f"{path} could not be read as JSON ({e}): fetch or copy the model again"
+            ) from e
+        return value if isinstance(value, dict) else {"modules": value}
+
+
+def complete_model(path: Path, source: str, revision: str | None = None) -> ModelFolder:
+    """Return the model in a folder after a check that its files are complete.
+
+    Parameters
+    ----------
+    path : Path
+        Folder of a model that is not an adapter.
+    source : str
+        Path or hub name under which it can be found again.
+    revision : str or None
+        Commit on the hub.
+
+    Raises
+    ------
+    UsageError
+        If the folder has no config.json.
+    TruewardError
+        If weights or tokenizer are missing.
+
+    """
+    if not (path / "config.json").is_file():
+        raise UsageError(
+            f"{path} should be the folder of a transformers model, and has no config.json: check the path"
+        )
+    files = _files(path)
+    missing = _missing(path, files)
+    if missing:
+        raise TruewardError(
+            f"{path} has no {missing}, probably after an interrupted download or copy: fetch it again, "
+            "or name a complete folder"
+        )
+    return ModelFolder(path, source, revision, _digest(path, files))
+
+
+def _missing(path: Path, files: list[Path]) -> str:
+    """Name the missing part of an incomplete model; empty if it is complete."""
+    names = {file.name for file in files}
+    for index in (name for name in names if name.endswith(".index.json")):
+        try:
+            shards = set(json.loads((path / index).read_text("utf-8"))["weight_map"].values())
+        except (OSError, ValueError, KeyError, AttributeError):
+            return f"weights that {index} lists"
+        if shards - names:
+            return f"weights {min(shards - names)}"
+    weights = any(file.suffix in (".safetensors", ".bin") for file in files if file.parent == path)
+    if not weights:
+        return "weights (model*.safetensors or pytorch_model*.bin)"
+    # without these files transformers silently makes a tokenizer with an empty vocabulary
+    tokenizer = any(file.name in TOKENIZER_FILES or file.suffix == ".model" for file in files)
+    return "" if tokenizer else "tokenizer (tokenizer.json or a vocabulary)"
+
+
+def _files(path: Path) -> list[Path]:
+    """List the files that determine the features, so no other weight formats and no READMEs."""
+    text = [p for pattern in TEXT_FILES for p in path.glob(pattern)]
+    safetensors = [p for pattern in SAFETENSORS_FILES for p in path.glob(pattern)]
+    weights = safetensors or [p for pattern in TORCH_FILES for p in path.glob(pattern)]
+    modules = [
+        file
+        for folder in path.iterdir()
+        if MODULE_FOLDER.fullmatch(folder.name) and folder.is_dir()
+        for file in folder.iterdir()
+        if file.name in ("config.json", "model.safetensors", "pytorch_model.bin")
+    ]
+    return [*text, *weights, *modules]
+
+
+def _digest(path: Path, files: list[Path]) -> str:
+    digest = hashlib.sha256()
+    for name, file in sorted((file.relative_to(path).as_posix(), file) for file in files):
+        stat = file.stat()
+        content = _sha256(file, stat.st_size, stat.st_mtime_ns)
+        digest.update(f"{name}\0{content}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def missing_text_extra(package: str) -> TruewardError:
+    """Return the error that the extra ``trueward[text]`` with ``package`` is not installed."""
+    return missing_extra("a language model", package, "text")
+
+
+@cache
+def _sha256(path: Path, size: int, changed: int) -> str:  # noqa: ARG001 - they invalidate the cache
+    real = path.resolve()
+    if real.parent.name == "blobs" and BLOB.fullmatch(real.name):
+        return real.name
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

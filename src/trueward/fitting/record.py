@@ -1,0 +1,182 @@
+"""From trained networks to a reward model with the record of its fit."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from trueward.core.errors import TruewardError
+from trueward.data.capabilities import LogCapabilities
+from trueward.data.feedback import Columns
+from trueward.estimation.method import Method
+from trueward.estimators._card import card
+from trueward.model.composed_model import ComposedModel
+from trueward.model.reward_model import RewardModel
+from trueward.training.config import Train
+from trueward.training.preprocessing import InputTransform
+from trueward.training.step import TrainingProblem, member_logits, predict
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from trueward.training.networks import Net
+    from trueward.training.training_state import TrainingState
+
+    from .out_of_fold import OutOfFoldNuisances
+    from .prepared import PreparedLog
+
+
+def trained_model(
+    log: PreparedLog,
+    problem: TrainingProblem,
+    cfg: Train,
+    nuisances: OutOfFoldNuisances,
+    state: TrainingState,
+    reasons: tuple[str, ...],
+) -> RewardModel:
+    """Return the trained network as a reward model; refuse a divergent fit.
+
+    Parameters
+    ----------
+    log : PreparedLog
+        The rows.
+    problem : TrainingProblem
+        The training problem of the reward.
+    cfg : Train
+        The settings.
+    nuisances : OutOfFoldNuisances
+        Nuisances of the method.
+    state : TrainingState
+        Result of the training.
+    reasons : tuple of str
+        Reasons for the choice of the method.
+
+    Raises
+    ------
+    TruewardError
+        If the estimated risk fell below 0 on the validation rows.
+
+    """
+    method = problem.objective
+    assert isinstance(method, Method)
+    warnings = _divergence(method, state)
+    out = predict(problem, state.net, problem.val_source, method.rows(problem.val))
+    losses = {"validation_loss": state.best_loss, "training_loss": state.train_loss}
+    report = _report(log, cfg, nuisances, _spread(method, out), losses, warnings, reasons)
+    return _model(log, method, state.mlp.cpu().eval(), report)
+
+
+def composed_model(
+    log: PreparedLog,
+    method: Method,
+    cfg: Train,
+    nuisances: OutOfFoldNuisances,
+    projection: Tensor | None,
+    reasons: tuple[str, ...],
+) -> RewardModel:
+    """Return a reward model composed of the nuisances.
+
+    Parameters
+    ----------
+    log : PreparedLog
+        The rows.
+    method : Method
+        A composed method.
+    cfg : Train
+        The settings.
+    nuisances : OutOfFoldNuisances
+        Its nuisances, complete.
+    projection : Tensor or None
+        (d, k) from standardised features to principal directions.
+    reasons : tuple of str
+        Reasons for the choice of the method.
+
+    """
+    net = ComposedModel(method, nuisances.parts, projection)
+    transform = InputTransform(log.transform.x.cpu(), None, torch.float32)
+    parts = [net(transform(x.cpu(), None, {"x"})) for x in log.val.x.split(4096)]
+    out = Columns({k: torch.cat([p[k] for p in parts], 1) for k in parts[0]})
+    losses: dict[str, list[float]] = {"validation_loss": [], "training_loss": []}
+    spread, warnings = _spread(method, out), _unused_options(cfg)
+    report = _report(log, cfg, nuisances, spread, losses, warnings, reasons)
+    return _model(log, method, net, report)
+
+
+def _model(
+    log: PreparedLog, method: Method, net: Net | ComposedModel, report: dict[str, Any]
+) -> RewardModel:
+    standardizer = log.transform.x
+    return RewardModel(
+        method,
+        net,
+        standardizer.cpu(),
+        log.train.backbone,
+        card(type(method)),
+        report,
+        ood_threshold=standardizer.mean_square_quantile(log.train.x),
+    )
+
+
+def _report(
+    log: PreparedLog,
+    cfg: Train,
+    nuisances: OutOfFoldNuisances,
+    spread: dict[str, float],
+    losses: dict[str, list[float]],
+    warnings: list[str],
+    reasons: tuple[str, ...],
+) -> dict[str, Any]:
+    facts = [LogCapabilities.of(d) for d in (log.train, log.val)]
+    reported = nuisances.report.items()
+    return {
+        "rows": {"train": facts[0].rows, "validation": facts[1].rows},
+        "rated": {"train": facts[0].rated, "validation": facts[1].rated},
+        "data": log.fingerprint,
+        "training": {
+            **dataclasses.asdict(cfg),
+            "precision": str(cfg.dtype()).removeprefix("torch."),
+            **losses,
+        },
+        "nuisances": nuisances.report,
+        "spread": spread,
+        "warnings": [f"{k}: {v['warning']}" for k, v in reported if "warning" in v] + warnings,
+        **({"reasons": list(reasons)} if reasons else {}),
+    }
+
+
+def _divergence(method: Method, state: TrainingState) -> list[str]:
+    """Refuse a fit whose estimated risk is negative on validation rows; warn if it is on training rows."""
+    if not method.bounded_alternative:
+        return []
+    if (lowest := min(state.best_loss)) < 0:
+        raise TruewardError(
+            f"{method.name} diverged: its estimate of a risk, which cannot be negative, fell to "
+            f"{lowest:.3g} on the validation rows, because this form of the loss has no lower bound; "
+            f"use {method.bounded_alternative}"
+        )
+    if (lowest := min(state.train_loss)) < 0:
+        fell = f"the training loss fell to {lowest:.3g}, and a risk cannot be negative"
+        return [f"{fell}: this form has no lower bound; {method.bounded_alternative} has one"]
+    return []
+
+
+def _unused_options(cfg: Train) -> list[str]:
+    """Warn of options that only the training of a reward network uses."""
+    given = [k for k in ("members", "epochs", "lr") if getattr(cfg, k) != getattr(Train(), k)]
+    what = f"{', '.join(given)} had no effect: the reward is composed of its nuisances"
+    return [f"{what}; use folds, nuisance_epochs and nuisance_lr"] if given else []
+
+
+def _spread(method: Method, out: Columns) -> dict[str, float]:
+    """Disagreement of the members on the validation rows."""
+    rewards = [method.reward(member_logits(out, m)) for m in range(len(out.reward))]
+    p = torch.sigmoid(torch.stack(rewards))
+    means = p.mean(1)
+    return {
+        "members": len(p),
+        "mean_sd": float(p.std(0, correction=0).mean()),
+        "lowest_mean": float(means.min()),
+        "highest_mean": float(means.max()),
+    }

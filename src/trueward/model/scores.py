@@ -1,0 +1,52 @@
+"""The scores of responses by a reward model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of n responses.
+
+    Attributes
+    ----------
+    reward : Tensor or None
+        (n,) float32 logit of ``preferred``; unbounded, higher is better. None where the method identifies
+        only an interval.
+    preferred : Tensor or None
+        (n,) float32 P(preferred) in [0, 1]: the mean over the members, calibrated if the model is.
+    spread : Tensor
+        (n,) float32 standard deviation of P over the members; 0 for a single member.
+    out_of_distribution : Tensor
+        (n,) bool: the mean square of the standardised features exceeds its 0.999 quantile over the
+        training rows. The model has not seen such text.
+    low, high : Tensor or None
+        (n,) float32 ends of a 95 % interval of P(preferred), where the method has one. Probabilities.
+
+    """
+
+    reward: Tensor | None
+    preferred: Tensor | None
+    spread: Tensor
+    out_of_distribution: Tensor
+    low: Tensor | None = None
+    high: Tensor | None = None
+
+    @property
+    def far(self) -> Tensor:
+        """Deprecated name of ``out_of_distribution``; it goes in the next release."""
+        return self.out_of_distribution
+
+    def columns(self) -> dict[str, Tensor]:
+        """Return the scores that the model has, by name.
+
+        ``far`` repeats ``out_of_distribution`` for readers of files of earlier releases; it goes in the
+        next release.
+        """
+        columns = {k: v for k, v in vars(self).items() if v is not None}
+        return columns | {"far": self.out_of_distribution}

@@ -1,0 +1,100 @@
+"""What is imported early is light, and import paths of earlier releases still work."""
+
+import subprocess
+import sys
+import warnings
+
+import pytest
+
+import trueward as tw
+from trueward.core.deprecated import MOVED
+
+LIGHT = [
+    "trueward",
+    "trueward.core.atomic_io",
+    "trueward.core.errors",
+    "trueward.core.estimate",
+    "trueward.core.options",
+    "trueward.core.processes",
+    "trueward.core.random",
+    "trueward.core.suggest",
+    "trueward.core.threads",
+    "trueward.data.capabilities",
+    "trueward.data.export_scope",
+    "trueward.data.log",
+    "trueward.data.readers",
+]
+OLD_NAMES = [
+    ("trueward.method", "Method"),
+    ("trueward.losses", "bce"),
+    ("trueward.samplers", "shuffle"),
+    ("trueward.options", "Opt"),
+    ("trueward.nuisances", "propensity"),
+    ("trueward.estimable", "Estimable"),
+    ("trueward.errors", "UsageError"),
+    ("trueward.worlds", "simulate"),
+    ("trueward.sources", "sources"),
+    ("trueward.data", "Columns"),
+    ("trueward.data", "Feedback"),
+    ("trueward.data", "Labelled"),
+]
+
+
+def run(code):
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_reading_a_log_does_not_import_torch():
+    run(
+        "import importlib, sys\n"
+        f"for name in {LIGHT}:\n"
+        "    importlib.import_module(name)\n"
+        "assert 'torch' not in sys.modules, 'torch'\n"
+        "assert 'pandas' not in sys.modules, 'pandas'\n"
+    )
+
+
+def test_every_moved_module_has_an_example_here():
+    assert set(MOVED) <= {module for module, _ in OLD_NAMES} | {"trueward.export"}
+
+
+@pytest.mark.parametrize(("module", "name"), OLD_NAMES)
+def test_an_old_import_path_warns_and_gives_the_name(module, name, monkeypatch):
+    monkeypatch.delitem(sys.modules, module, raising=module in MOVED and module in sys.modules)
+    space = {}
+    with pytest.warns(DeprecationWarning, match="next release: import"):
+        exec(f"from {module} import {name}", space)
+    assert space[name] is not None
+    if name in tw.__all__:
+        assert space[name] is getattr(tw, name)
+
+
+def test_old_modules_do_not_replace_public_names():
+    run(
+        "import importlib, warnings, types\n"
+        "import trueward as tw\n"
+        "warnings.simplefilter('ignore')\n"
+        f"for name in {sorted(MOVED)}:\n"
+        "    importlib.import_module(name)\n"
+        "assert not [n for n in tw.__all__ if isinstance(getattr(tw, n), types.ModuleType)]\n"
+    )
+
+
+def test_the_old_module_of_exports_has_the_names_of_the_new_one():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import trueward.export
+    import trueward.exporting
+
+    public = {n for n in vars(trueward.exporting) if not n.startswith("_")}
+    assert public <= set(vars(trueward.export))
+
+
+def test_an_unknown_name_of_data_is_an_attribute_error():
+    import trueward.data
+
+    with pytest.raises(AttributeError, match="Nothing"):
+        _ = trueward.data.Nothing
