@@ -18,7 +18,8 @@ import polars as pl
 import torch
 
 import trueward as tw
-from trueward.data.feedback import Labelled, split_rows
+from trueward.data.feedback import Labelled
+from trueward.data.splits import split_rows
 from trueward.simulation.helpdesk import RATINGS, helpdesk
 
 MECHANISMS = ("two_channel", "channels", "channels_users")

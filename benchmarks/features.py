@@ -24,7 +24,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from trueward.data.feedback import fold_of, split_rows
+from trueward.data.splits import fold_of, split_rows
 from trueward.features import backbone
 from trueward.features.builtin import surface, wordllama
 

@@ -25,7 +25,7 @@ from qa_feedback import qa_section
 
 import trueward as tw
 from trueward.core.errors import TruewardError
-from trueward.data.feedback import split_rows
+from trueward.data.splits import split_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable

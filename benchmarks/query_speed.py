@@ -1,9 +1,9 @@
-"""What an import from a database costs beside one of the same rows from a Parquet file.
+"""Cost of an import from a database, compared with the same rows from a Parquet file.
 
 python benchmarks/query_speed.py [--rows 1000000] [--folder /tmp]
 
-Makes responses in a Parquet file, in DuckDB, in SQLite and, where it is installed, on a PostgreSQL server of its own, and imports
-each in a process of its own. Needs the extra trueward[sql].
+Writes responses to a Parquet file, to DuckDB, to SQLite and, if it is installed, to a PostgreSQL server of its own, and
+imports each in a process of its own. Needs the extra trueward[sql].
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import adbc_driver_postgresql.dbapi as pg
 import duckdb
 import pyarrow.parquet as pq
 
-from trueward.importers import gather
+from trueward.importers import import_log
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from helpers import postgres
@@ -36,10 +36,10 @@ FROM range({}) t(i)
 """
 
 
-def one(path: str) -> None:
-    """Import, and say what it took."""
+def run_import(path: str) -> None:
+    """Import, and print rows, seconds and peak memory."""
     start, used = time.perf_counter(), time.process_time()
-    rows = gather("generic", [path]).log.height
+    rows = import_log("generic", [path]).log.height
     clock, cpu = time.perf_counter() - start, time.process_time() - used
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"{rows:,} | {clock:.1f} | {cpu:.1f} | {peak:,.0f}", flush=True)
@@ -56,16 +56,16 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--folder", help="where the tables are made")
+    parser.add_argument("--folder", help="where the tables are written")
     parser.add_argument("--one", help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.one:
-        one(asked.one)
+    args = parser.parse_args()
+    if args.one:
+        run_import(args.one)
         return
-    with tempfile.TemporaryDirectory(dir=asked.folder) as made:
+    with tempfile.TemporaryDirectory(dir=args.folder) as made:
         folder = Path(made)
         with duckdb.connect(folder / "d.duckdb") as db:
-            db.execute(f"CREATE TABLE r AS {ROWS.format(asked.rows)}")
+            db.execute(f"CREATE TABLE r AS {ROWS.format(args.rows)}")
             db.execute(f"COPY r TO '{folder}/r.parquet'")
         (folder / "files.sql").write_text(f"SELECT * FROM '{folder}/r.parquet'")
         (folder / "table.sql").write_text("SELECT * FROM r")

@@ -1,11 +1,11 @@
-"""How fast and how well texts are redacted, by trueward or by a library that is installed beside it.
+"""Speed and recall of redaction, by trueward or by another installed library.
 
 python benchmarks/redact_speed.py                                  MB/s on paragraphs of docs/, and the hand-made set
 python benchmarks/redact_speed.py --library presidio               the same set and paragraphs, by the library's own rules
-python benchmarks/redact_speed.py --library detect-secrets         (also bc-detect-secrets, which has its place)
+python benchmarks/redact_speed.py --library detect-secrets         (also bc-detect-secrets, its fork)
 
-The hand-made set is that of tests/importers/test_redact.py: our own patterns were written with it in view, so it shows what a
-library lacks and not how well ours do on texts that nobody has seen.
+The hand-made set is that of tests/helpers/sensitive_texts.py. Our patterns were written with it in view, so it shows what a
+library misses, and not how well ours do on unseen texts.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ import polars as pl
 from trueward.importers import Redactor
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "tests" / "importers"))
-from test_redact import HARMLESS, SAID  # noqa: E402
+sys.path.insert(0, str(ROOT / "tests"))
+from helpers.sensitive_texts import HARMLESS, SENSITIVE  # noqa: E402
 
 Spans = Callable[[str], list[tuple[int, int]]]
 PERSONAL = (
@@ -83,8 +83,8 @@ def ours() -> tuple[tuple[str, ...], Spans]:
     redactor = Redactor()
 
     def spans(text: str) -> list[tuple[int, int]]:
-        """Places of what is not there any more, told from what is left between the placeholders."""
-        left = re.split("<(?:EMAIL|PHONE|SECRET)>", redactor.read(text)[0])
+        """Return the spans that were removed, from the texts between the placeholders."""
+        left = re.split("<(?:EMAIL|PHONE|SECRET)>", redactor.redact_text(text)[0])
         whole = re.fullmatch("([\\s\\S]+?)".join(map(re.escape, left)), text)
         return list(whole.regs[1:]) if whole else []
 
@@ -100,16 +100,16 @@ LIBRARIES = {
 
 
 def quality(kinds: tuple[str, ...], spans: Spans) -> None:
-    """Count what should go and is covered, and harmless texts that something is found in."""
+    """Print the share of sensitive spans that are found, and the harmless texts with a false match."""
     for kind in kinds:
         gone = of = 0
-        for said in SAID[kind]:
-            text = said.replace("«", "").replace("»", "")
+        for marked in SENSITIVE[kind]:
+            text = marked.replace("«", "").replace("»", "")
             covered = {i for a, b in spans(text) for i in range(a, b)}
-            for i, mark in enumerate(re.finditer("«([^»]*)»", said)):
+            for i, mark in enumerate(re.finditer("«([^»]*)»", marked)):
                 start = mark.start() - 2 * i
-                wanted = {j for j in range(start, start + len(mark[1])) if text[j].isalnum()}
-                of, gone = of + 1, gone + (wanted <= covered)
+                span = {j for j in range(start, start + len(mark[1])) if text[j].isalnum()}
+                of, gone = of + 1, gone + (span <= covered)
         print(f"{kind:<7} {gone} of {of} covered")
     print(
         f"harmless texts touched: {sum(bool(spans(text)) for text in HARMLESS)} of {len(HARMLESS)}"
@@ -135,7 +135,7 @@ def speed() -> None:
         texts = paragraphs(20_000, share) * times
         column, redactor = pl.Series("response", texts), Redactor()
         start, used = time.perf_counter(), time.process_time()
-        changed = (redactor.rows(column.to_frame(), b"key")["response"] != column).sum()
+        changed = (redactor.redact_rows(column.to_frame(), b"key")["response"] != column).sum()
         clock, cpu, size = time.perf_counter() - start, time.process_time() - used, megabytes(texts)
         figures = f"{clock:.1f} | {size / clock:.1f} | {cpu:.1f} | {size / cpu:.1f}"
         print(f"{share:.0%} | {len(texts):,} | {size:.1f} | {changed:,} | {figures}")

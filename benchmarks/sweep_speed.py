@@ -31,7 +31,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from trueward.core.errors import TruewardError
 from trueward.core.random import torch_stream
 from trueward.core.threads import in_threads
-from trueward.data.feedback import Feedback, split_rows
+from trueward.data.feedback import Feedback
+from trueward.data.splits import split_rows
 from trueward.estimators._registry import make
 from trueward.fitting.fit import fit
 from trueward.fitting.sweep import FitJob, fit_many

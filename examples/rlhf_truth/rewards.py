@@ -11,7 +11,8 @@ from sizes import desk
 
 import trueward as tw
 from trueward.core.random import numpy_stream
-from trueward.data.feedback import Labelled, split_rows
+from trueward.data.feedback import Labelled
+from trueward.data.splits import split_rows
 from trueward.rlhf import Reward, trl
 from trueward.simulation import simulate
 from trueward.simulation.helpdesk import RATINGS

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from trueward.data.feedback import Labelled, split_rows
+from trueward.data.feedback import Labelled
 from trueward.data.log import read_log, read_test
+from trueward.data.splits import split_rows
 from trueward.evaluation.evaluate import evaluate
 from trueward.features import encode
 from trueward.fitting.fit import fit

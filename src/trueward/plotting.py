@@ -1,4 +1,4 @@
-"""Figures as SVG or PNG, drawn by the extra `report`."""
+"""Every figure of the library, drawn with Altair (the extra `report`) as SVG or PNG."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
     from trueward.evaluation.sensitivity import Sensitivity
 
-# in a page: colours that follow its theme, as its style sheet names them
+# colours of figures on a page: names in its style sheet, so that they follow its theme
 INK = "currentColor"
 COLOURS = tuple(f"var(--c{k})" for k in range(1, 7))
-DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [4, 2], [1, 3])  # series differ without colour, too
+DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [4, 2], [1, 3])  # series also differ without colour
 THEME = {
     "background": "transparent",
-    "aria": False,  # the page describes the figure as a whole
-    "font": "Arial, 'Liberation Sans', Helvetica, sans-serif",  # widths the converter knows
+    "aria": False,  # the page labels the figure as a whole
+    "font": "Arial, 'Liberation Sans', Helvetica, sans-serif",  # fonts whose widths the converter knows
     "view": {"stroke": None},
     "axis": {
         **dict.fromkeys(("domainColor", "tickColor", "gridColor", "labelColor", "titleColor"), INK),
@@ -40,19 +40,26 @@ THEME = {
 
 
 def altair() -> Any:
-    """The drawing library, or how to get it."""
+    """Import Altair and its converter, and return the module ``altair``.
+
+    Raises
+    ------
+    TruewardError
+        If the extra `report` is not installed.
+
+    """
     try:
-        found: Any = importlib.import_module("altair")
+        module: Any = importlib.import_module("altair")
         importlib.import_module("vl_convert")
     except ImportError:
         raise TruewardError(
             "a figure needs the extra `report`: pip install 'trueward[report]'"
         ) from None
-    return found
+    return module
 
 
-def drawn(chart: Any) -> str:
-    """The chart as SVG that takes its colours from the page around it."""
+def svg_of(chart: Any) -> str:
+    """Convert a chart to SVG that takes its colours from the page around it."""
     convert: Any = importlib.import_module("vl_convert")
     return str(convert.vegalite_to_svg({**chart.to_dict(), "config": THEME}))
 
@@ -67,7 +74,28 @@ def lines(
     diagonal: bool = False,
     unit: bool = False,
 ) -> Any:
-    """y along x, a line a ``series``; from ``low`` to ``high`` where a point has them."""
+    """Draw lines through points, one line a ``series``.
+
+    Parameters
+    ----------
+    points : iterable of dict
+        With the keys ``x``, ``y`` and ``series``; ``low`` and ``high`` draw an interval.
+    x, y : str
+        Keys of the coordinates, and titles of the axes.
+    ticks : sequence of float, optional
+        Ticks of the horizontal axis.
+    log : bool, default False
+        Logarithmic horizontal axis, with a rule at 1, and a vertical axis from 0 to 1.
+    diagonal : bool, default False
+        Draw the line y = x.
+    unit : bool, default False
+        Both axes from 0 to 1.
+
+    Returns
+    -------
+    altair.Chart
+
+    """
     alt = altair()
     shown = [p for p in points if math.isfinite(p[y])]
     names = list(dict.fromkeys(p["series"] for p in shown))
@@ -97,15 +125,30 @@ def lines(
 
 
 def _dashes(names: Sequence[str], legend: Any) -> Any:
-    """A dash a series, beside its colour and in one legend with it."""
+    """Encode the series by dashes, in one legend with their colours."""
     alt = altair()
     dashes = [DASHES[k % len(DASHES)] for k in range(len(names))]
     scale = alt.Scale(domain=list(names), range=dashes)
     return alt.StrokeDash("series:N", title=None, scale=scale, legend=legend)
 
 
-def spans(rows: Sequence[dict[str, Any]], x: str, marks: Sequence[float] = ()) -> Any:
-    """A dot and its interval for every ``name``, one below the other, a colour a ``series``."""
+def intervals(rows: Sequence[dict[str, Any]], x: str, marks: Sequence[float] = ()) -> Any:
+    """Draw values with their intervals, one line a ``name``, one colour a ``series``.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        With the keys ``name``, ``value``, ``low``, ``high`` and, optionally, ``series``.
+    x : str
+        Title of the horizontal axis.
+    marks : sequence of float, optional
+        Positions of vertical rules.
+
+    Returns
+    -------
+    altair.Chart
+
+    """
     alt = altair()
     names = list(dict.fromkeys(r["name"] for r in rows))
     series = list(dict.fromkeys(r.get("series", "") for r in rows))
@@ -125,7 +168,9 @@ def spans(rows: Sequence[dict[str, Any]], x: str, marks: Sequence[float] = ()) -
     )
     rule = alt.Chart().mark_rule(strokeDash=[4, 3], color="gray")
     layers = [*(rule.encode(x=alt.datum(v)) for v in marks), span, dots]
-    room = 5 + 2 * max(map(len, names))  # for fonts wider than those that labels are measured in
+    room = 5 + 2 * max(
+        map(len, names)
+    )  # for fonts wider than those that the labels are measured in
     return alt.layer(*layers).properties(
         width=440,
         height=alt.Step(12 if several else 20),
@@ -133,8 +178,21 @@ def spans(rows: Sequence[dict[str, Any]], x: str, marks: Sequence[float] = ()) -
     )
 
 
-def bars(rows: Sequence[dict[str, Any]], x: str, y: str) -> Any:
-    """Steps of a histogram: ``share`` from ``start`` to ``end``, a line a ``series``."""
+def histogram(rows: Sequence[dict[str, Any]], x: str, y: str) -> Any:
+    """Draw histograms as steps, one line a ``series``.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        Bins with the keys ``start``, ``end``, ``share`` and ``series``.
+    x, y : str
+        Titles of the axes.
+
+    Returns
+    -------
+    altair.Chart
+
+    """
     alt = altair()
     names = list(dict.fromkeys(r["series"] for r in rows))
     points = [
@@ -157,19 +215,83 @@ def bars(rows: Sequence[dict[str, Any]], x: str, y: str) -> Any:
     )
 
 
-def odds_ratio(found: Iterable[tuple[str, Sensitivity]], *, kept: bool = True) -> Any:
-    """Mean P, and the share of pairs in order, along the odds ratio of reacting."""
+def odds_ratio_curves(results: Iterable[tuple[str, Sensitivity]], *, kept: bool = True) -> Any:
+    """Draw the mean P(preferred) along the odds ratio of reacting.
+
+    Parameters
+    ----------
+    results : iterable of (str, Sensitivity)
+        Names of the lines, and what they show.
+    kept : bool, default True
+        Draw also the share of pairs that stay in order.
+
+    Returns
+    -------
+    altair.Chart
+
+    """
     x, y = "odds ratio of reacting, good against bad", "value" if kept else "mean P(preferred)"
     points = []
-    for name, s in found:
+    for name, s in results:
         points += [{x: m.at, y: m.mean, "series": name} for m in s.odds]
         if kept:
             points += [{x: m.at, y: m.kept, "series": "pairs that stay in order"} for m in s.odds]
     return lines(points, x, y, ticks=(0.2, 0.5, 1, 2, 5), log=True)
 
 
-def curve(found: Sensitivity, file: Path) -> None:
-    """Draw what an odds ratio of reacting does to one model's conclusions, as a file."""
-    chart = odds_ratio([("mean P(preferred)", found)])
+def curve(result: Sensitivity, file: Path) -> None:
+    """Draw the sensitivity of one model to a file.
+
+    Parameters
+    ----------
+    result : Sensitivity
+        What to draw.
+    file : Path
+        The file, .svg or .png.
+
+    """
+    _save(odds_ratio_curves([("mean P(preferred)", result)]), file)
+
+
+def recovered_shares(
+    points: Sequence[dict[str, Any]],
+    metric: str,
+    limits: tuple[float, float],
+    files: Iterable[Path],
+) -> None:
+    """Draw the share of a gap that each method recovers, one panel a mechanism, to files.
+
+    Parameters
+    ----------
+    points : sequence of dict
+        With the keys ``mechanism``, ``method``, ``scenario``, ``share``, ``low`` and ``high``.
+    metric : str
+        Metric of the gap, for the title of the axis.
+    limits : tuple of float
+        Ends of the axis.
+    files : iterable of Path
+        Files to write, .svg or .png.
+
+    """
+    alt = altair()
+    axis, scale = alt.Axis(format="%"), alt.Scale(domain=limits)
+    share = {"title": f"recovered share of {metric}", "axis": axis, "scale": scale}
+    base = alt.Chart(alt.Data(values=points)).encode(
+        y=alt.Y("method:N", title=None, sort=list(dict.fromkeys(p["method"] for p in points))),
+        color=alt.Color("scenario:N", title=None, legend=alt.Legend(orient="bottom", labelLimit=0)),
+        yOffset=alt.YOffset("scenario:N"),
+    )
+    span = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", **share), x2="high:Q")
+    dots = base.mark_point(filled=True, size=60).encode(x=alt.X("share:Q", **share))
+    ends = alt.Chart(alt.Data(values=points)).mark_rule(strokeDash=[4, 3], color="gray")
+    marks = [ends.encode(x=alt.datum(v)) for v in (0.0, 1.0)]
+    chart = alt.layer(*marks, span, dots).properties(width=220)
+    title = "0 % is naive, 100 % is as many clean labels drawn at random; bars are 95 % intervals"
+    panels = chart.facet(alt.Facet("mechanism:N", title=None), columns=4).properties(title=title)
+    for file in files:
+        _save(panels, file)
+
+
+def _save(chart: Any, file: Path) -> None:
     with replacing(file) as path:
         chart.save(str(path))

@@ -1,10 +1,28 @@
-"""What a method of another package needs; these names keep their meaning between releases."""
+"""The stable module for authors of methods in other packages.
+
+Its names keep their meaning between minor releases, and a name is removed only after a release that warns
+of it. Other modules of the library may change at any time. A package offers a method by an entry point of the
+group ``trueward.methods`` whose value is the module or the class; see docs/add_a_method.md.
+
+- Contract: `Method`, `Claims`, `Opt`, `UsageError`, `TruewardError`.
+- Data: `Feedback`, `Labelled`, `Columns`, `LogCapabilities`, `Tensor`.
+- How the reward follows from the heads: `HeadLogit`, `MeanProbability`, `TargetColumn`, `RewardForm`.
+- Losses (pure functions of tensors): `bce`, `brier`, `capped_bce`, `noisy_bce`, `entropy`, `log_mixture`,
+  `mean_logit`, `wasserstein`; reductions: `masked_mean`, `weighted_mean`, `nonnegative`, `smallest`.
+- Nuisances: `Nuisance`, `Derived`, `Computed`, `Estimable`, `Parameters`, and the shared `propensity`,
+  `imputation`, `noisy`, `responds`, `clicked`, `scar`, `activity_rate`, `click_propensity`, `strata`.
+- Rows and batches: `every`, `observed`, `population`, `shuffle`, `by_prompt`, `prompt_batches`, `pairs`.
+- Random numbers: `numpy_stream`, `torch_stream`.
+"""
+
+from torch import Tensor
 
 from .core.errors import TruewardError, UsageError
 from .core.options import Opt
 from .core.random import numpy_stream, torch_stream
 from .data.capabilities import LogCapabilities
 from .data.feedback import Columns, Feedback, Labelled
+from .estimation.click_strata import strata
 from .estimation.losses import (
     bce,
     brier,
@@ -13,6 +31,7 @@ from .estimation.losses import (
     log_mixture,
     masked_mean,
     mean_logit,
+    noisy_bce,
     nonnegative,
     smallest,
     wasserstein,
@@ -29,9 +48,17 @@ from .estimation.nuisances import (
     propensity,
     responds,
     scar,
-    strata,
 )
-from .estimation.samplers import by_prompt, every, observed, pairs, population, shuffle
+from .estimation.reward_form import HeadLogit, MeanProbability, RewardForm, TargetColumn
+from .estimation.samplers import (
+    by_prompt,
+    every,
+    observed,
+    pairs,
+    population,
+    prompt_batches,
+    shuffle,
+)
 
 __all__ = [
     "Claims",
@@ -40,12 +67,17 @@ __all__ = [
     "Derived",
     "Estimable",
     "Feedback",
+    "HeadLogit",
     "Labelled",
     "LogCapabilities",
+    "MeanProbability",
     "Method",
     "Nuisance",
     "Opt",
     "Parameters",
+    "RewardForm",
+    "TargetColumn",
+    "Tensor",
     "TruewardError",
     "UsageError",
     "activity_rate",
@@ -62,11 +94,13 @@ __all__ = [
     "masked_mean",
     "mean_logit",
     "noisy",
+    "noisy_bce",
     "nonnegative",
     "numpy_stream",
     "observed",
     "pairs",
     "population",
+    "prompt_batches",
     "propensity",
     "responds",
     "scar",

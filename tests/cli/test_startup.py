@@ -37,6 +37,12 @@ def test_help_and_version_load_neither_torch_nor_tables(arguments):
     assert not modules_after(*arguments) & heavy
 
 
+def test_inspect_does_without_torch(tmp_path):
+    answers = [f"question {i // 3},answer {i},{['1', '0', ''][i % 3]}" for i in range(60)]
+    (tmp_path / "log.csv").write_text("\n".join(["prompt,response,feedback", *answers]))
+    assert "torch._C" not in modules_after("inspect", str(tmp_path / "log.csv"))
+
+
 def test_importing_the_library_loads_nothing_heavy():
     code = "import sys, trueward; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -139,7 +139,7 @@ def plain_text_called_gz(d):
     read_log(d / "log.jsonl.gz")
 
 
-@says("log.parquet", "whole Parquet file")
+@says("log.parquet", "complete Parquet file")
 def truncated_parquet(d):
     frame().write_parquet(d / "log.parquet")
     whole = (d / "log.parquet").read_bytes()
@@ -148,7 +148,7 @@ def truncated_parquet(d):
     read_log(d / "log.parquet")
 
 
-@says("log.parquet", "whole Parquet file")
+@says("log.parquet", "complete Parquet file")
 def parquet_with_a_damaged_page(d):
     big = pl.DataFrame({"prompt": ["p" * i for i in range(2000)]})
     big.with_columns(response="prompt", feedback=1).write_parquet(d / "log.parquet")
@@ -159,7 +159,7 @@ def parquet_with_a_damaged_page(d):
     read_log(d / "log.parquet")
 
 
-@says("log.arrow", "whole Arrow file")
+@says("log.arrow", "complete Arrow file")
 def truncated_arrow(d):
     frame().write_ipc(d / "log.arrow")
     whole = (d / "log.arrow").read_bytes()
@@ -217,7 +217,7 @@ def csv_with_a_repeated_name(d):
     read_log(d / "log.csv")
 
 
-@says("ending that is not known", ".xlsx", ".parquet")
+@says("unsupported file type", ".xlsx", ".parquet")
 def unknown_ending(d):
     (d / "log.xlsx").write_text("x")
     yield
@@ -434,7 +434,7 @@ def channel_inside_and_beside_a_record(d):
     read_log(d / "log.jsonl")
 
 
-@says("'text' is mapped to prompt and response", "one thing")
+@says("'text' is mapped to prompt and response", "one meaning")
 def two_names_for_one_column(d):
     yield
     read_log(frame(text=["x"] * 3), prompt="text", response="text")
@@ -446,7 +446,7 @@ def mapping_to_a_column_that_is_not_there(d):
     read_log(frame(question=["p"] * 3), prompt="quesion")
 
 
-@says("no column 'promt' to map", "did you mean 'prompt'")
+@says("no column 'promt' to map", "did you mean prompt")
 def mapping_of_a_name_that_is_not_ours(d):
     yield
     read_log(frame(), promt="prompt")

@@ -324,7 +324,7 @@ def test_a_json_line_of_ten_megabytes_is_read(tmp_path):
 
 
 def test_json_lines_beyond_one_chunk_may_change_type_and_gain_columns(tmp_path, monkeypatch):
-    monkeypatch.setattr("trueward.data.readers.jsonlines.CHUNK", 2)
+    monkeypatch.setattr("trueward.data.readers.json_lines.CHUNK", 2)
     lines = [{"prompt": "p", "response": "r", "feedback": 1} for _ in range(5)]
     lines[4] |= {"feedback": "true", "gold": 0.5}
     path = tmp_path / "log.jsonl"

@@ -14,7 +14,7 @@ from helpers.commands import run
 from trueward.core.errors import NotWrittenError, TruewardError, UsageError
 from trueward.data.log import read_log
 from trueward.data.readers import databases
-from trueward.importers import gather, write
+from trueward.importers import import_log as gather
 
 pytest.importorskip("duckdb", reason="queries need the extra `sql`")
 pytest.importorskip("adbc_driver_sqlite", reason="queries need the extra `sql`")
@@ -180,10 +180,10 @@ def test_a_list_of_records_is_a_chat(sql):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "should hold a query, and is empty"),
-        ("-- nothing; yet\n/* ; */", "should hold a query, and is empty"),
-        ("select 1; select 2", "has several: give each query a file of its own"),
-        ("delete from responses", "starts with 'delete': an import reads a database and never"),
+        ("", "should hold a query, but is empty"),
+        ("-- nothing; yet\n/* ; */", "should hold a query, but is empty"),
+        ("select 1; select 2", "has several"),
+        ("delete from responses", "starts with 'delete'"),
         ("copy (select 1) to 'x.csv'", "starts with 'copy'"),
         ("/* a */ pragma version", "starts with 'pragma'"),
         (
@@ -196,14 +196,14 @@ def test_a_list_of_records_is_a_chat(sql):
         (f"{ONE}, error('late') as model", "(late): correct the query"),
         ("select 1 as a, 2 as b", "events (response_id, channel, value), and gives a, b: name the"),
         (f"{ONE} where false", "should give rows, and gives none"),
-        (f"{ONE}, 1 as user_id, 2 as user_id", "gives the column 'user_id' twice"),
+        (f"{ONE}, 1 as user_id, 2 as user_id", "returns the column 'user_id' twice"),
         (f"{ONE}, 1.5::double as user_id", "'user_id' as Float64, where text should be"),
         (
             f'{ONE}, interval 1 hour as "context.gap"',
             "'context.gap' as month_day_nano_interval, which",
         ),
-        (f"{ONE}, ['a'] as user_id", "'user_id' as list<l: string>, which a log does not hold"),
-        (f"{ONE}, 'x'::blob as model", "'model' as binary, which a log does not hold"),
+        (f"{ONE}, ['a'] as user_id", "'user_id' as list<l: string>, which a log cannot hold"),
+        (f"{ONE}, 'x'::blob as model", "'model' as binary, which a log cannot hold"),
         (f"{ONE}, 170141183460469231731687303715884105727 as turn", "'turn' as hugeint, which"),
         (f"{ONE}, '{{}}' as context", "'context' as String, where fields should be"),
         (f"{ONE}, 'soon' as shown_at", "row 1 of"),
@@ -322,7 +322,7 @@ def test_a_database_file_that_is_not_there_is_not_made(tmp_path, sql, monkeypatc
     for scheme in ("sqlite", "duckdb"):
         monkeypatch.setenv("TRUEWARD_DATABASE", f"{scheme}:///{tmp_path}/none.db")
         with pytest.raises(
-            TruewardError, match=r"no database file .*none.db, which TRUEWARD_DATABASE"
+            TruewardError, match=r"no database file .*none.db, as set in TRUEWARD_DATABASE"
         ):
             gather("generic", [sql(ONE)])
     (tmp_path / "text.db").write_text("no database" * 100)
@@ -357,7 +357,7 @@ def test_a_database_on_the_command_line_is_refused_without_its_password(command,
     words += [] if command == "inspect" else ["--out", str(tmp_path / "out")]
     code, _, err = run(words, capsys)
     assert (code, err.count("\n")) == (2, 1)
-    assert "a database is named by the environment variable TRUEWARD_DATABASE" in err
+    assert "environment variable TRUEWARD_DATABASE" in err
     assert SECRET not in err
 
 
@@ -393,7 +393,7 @@ def test_no_error_of_a_connection_holds_the_password(uri, sql, monkeypatch, tmp_
 
 def test_a_message_is_shown_without_any_spelling_of_the_password(monkeypatch):
     monkeypatch.setenv("TRUEWARD_DATABASE", "postgresql://ann:a%20b+c@h/x?sslpassword=k3y")
-    said = databases.worded(
+    said = databases.error_text(
         OSError("IO: [libpq] Failed to connect: bad a%20b+c, a b+c and k3y\nmore")
     )
     assert said == "bad ***, *** and ***"
@@ -454,7 +454,7 @@ def test_postgresql_gives_what_files_give(server, sql, tables, tmp_path):
     asked = [sql(f"select * from {name}", f"{name}.sql") for name in ("responses", "events")]
     made = gather("generic", asked)
     assert made.log.equals(gather("generic", tables).log)
-    write(made, tmp_path / "log")
+    made.write(tmp_path / "log")
     for path in (tmp_path / "log").iterdir():
         assert not [
             s
@@ -499,10 +499,10 @@ def test_columns_of_postgresql_are_read_by_their_type(server, sql):
         ("select *, 1 / (response_id = 'x')::int as turn from responses", "division by zero"),
         (
             f"{ONE}, interval '1 hour' as \"context.gap\"",
-            "month_day_nano_interval, which a log does not",
+            "month_day_nano_interval, which a log cannot",
         ),
         (f"{ONE}, array['a', 'b'] as user_id", "'user_id' as list<item: string>, which"),
-        (f"{ONE}, inet '10.0.0.1' as user_id", "'user_id' as inet, which a log does not hold"),
+        (f"{ONE}, inet '10.0.0.1' as user_id", "'user_id' as inet, which a log cannot hold"),
         (f"{ONE} where false", "should give rows, and gives none"),
     ],
 )
@@ -530,7 +530,7 @@ def test_a_server_that_is_down_or_takes_no_such_password_says_so(server, sql, mo
     ):
         monkeypatch.setenv("TRUEWARD_DATABASE", uri)
         with pytest.raises(
-            TruewardError, match="check the variable, and that the database is up"
+            TruewardError, match="check the variable, and that the database is running"
         ) as e:
             gather("generic", [sql(ONE)])
         assert said in str(e.value)
@@ -542,4 +542,4 @@ def test_the_environment_of_libpq_completes_the_uri(server, sql, monkeypatch):
     monkeypatch.setenv("PGUSER", "boss")
     monkeypatch.setenv("PGPASSWORD", postgres.PASSWORD)
     assert gather("generic", [sql("select * from responses")]).log.height == 12
-    assert os.environ["PGPASSWORD"] not in databases.place()
+    assert os.environ["PGPASSWORD"] not in databases.description()

@@ -59,7 +59,7 @@ def test_a_card_is_generated_with_formula_assumption_and_source(name):
     text = card(name)
     assert text.startswith(f"# {name}\n")
     assert "L = " in text
-    assert "**Right when**" in text
+    assert "**Assumptions**" in text
     assert methods()[name].paper in text
 
 

@@ -164,7 +164,9 @@ def test_it_reads_what_the_log_has():
 
     for name, (columns, signals) in facts_of.items():
         b = Feedback(torch.zeros(n, 1), torch.arange(n) % 2.0, gold=torch.ones(n), **columns)
-        assert make("anchored").resolve(LogCapabilities.of(b))[0].signals == signals, name
+        assert make("anchored").resolve(LogCapabilities.from_feedback(b))[0].signals == signals, (
+            name
+        )
 
 
 def test_evidence_is_three_class_log_odds_and_what_three_outcome_makes_of_them():

@@ -135,7 +135,7 @@ def test_the_target_is_that_of_mar_where_it_does_not_and_the_report_warns():
 
 def test_a_log_where_every_row_is_rated_is_refused():
     b = Feedback(torch.zeros(40, 1), torch.arange(40) % 2.0, torch.ones(40), group=torch.arange(40))
-    assert "nobody rated" in lacking(make("three_outcome"), LogCapabilities.of(b))
+    assert "nobody rated" in lacking(make("three_outcome"), LogCapabilities.from_feedback(b))
 
 
 @pytest.mark.parametrize(

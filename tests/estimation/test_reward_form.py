@@ -106,7 +106,7 @@ def test_evidence_of_two_thumbs_follows_from_the_two_chances():
 )
 def test_signals_of_a_log_and_the_evidence_they_give(columns, names, pieces):
     log = replace(toy(), channels=Columns(copy=torch.ones(6)), **columns)
-    signals = LogSignals.of(LogCapabilities.of(log))
+    signals = LogSignals.of(LogCapabilities.from_feedback(log))
     assert signals.names == (*names, "channel.copy")
     assert [e.name for e in signals.evidence] == [*pieces, "channel.copy"]
     eta = Columns({nu.name: torch.full((6,), 0.5) for nu in signals.nuisances})

@@ -31,7 +31,7 @@ LOGS = {
     "too few gold labels": (
         {"o": PART, "y": HALF * PART, "gold": torch.where(torch.arange(N) < 20, HALF, torch.nan)},
         "three_outcome",
-        "no gold labels to lean on",
+        "too few gold labels",
     ),
     "two channels": (
         {"channels": channels("copy", "like"), "y": 0 * HALF},
@@ -49,7 +49,7 @@ LOGS = {
 @pytest.mark.parametrize("name", LOGS)
 def test_the_first_method_that_the_log_supports_is_taken(name):
     columns, method, words = LOGS[name]
-    made, sentences = make("auto").resolve(LogCapabilities.of(log(**columns)))
+    made, sentences = make("auto").resolve(LogCapabilities.from_feedback(log(**columns)))
     assert made.name == method
     assert len(sentences) == 3
     assert words in sentences[0]
@@ -58,7 +58,7 @@ def test_the_first_method_that_the_log_supports_is_taken(name):
 
 
 def test_clicks_alone_give_an_interval():
-    made, _ = make("auto").resolve(LogCapabilities.of(log()))
+    made, _ = make("auto").resolve(LogCapabilities.from_feedback(log()))
     assert made.interval_only
 
 

@@ -167,16 +167,16 @@ def test_channels_that_tell_nothing_are_refused_with_the_number_of_rows(copy, li
 
 def test_one_channel_is_not_enough():
     assert "two or more channel" in lacking(
-        make("channels"), LogCapabilities.of(log(copy=torch.ones(60)))
+        make("channels"), LogCapabilities.from_feedback(log(copy=torch.ones(60)))
     )
-    with pytest.raises(UsageError, match="name two or more"):
+    with pytest.raises(UsageError, match="two channels or more"):
         make("channels", {"channels": "copy"})
 
 
 def test_a_channel_that_is_not_logged_is_named():
     b = log(copy=(CALLS % 2).float(), like=(CALLS % 3 == 0).float())
     assert "channel.nope" in lacking(
-        make("channels", {"channels": "copy,nope"}), LogCapabilities.of(b)
+        make("channels", {"channels": "copy,nope"}), LogCapabilities.from_feedback(b)
     )
 
 

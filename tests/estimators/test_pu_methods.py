@@ -8,8 +8,9 @@ import torch
 
 from trueward.core.errors import TruewardError, UsageError
 from trueward.data.feedback import Columns, Feedback
+from trueward.estimation.click_strata import strata
 from trueward.estimation.losses import bce, log_mixture, wasserstein
-from trueward.estimation.nuisances import activity_rate, strata
+from trueward.estimation.nuisances import activity_rate
 from trueward.estimators._registry import make
 from trueward.estimators.recrec import popularity
 from trueward.fitting.fit import fit
@@ -145,8 +146,8 @@ def test_a_log_that_says_bad_is_refused(name):
 
     b = clicks([1.0] * 10 + [0.0] * 10, list(range(20)), propensity=0.5)
     rated = Feedback(b.x, b.y, torch.ones(20), group=b.group, eta=b.eta)
-    assert lacking(make(name), LogCapabilities.of(b)) is None
-    assert "clicks" in lacking(make(name), LogCapabilities.of(rated))
+    assert lacking(make(name), LogCapabilities.from_feedback(b)) is None
+    assert "clicks" in lacking(make(name), LogCapabilities.from_feedback(rated))
 
 
 # --- rmf ---

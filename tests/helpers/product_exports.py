@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from trueward.importers import gather
+from trueward.importers import import_log
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "sources"
 
 
-def fixture(*names, source="auto", **asked):
+def fixture(*names, source="auto", **options):
     """Import fixtures by name."""
-    return gather(source, [FIXTURES / name for name in names], **asked)
+    return import_log(source, [FIXTURES / name for name in names], **options)
 
 
 def fixture_records(name):
@@ -30,11 +30,11 @@ def lines(path, records):
     return path
 
 
-def said(made):
+def signals(result):
     """(id without its prefix, channel, value, source) of every event, sorted."""
     return sorted(
         (short(e["response_id"]), e["channel"], e["value"], e["source"])
-        for e in made.tables.events.iter_rows(named=True)
+        for e in result.tables.events.iter_rows(named=True)
     )
 
 
@@ -43,6 +43,6 @@ def short(name):
     return name.rpartition("/")[2].rpartition(":")[2]
 
 
-def column(made, name):
+def column(result, name):
     """One column of the log by response id without the source's prefix."""
-    return dict(zip(map(short, made.log["response_id"]), made.log[name].to_list(), strict=True))
+    return dict(zip(map(short, result.log["response_id"]), result.log[name].to_list(), strict=True))

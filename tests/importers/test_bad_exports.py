@@ -15,11 +15,10 @@ import pytest
 from helpers.product_exports import FIXTURES, column, fixture_records, lines
 
 from trueward.core.errors import TruewardError, UsageError
-from trueward.importers import arrays as _arrays
-from trueward.importers import gather
-from trueward.importers import records as _records
-from trueward.importers.arrays import documents
-from trueward.importers.values import moment
+from trueward.data.readers import json_stream
+from trueward.importers import import_log
+from trueward.importers import records as reading
+from trueward.importers.values import parse_time
 
 RESPONSES = fixture_records("generic_responses.jsonl")
 EVENTS = fixture_records("generic_events.jsonl")
@@ -35,37 +34,37 @@ def event(name, channel="thumbs_up", value=1, **more):
 
 
 def imported(tmp_path, *records):
-    return gather("generic", [lines(tmp_path / "log.jsonl", records)])
+    return import_log("generic", [lines(tmp_path / "log.jsonl", records)])
 
 
-def rejected(made):
-    return made.tables.rejected.select("line", "reason").rows()
+def rejected(result):
+    return result.tables.rejected.select("line", "reason").rows()
 
 
 def test_a_line_cut_off_in_the_middle_is_one_rejected_row(tmp_path):
-    made = imported(tmp_path, response("a"), json.dumps(response("b"))[:-9], response("c"))
-    assert column(made, "response") == {"a": "r a", "c": "r c"}
-    ((line, reason),) = rejected(made)
+    result = imported(tmp_path, response("a"), json.dumps(response("b"))[:-9], response("c"))
+    assert column(result, "response") == {"a": "r a", "c": "r c"}
+    ((line, reason),) = rejected(result)
     assert line == 2
     assert reason.startswith("invalid JSON (Unterminated string")
-    assert made.tables.rejected["file"].to_list() == [str(tmp_path / "log.jsonl")]
+    assert result.tables.rejected["file"].to_list() == [str(tmp_path / "log.jsonl")]
 
 
 @pytest.mark.parametrize(
     "line", ["[1, 2]", "3", '"text"', "null", "NaN", "{", "[" * 100_000, "1" * 5000]
 )
 def test_lines_that_are_no_objects_are_rejected(line, tmp_path):
-    made = imported(tmp_path, response("a"), line)
-    assert made.log.height == 1
-    assert [row[0] for row in rejected(made)] == [2]
+    result = imported(tmp_path, response("a"), line)
+    assert result.log.height == 1
+    assert [row[0] for row in rejected(result)] == [2]
 
 
 def test_an_array_cut_off_gives_what_is_before_the_cut(tmp_path):
     path = tmp_path / "requests.json"
     path.write_text(json.dumps(REQUESTS, indent=1)[:-200])
-    made = gather("helicone", [path])
-    assert made.log.height == 2
-    ((line, reason),) = rejected(made)
+    result = import_log("helicone", [path])
+    assert result.log.height == 2
+    ((line, reason),) = rejected(result)
     assert line > 2
     assert "cut-off JSON" in reason
 
@@ -73,17 +72,17 @@ def test_an_array_cut_off_gives_what_is_before_the_cut(tmp_path):
 def test_a_damaged_element_ends_an_array_in_words(tmp_path):
     path = tmp_path / "requests.json"
     path.write_text(f"[{json.dumps(REQUESTS[0])}, {{broken, {json.dumps(REQUESTS[1])}]")
-    made = gather("helicone", [path])
-    assert made.log.height == 1
-    assert "what follows cannot be read" in rejected(made)[0][1]
+    result = import_log("helicone", [path])
+    assert result.log.height == 1
+    assert "the rest cannot be read" in rejected(result)[0][1]
 
 
 def test_an_array_is_read_in_pieces_of_any_size(monkeypatch):
     values = [{"a": i, "text": "ä" * i, "n": [1.5, -2, None]} for i in range(60)]
     text = json.dumps(values, indent=1, ensure_ascii=False).encode()
     for size in (1, 7, 64):
-        monkeypatch.setattr(_arrays, "CHUNK", size)
-        found = list(documents(io.BytesIO(text), 10_000))
+        monkeypatch.setattr(json_stream, "CHUNK", size)
+        found = list(json_stream.json_documents(io.BytesIO(text), 10_000))
         assert [value for _, value, _ in found] == values
         assert [line for line, _, _ in found] == [2 + 9 * i for i in range(60)]
 
@@ -91,30 +90,30 @@ def test_an_array_is_read_in_pieces_of_any_size(monkeypatch):
 def test_documents_one_after_another_are_records_too(tmp_path):
     path = tmp_path / "log.json"
     path.write_text("\n".join(json.dumps(response(name), indent=1) for name in "ab"))
-    assert column(gather("generic", [path]), "response") == {"a": "r a", "b": "r b"}
+    assert column(import_log("generic", [path]), "response") == {"a": "r a", "b": "r b"}
 
 
 def test_bytes_that_are_no_utf_8_lose_their_row_only(tmp_path):
     good, bad = json.dumps(response("a")).encode(), b'{"response_id": "b\xff"}'
     (tmp_path / "log.jsonl").write_bytes(good + b"\n" + bad + b"\n")
-    assert rejected(gather("generic", [tmp_path / "log.jsonl"])) == [
+    assert rejected(import_log("generic", [tmp_path / "log.jsonl"])) == [
         (2, "invalid UTF-8: byte 0xff at place 19")
     ]
     (tmp_path / "log.json").write_bytes(b"[" + good + b",\n" + bad + b"]")
-    assert rejected(gather("generic", [tmp_path / "log.json"])) == [(2, "invalid UTF-8")]
+    assert rejected(import_log("generic", [tmp_path / "log.json"])) == [(2, "invalid UTF-8")]
     (tmp_path / "log.csv").write_bytes(
         b"response_id,prompt,response\na,p,r\nb,p\xff,r\nc,p\nd,p,r\n"
     )
-    made = gather("generic", [tmp_path / "log.csv"])
-    assert sorted(column(made, "response")) == ["a", "d"]
-    assert rejected(made) == [(3, "invalid UTF-8"), (4, "has 2 cells where the header has 3")]
+    result = import_log("generic", [tmp_path / "log.csv"])
+    assert sorted(column(result, "response")) == ["a", "d"]
+    assert rejected(result) == [(3, "invalid UTF-8"), (4, "has 2 cells where the header has 3")]
 
 
 def test_a_csv_with_a_column_twice_is_not_guessed_at(tmp_path):
     path = tmp_path / "log.csv"
     path.write_text("response_id,prompt,response,response\na,p,r,s\n")
     with pytest.raises(TruewardError, match="names a column twice"):
-        gather("generic", [path])
+        import_log("generic", [path])
 
 
 @pytest.mark.parametrize(
@@ -133,29 +132,31 @@ def test_a_wrong_dataset_json_is_one_sentence(channels, tmp_path):
     (tmp_path / "dataset.json").write_text(json.dumps({"channels": channels}))
     lines(tmp_path / "responses.jsonl", [response("a"), event("a", channel="copy")])
     if channels == []:
-        assert gather("generic", [tmp_path]).log.height == 1
+        assert import_log("generic", [tmp_path]).log.height == 1
         return
     with pytest.raises(TruewardError, match=r"dataset\.json"):
-        gather("generic", [tmp_path])
+        import_log("generic", [tmp_path])
 
 
 def test_a_channel_that_is_somewhere_we_do_not_know_is_null_there(tmp_path):
     channels = {"copy": {"available": [["2026-01-01", None]], "where": {"context.device": "web"}}}
     (tmp_path / "dataset.json").write_text(json.dumps({"channels": channels}))
     lines(tmp_path / "responses.jsonl", [response("a"), response("b"), event("a", channel="copy")])
-    assert column(gather("generic", [tmp_path]), "channel.copy") == {"a": 1.0, "b": None}
+    assert column(import_log("generic", [tmp_path]), "channel.copy") == {"a": 1.0, "b": None}
 
 
 def test_half_of_a_character_loses_its_row_only(tmp_path):
-    made = imported(tmp_path, response("a"), json.dumps(response("b") | {"response": "\ud83d"}))
-    assert rejected(made) == [(2, "half of a surrogate pair (a character that was cut in two)")]
+    result = imported(tmp_path, response("a"), json.dumps(response("b") | {"response": "\ud83d"}))
+    assert rejected(result) == [(2, "half of a surrogate pair (a character that was cut in two)")]
 
 
 def test_a_line_that_is_too_long_is_passed_over_without_being_held(tmp_path, monkeypatch):
-    monkeypatch.setattr(_records, "LONGEST", 1000)
-    made = imported(tmp_path, response("a"), response("b", response="x" * 3_000_000), response("c"))
-    assert sorted(column(made, "response")) == ["a", "c"]
-    assert rejected(made) == [(2, "the line is longer than 1,000 bytes")]
+    monkeypatch.setattr(reading, "MAX_LENGTH", 1000)
+    result = imported(
+        tmp_path, response("a"), response("b", response="x" * 3_000_000), response("c")
+    )
+    assert sorted(column(result, "response")) == ["a", "c"]
+    assert rejected(result) == [(2, "the line is longer than 1,000 bytes")]
 
 
 LONG = "y" * 9_000_000
@@ -175,15 +176,15 @@ ROWS = [json.dumps(row) for row in (response("a"), response("b", response=LONG),
 def test_a_record_of_any_length_takes_no_more_memory_than_the_limit(
     name, text, after, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(_records, "LONGEST", 100_000)
+    monkeypatch.setattr(reading, "MAX_LENGTH", 100_000)
     path = tmp_path / name
     path.write_bytes(gzip.compress(text.encode(), 1) if name.endswith(".gz") else text.encode())
     tracemalloc.start()
-    found = list(_records.records(path))
+    found = list(reading.read_records(path))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 7_000_000  # a megabyte is read at a time, decoded and joined to the one before
-    (lost,) = [record for record in found if isinstance(record, _records.Lost)]
+    (lost,) = [record for record in found if isinstance(record, reading.UnreadableRecord)]
     assert "longer than 100,000" in lost.reason
     kept = [(r.value["response_id"], r.line) for r in found if r is not lost]
     assert kept[0][0] == "a"
@@ -191,8 +192,8 @@ def test_a_record_of_any_length_takes_no_more_memory_than_the_limit(
 
 
 def test_a_long_line_within_the_limit_is_read(tmp_path):
-    made = imported(tmp_path, response("a", response="x" * 30_000_000))
-    assert made.log["response"].str.len_bytes().to_list() == [30_000_000]
+    result = imported(tmp_path, response("a", response="x" * 30_000_000))
+    assert result.log["response"].str.len_bytes().to_list() == [30_000_000]
 
 
 def test_packed_files_are_read_and_cut_off_ones_counted(tmp_path):
@@ -203,14 +204,14 @@ def test_packed_files_are_read_and_cut_off_ones_counted(tmp_path):
     with pa.output_stream(str(tmp_path / "b.jsonl.zst"), compression="zstd") as file:
         file.write(text)
     for name in ("a.jsonl.gz", "b.jsonl.zst"):
-        assert gather("generic", [tmp_path / name]).log.height == 500
+        assert import_log("generic", [tmp_path / name]).log.height == 500
     (tmp_path / "cut.jsonl.gz").write_bytes(gzip.compress(text)[:-300])
     (tmp_path / "cut.parquet").write_bytes(b"PAR1 and no more")
-    made = gather(
+    result = import_log(
         "generic", [tmp_path / "a.jsonl.gz", tmp_path / "cut.jsonl.gz", tmp_path / "cut.parquet"]
     )
-    assert made.log.height == 500
-    assert sum("cut off" in reason for _, reason in rejected(made)) >= 2
+    assert result.log.height == 500
+    assert sum("cut off" in reason for _, reason in rejected(result)) >= 2
 
 
 @pytest.mark.parametrize("time", [datetime(2026, 1, 1, tzinfo=UTC), 1_767_225_600])
@@ -225,17 +226,17 @@ def test_a_parquet_file_damaged_in_the_middle_is_named(tmp_path, time):
     there[start : start + 20] = b"\xff" * 20  # the header of its first page
     path.write_bytes(there)
     with pytest.raises(TruewardError, match="should be a whole Parquet file"):
-        gather("generic", [path])
+        import_log("generic", [path])
 
 
 def test_ids_with_different_texts_are_no_responses_unless_one_is_newer(tmp_path):
     twin = response("a", response="other")
-    made = imported(
+    result = imported(
         tmp_path, response("a"), twin, response("b"), response("b"), event("a"), event("b")
     )
-    assert column(made, "feedback") == {"b": 1.0}
-    assert made.summary["duplicates"]["responses"] == 1
-    assert [reason for _, reason in rejected(made)] == [
+    assert column(result, "feedback") == {"b": 1.0}
+    assert result.summary["duplicates"]["responses"] == 1
+    assert [reason for _, reason in rejected(result)] == [
         "the id a has two texts, so its feedback could be about either",
         "the id a has two texts, so its feedback could be about either",
         "a thumbs_up without its response: a is not among the responses",
@@ -243,7 +244,7 @@ def test_ids_with_different_texts_are_no_responses_unless_one_is_newer(tmp_path)
 
 
 def test_events_without_a_response_a_channel_or_a_value_are_rejected(tmp_path):
-    made = imported(
+    result = imported(
         tmp_path,
         response("a"),
         event("gone"),
@@ -256,18 +257,18 @@ def test_events_without_a_response_a_channel_or_a_value_are_rejected(tmp_path):
         response(None),
         response("c", prompt=[]),
     )
-    assert made.log.height == 1
-    assert [line for line, _ in rejected(made)] == list(range(2, 11))
-    assert made.tables.join_misses == 1
+    assert result.log.height == 1
+    assert [line for line, _ in rejected(result)] == list(range(2, 11))
+    assert result.tables.events_without_response == 1
 
 
 def test_ratings_that_are_text_are_numbers(tmp_path):
-    made = gather(
+    result = import_log(
         "generic",
         [lines(tmp_path / "l.jsonl", [response("a"), event("a", channel="rating", value="4.5")])],
         scale=(1, 5),
     )
-    assert made.log.select("rating", "feedback").rows() == [(4.5, 1.0)]
+    assert result.log.select("rating", "feedback").rows() == [(4.5, 1.0)]
 
 
 @pytest.mark.parametrize(
@@ -289,40 +290,40 @@ def test_ratings_that_are_text_are_numbers(tmp_path):
     ],
 )
 def test_times_in_any_spelling_are_utc(spelled):
-    assert moment(spelled) == datetime(2026, 2, 25, 6, 13, 20, tzinfo=UTC)
+    assert parse_time(spelled) == datetime(2026, 2, 25, 6, 13, 20, tzinfo=UTC)
 
 
 def test_times_that_are_none_reject_their_row(tmp_path):
-    made = imported(
+    result = imported(
         tmp_path, response("a", shown_at="yesterday"), response("b", shown_at=1e30), response("c")
     )
-    assert sorted(column(made, "response")) == ["c"]
-    assert rejected(made)[0] == (1, "its time should be ISO 8601 or a number, and is 'yesterday'")
+    assert sorted(column(result, "response")) == ["c"]
+    assert rejected(result)[0] == (1, "its time should be ISO 8601 or a number, and is 'yesterday'")
 
 
 def test_feedback_from_before_its_response_is_kept_and_said(tmp_path):
-    made = imported(
+    result = imported(
         tmp_path,
         response("a", shown_at="2026-01-01T00:00:10Z"),
         event("a", at="2026-01-01T00:00:00Z"),
         response("b", shown_at="2026-01-01T00:00:00Z"),
         event("b", at="2026-01-01T00:01:00Z"),
     )
-    assert column(made, "feedback") == {"a": 1.0, "b": 1.0}
-    assert column(made, "first_feedback_s") == {"a": None, "b": 60.0}
-    assert any("from before their response was shown" in note for note in made.notes)
+    assert column(result, "feedback") == {"a": 1.0, "b": 1.0}
+    assert column(result, "first_feedback_s") == {"a": None, "b": 60.0}
+    assert any("a time before their response was shown" in note for note in result.notes)
 
 
 def test_records_of_another_source_in_the_folder_are_rejected_by_name(tmp_path):
     lines(tmp_path / "a.jsonl", REQUESTS)
     lines(tmp_path / "b.jsonl", [{"hello": 1}, response("a")])
-    made = gather("helicone", [tmp_path])
-    assert rejected(made) == [
-        (1, "is no record of helicone: its keys are hello"),
-        (2, "is no record of helicone: its keys are prompt, response, response_id"),
+    result = import_log("helicone", [tmp_path])
+    assert rejected(result) == [
+        (1, "is not a record of helicone: its keys are hello"),
+        (2, "is not a record of helicone: its keys are prompt, response, response_id"),
     ]
-    with pytest.raises(TruewardError, match="records of one source that is known"):
-        gather("auto", [tmp_path])
+    with pytest.raises(TruewardError, match="records of the same known source"):
+        import_log("auto", [tmp_path])
 
 
 def test_what_is_asked_for_wrongly_is_refused(tmp_path):
@@ -333,20 +334,20 @@ def test_what_is_asked_for_wrongly_is_refused(tmp_path):
         ({"positive": ["rating>=high"]}, "a label comes from a channel"),
     ):
         with pytest.raises(UsageError, match=words):
-            gather("generic", [path], **asked)
+            import_log("generic", [path], **asked)
     with pytest.raises(UsageError, match="did you mean langfuse"):
-        gather("langfuze", [path])
+        import_log("langfuze", [path])
     with pytest.raises(TruewardError, match="there is no file"):
-        gather("auto", [tmp_path / "none.jsonl"])
+        import_log("auto", [tmp_path / "none.jsonl"])
     with pytest.raises(UsageError, match=r"should end in one of \.jsonl"):
-        gather("auto", [lines(tmp_path / "log.txt", [])])
+        import_log("auto", [lines(tmp_path / "log.txt", [])])
 
 
 def test_an_empty_export_is_refused(tmp_path):
     path = lines(tmp_path / "log.jsonl", [])
     for source in ("auto", "generic"):
         with pytest.raises(TruewardError):
-            gather(source, [path])
+            import_log(source, [path])
 
 
 @pytest.mark.parametrize("name", sorted(p.name for p in FIXTURES.iterdir()))
@@ -358,7 +359,7 @@ def test_no_value_of_a_wrong_type_ends_an_import_in_a_traceback(name, tmp_path):
         records = json.loads((FIXTURES / name).read_text())["data"]
     else:
         records = fixture_records(name)
-    source = gather_name(name)
+    source = source_of(name)
     spoilt = [
         {**record, key: value}
         for record in records
@@ -366,13 +367,13 @@ def test_no_value_of_a_wrong_type_ends_an_import_in_a_traceback(name, tmp_path):
         for value in (7, [1], {"a": {"b": None}}, "?", None, [], {}, True)
     ]
     try:
-        made = gather(source, [lines(tmp_path / "spoilt.jsonl", [*records, *spoilt])])
+        result = import_log(source, [lines(tmp_path / "spoilt.jsonl", [*records, *spoilt])])
     except TruewardError:
         return
-    assert sum(made.tables.read.values()) == len(records) + len(spoilt)
+    assert sum(result.tables.read.values()) == len(records) + len(spoilt)
 
 
-def gather_name(name):
+def source_of(name):
     known = {"repaired_chat": "openwebui"}
     stem = name.split(".")[0]
     return known.get(stem, stem.split("_")[0])

@@ -11,9 +11,10 @@ import pytest
 from helpers.commands import run
 from helpers.product_exports import FIXTURES, fixture_records, lines
 
-from trueward.data.export_scope import ExportScope, weakest
+from trueward.core.errors import TruewardError
+from trueward.data.export_scope import ExportScope, narrowest
 from trueward.data.log import read_log
-from trueward.importers import gather, sources, write
+from trueward.importers import import_log, sources
 
 GENERIC = [FIXTURES / "generic_responses.jsonl", FIXTURES / "generic_events.jsonl"]
 
@@ -50,7 +51,7 @@ def test_an_import_writes_a_folder_that_inspect_and_fit_read(tmp_path, command):
         "import", "auto", export(tmp_path / "e.jsonl"), "--out", tmp_path / "log"
     )
     assert code == 0, err
-    assert "generic: the generic responses and events tables (found by auto)" in out
+    assert "generic: the generic responses and events tables (detected by auto)" in out
     assert "coverage   full: every response that was shown, rated or not" in out
     assert {p.name for p in (tmp_path / "log").iterdir()} == {
         *("responses.parquet", "events.parquet", "log.parquet", "rejected.parquet"),
@@ -91,12 +92,12 @@ def test_an_import_of_what_an_import_wrote_gives_the_same_log(tmp_path):
     document = {"schema": "trueward/feedback/1", "coverage": "full", "channels": window}
     document["channels"] |= {"rating": {"min": 1, "max": 5}}
     (tmp_path / "in" / "dataset.json").write_text(json.dumps(document))
-    made = gather("generic", [*GENERIC, tmp_path / "in" / "dataset.json"])
-    by_id = dict(made.log.select("response_id", "channel.copy").iter_rows())
+    result = import_log("generic", [*GENERIC, tmp_path / "in" / "dataset.json"])
+    by_id = dict(result.log.select("response_id", "channel.copy").iter_rows())
     assert by_id == {"x:1": 1.0, "x:2": 0.0, "x:3": None}  # no copy button in the app
-    assert made.log["gold"].drop_nulls().to_list() == [0.75]
-    write(made, tmp_path / "one")
-    write(gather("generic", [tmp_path / "one"]), tmp_path / "two")
+    assert result.log["gold"].drop_nulls().to_list() == [0.75]
+    result.write(tmp_path / "one")
+    import_log("generic", [tmp_path / "one"], tmp_path / "two")
     for name in ("responses", "events", "log", "pairs"):
         one, two = (tmp_path / d / f"{name}.parquet" for d in ("one", "two"))
         assert pl.read_parquet(one).equals(pl.read_parquet(two)), name
@@ -122,12 +123,12 @@ def test_tables_in_parquet_give_what_the_same_lines_give(tmp_path):
         {"response_id": "b", "channel": "nothing", "value": 1.0, "source": "user", "at": None},
         {"response_id": "b", "channel": "copy", "value": 1.0, "source": None, "at": None},
     ]
-    one = gather("generic", [lines(tmp_path / "l.jsonl", [*records, *events])])
+    one = import_log("generic", [lines(tmp_path / "l.jsonl", [*records, *events])])
     frame = pl.DataFrame(records, infer_schema_length=None)
     frame = frame.with_columns(pl.col("shown_at").str.to_datetime(time_zone="UTC"))
     frame.write_parquet(tmp_path / "responses.parquet")
     pl.DataFrame(events).write_parquet(tmp_path / "events.parquet")
-    two = gather("generic", [tmp_path / "responses.parquet", tmp_path / "events.parquet"])
+    two = import_log("generic", [tmp_path / "responses.parquet", tmp_path / "events.parquet"])
     assert two.log.equals(one.log)
     assert two.tables.responses.equals(one.tables.responses)
     assert (one.tables.rejected.height, two.tables.rejected.height) == (5, 5)
@@ -153,8 +154,8 @@ def test_ordered_and_shuffled_exports_give_the_same_bytes(name, tmp_path):
     records += records[::2]  # told twice
     for i in range(3):
         random.Random(i).shuffle(records)
-        made = gather("auto", [lines(tmp_path / f"{i}.jsonl", records)])
-        write(made, tmp_path / f"log{i}")
+        result = import_log("auto", [lines(tmp_path / f"{i}.jsonl", records)])
+        result.write(tmp_path / f"log{i}")
     for table in ("responses", "events", "log"):
         files = {(tmp_path / f"log{i}" / f"{table}.parquet").read_bytes() for i in range(3)}
         assert len(files) == 1, table
@@ -190,7 +191,7 @@ def test_rejected_rows_are_written_counted_and_told_by_the_exit_code(tmp_path, c
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "said"),
+    ("words", "code", "message"),
     [
         (["nothing"], 2, "there is no source 'nothing'"),
         (["auto", "--map", "thumbs"], 2, "--map takes OURS=THEIRS"),
@@ -202,11 +203,11 @@ def test_rejected_rows_are_written_counted_and_told_by_the_exit_code(tmp_path, c
         (["langfuse"], 1, "an import needs responses"),
     ],
 )
-def test_a_wrong_request_is_one_sentence(words, code, said, tmp_path, command):
+def test_a_wrong_request_is_one_sentence(words, code, message, tmp_path, command):
     source, *more = words
     found, _, err = command("import", source, *GENERIC, "--out", tmp_path / "log", *more)
     assert (found, err.count("\n")) == (code, 1)
-    assert said in err
+    assert message in err
     assert not (tmp_path / "log").exists()
 
 
@@ -241,8 +242,8 @@ def test_ids_of_people_are_hashed_with_the_key_of_the_user(tmp_path, command):
 
 
 def test_an_inspection_calls_users_by_a_row_of_theirs(tmp_path, command):
-    made = gather("generic", [export(tmp_path / "e.jsonl", users=3)])
-    write(made, tmp_path / "log")
+    result = import_log("generic", [export(tmp_path / "e.jsonl", users=3)])
+    result.write(tmp_path / "log")
     _, out, _ = command("inspect", tmp_path / "log" / "log.parquet", "--json")
     names = {f["name"] for f in json.loads(out)["findings"]}
     assert {"raters", "selection_by_user"} <= names
@@ -268,6 +269,30 @@ def test_no_id_of_a_person_is_left_in_plain_text(name, tmp_path, command):
         tables = [pl.read_parquet(p) for p in (tmp_path / "log").glob("*.parquet")]
         text = str([t.to_dicts() for t in tables]).encode()
         assert not [secret for secret in secrets if secret in text]
+
+
+def test_the_python_function_writes_what_the_command_writes(tmp_path, command):
+    (tmp_path / "key").write_text("3f" * 32)
+    words = ["--scale", "1:5", "--hash-users", tmp_path / "key"]
+    assert command("import", "generic", *GENERIC, "--out", tmp_path / "one", *words)[0] == 0
+    result = import_log(
+        "generic", GENERIC, tmp_path / "two", scale=(1, 5), hash_users=tmp_path / "key"
+    )
+    for path in (tmp_path / "one").iterdir():
+        assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes(), path.name
+    assert result.log.equals(pl.read_parquet(tmp_path / "two" / "log.parquet"))
+    key = (tmp_path / "key").read_bytes()
+    again = import_log("generic", GENERIC, scale=(1, 5), hash_users=key)
+    assert again.log.equals(result.log)
+
+
+def test_a_strict_import_of_python_raises_and_writes_nothing(tmp_path):
+    path = export(tmp_path / "e.jsonl")
+    path.write_text(path.read_text() + '{"response_id": "x')
+    with pytest.raises(TruewardError, match=r"line 322 of .*e\.jsonl"):
+        import_log("auto", str(path), tmp_path / "log", strict=True)
+    assert not (tmp_path / "log").exists()
+    assert import_log("auto", path).tables.rejected.height == 1
 
 
 # coverage
@@ -315,7 +340,7 @@ def test_what_is_known_of_rated_chats_only_is_fitted_with_a_warning(tmp_path, co
     path = covered(tmp_path, "rated_chats_only")
     code, _, err = command("fit", "ips", path, "--out", tmp_path / "rm", "--epochs", 1)
     assert code == 0, err
-    assert "who reacts is known within those only" in err
+    assert "other chats are missing" in err
     _, out, _ = command("inspect", path, "--json")
     assert [f["severity"] for f in json.loads(out)["findings"] if f["name"] == "export"] == [
         "warning"
@@ -328,14 +353,14 @@ def test_a_log_that_says_nothing_of_its_export_is_not_refused(tmp_path):
     assert read_log(tmp_path / "plain.parquet").export_scope is None
 
 
-def test_of_merged_shards_the_weakest_level_holds(tmp_path):
+def test_of_merged_shards_the_narrowest_level_holds(tmp_path):
     paths = [covered(tmp_path, level) for level in ("full", "rated_only")]
     folder = tmp_path / "shards"
     folder.mkdir()
     for i, path in enumerate(paths):
         path.rename(folder / f"log-{i:05d}-of-00002.parquet")
     assert read_log(folder).export_scope.level == "rated_only"
-    assert weakest([None]) is None
+    assert narrowest([None]) is None
 
 
 def test_an_export_in_which_every_chat_is_rated_is_of_rated_chats_only(tmp_path):
@@ -346,16 +371,16 @@ def test_an_export_in_which_every_chat_is_rated_is_of_rated_chats_only(tmp_path)
         for i in range(80)
         for m in chats
     ]
-    made = gather("librechat", [lines(tmp_path / "m.jsonl", many)])
-    assert made.about.export_scope.level == "rated_chats_only"
-    assert any("every chat of this export has a rated response" in note for note in made.notes)
-    assert set(made.log["source_coverage"]) == {"rated_chats_only"}
+    result = import_log("librechat", [lines(tmp_path / "m.jsonl", many)])
+    assert result.info.export_scope.level == "rated_chats_only"
+    assert any("every chat of this export has a rated response" in note for note in result.notes)
+    assert set(result.log["source_coverage"]) == {"rated_chats_only"}
 
 
 def test_an_export_of_rated_responses_alone_is_rated_only(tmp_path):
-    made = gather("generic", [export(tmp_path / "e.jsonl", every=1)])
-    assert made.about.export_scope.level == "rated_only"
+    result = import_log("generic", [export(tmp_path / "e.jsonl", every=1)])
+    assert result.info.export_scope.level == "rated_only"
     assert (
-        gather("generic", [export(tmp_path / "f.jsonl", every=3)]).about.export_scope.level
+        import_log("generic", [export(tmp_path / "f.jsonl", every=3)]).info.export_scope.level
         != "rated_only"
     )

@@ -17,12 +17,8 @@ import pytest
 from helpers.product_exports import column, lines
 
 from trueward.core.errors import NotWrittenError
-from trueward.importers import folder as _folder
-from trueward.importers import gather, write
-from trueward.importers import ranges as _ranges
-from trueward.importers import scratch as _scratch
-from trueward.importers import staging as _staging
-from trueward.importers.columns import columns
+from trueward.importers import import_log, imported, spill, staging
+from trueward.importers.columns import read_columns
 
 TABLES = ("responses", "events", "log", "pairs")
 START = 1_767_225_600_000_000  # 2026-01-01 in microseconds
@@ -32,10 +28,10 @@ START = 1_767_225_600_000_000  # 2026-01-01 in microseconds
 def small(monkeypatch):
     """Batches, ranges and row groups of a few rows, and no memory, so that a small log is a large one."""
     for module, name, rows in (
-        (_ranges, "ROWS", 17),
-        (_folder, "GROUP", 19),
-        (_staging, "BATCH", 11),
-        (_scratch, "HELD", 9_000),
+        (spill, "MAX_ROWS", 17),
+        (imported, "ROW_GROUP", 19),
+        (staging, "BATCH", 11),
+        (spill, "IN_MEMORY", 9_000),
     ):
         monkeypatch.setattr(module, name, rows)
 
@@ -61,12 +57,12 @@ def responses(n=200, *, step=1_000_000):
 
 def events(n=200):
     """Events about responses and about none, some told twice, some of a channel that is none, and pairs."""
-    made = []
+    result = []
     for i in range(n):
         channel = ("thumbs_up", "thumbs_down", "copy", "preferred", "applause")[i % 5]
         about = {"response_id": f"r{i * 31 % (3 * n // 2):04d}", "other_response_id": "r0001"}
-        made.append(about | {"at": START + 10_000_000 * i, "channel": channel, "value": 1.0})
-    return [{**e, "source": "user"} for e in made + made[::9]]
+        result.append(about | {"at": START + 10_000_000 * i, "channel": channel, "value": 1.0})
+    return [{**e, "source": "user"} for e in result + result[::9]]
 
 
 def parquet(folder, rows, signals, files=1):
@@ -81,31 +77,33 @@ def parquet(folder, rows, signals, files=1):
     return folder
 
 
-def bytes_of(made, folder):
-    write(made, folder)
+def bytes_of(result, folder):
+    result.write(folder)
     return {name: (folder / f"{name}.parquet").read_bytes() for name in TABLES}
 
 
 def test_rows_in_order_of_time_and_shuffled_give_the_same_bytes(tmp_path, small):
     rows, signals = responses(), events()
-    first = bytes_of(gather("generic", [parquet(tmp_path / "in", rows, signals)]), tmp_path / "out")
+    first = bytes_of(
+        import_log("generic", [parquet(tmp_path / "in", rows, signals)]), tmp_path / "out"
+    )
     for seed in range(3):
         random.Random(seed).shuffle(rows)
         random.Random(seed).shuffle(signals)
         folder = parquet(tmp_path / f"in{seed}", rows, signals)
-        assert bytes_of(gather("generic", [folder]), tmp_path / f"out{seed}") == first
+        assert bytes_of(import_log("generic", [folder]), tmp_path / f"out{seed}") == first
 
 
 def test_rows_of_one_file_and_of_several_give_the_same_bytes(tmp_path, small):
     rows, signals = responses(), events()
-    made = [
+    result = [
         bytes_of(
-            gather("generic", [parquet(tmp_path / f"in{files}", rows, signals, files)]),
+            import_log("generic", [parquet(tmp_path / f"in{files}", rows, signals, files)]),
             tmp_path / f"out{files}",
         )
         for files in (1, 2, 7)
     ]
-    assert made[0] == made[1] == made[2]
+    assert result[0] == result[1] == result[2]
 
 
 def test_json_lines_packed_or_not_give_the_same_bytes_and_those_of_parquet(tmp_path, small):
@@ -114,13 +112,15 @@ def test_json_lines_packed_or_not_give_the_same_bytes_and_those_of_parquet(tmp_p
     (tmp_path / "log.jsonl.gz").write_bytes(gzip.compress(plain))
     with pa.output_stream(str(tmp_path / "log.jsonl.zst"), compression="zstd") as file:
         file.write(plain)
-    found = [gather("generic", [tmp_path / f"log.jsonl{packed}"]) for packed in ("", ".gz", ".zst")]
-    rejected = [made.tables.rejected.drop("file") for made in found]
+    found = [
+        import_log("generic", [tmp_path / f"log.jsonl{packed}"]) for packed in ("", ".gz", ".zst")
+    ]
+    rejected = [result.tables.rejected.drop("file") for result in found]
     assert rejected[0].equals(rejected[1])
     assert rejected[0].equals(rejected[2])
-    found.append(gather("generic", [parquet(tmp_path / "in", rows, signals)]))
-    made = [bytes_of(each, tmp_path / f"out{k}") for k, each in enumerate(found)]
-    assert all(each == made[0] for each in made)
+    found.append(import_log("generic", [parquet(tmp_path / "in", rows, signals)]))
+    result = [bytes_of(each, tmp_path / f"out{k}") for k, each in enumerate(found)]
+    assert all(each == result[0] for each in result)
 
 
 @pytest.mark.parametrize("step", [1_000_000, 0])
@@ -128,10 +128,10 @@ def test_a_log_in_many_ranges_is_the_log_in_one(tmp_path, monkeypatch, step):
     """Without a step of time all are shown at once, and the ids alone part them."""
     rows, signals = responses(step=step), events()
     folder = parquet(tmp_path / "in", rows, signals)
-    whole = gather("generic", [folder])
+    whole = import_log("generic", [folder])
     assert len(whole.tables.ranges) == 1
-    monkeypatch.setattr(_ranges, "ROWS", 17)
-    parts = gather("generic", [folder])
+    monkeypatch.setattr(spill, "MAX_ROWS", 17)
+    parts = import_log("generic", [folder])
     assert len(parts.tables.ranges) > 5
     largest = max(parts.tables.ranges.range(k).height for k in range(len(parts.tables.ranges)))
     assert largest < 60  # 222 rows in 14 ranges: none holds them all
@@ -150,24 +150,26 @@ def test_ids_told_twice_in_different_batches_are_one_response_and_two_texts_none
     records += [
         {"response_id": name, "channel": "thumbs_up", "value": 1, "source": "user"} for name in "ab"
     ]
-    made = gather("generic", [lines(tmp_path / "log.jsonl", records)])
-    feedback = column(made, "feedback")
+    result = import_log("generic", [lines(tmp_path / "log.jsonl", records)])
+    feedback = column(result, "feedback")
     assert feedback["a"] == 1.0
     assert "b" not in feedback
     assert len(feedback) == 61
-    assert made.summary["duplicates"] == {"responses": 1, "events": 0}
-    assert made.tables.rejected["line"].to_list() == [2, 64, 66]
+    assert result.summary["duplicates"] == {"responses": 1, "events": 0}
+    assert result.tables.rejected["line"].to_list() == [2, 64, 66]
 
 
 def test_an_export_given_twice_is_one(tmp_path, small):
-    one = gather("generic", [parquet(tmp_path / "in", responses(), events())])
+    one = import_log("generic", [parquet(tmp_path / "in", responses(), events())])
     parquet(tmp_path / "again", responses()[::-1], events()[::-1])
-    two = gather("generic", [tmp_path / "in", tmp_path / "again"])
+    two = import_log("generic", [tmp_path / "in", tmp_path / "again"])
     assert two.log.equals(one.log)
     assert two.tables.events.equals(one.tables.events)
     told = one.summary["duplicates"]["responses"]
     assert two.summary["duplicates"]["responses"] == 2 * told + len(one.log)  # and each once more
-    torn = [made.tables.rejected["reason"].str.contains("two texts").sum() for made in (one, two)]
+    torn = [
+        result.tables.rejected["reason"].str.contains("two texts").sum() for result in (one, two)
+    ]
     assert torn[1] == 2 * torn[0] > 0
 
 
@@ -177,17 +179,17 @@ def test_responses_that_are_parents_of_each_other_are_kept_as_they_are(tmp_path)
         {"response_id": name, "prompt": "p", "response": name, "parent_response_id": parent}
         for name, parent in parents.items()
     ]
-    made = gather("generic", [lines(tmp_path / "log.jsonl", rows)])
-    assert column(made, "parent_response_id") == parents
+    result = import_log("generic", [lines(tmp_path / "log.jsonl", rows)])
+    assert column(result, "parent_response_id") == parents
 
 
 def test_rows_that_were_kept_on_disk_go_with_the_import(tmp_path, small):
     folder = parquet(tmp_path / "in", responses(), events())
     scratch = tmp_path / "scratch"
-    made = gather("generic", [folder], folder=scratch)
+    result = import_log("generic", [folder], scratch=scratch)
     assert len(list(scratch.rglob("*.arrow"))) > 10
-    assert made.log.height == made.tables.ranges.height
-    del made
+    assert result.log.height == result.tables.ranges.height
+    del result
     gc.collect()
     assert not list(scratch.iterdir())
 
@@ -195,23 +197,22 @@ def test_rows_that_were_kept_on_disk_go_with_the_import(tmp_path, small):
 def test_a_disk_that_takes_no_rows_is_one_sentence(tmp_path, small):
     folder = parquet(tmp_path / "in", responses(), events())
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(NotWrittenError, match="could not be kept in"):
-        gather("generic", [folder], folder=tmp_path / "file")
+    with pytest.raises(NotWrittenError, match="could not be written to"):
+        import_log("generic", [folder], scratch=tmp_path / "file")
 
 
 PEAK = """
 import resource, sys
 from pathlib import Path
-from trueward.importers import folder, gather, ranges, write
+from trueward.importers import import_log, imported, spill
 
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
-ranges.ROWS = folder.GROUP = 20_000
+spill.MAX_ROWS = imported.ROW_GROUP = 20_000
 before = peak()
-made = gather("generic", [sys.argv[1]], folder=Path(sys.argv[2]))
-write(made, Path(sys.argv[2], "out"))
-print(made.tables.ranges.height, peak() - before)
+result = import_log("generic", [sys.argv[1]], Path(sys.argv[2], "out"))
+print(result.tables.ranges.height, peak() - before)
 """
 
 
@@ -232,8 +233,8 @@ def test_an_import_takes_less_memory_than_its_texts(tmp_path):
         rows.write_parquet(tmp_path / "in" / f"{start}.parquet", row_group_size=20_000)
     script = [sys.executable, "-c", PEAK, str(tmp_path / "in"), str(tmp_path)]
     two = {**os.environ, "POLARS_MAX_THREADS": "2"}  # each holds pieces of its own
-    said = subprocess.run(script, capture_output=True, text=True, check=True, env=two).stdout
-    height, peak = map(int, said.split())
+    signals = subprocess.run(script, capture_output=True, text=True, check=True, env=two).stdout
+    height, peak = map(int, signals.split())
     assert height == n
     assert peak < n * (size + 20)
 
@@ -256,7 +257,7 @@ def test_prompts_without_an_id_get_the_digest_of_their_canonical_json_however_wr
     ]
     pl.DataFrame(rows).write_parquet(tmp_path / "log.parquet")
     for path in (lines(tmp_path / "log.jsonl", rows), tmp_path / "log.parquet"):
-        log = gather("generic", [path]).log.sort("response_id")
+        log = import_log("generic", [path]).log.sort("response_id")
         assert log["prompt_id"].to_list() == [e.hexdigest()[:16] for e in expected]
 
 
@@ -281,8 +282,8 @@ def test_times_of_a_table_are_read_as_those_of_lines(tmp_path, times):
         for k, time in enumerate([*times, None])
     ]
     pl.DataFrame(rows).write_parquet(tmp_path / "log.parquet")
-    one = gather("generic", [lines(tmp_path / "log.jsonl", rows)])
-    two = gather("generic", [tmp_path / "log.parquet"])
+    one = import_log("generic", [lines(tmp_path / "log.jsonl", rows)])
+    two = import_log("generic", [tmp_path / "log.parquet"])
     assert one.log.equals(two.log)
     assert one.tables.rejected.drop("file").equals(two.tables.rejected.drop("file"))
 
@@ -291,4 +292,4 @@ def test_times_that_say_utc_or_are_counted_are_read_by_column(tmp_path):
     for times in ([1_767_225_600, None], ["2026-01-01T00:00:00.25Z", None]):
         rows = {"response_id": ["a", "b"], "prompt": "p", "response": "r", "shown_at": times}
         pl.DataFrame(rows).write_parquet(tmp_path / "log.parquet")
-        assert columns(tmp_path / "log.parquet") is not None
+        assert read_columns(tmp_path / "log.parquet") is not None

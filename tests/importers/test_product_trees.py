@@ -6,10 +6,10 @@ import json
 
 import polars as pl
 import pytest
-from helpers.product_exports import FIXTURES, column, fixture_records, lines, said
+from helpers.product_exports import FIXTURES, column, fixture_records, lines, signals
 
-from trueward.importers import gather
-from trueward.importers.trees import LONGEST, REPAIR
+from trueward.importers import import_log
+from trueward.importers.trees import MAX_PROMPT, REPAIR
 
 FEEDBACK = fixture_records("openwebui_feedback.json")[0]
 MESSAGES = fixture_records("librechat_messages.jsonl")
@@ -26,7 +26,7 @@ def chat(*messages, name="c-9", current=None, **more):
 
 
 def imported(tmp_path, *records):
-    return gather("openwebui", [lines(tmp_path / "chats.jsonl", records)])
+    return import_log("openwebui", [lines(tmp_path / "chats.jsonl", records)])
 
 
 def copied(record):
@@ -34,7 +34,7 @@ def copied(record):
 
 
 def test_a_prompt_edited_and_sent_again_abandons_the_older_answer(tmp_path):
-    made = imported(
+    result = imported(
         tmp_path,
         chat(
             message("u1", None, "user", "Capital of Prue?", timestamp=1),
@@ -44,8 +44,11 @@ def test_a_prompt_edited_and_sent_again_abandons_the_older_answer(tmp_path):
             current="a2",
         ),
     )
-    assert said(made) == [("a1", "prompt_edit", 1.0, "user"), ("a2", "branch_kept", 1.0, "user")]
-    assert column(made, "channel.prompt_edit") == {"a1": 1.0, "a2": 0.0}
+    assert signals(result) == [
+        ("a1", "prompt_edit", 1.0, "user"),
+        ("a2", "branch_kept", 1.0, "user"),
+    ]
+    assert column(result, "channel.prompt_edit") == {"a1": 1.0, "a2": 0.0}
 
 
 @pytest.mark.parametrize(
@@ -70,8 +73,8 @@ def test_a_turn_that_takes_the_answer_back_is_a_repair(turn, repairs):
 
 
 def test_the_answer_before_a_repair_was_repaired_and_other_continued_ones_were_not():
-    made = gather("auto", [FIXTURES / "repaired_chat.jsonl"])
-    assert said(made) == [
+    result = import_log("auto", [FIXTURES / "repaired_chat.jsonl"])
+    assert signals(result) == [
         ("a1", "branch_kept", 1.0, "user"),
         ("a1", "continue", 1.0, "user"),
         ("a1", "repair", 1.0, "user"),
@@ -80,11 +83,11 @@ def test_the_answer_before_a_repair_was_repaired_and_other_continued_ones_were_n
         ("a3", "branch_kept", 1.0, "user"),
     ]
     # after the last answer nobody said anything: that is not logged, and no 0
-    assert column(made, "channel.repair") == {"a1": 1.0, "a2": 0.0, "a3": None}
+    assert column(result, "channel.repair") == {"a1": 1.0, "a2": 0.0, "a3": None}
 
 
 def test_changed_answers_keep_the_text_as_shown(tmp_path):
-    made = imported(
+    result = imported(
         tmp_path,
         chat(
             message("u1", None, "user", "Rhyme?"),
@@ -93,14 +96,14 @@ def test_changed_answers_keep_the_text_as_shown(tmp_path):
         ),
     )
     # 1 of 6 characters; an answer with output items never says whether it was changed
-    assert column(made, "response") == {"a1": "night", "a2": "kite"}
-    assert [e[:2] for e in said(made) if e[1] == "edit"] == [("a1", "edit")]
-    assert made.tables.events.filter(channel="edit")["value"].item() == pytest.approx(1 / 6)
-    assert column(made, "channel.edit") == {"a1": 1.0, "a2": None}
+    assert column(result, "response") == {"a1": "night", "a2": "kite"}
+    assert [e[:2] for e in signals(result) if e[1] == "edit"] == [("a1", "edit")]
+    assert result.tables.events.filter(channel="edit")["value"].item() == pytest.approx(1 / 6)
+    assert column(result, "channel.edit") == {"a1": 1.0, "a2": None}
 
 
 def test_reasoning_is_not_the_answer_and_a_model_behind_an_alias_is_named(tmp_path):
-    made = imported(
+    result = imported(
         tmp_path,
         chat(
             message("u1", None, "user", "Rhyme?"),
@@ -108,11 +111,11 @@ def test_reasoning_is_not_the_answer_and_a_model_behind_an_alias_is_named(tmp_pa
             | {"model": "arena-model", "selectedModelId": "tiny-chat-1"},
         ),
     )
-    assert made.log.select("response", "model").rows() == [("kite", "tiny-chat-1")]
+    assert result.log.select("response", "model").rows() == [("kite", "tiny-chat-1")]
 
 
 def test_answers_that_failed_are_unfinished_or_empty_are_skipped(tmp_path):
-    made = imported(
+    result = imported(
         tmp_path,
         chat(
             message("u1", None, "user", "Rhyme?"),
@@ -123,9 +126,9 @@ def test_answers_that_failed_are_unfinished_or_empty_are_skipped(tmp_path):
             message("g", None, "assistant", "Welcome!"),
         ),
     )
-    assert column(made, "response") == {"a4": "kite"}
-    assert made.summary["skipped"] == {
-        "a greeting: an answer to nothing": 1,
+    assert column(result, "response") == {"a4": "kite"}
+    assert result.summary["skipped"] == {
+        "a greeting: an answer without a prompt": 1,
         "an answer that ended in an error": 1,
         "an answer that was not finished": 1,
         "an answer without text": 1,
@@ -143,18 +146,20 @@ def test_open_webui_messages_as_a_list_ratings_as_text_and_details_on_top(tmp_pa
     record["details"] = record["data"].pop("details")
     record["user"] = {"id": "u-1", "name": "Sam", "email": "sam@example.org"}
     record["snapshot"]["timestamp"] = 1772000070000
-    made = imported(tmp_path, record)
-    whole = gather("openwebui", [FIXTURES / "openwebui_feedback.json"])
-    assert said(made) == said(whole)
-    assert made.log.equals(whole.log)
-    assert "sam@example.org" not in str(made.log.to_dicts()) + str(made.tables.events.to_dicts())
+    result = imported(tmp_path, record)
+    whole = import_log("openwebui", [FIXTURES / "openwebui_feedback.json"])
+    assert signals(result) == signals(whole)
+    assert result.log.equals(whole.log)
+    assert "sam@example.org" not in str(result.log.to_dicts()) + str(
+        result.tables.events.to_dicts()
+    )
 
 
 def test_open_webui_of_two_records_of_one_user_and_message_the_newest_counts(tmp_path):
     again = copied(FEEDBACK) | {"id": "fb-2", "updated_at": 1772009999}
     again["data"] |= {"rating": 1, "details": None}
-    made = imported(tmp_path, again, FEEDBACK)
-    assert column(made, "feedback")["m2"] == 1.0
+    result = imported(tmp_path, again, FEEDBACK)
+    assert column(result, "feedback")["m2"] == 1.0
 
 
 def test_open_webui_ratings_join_the_chats_they_are_on(tmp_path):
@@ -163,11 +168,11 @@ def test_open_webui_ratings_join_the_chats_they_are_on(tmp_path):
     chats = {**snapshot["chat"], "updated_at": 1772000999}
     alone = tmp_path / "alone.json"
     alone.write_text(json.dumps([record]))
-    both = gather("openwebui", [alone, lines(tmp_path / "chats.jsonl", [chats])])
-    assert both.about.export_scope.level == "full"
+    both = import_log("openwebui", [alone, lines(tmp_path / "chats.jsonl", [chats])])
+    assert both.info.export_scope.level == "full"
     assert column(both, "feedback") == {"m2": 0.0, "m3": None, "m5": None}
-    orphan = gather("openwebui", [alone, FIXTURES / "openwebui_chats.jsonl"])
-    assert orphan.tables.join_misses == 2  # the thumb and the grade
+    orphan = import_log("openwebui", [alone, FIXTURES / "openwebui_chats.jsonl"])
+    assert orphan.tables.events_without_response == 2  # the thumb and the grade
     assert "without its response" in orphan.tables.rejected["reason"][0]
 
 
@@ -176,9 +181,9 @@ def test_open_webui_a_message_that_the_chat_lost_has_its_text_in_the_snapshot(tm
     messages = chats["chat"]["history"]["messages"]
     del messages["m2"]
     messages["m1"]["childrenIds"] = ["m3"]
-    made = imported(tmp_path, chats, FEEDBACK)
-    assert column(made, "feedback") == {"m2": 0.0, "m3": None, "m5": None}
-    assert column(made, "response")["m2"] == "It depends."
+    result = imported(tmp_path, chats, FEEDBACK)
+    assert column(result, "feedback") == {"m2": 0.0, "m3": None, "m5": None}
+    assert column(result, "response")["m2"] == "It depends."
 
 
 def test_open_webui_a_deleted_chat_leaves_its_snapshot_and_of_copies_the_newest_counts(tmp_path):
@@ -188,10 +193,10 @@ def test_open_webui_a_deleted_chat_leaves_its_snapshot_and_of_copies_the_newest_
     old_chat = older["snapshot"]["chat"]
     old_chat["updated_at"] = 1772000001
     old_chat["chat"]["history"]["currentId"] = "m2"
-    made = imported(tmp_path, older, FEEDBACK)
-    kept = [name for name, channel, *_ in said(made) if channel == "branch_kept"]
+    result = imported(tmp_path, older, FEEDBACK)
+    kept = [name for name, channel, *_ in signals(result) if channel == "branch_kept"]
     assert kept == ["m3", "m5"]
-    assert column(made, "feedback") == {"m2": 0.0, "m3": None, "m5": 1.0}
+    assert column(result, "feedback") == {"m2": 0.0, "m3": None, "m5": 1.0}
 
 
 # LibreChat
@@ -204,13 +209,13 @@ def test_librechat_iso_dates_tags_of_any_kind_and_contents_in_parts(tmp_path):
         record["updatedAt"] = {"$date": {"$numberLong": "1780304520000"}}
     records[1]["feedback"] = {"rating": "thumbsDown", "tag": "own_tag", "text": "too short"}
     records[2]["content"] = [{"type": "think", "think": "hm"}, {"type": "text", "text": "A menu."}]
-    made = gather("auto", [lines(tmp_path / "m.jsonl", records)])
-    assert said(made) == [
+    result = import_log("auto", [lines(tmp_path / "m.jsonl", records)])
+    assert signals(result) == [
         ("a1", "comment", 1.0, "user"),
         ("a1", "regenerate", 1.0, "user"),
         ("a1", "thumbs_down", 1.0, "user"),
     ]
-    assert column(made, "response")["a2"] == "A menu."
+    assert column(result, "response")["a2"] == "A menu."
 
 
 def test_librechat_temporary_failed_and_unfinished_messages_are_skipped(tmp_path):
@@ -218,34 +223,34 @@ def test_librechat_temporary_failed_and_unfinished_messages_are_skipped(tmp_path
         {**MESSAGES[1], "messageId": f"x{i}", flag: True, "feedback": None}
         for i, flag in enumerate(("isTemporary", "error", "unfinished"))
     ]
-    made = gather("librechat", [lines(tmp_path / "m.jsonl", [*MESSAGES, *flagged])])
-    assert sorted(column(made, "response")) == ["a1", "a2"]
-    assert sum(made.summary["skipped"].values()) == 3
+    result = import_log("librechat", [lines(tmp_path / "m.jsonl", [*MESSAGES, *flagged])])
+    assert sorted(column(result, "response")) == ["a1", "a2"]
+    assert sum(result.summary["skipped"].values()) == 3
 
 
 def test_librechat_messages_of_two_users_with_one_id_are_two(tmp_path):
     others = [{**m, "user": "usr-4", "conversationId": "cv-2"} for m in MESSAGES]
     others[1] = {**others[1], "text": "Another text.", "feedback": None}
-    made = gather("librechat", [lines(tmp_path / "m.jsonl", [*others, *MESSAGES])])
-    assert made.log.height == 4
-    assert made.log["feedback"].count() == 1
+    result = import_log("librechat", [lines(tmp_path / "m.jsonl", [*others, *MESSAGES])])
+    assert result.log.height == 4
+    assert result.log["feedback"].count() == 1
 
 
 def test_librechat_of_an_id_with_two_texts_neither_counts_unless_one_is_newer(tmp_path):
     twin = {**MESSAGES[2], "text": "Another menu."}
-    made = gather("librechat", [lines(tmp_path / "m.jsonl", [*MESSAGES, twin])])
-    assert sorted(column(made, "response")) == ["a1"]
-    assert made.tables.rejected.height == 2
+    result = import_log("librechat", [lines(tmp_path / "m.jsonl", [*MESSAGES, twin])])
+    assert sorted(column(result, "response")) == ["a1"]
+    assert result.tables.rejected.height == 2
     newer = {**twin, "updatedAt": {"$date": "2026-06-02T09:00:00Z"}}
-    made = gather("librechat", [lines(tmp_path / "n.jsonl", [newer, *MESSAGES])])
-    assert column(made, "response")["a2"] == "Another menu."
+    result = import_log("librechat", [lines(tmp_path / "n.jsonl", [newer, *MESSAGES])])
+    assert column(result, "response")["a2"] == "Another menu."
 
 
 # trees in a bad state
 
 
 def test_deleted_messages_and_circles_reject_what_hangs_on_them_and_no_more(tmp_path):
-    made = imported(
+    result = imported(
         tmp_path,
         chat(
             message("u1", None, "user", "Rhyme?"),
@@ -256,9 +261,9 @@ def test_deleted_messages_and_circles_reject_what_hangs_on_them_and_no_more(tmp_
             message("self", "self", "assistant", "me"),
         ),
     )
-    assert column(made, "response") == {"a1": "kite"}
-    assert sorted(made.tables.rejected["reason"]) == [
-        "message a2: its parent deleted is gone, so its prompt is not known",
+    assert column(result, "response") == {"a1": "kite"}
+    assert sorted(result.tables.rejected["reason"]) == [
+        "message a2: its parent deleted is missing, so its prompt is unknown",
         "message a3: its parents form a circle",
         "message self: its parents form a circle",
     ]
@@ -271,15 +276,15 @@ def test_a_chat_of_100_000_turns_is_read_without_calling_itself(tmp_path):
         turns.append(
             message(f"m{i}", f"m{i - 1}" if i else None, role, f"turn {i}", timestamp=i + 1)
         )
-    made = imported(tmp_path, chat(*turns, current="m99999"))
-    assert made.log.height == 50_000
-    assert made.tables.events.filter(channel="continue").height == 49_999
-    last = made.tables.responses.filter(response_id="openwebui:c-9/m99999")
-    assert last["prompt"].list.len().item() == LONGEST
+    result = imported(tmp_path, chat(*turns, current="m99999"))
+    assert result.log.height == 50_000
+    assert result.tables.events.filter(channel="continue").height == 49_999
+    last = result.tables.responses.filter(response_id="openwebui:c-9/m99999")
+    assert last["prompt"].list.len().item() == MAX_PROMPT
     assert last["turn"].item() == 49_999
     # answers number 26 and on have more than 50 messages above them
     assert (
-        sum(n for reason, n in made.summary["skipped"].items() if "more than 50" in reason)
+        sum(n for reason, n in result.summary["skipped"].items() if "more than 50" in reason)
         == 49_975
     )
 
@@ -295,7 +300,7 @@ def test_shuffled_messages_give_the_same_tables(tmp_path):
         for i in range(40)
     ]
     one = imported(tmp_path, chat(*turns, current="m39"))
-    other = gather(
+    other = import_log(
         "openwebui", [lines(tmp_path / "other.jsonl", [chat(*turns[::-1], current="m39")])]
     )
     assert one.log.equals(other.log)

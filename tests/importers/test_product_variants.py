@@ -7,10 +7,10 @@ import json
 
 import polars as pl
 import pytest
-from helpers.product_exports import FIXTURES, column, fixture_records, lines, said
+from helpers.product_exports import FIXTURES, column, fixture_records, lines, signals
 
 from trueward.core.errors import TruewardError
-from trueward.importers import gather
+from trueward.importers import import_log
 
 OBSERVATIONS = fixture_records("langfuse_observations.jsonl")
 SCORES = fixture_records("langfuse_scores.jsonl")
@@ -22,8 +22,8 @@ def camel(record):
     return {w[0] + "".join(p.title() for p in w[1:]): record[k] for k, w in words.items()}
 
 
-def reasons(made):
-    return made.tables.rejected["reason"].to_list()
+def reasons(result):
+    return result.tables.rejected["reason"].to_list()
 
 
 # Langfuse
@@ -48,10 +48,10 @@ def test_langfuse_blob_export_in_every_format_of_its_folder(ending, tmp_path):
             path.write_bytes(gzip.compress(data) if ending.endswith("gz") else data)
     (project / "manifests").mkdir()
     (project / "manifests" / "2026-03-02T10-00-00.json").write_text('{"version": 1, "files": []}')
-    made = gather("auto", [tmp_path])
-    assert made.source.name == "langfuse"
-    assert column(made, "feedback") == {"obs-01": 1.0, "obs-02": None}
-    assert reasons(made) == []
+    result = import_log("auto", [tmp_path])
+    assert result.source.name == "langfuse"
+    assert column(result, "feedback") == {"obs-01": 1.0, "obs-02": None}
+    assert reasons(result) == []
 
 
 def test_langfuse_ui_export_beside_the_blob_export_in_one_folder(tmp_path):
@@ -61,7 +61,7 @@ def test_langfuse_ui_export_beside_the_blob_export_in_one_folder(tmp_path):
         tmp_path / "ui.jsonl",
         [{**camel(SCORES[0]), "traceName": "t", "timestamp": "2026-03-02T09:16:10Z"}],
     )
-    assert column(gather("auto", [tmp_path]), "feedback") == {"obs-01": 1.0, "obs-02": None}
+    assert column(import_log("auto", [tmp_path]), "feedback") == {"obs-01": 1.0, "obs-02": None}
 
 
 def test_langfuse_columns_of_scores_on_a_trace_are_no_labels(tmp_path):
@@ -73,9 +73,9 @@ def test_langfuse_columns_of_scores_on_a_trace_are_no_labels(tmp_path):
         "sessionId": "s",
     }
     trace |= {"input": "Hi", "output": "Hello", "user-feedback": ["1"], "tags": []}
-    made = gather("langfuse", [lines(tmp_path / "traces.jsonl", [trace])])
-    assert made.log["response"].to_list() == ["Hello"]
-    assert made.log["feedback"].to_list() == [None]
+    result = import_log("langfuse", [lines(tmp_path / "traces.jsonl", [trace])])
+    assert result.log["response"].to_list() == ["Hello"]
+    assert result.log["feedback"].to_list() == [None]
 
 
 def test_langfuse_traces_give_user_and_session_and_text_only_without_a_generation(tmp_path):
@@ -92,15 +92,15 @@ def test_langfuse_traces_give_user_and_session_and_text_only_without_a_generatio
     ]
     score = {**SCORES[0], "id": "sc-9", "trace_id": "tr-09", "value": 0}
     paths = [lines(tmp_path / "o.jsonl", OBSERVATIONS), lines(tmp_path / "t.jsonl", traces)]
-    made = gather("langfuse", [*paths, lines(tmp_path / "s.jsonl", [score])])
-    assert column(made, "response") == {
+    result = import_log("langfuse", [*paths, lines(tmp_path / "s.jsonl", [score])])
+    assert column(result, "response") == {
         "obs-01": "How about Fair Winds?",
         "obs-02": "51",
         "tr-09": "Pong.",
     }
-    assert made.log["user_id"].n_unique() == 1
-    assert made.log["session_id"].null_count() == 0
-    assert column(made, "feedback") == {"obs-01": None, "obs-02": None, "tr-09": 0.0}
+    assert result.log["user_id"].n_unique() == 1
+    assert result.log["session_id"].null_count() == 0
+    assert column(result, "feedback") == {"obs-01": None, "obs-02": None, "tr-09": 0.0}
 
 
 def test_langfuse_a_score_of_a_trace_goes_to_its_last_generation(tmp_path):
@@ -109,7 +109,7 @@ def test_langfuse_a_score_of_a_trace_goes_to_its_last_generation(tmp_path):
         lines(tmp_path / "o.jsonl", [later, *OBSERVATIONS]),
         FIXTURES / "langfuse_scores.jsonl",
     ]
-    assert column(gather("langfuse", paths), "feedback") == {
+    assert column(import_log("langfuse", paths), "feedback") == {
         "obs-01": None,
         "obs-02": None,
         "obs-09": 1.0,
@@ -122,9 +122,9 @@ def test_langfuse_rows_at_both_ends_of_windows_repeat_and_the_newest_counts(tmp_
         lines(tmp_path / "s.jsonl", [changed, *SCORES]),
         FIXTURES / "langfuse_observations.jsonl",
     ]
-    made = gather("langfuse", [*paths, lines(tmp_path / "again.jsonl", OBSERVATIONS)])
-    assert column(made, "feedback")["obs-01"] == 0.0
-    assert made.summary["duplicates"] == {
+    result = import_log("langfuse", [*paths, lines(tmp_path / "again.jsonl", OBSERVATIONS)])
+    assert column(result, "feedback")["obs-01"] == 0.0
+    assert result.summary["duplicates"] == {
         "responses": 2,
         "events": 2,
     }  # the comment of the score too
@@ -141,14 +141,16 @@ def test_langfuse_rows_at_both_ends_of_windows_repeat_and_the_newest_counts(tmp_
     ],
 )
 def test_langfuse_inputs_are_text_messages_or_a_request(asked, tmp_path):
-    made = gather("langfuse", [lines(tmp_path / "o.jsonl", [{**OBSERVATIONS[0], "input": asked}])])
-    assert made.log["prompt"].to_list() == ["Suggest a name."]
+    result = import_log(
+        "langfuse", [lines(tmp_path / "o.jsonl", [{**OBSERVATIONS[0], "input": asked}])]
+    )
+    assert result.log["prompt"].to_list() == ["Suggest a name."]
 
 
 def test_langfuse_without_the_field_group_of_texts_stops(tmp_path):
     bare = [{k: v for k, v in o.items() if k not in {"input", "output"}} for o in OBSERVATIONS]
     with pytest.raises(TruewardError, match="export these field groups too"):
-        gather("langfuse", [lines(tmp_path / "o.jsonl", bare)])
+        import_log("langfuse", [lines(tmp_path / "o.jsonl", bare)])
 
 
 def test_answers_that_are_json_stay_text_and_calls_of_tools_are_no_answers(tmp_path):
@@ -158,10 +160,10 @@ def test_answers_that_are_json_stay_text_and_calls_of_tools_are_no_answers(tmp_p
         {**OBSERVATIONS[0], "id": "b", "output": '["Gale", "Breeze"]'},
         {**OBSERVATIONS[0], "id": "c", "output": json.dumps(calls)},
     ]
-    made = gather("langfuse", [lines(tmp_path / "o.jsonl", told)])
-    assert column(made, "response") == {"a": '{"name": "Fair Winds"}', "b": '["Gale", "Breeze"]'}
-    assert made.summary["skipped"] == {"an answer without text, such as a call of a tool": 1}
-    assert reasons(made) == []
+    result = import_log("langfuse", [lines(tmp_path / "o.jsonl", told)])
+    assert column(result, "response") == {"a": '{"name": "Fair Winds"}', "b": '["Gale", "Breeze"]'}
+    assert result.summary["skipped"] == {"an answer without text, such as a tool call": 1}
+    assert reasons(result) == []
 
 
 def test_langfuse_corrections_reviews_and_scores_of_sessions(tmp_path):
@@ -190,14 +192,14 @@ def test_langfuse_corrections_reviews_and_scores_of_sessions(tmp_path):
     ]
     path = tmp_path / "scores.json"
     path.write_text(json.dumps({"data": page, "meta": {"limit": 100, "cursor": "x"}}))
-    made = gather("langfuse", [FIXTURES / "langfuse_observations.jsonl", path])
+    result = import_log("langfuse", [FIXTURES / "langfuse_observations.jsonl", path])
     assert (
-        column(made, "feedback")["obs-01"] == 0.0
+        column(result, "feedback")["obs-01"] == 0.0
     )  # a correction says that the answer was not good
-    assert column(made, "gold")["obs-01"] == 1.0
-    assert made.tables.events.filter(channel="correction")["text"].to_list() == ["Gale"]
+    assert column(result, "gold")["obs-01"] == 1.0
+    assert result.tables.events.filter(channel="correction")["text"].to_list() == ["Gale"]
     assert (
-        made.summary["skipped"][
+        result.summary["skipped"][
             "a score of a session or an experiment belongs to no single response"
         ]
         == 1
@@ -206,7 +208,7 @@ def test_langfuse_corrections_reviews_and_scores_of_sessions(tmp_path):
 
 def test_scores_without_the_texts_are_refused_with_the_export_that_has_them():
     with pytest.raises(TruewardError, match="export observations"):
-        gather("langfuse", [FIXTURES / "langfuse_scores.jsonl"])
+        import_log("langfuse", [FIXTURES / "langfuse_scores.jsonl"])
 
 
 # Phoenix
@@ -237,8 +239,8 @@ def test_phoenix_data_frames_hold_messages_as_lists(tmp_path):
     ]
     pl.DataFrame(spans).write_parquet(tmp_path / "spans.parquet")
     pl.DataFrame(notes).write_parquet(tmp_path / "annotations.parquet")
-    made = gather("auto", [tmp_path])
-    assert made.log.select("prompt", "response", "feedback").rows() == [
+    result = import_log("auto", [tmp_path])
+    assert result.log.select("prompt", "response", "feedback").rows() == [
         ("Give me a pancake recipe.", "Mix flour, milk and eggs.", 0.0)
     ]
 
@@ -249,7 +251,7 @@ def test_phoenix_contents_in_parts_and_pages(tmp_path):
     key = "llm.input_messages.0.message.contents.{}.message_content.text"
     span["attributes"] |= {key.format(1): "a recipe.", key.format(0): "Give me "}
     (tmp_path / "spans.json").write_text(json.dumps({"data": [span], "next_cursor": None}))
-    assert gather("auto", [tmp_path]).log["prompt"].to_list() == ["Give me a recipe."]
+    assert import_log("auto", [tmp_path]).log["prompt"].to_list() == ["Give me a recipe."]
 
 
 def test_phoenix_annotations_of_traces_reviewers_and_updates(tmp_path):
@@ -261,9 +263,17 @@ def test_phoenix_annotations_of_traces_reviewers_and_updates(tmp_path):
         {**base, "id": "A8", "trace_id": "a1f0", "source": "APP", "result": up},
         {**PHOENIX[2], "id": "A9", "updated_at": "2026-04-01T09:00:00Z", "result": up},
     ]
-    made = gather("phoenix", [lines(tmp_path / "p.jsonl", [*PHOENIX, other, *extra])])
-    assert column(made, "feedback") == {"s001": 1.0, "s002": None, "s009": None}  # updated in place
-    assert column(made, "gold") == {"s001": None, "s002": None, "s009": 1.0}  # on the last LLM span
+    result = import_log("phoenix", [lines(tmp_path / "p.jsonl", [*PHOENIX, other, *extra])])
+    assert column(result, "feedback") == {
+        "s001": 1.0,
+        "s002": None,
+        "s009": None,
+    }  # updated in place
+    assert column(result, "gold") == {
+        "s001": None,
+        "s002": None,
+        "s009": 1.0,
+    }  # on the last LLM span
 
 
 # LangSmith
@@ -277,9 +287,9 @@ def test_langsmith_a_run_of_the_model_that_feedback_names_stands_for_its_root(tm
     idle = {**child, "id": "llm-2", "trace_id": RUNS[1]["id"], "parent_run_id": RUNS[1]["id"]}
     tool = {**child, "id": "tool-1", "run_type": "tool"}
     records = [*RUNS[:2], child, idle, tool, {**RUNS[2], "run_id": "llm-1"}]
-    made = gather("langsmith", [lines(tmp_path / "r.jsonl", records)])
-    assert made.log["response"].to_list() == ["Rain, and rain", "n-e-c-e-s-s-a-r-y"]
-    assert made.log["feedback"].to_list() == [0.0, None]
+    result = import_log("langsmith", [lines(tmp_path / "r.jsonl", records)])
+    assert result.log["response"].to_list() == ["Rain, and rain", "n-e-c-e-s-s-a-r-y"]
+    assert result.log["feedback"].to_list() == [0.0, None]
 
 
 def test_langsmith_bulk_export_holds_json_in_strings(tmp_path):
@@ -289,9 +299,9 @@ def test_langsmith_bulk_export_holds_json_in_strings(tmp_path):
     ]
     for name, part in (("runs", plain[:2]), ("feedback", plain[2:])):
         pl.DataFrame(part).write_parquet(tmp_path / f"{name}.parquet")
-    made = gather("auto", [tmp_path])
-    assert made.log["feedback"].to_list() == [0.0, None]
-    assert made.log["response"].to_list() == ["Soft rain on the roof", "n-e-c-e-s-s-a-r-y"]
+    result = import_log("auto", [tmp_path])
+    assert result.log["feedback"].to_list() == [0.0, None]
+    assert result.log["response"].to_list() == ["Soft rain on the roof", "n-e-c-e-s-s-a-r-y"]
 
 
 def test_langsmith_texts_that_only_the_user_knows_the_place_of(tmp_path):
@@ -300,13 +310,13 @@ def test_langsmith_texts_that_only_the_user_knows_the_place_of(tmp_path):
     with pytest.raises(
         TruewardError, match=r"no prompt in inputs \(q\).*--map prompt=inputs\.NAME"
     ):
-        gather("langsmith", [path])
-    made = gather(
+        import_log("langsmith", [path])
+    result = import_log(
         "langsmith",
         [path],
         mapping=[("prompt", "inputs.q.text"), ("response", "outputs.final[-1]")],
     )
-    assert made.log.select("prompt", "response").rows() == [("Why?", "So.")]
+    assert result.log.select("prompt", "response").rows() == [("Why?", "So.")]
 
 
 def test_langsmith_one_run_key_and_user_counts_once_the_newest(tmp_path):
@@ -314,12 +324,12 @@ def test_langsmith_one_run_key_and_user_counts_once_the_newest(tmp_path):
     first = {**RUNS[2], "feedback_source": source}
     second = {**first, "id": "later", "score": True, "modified_at": "2026-02-11T11:00:00"}
     second |= {"created_at": "2026-02-11T11:00:00", "correction": {"output": "Rain."}}
-    made = gather("langsmith", [lines(tmp_path / "r.jsonl", [second, *RUNS[:2], first])])
-    thumbs = made.tables.events.filter(pl.col("channel").str.starts_with("thumbs"))
+    result = import_log("langsmith", [lines(tmp_path / "r.jsonl", [second, *RUNS[:2], first])])
+    thumbs = result.tables.events.filter(pl.col("channel").str.starts_with("thumbs"))
     assert thumbs["channel"].to_list() == ["thumbs_up"]
     # called good and corrected in the same moment: no word on whether it was good
-    assert made.log["feedback"].to_list() == [None, None]
-    assert any("within 5 seconds" in note for note in made.notes)
+    assert result.log["feedback"].to_list() == [None, None]
+    assert any("within 5 seconds" in note for note in result.notes)
 
 
 def test_langsmith_older_runs_kept_only_if_rated_are_no_full_coverage(tmp_path):
@@ -332,20 +342,21 @@ def test_langsmith_older_runs_kept_only_if_rated_are_no_full_coverage(tmp_path):
             records.append(
                 {**RUNS[2], "id": f"f-{i}", "run_id": name, "created_at": at, "score": i % 2}
             )
-    made = gather("langsmith", [lines(tmp_path / "r.jsonl", records)])
-    assert made.about.export_scope.level == "rated_only"
-    assert any("base retention" in note for note in made.notes)
+    result = import_log("langsmith", [lines(tmp_path / "r.jsonl", records)])
+    assert result.info.export_scope.level == "rated_only"
+    assert any("base retention" in note for note in result.notes)
     even = [r for r in records if r.get("kind") == "run" or int(r["id"][2:]) % 5 == 0]
     assert (
-        gather("langsmith", [lines(tmp_path / "e.jsonl", even)]).about.export_scope.level == "full"
+        import_log("langsmith", [lines(tmp_path / "e.jsonl", even)]).info.export_scope.level
+        == "full"
     )
 
 
 def test_langsmith_experiments_side_by_side_are_annotation(tmp_path):
     paired = {**RUNS[2], "comparative_experiment_id": "x"}
-    made = gather("langsmith", [lines(tmp_path / "r.jsonl", [*RUNS[:2], paired])])
-    assert made.log["feedback"].null_count() == 2
-    assert made.log["gold"].to_list() == [0.0, None]
+    result = import_log("langsmith", [lines(tmp_path / "r.jsonl", [*RUNS[:2], paired])])
+    assert result.log["feedback"].null_count() == 2
+    assert result.log["gold"].to_list() == [0.0, None]
 
 
 # Helicone
@@ -365,10 +376,10 @@ def test_helicone_json_that_ends_in_a_comma_repeats_and_other_providers(tmp_path
     path.write_text(
         "[" + "".join(json.dumps(r) + ",\n" for r in [*REQUESTS, REQUESTS[0], other]) + "]"
     )
-    made = gather("auto", [path])
-    assert column(made, "feedback") == {"rq-1": 1.0, "rq-2": None, "rq-9": 0.0}
-    assert column(made, "prompt")["rq-9"] == "system: Be brief.\nuser: Hi"
-    assert made.summary["duplicates"]["responses"] == 1
+    result = import_log("auto", [path])
+    assert column(result, "feedback") == {"rq-1": 1.0, "rq-2": None, "rq-9": 0.0}
+    assert column(result, "prompt")["rq-9"] == "system: Be brief.\nuser: Hi"
+    assert result.summary["duplicates"]["responses"] == 1
 
 
 def test_helicone_csv_and_requests_without_bodies_are_refused(tmp_path):
@@ -377,18 +388,18 @@ def test_helicone_csv_and_requests_without_bodies_are_refused(tmp_path):
         "response_id,request_created_at,response_status\nrs-1,2026-05-05T12:00:00Z,200\n"
     )
     with pytest.raises(TruewardError, match="export JSON lines"):
-        gather("auto", [path])
+        import_log("auto", [path])
     bare = {**REQUESTS[0], "request_body": None, "response_body": None, "signed_body_url": "u"}
     with pytest.raises(TruewardError, match="--include-body"):
-        gather("helicone", [lines(tmp_path / "r.jsonl", [bare])])
+        import_log("helicone", [lines(tmp_path / "r.jsonl", [bare])])
 
 
 def test_helicone_answers_from_the_cache_and_other_scores(tmp_path):
     cached = {**REQUESTS[1], "request_id": "rq-8", "cache_reference_id": "rq-2"}
     scored = {**REQUESTS[1], "scores": {"helicone-score-feedback": 1, "tone": 3}}
-    made = gather("helicone", [lines(tmp_path / "r.jsonl", [scored, cached])])
-    assert made.summary["skipped"] == {
-        "an answer from the cache repeats another": 1,
+    result = import_log("helicone", [lines(tmp_path / "r.jsonl", [scored, cached])])
+    assert result.summary["skipped"] == {
+        "an answer from the cache, which repeats another": 1,
         "the score name 'tone' is not mapped": 1,
     }
 
@@ -421,18 +432,18 @@ def test_dify_json_export_and_the_newest_word_of_a_user(tmp_path):
     path.write_text(
         json.dumps({"export_info": {"total_records": 2}, "feedback_data": [later, DIFY]})
     )
-    made = gather("auto", [path])
-    assert made.about.export_scope.level == "rated_only"
-    assert column(made, "feedback") == {"msg-1": 0.0}
-    assert made.summary["duplicates"]["events"] == 1
+    result = import_log("auto", [path])
+    assert result.info.export_scope.level == "rated_only"
+    assert column(result, "feedback") == {"msg-1": 0.0}
+    assert result.summary["duplicates"]["events"] == 1
 
 
 def test_dify_answers_cut_to_500_characters_need_the_full_text(tmp_path):
     cut = {**DIFY, "ai_response": "x" * 500 + "..."}
     path = lines(tmp_path / "feedback.jsonl", [cut, {**DIFY, "message_id": "msg-7"}])
-    made = gather("dify", [path])
-    assert column(made, "feedback") == {"msg-7": 1.0}
-    assert reasons(made) == [
+    result = import_log("dify", [path])
+    assert column(result, "feedback") == {"msg-7": 1.0}
+    assert reasons(result) == [
         "a thumbs_up without its response: dify:msg-1 is not among the responses"
     ]
     page = {
@@ -441,10 +452,10 @@ def test_dify_answers_cut_to_500_characters_need_the_full_text(tmp_path):
         "data": [{**PAGE, "answer": "x" * 800, "created_at": 1777629600}],
     }
     (tmp_path / "messages.json").write_text(json.dumps(page))
-    whole = gather("dify", [path, tmp_path / "messages.json"])
+    whole = import_log("dify", [path, tmp_path / "messages.json"])
     assert column(whole, "feedback") == {"msg-1": 1.0, "msg-7": 1.0}
     assert column(whole, "response")["msg-1"] == "x" * 800
-    assert whole.about.export_scope.level == "rated_chats_only"
+    assert whole.info.export_scope.level == "rated_chats_only"
 
 
 def test_dify_pages_of_feedbacks_and_messages(tmp_path):
@@ -472,8 +483,8 @@ def test_dify_pages_of_feedbacks_and_messages(tmp_path):
     ]
     page = {"limit": 20, "has_more": False, "data": said_page}
     (tmp_path / "messages.json").write_text(json.dumps(page))
-    made = gather("auto", [tmp_path])
-    assert column(made, "feedback") == {"msg-1": 1.0, "msg-2": None}
+    result = import_log("auto", [tmp_path])
+    assert column(result, "feedback") == {"msg-1": 1.0, "msg-2": None}
 
 
 # Argilla and Label Studio
@@ -487,10 +498,12 @@ def test_argilla_nested_without_a_status_is_refused_and_with_one_read(tmp_path):
     }
     record |= {"responses": {"ok": [{"value": "yes", "user_id": "an-1"}]}, "suggestions": {}}
     with pytest.raises(TruewardError, match="flatten=True"):
-        gather("argilla", [lines(tmp_path / "r.jsonl", [record])])
+        import_log("argilla", [lines(tmp_path / "r.jsonl", [record])])
     record["responses"]["ok"][0]["status"] = "submitted"
-    made = gather("argilla", [lines(tmp_path / "r.jsonl", [record])], mapping=[("thumbs", "ok")])
-    assert made.log["gold"].to_list() == [1.0]
+    result = import_log(
+        "argilla", [lines(tmp_path / "r.jsonl", [record])], mapping=[("thumbs", "ok")]
+    )
+    assert result.log["gold"].to_list() == [1.0]
 
 
 def test_argilla_other_fields_and_questions_without_a_mapping(tmp_path):
@@ -503,17 +516,17 @@ def test_argilla_other_fields_and_questions_without_a_mapping(tmp_path):
     record |= {"helpful.responses.users": ["a"], "helpful.responses.status": ["submitted"]}
     path = lines(tmp_path / "r.jsonl", [record])
     with pytest.raises(TruewardError, match="--map prompt=FIELD"):
-        gather("argilla", [path])
+        import_log("argilla", [path])
     fields = [("prompt", "question"), ("response", "reply")]
-    made = gather("argilla", [path], mapping=fields)
-    assert made.summary["skipped"] == {"the question 'helpful' is not mapped": 1}
-    assert made.log["gold"].to_list() == [None]
+    result = import_log("argilla", [path], mapping=fields)
+    assert result.summary["skipped"] == {"the question 'helpful' is not mapped": 1}
+    assert result.log["gold"].to_list() == [None]
 
 
 def test_ratings_of_an_unknown_scale_are_no_labels_and_the_summary_says_so():
-    made = gather("argilla", [FIXTURES / "argilla.json"], mapping=[("rating", "helpfulness")])
-    assert made.log["gold"].null_count() == 3
-    assert any("--scale" in note for note in made.notes)
+    result = import_log("argilla", [FIXTURES / "argilla.json"], mapping=[("rating", "helpfulness")])
+    assert result.log["gold"].null_count() == 3
+    assert any("--scale" in note for note in result.notes)
 
 
 def test_label_studio_old_and_short_exports(tmp_path):
@@ -525,8 +538,8 @@ def test_label_studio_old_and_short_exports(tmp_path):
     short = {"id": 2, "prompt": "Name a bird.", "response": "Robin.", "ok": "Good", "annotator": 2}
     short |= {"annotation_id": 7, "created_at": "2026-01-10T10:00:00Z", "lead_time": 2.0}
     (tmp_path / "tasks.json").write_text(json.dumps([old, short]))
-    made = gather("auto", [tmp_path], mapping=[("thumbs", "ok")])
-    assert column(made, "gold") == {"1": 0.0, "2": 1.0}
+    result = import_log("auto", [tmp_path], mapping=[("thumbs", "ok")])
+    assert column(result, "gold") == {"1": 0.0, "2": 1.0}
 
 
 def test_label_studio_ground_truth_counts_before_other_annotations(tmp_path):
@@ -538,9 +551,9 @@ def test_label_studio_ground_truth_counts_before_other_annotations(tmp_path):
     task |= {"annotations": [rated(1, 1, False), rated(2, 5, True)]}
     path = tmp_path / "tasks.json"
     path.write_text(json.dumps([task]))
-    made = gather("labelstudio", [path], mapping=[("rating", "q")], scale=(1, 5))
-    assert made.log["gold"].to_list() == [1.0]
-    assert made.summary["skipped"] == {"an annotation beside the ground truth": 1}
+    result = import_log("labelstudio", [path], mapping=[("rating", "q")], scale=(1, 5))
+    assert result.log["gold"].to_list() == [1.0]
+    assert result.summary["skipped"] == {"an annotation beside the ground truth": 1}
 
 
 # OpenTelemetry
@@ -584,9 +597,9 @@ def test_otlp_json_nests_spans_and_logs_and_types_every_value(tmp_path):
         {"resourceSpans": [{"scopeSpans": [{"spans": nested}]}]},
         {"resourceLogs": [{"scopeLogs": [{"logRecords": [log]}]}]},
     ]
-    made = gather("auto", [lines(tmp_path / "otlp.jsonl", envelopes)])
-    assert column(made, "feedback") == {"b7ad01": 1.0, "b7ad02": 0.0}
-    assert column(made, "response") == {"b7ad01": "Lima.", "b7ad02": "Santiago."}
+    result = import_log("auto", [lines(tmp_path / "otlp.jsonl", envelopes)])
+    assert column(result, "feedback") == {"b7ad01": 1.0, "b7ad02": 0.0}
+    assert column(result, "response") == {"b7ad01": "Lima.", "b7ad02": "Santiago."}
 
 
 def test_otel_links_by_response_id_where_the_parent_is_another_span(tmp_path):
@@ -594,9 +607,9 @@ def test_otel_links_by_response_id_where_the_parent_is_another_span(tmp_path):
     records[2]["parent_span_id"] = "outer"
     other = json.loads(json.dumps(records[2]))
     other["attributes"]["gen_ai.evaluation.name"] = "relevance"
-    made = gather("otel", [lines(tmp_path / "o.jsonl", [*records, other])])
-    assert column(made, "feedback") == {"b7ad01": 1.0, "b7ad02": None}
-    assert [s for s in made.summary["skipped"] if "'relevance' is not mapped" in s]
+    result = import_log("otel", [lines(tmp_path / "o.jsonl", [*records, other])])
+    assert column(result, "feedback") == {"b7ad01": 1.0, "b7ad02": None}
+    assert [s for s in result.summary["skipped"] if "'relevance' is not mapped" in s]
 
 
 def test_otel_older_instrumentation_and_spans_without_captured_text(tmp_path):
@@ -614,12 +627,12 @@ def test_otel_older_instrumentation_and_spans_without_captured_text(tmp_path):
         "span_id": "4",
         "attributes": {"gen_ai.operation.name": "execute_tool"},
     }
-    made = gather("otel", [lines(tmp_path / "o.jsonl", [older, bare, tool])])
-    assert made.log["prompt"].to_list() == ["system: Be brief.\nuser: Hi"]
-    assert reasons(made) == [
-        "has no text: capturing content is switched off in the application, switch it on"
+    result = import_log("otel", [lines(tmp_path / "o.jsonl", [older, bare, tool])])
+    assert result.log["prompt"].to_list() == ["system: Be brief.\nuser: Hi"]
+    assert reasons(result) == [
+        "has no text: the application does not capture content, switch it on"
     ]
-    assert made.summary["skipped"] == {"a span of the operation execute_tool is no answer": 1}
+    assert result.summary["skipped"] == {"a span of the operation execute_tool is no answer": 1}
 
 
 # FastChat and Arena
@@ -630,10 +643,10 @@ CHATS = fixture_records("fastchat.jsonl")
 def test_fastchat_of_several_votes_on_one_state_the_last_counts(tmp_path):
     down = {**CHATS[2], "type": "downvote", "tstamp": CHATS[2]["tstamp"] + 60}
     flag = {**CHATS[2], "type": "flag", "tstamp": CHATS[2]["tstamp"] - 30}
-    made = gather("fastchat", [lines(tmp_path / "c.jsonl", [down, flag, *CHATS[:3]])])
-    rated = made.log.filter(pl.col("feedback").is_not_null())
+    result = import_log("fastchat", [lines(tmp_path / "c.jsonl", [down, flag, *CHATS[:3]])])
+    rated = result.log.filter(pl.col("feedback").is_not_null())
     assert rated.select("response", "feedback").rows() == [("Kite, bright, flight.", 0.0)]
-    assert made.summary["channels"] == {"flag": 1, "regenerate": 1, "thumbs_down": 1}
+    assert result.summary["channels"] == {"flag": 1, "regenerate": 1, "thumbs_down": 1}
 
 
 @pytest.mark.parametrize(
@@ -646,20 +659,20 @@ def test_fastchat_of_several_votes_on_one_state_the_last_counts(tmp_path):
     ],
 )
 def test_fastchat_battles_are_valid_or_say_why_not(models, why, tmp_path):
-    made = gather(
+    result = import_log(
         "fastchat", [lines(tmp_path / "c.jsonl", [CHATS[0], {**CHATS[3], "models": models}])]
     )
-    assert made.pairs.height == (why is None)
-    assert [r for r in reasons(made) if why and why in r] == (reasons(made) if why else [])
-    assert len(reasons(made)) == (why is not None)
+    assert result.pairs.height == (why is None)
+    assert [r for r in reasons(result) if why and why in r] == (reasons(result) if why else [])
+    assert len(reasons(result)) == (why is not None)
 
 
 @pytest.mark.parametrize(("vote", "value"), [("tievote", 0.5), ("bothbad_vote", -1.0)])
 def test_fastchat_ties_are_no_pair_with_a_winner(vote, value, tmp_path):
-    made = gather("fastchat", [lines(tmp_path / "c.jsonl", [{**CHATS[3], "type": vote}])])
-    assert made.tables.events["value"].to_list() == [value, value]
-    assert made.pairs.height == 0
-    assert made.about.export_scope.level == "rated_only"  # votes without the records of chats
+    result = import_log("fastchat", [lines(tmp_path / "c.jsonl", [{**CHATS[3], "type": vote}])])
+    assert result.tables.events["value"].to_list() == [value, value]
+    assert result.pairs.height == 0
+    assert result.info.export_scope.level == "rated_only"  # votes without the records of chats
 
 
 def test_arena_battles_as_published(tmp_path):
@@ -698,29 +711,29 @@ def test_arena_battles_as_published(tmp_path):
         | {"winner_model_a": [1], "winner_model_b": [0], "winner_tie": [0]}
     )
     frame.write_csv(tmp_path / "train.csv")
-    made = gather("auto", [tmp_path])
-    assert made.about.export_scope.level == "rated_only"
-    assert made.pairs.select("winner_id", "loser_id").rows() == [
+    result = import_log("auto", [tmp_path])
+    assert result.info.export_scope.level == "rated_only"
+    assert result.pairs.select("winner_id", "loser_id").rows() == [
         ("fastchat:5/a", "fastchat:5/b"),
         ("fastchat:q1/b", "fastchat:q1/a"),
     ]
-    assert made.log.filter(response_id="fastchat:5/a")["prompt"].to_list() == [
+    assert result.log.filter(response_id="fastchat:5/a")["prompt"].to_list() == [
         "user: Hi\nassistant: Yes\nuser: Again"
     ]
-    assert made.log.filter(response_id="fastchat:n1/a")["response"].to_list() == [
+    assert result.log.filter(response_id="fastchat:n1/a")["response"].to_list() == [
         "The smallest unit."
     ]
 
 
 def test_preferences_become_feedback_only_where_the_user_says_so():
     asked = {"positive": ["preferred>=1"], "negative": ["preferred<=0"]}
-    made = gather("fastchat", [FIXTURES / "fastchat.jsonl"], **asked)
-    by_text = dict(made.log.select("response", "feedback").iter_rows())
+    result = import_log("fastchat", [FIXTURES / "fastchat.jsonl"], **asked)
+    by_text = dict(result.log.select("response", "feedback").iter_rows())
     assert by_text["The smallest unit of an element."] == 1.0
     assert by_text["A thing."] == 0.0
 
 
 def test_the_signals_of_a_fixture_are_those_that_are_said():
-    assert said(gather("helicone", [FIXTURES / "helicone.jsonl"])) == [
+    assert signals(import_log("helicone", [FIXTURES / "helicone.jsonl"])) == [
         ("rq-1", "thumbs_up", 1.0, "user")
     ]

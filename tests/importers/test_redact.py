@@ -12,100 +12,50 @@ import polars as pl
 import pytest
 from helpers.commands import run
 from helpers.product_exports import FIXTURES, lines
+from helpers.sensitive_texts import HARMLESS, PEM, SENSITIVE
 
 from trueward.core.errors import TruewardError, UsageError
-from trueward.importers import Redactor, gather, write
+from trueward.importers import Redactor, import_log
 
 pytest.importorskip("phonenumbers", reason="redaction needs the extra `redact`")
 
-A = "a1B2c3D4e5F6g7H8i9J0"  # joined to what it is the body of, so that no key stands in this file
-PEM = "PRIVATE KEY-----"
-# what should go stands between the marks; the bodies of keys are made up
-SAID = {
-    "EMAIL": [
-        "Write to «ann.lee+test@example.org» please.",
-        "Is «o'brien@sub.example.co.uk» or <«bob@example.com»> right?",
-        'My record is {"email":"«kim_9@mail.example.io»","n":3}',
-        "mailto:«JO.SMITH@EXAMPLE.ORG».",
-        "E-Mail: «müller@exämple.de»",
-        "https://example.org/?user=«ann%40example.org»&page=2",
-    ],
-    "PHONE": [
-        "Call «+1 415-555-2671» or «+44 20 7946 0958».",
-        "tel:«+49-30-901820» is the desk",
-        "my cell is «(415) 555-2671»",
-        "reach me at «415-555-2671» after 5",
-        "my phone number is «4155552671»",
-        "WhatsApp «+919876543210»",
-    ],
-    "SECRET": [
-        f"OPENAI_API_KEY=«sk-proj-{A}{A}» fails",
-        f"the one that ends in 0: «sk-ant-api03-{A}{A}»",
-        f"use «ghp_{(A + A)[:36]}» to push, or «github_pat_{A}_{A}{A}»",
-        "id «AKIA" + "IOSFODNN7EXAMPLE»",
-        "aws_secret_access_key = «wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY»",
-        f"slack: «xoxb-{'1' * 12}-{A}», gitlab: «glpat-{A}»",
-        f"maps «AIza{(A + A)[:35]}», models «hf_{(A + A)[:34]}», stripe «sk_live_{A}»",
-        "expired: «eyJhbGciOiJIUzI1NiJ9." + "eyJzdWIiOiIxMjM0In0.dozjgNryP4J3jVmNHl0w5N»",
-        f"here:\n«-----BEGIN RSA {PEM}\nMIIEpAIBAAKCAQEA\n-----END RSA {PEM}»\nok?",
-        f"«-----BEGIN OPENSSH {PEM}\nb3BlbnNzaC1rZXktdjEAAAAA»\nis where it was cut",
-        "postgres://app:«s3cr3tpw»@db.example.org:5432/x",
-        'password = "«hunter2!»"',
-        "my password is: «Tr0ub4dor&3»",
-        f"curl -H 'Authorization: Bearer «{A}»' example.org",
-        f"https://hooks.slack.com/services/«T00000000/B00000000/{A}»",
-    ],
-}
-HARMLESS = [
-    "Use @property and @staticmethod, then A @ B.T works.",
-    "npm install @types/node@18.0.0 lodash@4.17.21, then root@localhost",
-    "Order 1234567890 from 2024-01-15 10:30, 3.14159265358979",
-    "192.168.100.200 and 10.0.19041.1234, at 1700000000",
-    "ISBN 978-3-16-148410-0, pages 415-555, 1,234,567 people; 2025550123 / 7",
-    "uuid 550e8400-e29b-41d4-a716-446655440000",
-    "password: at least 8 characters; token: string; secret santa",
-    "api_key = os.environ['API_KEY']; Client(api_key=\"YOUR_API_KEY\", token=<token>)",
-    "The task-based sk-learn pipeline risk-assessment-for-companies-2024",
-    "def f(password: str, secret_key: bytes) -> None: tokens = tokenizer.encode(text)",
-    "What does -----BEGIN CERTIFICATE----- mean? git clone git@github.com:org/repo.git",
-    "max_tokens=4096, temperature: 0.7, key=lambda x: x[1]",
-]
 
-
-@pytest.mark.parametrize(("kind", "said"), [(k, t) for k, texts in SAID.items() for t in texts])
-def test_what_should_go_is_replaced_by_what_it_was_and_nothing_else_is(kind, said):
-    text, counts = Redactor().read(said.replace("«", "").replace("»", ""))
-    assert text == re.sub("«[^»]*»", f"<{kind}>", said)
-    assert counts == {kind: said.count("«")}
+@pytest.mark.parametrize(
+    ("kind", "marked"), [(k, t) for k, texts in SENSITIVE.items() for t in texts]
+)
+def test_what_should_go_is_replaced_by_what_it_was_and_nothing_else_is(kind, marked):
+    text, counts = Redactor().redact_text(marked.replace("«", "").replace("»", ""))
+    assert text == re.sub("«[^»]*»", f"<{kind}>", marked)
+    assert counts == {kind: marked.count("«")}
 
 
 @pytest.mark.parametrize("text", HARMLESS)
 def test_harmless_text_stays_as_it_is(text):
-    assert Redactor(("US", "GB", "DE", "FR")).read(text) == (text, {})
+    assert Redactor(("US", "GB", "DE", "FR")).redact_text(text) == (text, {})
 
 
 def every_text():
-    return [t.replace("«", "").replace("»", "") for texts in SAID.values() for t in texts]
+    return [t.replace("«", "").replace("»", "") for texts in SENSITIVE.values() for t in texts]
 
 
 def test_a_redacted_text_has_nothing_more_to_redact():
     redactor = Redactor()
     for text in [*every_text(), " ".join(every_text())]:
-        once = redactor.read(text)[0]
-        assert redactor.read(once) == (once, {})
+        once = redactor.redact_text(text)[0]
+        assert redactor.redact_text(once) == (once, {})
 
 
 def test_the_first_look_misses_nothing_that_the_close_one_finds():
     texts = [*every_text(), *HARMLESS]
     redactor = Redactor()
-    found = redactor.rows(pl.DataFrame({"response": texts}), b"key")
-    assert found["response"].to_list() == [redactor.read(t)[0] for t in texts]
+    found = redactor.redact_rows(pl.DataFrame({"response": texts}), b"key")
+    assert found["response"].to_list() == [redactor.redact_text(t)[0] for t in texts]
 
 
 def test_numbers_as_they_are_dialled_in_a_country_are_found_there():
     text = "rufen Sie 030 901820 an"
-    assert Redactor(("DE",)).read(text) == ("rufen Sie <PHONE> an", {"PHONE": 1})
-    assert Redactor().read(text) == (text, {})
+    assert Redactor(("DE",)).redact_text(text) == ("rufen Sie <PHONE> an", {"PHONE": 1})
+    assert Redactor().redact_text(text) == (text, {})
     with pytest.raises(UsageError, match="as US or DE, not 'XX'"):
         Redactor(("US", "XX"))
 
@@ -113,7 +63,7 @@ def test_numbers_as_they_are_dialled_in_a_country_are_found_there():
 def test_numbers_beside_each_other_are_told_apart():
     text = "+1 415-555-2671 +44 20 7946 0958, 415-555-2671/415-555-2672; 12345678 2026-01-02 10:30"
     now = "<PHONE> <PHONE>, <PHONE>/<PHONE>; 12345678 2026-01-02 10:30"
-    assert Redactor(("US", "DE")).read(text) == (now, {"PHONE": 4})
+    assert Redactor(("US", "DE")).redact_text(text) == (now, {"PHONE": 4})
 
 
 @pytest.mark.parametrize(
@@ -122,7 +72,7 @@ def test_numbers_beside_each_other_are_told_apart():
 def test_a_long_text_takes_no_more_than_its_share_of_time(unit):
     text = unit * (200_000 // len(unit))
     start = time.perf_counter()
-    Redactor().read(text)
+    Redactor().redact_text(text)
     assert time.perf_counter() - start < 5  # a quadratic pattern takes minutes
 
 
@@ -180,22 +130,22 @@ def test_no_table_of_an_import_holds_what_was_redacted(export, tmp_path, capsys)
 
 
 def test_an_import_that_was_not_asked_to_redact_says_nothing_of_it(export):
-    made = gather("generic", [export])
-    assert "redacted" not in made.summary
-    assert "ann@example.org" in made.log["prompt"].str.join("")[0]
+    result = import_log("generic", [export])
+    assert "redacted" not in result.summary
+    assert "ann@example.org" in result.log["prompt"].str.join("")[0]
 
 
 def test_prompts_that_are_the_same_now_have_one_id_and_named_ones_keep_theirs(export):
-    made = gather("generic", [export], redactor=Redactor())
-    ids = dict(made.tables.responses.select("response_id", "prompt_id").iter_rows())
+    result = import_log("generic", [export], redact=True)
+    ids = dict(result.tables.responses.select("response_id", "prompt_id").iter_rows())
     now = hashlib.sha256(b'[{"content":"I am <EMAIL>","role":"user"}]').hexdigest()[:16]
     assert (ids["b"], ids["c"], ids["e"]) == (now, now, "named")
 
 
 def test_signals_still_belong_to_their_responses(export):
-    made = gather("generic", [export], redactor=Redactor())
-    (event,) = made.tables.events.to_dicts()
-    (rated,) = made.log.filter(pl.col("feedback") == 1).to_dicts()
+    result = import_log("generic", [export], redact=True)
+    (event,) = result.tables.events.to_dicts()
+    (rated,) = result.log.filter(pl.col("feedback") == 1).to_dicts()
     assert event["response_id"] == rated["response_id"]
     assert event["text"] == "mail me: <EMAIL>"
     assert len(event["actor_id"]) == len(rated["user_id"]) == 16
@@ -203,7 +153,7 @@ def test_signals_still_belong_to_their_responses(export):
 
 def test_a_key_of_the_user_hashes_ids_with_it(export):
     ids = [
-        gather("generic", [export], redactor=Redactor(), key=key)
+        import_log("generic", [export], redact=True, hash_users=key)
         .log["user_id"]
         .drop_nulls()
         .to_list()
@@ -216,17 +166,17 @@ def test_a_key_of_the_user_hashes_ids_with_it(export):
 @pytest.mark.parametrize("name", sorted(p.name for p in FIXTURES.glob("*")))
 def test_redaction_leaves_the_account_of_an_export_as_it_is(name):
     try:
-        plain = gather("auto", [FIXTURES / name])
+        plain = import_log("auto", [FIXTURES / name])
     except TruewardError:  # signals alone
         return
-    made = gather("auto", [FIXTURES / name], redactor=Redactor())
+    result = import_log("auto", [FIXTURES / name], redact=True)
     for part in ("read", "kept", "rated", "channels", "rejected", "skipped"):
-        assert made.summary[part] == plain.summary[part]
+        assert result.summary[part] == plain.summary[part]
 
 
 def test_an_import_of_a_redacted_import_changes_no_text(export, tmp_path):
-    write(gather("generic", [export], redactor=Redactor()), tmp_path / "one")
-    again = gather("generic", [tmp_path / "one"], redactor=Redactor())
+    import_log("generic", [export], tmp_path / "one", redact=True)
+    again = import_log("generic", [tmp_path / "one"], redact=True)
     first = pl.read_parquet(tmp_path / "one" / "log.parquet")
     for name in ("prompt", "response", "prompt_id", "response_id", "context.page"):
         assert again.log[name].to_list() == first[name].to_list()
@@ -239,11 +189,13 @@ def test_a_text_that_is_said_often_is_read_once_and_counted_each_time(tmp_path, 
         for i in range(50)
     ]
     read = []
-    close = Redactor.read
-    monkeypatch.setattr(Redactor, "read", lambda self, t, *a: read.append(t) or close(self, t, *a))
-    made = gather("generic", [lines(tmp_path / "r.jsonl", rows)], redactor=Redactor())
+    close = Redactor.redact_text
+    monkeypatch.setattr(
+        Redactor, "redact_text", lambda self, t, *a: read.append(t) or close(self, t, *a)
+    )
+    result = import_log("generic", [lines(tmp_path / "r.jsonl", rows)], redact=True)
     assert sorted(read) == ["ann@example.org?", "bob@example.org!"]
-    assert made.redacted == {"EMAIL": 100, "PHONE": 0, "SECRET": 0}
+    assert result.redacted == {"EMAIL": 100, "PHONE": 0, "SECRET": 0}
 
 
 def test_without_the_extra_the_error_names_it(export, tmp_path, capsys, monkeypatch):

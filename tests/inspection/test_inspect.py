@@ -1,5 +1,6 @@
 """Inspection says, with exact figures and worst first, what a log can and cannot identify."""
 
+import doctest
 import importlib
 import json
 import subprocess
@@ -245,7 +246,7 @@ def test_no_option_is_mentioned_where_none_decides():
 )
 def test_the_facts_of_a_log_are_those_of_its_tensors(columns):
     table = log(60, **columns)
-    assert LogCapabilities.of_log(table) == LogCapabilities.of(
+    assert LogCapabilities.from_log(table) == LogCapabilities.from_feedback(
         to_feedback(table, torch.zeros(60, 1), None)
     )
 
@@ -615,3 +616,10 @@ def test_channels_may_have_any_name():
     alone |= {"feedback": [float(i % 2) if i % 5 else None for i in range(80)]}
     said = inspect(read_log(pl.DataFrame(alone))).unsupported["channels"]
     assert said.startswith("two or more channel.* columns")
+
+
+@pytest.mark.parametrize("module", ["chance", "finding", "inspection"])
+def test_examples_in_docstrings_hold(module):
+    result = doctest.testmod(importlib.import_module(f"trueward.inspection.{module}"))
+    assert result.attempted
+    assert not result.failed

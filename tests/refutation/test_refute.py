@@ -1,5 +1,7 @@
 """Attempts to refute: a sound fit withstands them, and each kind of unsound one is found out."""
 
+import doctest
+import importlib
 import json
 import re
 from dataclasses import replace
@@ -16,9 +18,9 @@ from trueward.data.feedback import Columns, Feedback, Labelled
 from trueward.estimation.losses import bce, masked_mean
 from trueward.estimation.method import Method
 from trueward.refutation import CHECKS
-from trueward.refutation.changes import permuted, tossed
-from trueward.refutation.judge import Answers, correlation
-from trueward.refutation.leaks import coarse
+from trueward.refutation.answers import Answers, correlation
+from trueward.refutation.log_checks import coarse
+from trueward.refutation.refit_checks import permuted, tossed
 from trueward.refutation.run import sample
 
 FAST = {"epochs": 6}
@@ -132,7 +134,7 @@ def test_a_log_without_signal_has_nothing_to_be_stable():
     found = refute("naive", noise, **FAST)
     assert found.passed, str(found)
     assert one(found, "subset_stability").passed is None
-    assert "no sure signal" in one(found, "subset_stability").sentence
+    assert "no signal is significant" in one(found, "subset_stability").sentence
 
 
 def test_a_method_that_refuses_permuted_feedback_learns_nothing_from_it():
@@ -195,7 +197,7 @@ def test_a_prompt_on_both_sides_of_a_split_is_flagged_with_its_count():
     check = refute("naive", replace(twice, group=group), only=["duplicate_prompts"]).checks[0]
     assert check.passed is False
     assert check.found == pytest.approx(60 / 630)  # 30 rows and their 30 copies
-    assert "60 the same features" in check.sentence
+    assert "60 have the same features" in check.sentence
     same = replace(twice, group=torch.cat([log.group, log.group[:30]]))
     assert refute("naive", same, only=["duplicate_prompts"]).checks[0].passed
 
@@ -206,7 +208,7 @@ def test_a_prompt_text_under_two_ids_is_flagged():
     check = refute("naive", log, texts=texts, only=["duplicate_prompts"]).checks[0]
     assert check.passed is False
     assert check.found == pytest.approx(60 / 600)  # 10 texts, 2 ids each, 3 rows an id
-    assert "0 the same features and 60 the same prompt text" in check.sentence
+    assert "0 have the same features and 60 have the same prompt text" in check.sentence
 
 
 def test_rows_of_coarse_features_look_alike_without_being_copies():
@@ -394,7 +396,7 @@ def test_a_log_that_is_too_short_to_fit_is_refused():
 def test_a_log_too_short_to_be_split_leaves_checks_of_the_log_itself():
     found = refute("naive", world(150)[0])
     assert found.passed
-    assert "too short to keep rows to judge by" in one(found, "placebo_feedback").sentence
+    assert "too short to hold out rows to judge by" in one(found, "placebo_feedback").sentence
     assert {c.name for c in found.checks if c.passed} == {"duplicate_prompts"}
     assert "1 of 7 checks" in str(found)
 
@@ -424,7 +426,7 @@ def test_the_command_exits_1_where_a_check_fails(tmp_path, capsys):
     code, out, err = run(["refute", "naive", log, "--only", "duplicate_prompts"], capsys)
     assert code == 1, err
     assert "refuted by duplicate_prompts" in out
-    assert "180 the same prompt text" in " ".join(out.split())
+    assert "180 have the same prompt text" in " ".join(out.split())
     assert "error" not in err
 
 
@@ -469,3 +471,9 @@ def test_gold_labels_are_joined(tmp_path, capsys):
     words = ["anchored", log, "--gold", str(tmp_path / "gold.csv"), "--only", "duplicate_prompts"]
     code, _out, err = run(["refute", *words], capsys)
     assert code == 0, err
+
+
+def test_the_example_of_refute_holds():
+    result = doctest.testmod(importlib.import_module("trueward.refutation.run"))
+    assert result.attempted
+    assert not result.failed

@@ -1,5 +1,7 @@
 """The report: what it says of models and benchmarks, that nothing in a text can harm, and who can read it."""
 
+import doctest
+import importlib
 import re
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -16,9 +18,9 @@ from trueward.core.errors import UsageError
 from trueward.data.log import read_log, read_test
 from trueward.features import encode
 from trueward.fitting.fit import fit
-from trueward.reporting.page import Figure, Page, Prose, Section, Table, Written
-from trueward.reporting.quality import interval, levels, reliability
-from trueward.reporting.seen import sample
+from trueward.reporting.inputs import sample
+from trueward.reporting.page import Figure, Markdown, Page, Prose, Section, Table
+from trueward.reporting.quality_sections import clustered_wilson, levels, reliability
 from trueward.simulation import helpdesk, simulate
 
 VOID = ("meta", "link", "br", "hr", "img")
@@ -81,19 +83,19 @@ def titles(page):
 
 def test_a_model_is_shown_from_its_fit_to_the_command_that_makes_the_page_again(page):
     assert titles(page) == [
-        "In short",
+        "Summary",
         "The log",
         "Who reacts",
-        "Wrong feedback",
+        "Noise in the feedback",
         "On clean responses",
-        "On the log, by its gold labels",
+        "Audit on the log",
         "Calibration",
-        "Recovered truth",
+        "Scores by rating",
         "Sensitivity to who reacts",
         "Scores",
         "Best and worst responses",
         "Model card",
-        "Get it again",
+        "Reproduce",
     ]
     text = Read(page.html()).text
     for words in (
@@ -110,11 +112,11 @@ def test_a_model_is_shown_from_its_fit_to_the_command_that_makes_the_page_again(
 def test_without_a_log_and_a_test_the_fit_is_shown_and_the_rest_said_to_be_missing(made):
     found = report(made[1]["plain"])
     assert titles(found) == [
-        "In short",
+        "Summary",
         "Who reacts",
-        "Wrong feedback",
+        "Noise in the feedback",
         "Model card",
-        "Get it again",
+        "Reproduce",
     ]
     assert "No log was given" in found.lead
     assert "No clean test was given" in found.lead
@@ -127,7 +129,7 @@ def test_models_are_shown_beside_each_other_and_where_they_differ(made):
     assert "Best and worst responses" not in titles(found)
     text = Read(found.html()).text
     assert "plain, noise-free" in text
-    assert "noise-free was given rho_01 = 0.05" in text
+    assert "noise-free was fitted with rho_01 = 0.05" in text
     assert "effective" in text
 
 
@@ -147,7 +149,8 @@ def test_hostile_text_is_shown_and_is_not_markup(made):
     assert not found.all("script")
     assert not [a for _, a in found.elements if any(k.startswith("on") for k in a)]
     assert (
-        Read(Page("<b>", "<i>", [Section("<u>", [Written("<img src=x>")])]).html()).all("img") == []
+        Read(Page("<b>", "<i>", [Section("<u>", [Markdown("<img src=x>")])]).html()).all("img")
+        == []
     )
 
 
@@ -186,7 +189,7 @@ def test_who_listens_and_who_uses_keys_can_read_it(page):
 
 
 def cards(page):
-    return [b.text for s in page.sections for b in s.blocks if isinstance(b, Written)]
+    return [b.text for s in page.sections for b in s.blocks if isinstance(b, Markdown)]
 
 
 def test_a_figure_has_its_numbers_as_a_table(page):
@@ -207,7 +210,7 @@ def test_without_the_drawing_library_the_tables_stand_for_the_figures(made, monk
     monkeypatch.setattr(figures, "altair", absent)
     found = Read(report(made[1]["plain"], *made[2:]).html())
     assert not found.all("svg")
-    assert "Quantiles of the chance of feedback" in found.text
+    assert "Quantiles of P(feedback given the text)" in found.text
 
 
 def test_a_calibration_curve_by_hand():
@@ -224,8 +227,8 @@ def test_a_calibration_curve_by_hand():
 
 def test_answers_to_one_prompt_that_share_a_fate_count_as_one():
     y = np.repeat([0.0, 1.0, 0.0, 1.0], 10)
-    _, low, high = interval(y, np.repeat([0.0, 1.0, 2.0, 3.0], 10))
-    _, narrow, wide = interval(y, np.arange(40.0))
+    _, low, high = clustered_wilson(y, np.repeat([0.0, 1.0, 2.0, 3.0], 10))
+    _, narrow, wide = clustered_wilson(y, np.arange(40.0))
     # 4 prompts: n = m (1 - m) / (sum of squared prompt sums / n^2) = .25 / (4 * 25 / 1600) = 4
     z = 1.96**2 / 4
     assert high - low == pytest.approx(2 * np.sqrt(z * (0.25 + z / 4)) / (1 + z))
@@ -253,7 +256,7 @@ def test_of_a_large_log_whole_prompts_are_read_those_with_gold_labels_first(made
     there = set(part.frame["prompt_id"])
     assert there <= set(gold) or set(gold) <= there
     found = report(made[1]["plain"], log, rows=300)
-    assert f"Of {len(log):,} logged responses it reads {len(part):,}" in found.lead
+    assert f"Of {len(log):,} logged responses the report reads {len(part):,}" in found.lead
 
 
 def test_a_long_response_is_cut_and_said_to_be(made):
@@ -299,7 +302,7 @@ def test_the_command_writes_the_page_and_says_what_it_read(made, told, tmp_path)
     folder = made[0]
     said = told(folder / "plain", "--log", folder / "world/log.parquet", "--rows", "200")
     assert "report.html" in said
-    assert "it reads" in said
+    assert "the report reads" in said
     text = Read((tmp_path / "report.html").read_text()).text
     assert "--rows 200" in text
 
@@ -350,3 +353,9 @@ def test_features_from_outside_are_refused_where_text_must_be_read(made, tmp_pat
     text = Read(report(model, log).html()).text
     assert "features of unknown origin" in text
     assert torch.is_tensor(data.x)
+
+
+def test_the_example_of_report_holds():
+    result = doctest.testmod(importlib.import_module("trueward.reporting"))
+    assert result.attempted
+    assert not result.failed

@@ -50,7 +50,7 @@ def same(a, b):
 
 def test_a_run_writes_a_whole_policy_and_a_line_of_metrics_a_step(policy, folder, tmp_path):
     told = []
-    about = align(policy, [longer], PROMPTS, tmp_path / "out", SMALL, tell=told.append)
+    about = align(policy, [longer], PROMPTS, tmp_path / "out", SMALL, progress=told.append)
     lines = [json.loads(w) for w in (tmp_path / "out/metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [1, 2, 3, 4]
     assert told == lines
@@ -72,7 +72,7 @@ def test_a_run_that_was_stopped_goes_on_and_ends_in_the_same_policy(policy, tmp_
             signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
-        align(policy, [longer], PROMPTS, tmp_path / "halves", SMALL, tell=stop)
+        align(policy, [longer], PROMPTS, tmp_path / "halves", SMALL, progress=stop)
     assert not (tmp_path / "halves").exists()
     assert list((tmp_path / "halves.checkpoint").glob("checkpoint-*"))
     with pytest.raises(TruewardError, match="--resume"):
@@ -193,7 +193,7 @@ def test_wrong_commands_are_one_sentence(fitted, folder, tmp_path, capsys, monke
     plain = tiny.build("qwen3", tmp_path / "plain", head="ForCausalLM", template=False)
     refused(1, "no chat template", policy=plain)
     judge = tiny.build("qwen3", tmp_path / "judge", head="ForSequenceClassification")
-    refused(1, "a policy writes text", policy=judge)
+    refused(1, "ForCausalLM", policy=judge)
     refused(2, "--weight", "--weight", "1", "--weight", "2")
     refused(1, "--resume found no checkpoint", "--resume")
     shutil.copytree(fitted / "rm", tmp_path / "outside")
@@ -204,7 +204,8 @@ def test_wrong_commands_are_one_sentence(fitted, folder, tmp_path, capsys, monke
     (tmp_path / "out/mine.txt").write_text("kept")
     found, _said, err = run(words(fitted, folder, tmp_path / "out"), capsys)
     assert found == 1
-    assert "left alone" in err
+    assert "is not an aligned policy" in err
+    assert (tmp_path / "out/mine.txt").read_text() == "kept"
 
 
 def test_a_reward_on_features_from_outside_the_text_is_refused(fitted, folder, tmp_path, capsys):
@@ -217,4 +218,4 @@ def test_a_reward_on_features_from_outside_the_text_is_refused(fitted, folder, t
     given = words(fitted, folder, tmp_path / "out", "--reward", str(tmp_path / "rm2"))
     code, _said, err = run(given, capsys)
     assert code == 1
-    assert "features from outside the text" in err
+    assert "precomputed features" in err

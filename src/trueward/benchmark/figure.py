@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from trueward.core.atomic_io import replacing
 from trueward.core.errors import TruewardError
-from trueward.plotting import altair
+from trueward.plotting import recovered_shares
 
 from .entries import CLEAN, NAIVE, ORACLE
 from .summary import OBSERVABLE, Section
@@ -48,27 +47,9 @@ def draw(found: list[Section], metric: str, folder: Path) -> tuple[list[Path], s
     shown = points(found, metric)
     if not shown:
         return [], "no figure: in no scenario is there a gap between naive and clean-mcar"
+    files = [folder / "recovered.svg", folder / "recovered.png"]
     try:
-        alt = altair()
+        recovered_shares(shown, metric, SHOWN, files)
     except TruewardError:
         return [], "no figure: it needs the extra `report` (pip install 'trueward[report]')"
-    data = alt.Data(values=shown)
-    axis, scale = alt.Axis(format="%"), alt.Scale(domain=SHOWN)
-    share = {"title": f"recovered share of {metric}", "axis": axis, "scale": scale}
-    base = alt.Chart(data).encode(
-        y=alt.Y("method:N", title=None, sort=list(dict.fromkeys(p["method"] for p in shown))),
-        color=alt.Color("scenario:N", title=None, legend=alt.Legend(orient="bottom", labelLimit=0)),
-        yOffset=alt.YOffset("scenario:N"),
-    )
-    span = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", **share), x2="high:Q")
-    dots = base.mark_point(filled=True, size=60).encode(x=alt.X("share:Q", **share))
-    ends = alt.Chart(data).mark_rule(strokeDash=[4, 3], color="gray")
-    marks = [ends.encode(x=alt.datum(v)) for v in (0.0, 1.0)]
-    chart = alt.layer(*marks, span, dots).properties(width=220)
-    title = "0 % is naive, 100 % is as many clean labels drawn at random; bars are 95 % intervals"
-    whole = chart.facet(alt.Facet("mechanism:N", title=None), columns=4).properties(title=title)
-    files = [folder / "recovered.svg", folder / "recovered.png"]
-    for file in files:
-        with replacing(file) as path:
-            whole.save(str(path))
     return files, None

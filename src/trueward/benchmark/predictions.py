@@ -19,7 +19,8 @@ from torch import Tensor
 from trueward.core.errors import TruewardError, UsageError
 from trueward.core.random import numpy_stream
 from trueward.data.capabilities import LogCapabilities
-from trueward.data.feedback import Columns, Feedback, fold_of
+from trueward.data.feedback import Columns, Feedback
+from trueward.data.splits import fold_of
 from trueward.estimation.losses import bce
 from trueward.estimation.nuisance_types import Computed, Nuisance
 from trueward.estimation.nuisances import platt
@@ -81,7 +82,7 @@ def _estimator(job: Job, draw: Draw) -> Callable[[Tensor], float] | str:
     if set(made.heads) != {"reward"}:
         return f"has heads of its own ({', '.join(made.heads)}), which given predictions lack"
     train, _ = draw.feedback(known="propensity" in job.method.known)
-    if missing := lacking(made, LogCapabilities.of(train)):
+    if missing := lacking(made, LogCapabilities.from_feedback(train)):
         return f"needs {missing}"
     (filled,) = fill_nuisances(made.nuisances, (train,), _Estimates(job))
     b = replace(filled, x=filled.x[:, :0])

@@ -19,7 +19,7 @@ import torch
 from trueward.core.atomic_io import replacing
 from trueward.core.errors import TruewardError
 from trueward.core.random import numpy_stream
-from trueward.data.readers import fingerprint
+from trueward.data.digests import fingerprint
 from trueward.features import backbone
 from trueward.features.cache import default_cache_folder
 from trueward.features.encoding import features

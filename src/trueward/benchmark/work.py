@@ -146,7 +146,7 @@ def _begin(job: Job, folder: str, seen: dict[tuple[Any, ...], Any]) -> Begun | R
         truth = made.takes_truth
         seen[where] = draw.clean(count, job.seed) if truth else draw.feedback(known=known)
     train, val = seen[where]
-    if not made.takes_truth and (missing := lacking(made, LogCapabilities.of(train))):
+    if not made.takes_truth and (missing := lacking(made, LogCapabilities.from_feedback(train))):
         return _not_applicable(f"needs {missing}")
     return Begun(job, options, train, val)
 

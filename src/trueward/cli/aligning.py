@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from trueward.core.errors import TruewardError, UsageError
+from trueward.core.errors import TruewardError
 
 from .common import Map, Seed, Split, finish_progress, pairs
 from .grouped import grouped
@@ -100,19 +100,15 @@ def align(
     """Train a policy with TRL's GRPO on learned rewards; --resume continues an interrupted run."""
     from trueward.rlhf import Policy, read_prompts
     from trueward.rlhf import align as train
+    from trueward.rlhf.align import check_output, check_weights
 
-    _claim(out)
-    if weight is not None and len(weight) != len(reward):
-        raise UsageError(
-            f"--weight is given once for each --reward: expected {len(reward)}, found {len(weight)}"
-        )
+    check_output(out)
+    check_weights(len(reward), weight)
     settings = training.settings()
     messages = read_prompts(prompts, mapping=pairs(mapping, "--map"), split=split)
     start = Policy.at(policy)
     rewards = [_reward(folder, safety, _reward_name(folder, reward)) for folder in reward]
-    typer.echo(
-        f"{len(messages):,} prompts, {settings.prompts * settings.group} answers a step", err=True
-    )
+    typer.echo(f"{len(messages):,} prompts, {settings.responses} answers a step", err=True)
     try:
         result = train(
             *(start, rewards, messages, out, settings),
@@ -123,7 +119,7 @@ def align(
                 "prompts": prompts,
             },
             resume=resume,
-            tell=_step_reporter(settings.steps),
+            progress=_step_reporter(settings.steps),
         )
     finally:
         finish_progress()
@@ -135,17 +131,9 @@ def align(
     )
 
 
-def _claim(out: Path) -> None:
-    reusable = out.is_dir() and (not any(out.iterdir()) or (out / "align.json").exists())
-    if out.exists() and not reusable:
-        raise TruewardError(
-            f"{out} exists and is not an aligned policy, so it is not overwritten: give another folder"
-        )
-
-
 def _reward(folder: Path, safety: RewardOptions, name: str) -> Any:
     """Return our reward function, or the folder of a sequence classifier as it is."""
-    from trueward.data.log import read_pairs
+    from trueward.data.pairs import read_pairs
     from trueward.model.reward_model import load
     from trueward.rlhf import Reward, trl
 

@@ -19,10 +19,14 @@ def calibrate(
     out: Annotated[Path, typer.Option("--out", help="The folder to write the model to.")],
     gold: Gold = None,
     chosen: Annotated[
-        bool, typer.Option("--chosen", help="The gold rows are no random draw: weigh them.")
+        bool,
+        typer.Option(
+            "--chosen", help="The gold rows are no random draw: weight them by 1 / P(chosen)."
+        ),
     ] = False,
     feedback: Annotated[
-        bool, typer.Option("--feedback", help="No gold labels: rated rows, weighed by P(rated).")
+        bool,
+        typer.Option("--feedback", help="No gold labels: rated rows, weighted by 1 / P(rated)."),
     ] = False,
     mapping: Map = None,
     split: Split = None,
@@ -34,7 +38,7 @@ def calibrate(
     from trueward.model.reward_model import claim, load
 
     if feedback and (gold is not None or chosen):
-        raise UsageError("--feedback is for want of gold labels: leave out --gold and --chosen")
+        raise UsageError("--feedback replaces gold labels: leave out --gold and --chosen")
     claim(out)
     rm = load(model)
     data = with_features(rm, read(log, gold, mapping, split))
@@ -90,7 +94,7 @@ def sensitivity(
 def plan(
     model: Model,
     log: Annotated[str, typer.Argument(help="The log whose responses are to be audited.")],
-    width: Annotated[float, typer.Option(help="Of the 95 % interval that is wanted.")],
+    width: Annotated[float, typer.Option(help="Wanted width of the 95 % interval.")],
     metric: Annotated[str, typer.Option(help="auroc, r2, brier, nll, accuracy, bias, good.")] = (
         "brier"
     ),

@@ -29,7 +29,7 @@ def encode(
     The features go to the cache ($TRUEWARD_CACHE/features) block by block: after an interruption, run
     the same command again. N processes or machines can share one cache, each with its own --shard.
     """
-    from trueward.data.log import read_pairs
+    from trueward.data.pairs import read_pairs
     from trueward.features import backbone as backbone_of
     from trueward.features import cached_in, fill
 

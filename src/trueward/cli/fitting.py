@@ -187,7 +187,7 @@ def score(
     import polars as pl
 
     from trueward.core.atomic_io import replacing
-    from trueward.data.log import read_pairs
+    from trueward.data.pairs import read_pairs
     from trueward.model.calibration import known_level
     from trueward.model.reward_model import load
 

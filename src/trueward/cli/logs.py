@@ -21,6 +21,9 @@ def inspect(
     as_json: Json = False,
 ) -> None:
     """Say what a log can and cannot identify, and which methods it supports."""
+    from trueward.core.postponed import postpone
+
+    postpone("torch")  # methods only declare here what they need; loading it would take two seconds
     from trueward.data.log import read_log
     from trueward.inspection import inspect as inspect_log
 

@@ -31,7 +31,7 @@ def refute(
     option: Given = None,
     gold: Gold = None,
     only: Annotated[
-        str | None, typer.Option(metavar="NAME,...", help=f"Of {', '.join(CHECKS)}.")
+        str | None, typer.Option(metavar="NAME,...", help=f"Run only these of {', '.join(CHECKS)}.")
     ] = None,
     mapping: Map = None,
     split: Split = None,
@@ -49,7 +49,7 @@ def refute(
     names = None if only is None else known(name.strip() for name in only.split(","))
     table = read(log, gold, mapping, split)
     if len(table) > ROWS:
-        typer.echo(f"{len(table):,} rows: fits take a sample of {ROWS:,}", err=True)
+        typer.echo(f"{len(table):,} rows: fits use a sample of {ROWS:,}", err=True)
     prompts = table.frame["prompt"].to_list()
     try:
         found = try_to_refute(

@@ -53,7 +53,7 @@ def report(
     command = context.obj
     if any((folder / ABOUT).is_file() for folder in what):
         if len(what) > 1 or log or test or gold:
-            raise UsageError("a report of a benchmark takes its one folder and nothing else")
+            raise UsageError("a report of a benchmark takes one folder and no other input")
         page_of(Runs.read(what[0]), command=command).save(out)
         typer.echo(f"{out}: the benchmark in {what[0]}")
         return
@@ -67,7 +67,7 @@ def report(
         except TruewardError as e:
             if gold is not None:
                 raise
-            typer.echo(f"without a log: {e}", err=True)
+            typer.echo(f"no log on the page: {e}", err=True)
     clean = None if test is None else read_test(test, mapping=pairs(mapping, "--map"), split=split)
     page = page_of(
         models,

@@ -13,19 +13,24 @@ from .reading import fitted_on, read
 
 
 def training_data(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help=f"Of {', '.join(TRAINING_DATA)}.")],
+    kind: Annotated[
+        str, typer.Argument(metavar="KIND", help=f"One of {', '.join(TRAINING_DATA)}.")
+    ],
     model: Model,
-    out: Annotated[Path, typer.Option("--out", help="The file to write: .parquet, .jsonl.")],
+    out: Annotated[Path, typer.Option("--out", help="The file to write: .parquet or .jsonl.")],
     log: Annotated[
-        str | None, typer.Argument(help="A log [the one it was fitted on, if it is there].")
+        str | None, typer.Argument(help="A log [the log of the fit, if it exists].")
     ] = None,
     least: Annotated[
-        float, typer.Option(min=0, help="Difference of logits that makes a pair.")
+        float,
+        typer.Option(
+            min=0, help="Smallest difference of logits between the best and the worst response."
+        ),
     ] = 0.5,
     mapping: Map = None,
     split: Split = None,
 ) -> None:
-    """Write preference pairs, KTO rows, ranks or prompts for other trainers, labelled by the model."""
+    """Write preference pairs, KTO rows, rankings or prompts for other trainers, labelled by the model."""
     import polars as pl
 
     from trueward.core.atomic_io import replacing

@@ -1,11 +1,11 @@
-"""The log of a product and what learners may see of it: readers, `Log`, `Feedback`, `Labelled`."""
+"""Logs and test sets as tables (`log`), tensors for methods (`feedback`), and the readers of tables."""
 
 import importlib
 import warnings
 
 
 def __getattr__(name: str) -> object:
-    """Lead the import paths of earlier releases to where the names are now."""
+    """Return a name of an earlier release from its new module, with a DeprecationWarning."""
     if name not in ("Columns", "Feedback", "Labelled"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     warnings.warn(

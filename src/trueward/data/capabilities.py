@@ -10,29 +10,66 @@ if TYPE_CHECKING:
     from .feedback import Feedback
     from .log import Log
 
-FEWEST = 5  # rows of each class that a fit needs before it means anything
+MIN_PER_CLASS = 5  # rows of each class below which a fit is refused
+CHANNEL_PREFIX = "channel."
 CATEGORIES = (
-    50  # largest categories of a context column that get a feature each; rarer ones share one
+    50  # most frequent values of a context column that get a feature each; others share one
 )
 
 
 @dataclass(frozen=True)
 class LogCapabilities:
-    """What a log has, as far as methods care."""
+    """Facts about a log that decide which methods apply to it.
 
-    columns: frozenset[str]  # o, z, gold, channel.NAME, propensity ...
+    A method reads them in ``resolve(capabilities)``; `trueward.estimation.requirements` compares them
+    with what the method needs.
+
+    Attributes
+    ----------
+    columns : frozenset of str
+        Names of the columns: ``o`` (feedback may be missing) or ``clicks`` (positive feedback only),
+        ``z`` (context), ``gold``, ``group``, ``user``, ``weight``, ``channels``, ``channel.NAME``, and
+        logged nuisances such as ``propensity``.
+    rows : int
+        Number of rows: responses that were shown.
+    rated : int
+        Rows with feedback; in a log of clicks, rows with a click.
+    good : int
+        Rows whose feedback is positive.
+    prompts : int
+        Number of different prompts.
+    gold : int
+        Rows with a gold label.
+    export_scope : ExportScope or None
+        Which responses the export holds; None if its file does not say.
+
+    """
+
+    columns: frozenset[str]
     rows: int
-    rated: int  # rows with feedback; on an implicit log, with a click
+    rated: int
     good: int
     prompts: int
-    gold: int = 0  # rows with a trusted label
-    export_scope: ExportScope | None = None  # what kind of export the log is, where it says so
+    gold: int = 0
+    export_scope: ExportScope | None = None
 
     @staticmethod
-    def of(data: Feedback) -> LogCapabilities:
-        """Read the facts off tensors."""
+    def from_feedback(data: Feedback) -> LogCapabilities:
+        """Return the capabilities of encoded data.
+
+        Parameters
+        ----------
+        data : Feedback
+            The tensors that a method would be fitted on.
+
+        Returns
+        -------
+        LogCapabilities
+            The facts, counted over all rows.
+
+        """
         rated = data.y if data.o is None else data.o
-        channels = {f"channel.{name}" for name in data.channels}
+        channels = {CHANNEL_PREFIX + name for name in data.channels}
         return LogCapabilities(
             columns=frozenset(
                 data.columns() | channels | ({"clicks"} if data.o is None else set())
@@ -46,8 +83,20 @@ class LogCapabilities:
         )
 
     @staticmethod
-    def of_log(log: Log) -> LogCapabilities:
-        """Read off a log the facts that its tensors will have, before any features are made."""
+    def from_log(log: Log) -> LogCapabilities:
+        """Return the capabilities that the log will have once it is encoded.
+
+        Parameters
+        ----------
+        log : Log
+            The table; no features are computed.
+
+        Returns
+        -------
+        LogCapabilities
+            Equal to `from_feedback` of the encoded log.
+
+        """
         feedback, names = log.frame["feedback"], log.columns
         renamed = {"user_id": "user"}
         columns = {renamed.get(c, c) for c in names & {"gold", "user_id", "weight", "propensity"}}
@@ -66,13 +115,20 @@ class LogCapabilities:
 
     @property
     def channels(self) -> tuple[str, ...]:
-        """Names of the channels, without their prefix."""
-        prefix = "channel."
-        return tuple(sorted(c[len(prefix) :] for c in self.columns if c.startswith(prefix)))
+        """Names of the channels, sorted, without the prefix ``channel.``."""
+        return tuple(
+            sorted(
+                c.removeprefix(CHANNEL_PREFIX) for c in self.columns if c.startswith(CHANNEL_PREFIX)
+            )
+        )
 
     @property
     def offers(self) -> frozenset[str]:
-        """The columns, and what follows from them: unrated rows, two channels."""
+        """Everything that a method may require: the columns and two derived facts.
+
+        ``unrated``: some rows are known to have been shown without feedback. ``two channels``: there
+        are at least two channels.
+        """
         shown = self.export_scope is None or self.export_scope.shows_unrated
-        more = {"unrated"} if shown and "o" in self.columns and self.rated < self.rows else set()
-        return self.columns | more | ({"two channels"} if len(self.channels) > 1 else set())
+        derived = {"unrated"} if shown and "o" in self.columns and self.rated < self.rows else set()
+        return self.columns | derived | ({"two channels"} if len(self.channels) > 1 else set())

@@ -1,4 +1,4 @@
-"""How much of what was shown a log holds: a type, so that no method reads a file for what it is not."""
+"""Which of the responses that were shown an export holds."""
 
 from __future__ import annotations
 
@@ -12,20 +12,41 @@ Level = Literal["full", "rated_chats_only", "rated_only", "annotation"]
 LEVELS: tuple[Level, ...] = get_args(Level)  # widest first
 MEANING: dict[Level, str] = {
     "full": "every response that was shown, rated or not",
-    "rated_chats_only": "the chats in which some response was rated; who reacts is known within those only",
-    "rated_only": "rated responses only; nothing of those that nobody rated",
-    "annotation": "responses that annotators were asked about; no user reacted to them",
+    "rated_chats_only": "all responses of chats with at least one rating; other chats are missing",
+    "rated_only": "rated responses only; responses without a rating are missing",
+    "annotation": "responses that annotators were asked to label; no user feedback",
 }
-PREFIX = "trueward."  # of the keys in the metadata of a Parquet file
+METADATA_PREFIX = "trueward."  # of the keys in the metadata of a Parquet file
 
 
 @dataclass(frozen=True)
 class ExportScope:
-    """What kind of export a log was made of."""
+    """Which responses the export behind a log holds.
+
+    It decides whether a row without feedback counts as a response that a user saw and did not rate.
+
+    Attributes
+    ----------
+    level : {"full", "rated_chats_only", "rated_only", "annotation"}
+        See `MEANING`.
+    source : str
+        Name of the product; empty if unknown.
+    wider : str
+        How to get an export with the unrated responses, as an instruction; empty if unknown.
+
+    Examples
+    --------
+    >>> scope = ExportScope("rated_only", "langfuse")
+    >>> scope.shows_unrated
+    False
+    >>> ExportScope.from_metadata(scope.metadata()) == scope
+    True
+
+    """
 
     level: Level
-    source: str = ""  # the product it came from
-    wider: str = ""  # the export of that product that has the responses nobody rated
+    source: str = ""
+    wider: str = ""
 
     @property
     def shows_unrated(self) -> bool:
@@ -34,27 +55,58 @@ class ExportScope:
 
     @property
     def remedy(self) -> str:
-        """Say where the responses nobody rated are, as an order."""
+        """How to get the unrated responses, as an instruction."""
         return self.wider or "log or export every response that was shown"
 
     def metadata(self) -> dict[str, str]:
-        """Give what a Parquet file keeps of it."""
-        about = {"coverage": self.level, "source": self.source, "wider": self.wider}
-        return {PREFIX + key: value for key, value in about.items() if value}
+        """Return the scope as metadata for a Parquet file, without empty values."""
+        values = {"coverage": self.level, "source": self.source, "wider": self.wider}
+        return {METADATA_PREFIX + key: value for key, value in values.items() if value}
 
     @staticmethod
-    def of(metadata: Mapping[str, str]) -> ExportScope | None:
-        """Read it off the metadata of a Parquet file; None where that says nothing we know."""
-        level = metadata.get(f"{PREFIX}coverage")
-        known = next((known for known in LEVELS if known == level), None)
-        if known is None:
+    def from_metadata(metadata: Mapping[str, str]) -> ExportScope | None:
+        """Return the scope in the metadata of a Parquet file.
+
+        Parameters
+        ----------
+        metadata : mapping of str to str
+            All metadata of the file.
+
+        Returns
+        -------
+        ExportScope or None
+            None if the metadata has no level, or an unknown one.
+
+        """
+        stored = metadata.get(f"{METADATA_PREFIX}coverage")
+        level = next((level for level in LEVELS if level == stored), None)
+        if level is None:
             return None
         return ExportScope(
-            known, metadata.get(f"{PREFIX}source", ""), metadata.get(f"{PREFIX}wider", "")
+            level,
+            metadata.get(f"{METADATA_PREFIX}source", ""),
+            metadata.get(f"{METADATA_PREFIX}wider", ""),
         )
 
 
-def weakest(found: Iterable[ExportScope | None]) -> ExportScope | None:
-    """Give the one that holds least; None where none says."""
-    said = [c for c in found if c is not None]
-    return max(said, key=lambda c: LEVELS.index(c.level), default=None)
+def narrowest(scopes: Iterable[ExportScope | None]) -> ExportScope | None:
+    """Return the scope of a table made of several files: the one that holds least.
+
+    Parameters
+    ----------
+    scopes : iterable of ExportScope or None
+        The scope of each file; None where a file does not say.
+
+    Returns
+    -------
+    ExportScope or None
+        None if no file says.
+
+    Examples
+    --------
+    >>> narrowest([ExportScope("full"), None, ExportScope("rated_only")]).level
+    'rated_only'
+
+    """
+    known = [scope for scope in scopes if scope is not None]
+    return max(known, key=lambda scope: LEVELS.index(scope.level), default=None)

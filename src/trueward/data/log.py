@@ -1,4 +1,4 @@
-"""The log of a product and a clean test set, as tables with known columns."""
+"""The log of a product and a test set with true labels, as tables with canonical columns."""
 
 from __future__ import annotations
 
@@ -10,72 +10,103 @@ import polars as pl
 
 from trueward.core.errors import TruewardError
 
-from .readers import Table, absent, fingerprint, listed, read_gold, read_table, resolve, typed, want
+from .digests import fingerprint
+from .gold import read_gold
+from .log_columns import (
+    FAMILIES,
+    OPTIONAL,
+    REQUIRED,
+    TEST_COLUMNS,
+    ignored_columns,
+    log_order,
+    no_feedback_error,
+    require_feedback,
+    require_texts,
+    require_truth,
+)
+from .readers import match_columns, read_table, typed_frame, wanted_columns
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from .export_scope import ExportScope
 
 Regime = Literal["observational", "implicit", "channels"]
 
-NEEDED = ("prompt", "response", "feedback", "prompt_id")
-OPTIONAL = ("gold", "user_id", "time", "model", "weight", "propensity")
-PAIRS = ("prompt", "response", "prompt_id", "user_id", "model", "time")
-TEST = ("prompt", "response", "prompt_id", "label", "rating")
-
 
 @dataclass(frozen=True, eq=False)
 class Log:
-    """What a product saw: one row per response that was shown, with canonical columns only.
+    """The log of a product: one row per response that was shown.
 
-    ``prompt``, ``response``, ``prompt_id`` are String without nulls, ``feedback`` is 1, 0 or null;
-    the optional columns that the source has follow.
+    `read_log` makes it. The columns have canonical names. ``prompt``, ``response`` and ``prompt_id`` are
+    String without nulls; ``feedback`` is 1 (good), 0 (bad) or null (none given). Optional: ``gold``,
+    ``user_id``, ``time``, ``model``, ``weight``, ``propensity``, and any ``channel.NAME`` (1, 0 or null) and
+    ``context.NAME`` (a number or a category).
+
+    Attributes
+    ----------
+    frame : polars.DataFrame
+        The canonical columns.
+    source : str
+        Path of the file or folder, or a description of a table in memory.
+    ignored : tuple of str
+        Columns of the source that are not used.
+    gold_unmatched : int
+        Rows of gold tables without a row of the log with the same prompt and response.
+    export_scope : ExportScope or None
+        Which responses the export behind the log holds; None if its file does not say.
+
+    Examples
+    --------
+    >>> import trueward as tw
+    >>> frame = pl.DataFrame({"prompt": ["a", "a"], "response": ["b", "c"], "feedback": [1, 0]})
+    >>> log = tw.read_log(frame)
+    >>> len(log), log.feedback_rate, log.regime
+    (2, 1.0, 'observational')
+
     """
 
     frame: pl.DataFrame
     source: str
-    ignored: tuple[str, ...] = ()  # columns of the source that are not in the frame
-    gold_unmatched: int = 0  # rows of a gold table whose prompt and response the log lacks
-    export_scope: ExportScope | None = (
-        None  # what kind of export it was made of, where its file says so
-    )
+    ignored: tuple[str, ...] = ()
+    gold_unmatched: int = 0
+    export_scope: ExportScope | None = None
 
     def __len__(self) -> int:
-        """Count the rows."""
+        """Return the number of rows."""
         return self.frame.height
 
     @property
     def columns(self) -> set[str]:
-        """Names of the canonical columns in the frame."""
+        """Names of the columns of the frame."""
         return set(self.frame.columns)
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """Optional columns that the log lacks; a family that has no member is ``channel.*``."""
+        """Optional columns that the log lacks; ``channel.*`` stands for a family without members."""
         families = {name.split(".")[0] for name in self.columns if "." in name}
-        lacking = [name for name in OPTIONAL if name not in self.columns]
-        return (*lacking, *(f"{f}.*" for f in ("channel", "context") if f not in families))
+        absent = [name for name in OPTIONAL if name not in self.columns]
+        return (*absent, *(f"{family}.*" for family in FAMILIES if family not in families))
 
     @property
     def channels(self) -> tuple[str, ...]:
-        """Names of the channel columns, with their prefix."""
+        """Names of the channel columns, with the prefix ``channel.``."""
         return tuple(name for name in self.frame.columns if name.startswith("channel."))
 
     @property
     def feedback_rate(self) -> float:
-        """Share of the rows with feedback."""
+        """Share of the rows with feedback, from 0 to 1."""
         return 1 - self.frame["feedback"].null_count() / len(self)
 
     @property
     def has_unrated(self) -> bool:
-        """Say whether any row has no feedback."""
+        """Whether any row has no feedback."""
         return bool(self.frame["feedback"].null_count())
 
     @property
     def regime(self) -> Regime:
-        """Say what the feedback can tell: good and bad, liking only, or several signals."""
+        """Kind of feedback: ``observational`` (1 and 0), ``implicit`` (1 only) or ``channels``."""
         feedback = self.frame["feedback"]
         if feedback.null_count() == len(feedback) and len(self.channels) > 1:
             return "channels"
@@ -83,7 +114,7 @@ class Log:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of the content, the same for every format the table may come in."""
+        """SHA-256 of the content, the same for every file format."""
         return fingerprint(self.frame)
 
     def with_gold(
@@ -94,21 +125,48 @@ class Log:
         split: str | None = None,
         **columns: str,
     ) -> Log:
-        """Give the log with trusted labels from a table of prompt, response and gold.
+        """Return the log with gold labels from a table of prompt, response and gold.
 
-        A label goes to every row with the same prompt and response, character by character. Rows
-        without a match are counted in ``gold_unmatched``; labels that disagree are an error.
+        A label is added to every row with exactly the same prompt and response.
+
+        Parameters
+        ----------
+        source : str, Path, table, Log or Test
+            The table with the labels.
+        mapping : mapping of str to str or None
+            Canonical name -> column of the source, such as ``{"gold": "label"}``.
+        split : str or None
+            Which split of a folder to read.
+        **columns : str
+            The same as ``mapping``.
+
+        Returns
+        -------
+        Log
+            A new log; rows of the table without a match are counted in ``gold_unmatched``.
+
+        Raises
+        ------
+        TruewardError
+            If no row matches, or if two labels of one pair differ.
+
+        Examples
+        --------
+        >>> log = read_log(pl.DataFrame({"prompt": ["a"], "response": ["b"], "feedback": [1]}))
+        >>> gold = pl.DataFrame({"prompt": ["a"], "response": ["b"], "label": [0.0]})
+        >>> log.with_gold(gold, gold="label").frame["gold"].to_list()
+        [0.0]
+
         """
         table = source.frame if isinstance(source, Log | Test) else source
         gold = read_gold(table, mapping, split, columns)
-        pairs = gold.group_by("prompt", "response").agg(pl.col("gold").first().alias("audited"))
+        labels = gold.group_by("prompt", "response").agg(pl.col("gold").first().alias("audited"))
         rows = self.frame.with_row_index("row")
-        joined = rows.join(pairs, on=["prompt", "response"], how="left").sort("row")
-        matched = joined["audited"].is_not_null()
-        if not matched.any():
+        joined = rows.join(labels, on=["prompt", "response"], how="left").sort("row")
+        if not joined["audited"].is_not_null().any():
             raise TruewardError(
                 f"none of the {gold.height} gold rows has the prompt and response of a row of "
-                f"{self.source}, and both texts must be equal: copy them from the log"
+                f"{self.source}; both texts must be equal: copy them from the log"
             )
         if "gold" in self.columns:
             differs = (joined["gold"] != joined["audited"]).fill_null(value=False)
@@ -119,33 +177,54 @@ class Log:
                     f"{joined['gold'][i]:g} and the gold table {joined['audited'][i]:g}: keep one"
                 )
         label = pl.coalesce([n for n in ("gold", "audited") if n in joined.columns])
-        lost = gold.join(self.frame, on=["prompt", "response"], how="anti").height
-        frame = joined.with_columns(label.alias("gold")).select(_ordered([*self.columns, "gold"]))
-        return replace(self, frame=frame, gold_unmatched=self.gold_unmatched + lost)
+        unmatched = gold.join(self.frame, on=["prompt", "response"], how="anti").height
+        frame = joined.with_columns(label.alias("gold")).select(log_order([*self.columns, "gold"]))
+        return replace(self, frame=frame, gold_unmatched=self.gold_unmatched + unmatched)
 
 
 @dataclass(frozen=True, eq=False)
 class Test:
-    """Clean truth about (prompt, response): ``label`` in [0, 1], a finite ``rating``, or both."""
+    """A test set with the truth about each response.
 
-    __test__ = False  # the word is the field's, not pytest's
+    `read_test` makes it. ``prompt``, ``response`` and ``prompt_id`` are String without nulls. There is a
+    ``label`` in [0, 1], a finite ``rating`` (higher is better), or both, in every row.
+
+    Attributes
+    ----------
+    frame : polars.DataFrame
+        The canonical columns.
+    source : str
+        Path of the file or folder, or a description of a table in memory.
+    ignored : tuple of str
+        Columns of the source that are not used.
+
+    Examples
+    --------
+    >>> import trueward as tw
+    >>> test = tw.read_test(pl.DataFrame({"prompt": ["a"], "response": ["b"], "label": [1.0]}))
+    >>> len(test), sorted(test.columns)
+    (1, ['label', 'prompt', 'prompt_id', 'response'])
+
+    """
+
+    __test__ = False  # not a test class of pytest
 
     frame: pl.DataFrame
     source: str
     ignored: tuple[str, ...] = ()
 
     def __len__(self) -> int:
-        """Count the rows."""
+        """Return the number of rows."""
         return self.frame.height
 
     @property
     def columns(self) -> set[str]:
-        """Names of the columns in the frame."""
+        """Names of the columns of the frame."""
         return set(self.frame.columns)
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of the content, the same for every format the table may come in."""
+        """SHA-256 of the content, the same for every file format."""
         return fingerprint(self.frame)
 
 
@@ -156,24 +235,52 @@ def read_log(
     split: str | None = None,
     **columns: str,
 ) -> Log:
-    """Read a log from a file, a folder or a table: ``read_log("a.csv", prompt="question")``.
+    """Read a log from a file, a folder, a query or a table in memory.
 
-    ``mapping`` and ``columns`` both say canonical name = column of the source (the first also for
-    names with a dot); ``split`` chooses from a folder of splits. A column without a single value
-    counts as absent. Raises TruewardError with the row and the column of what is wrong.
+    Parameters
+    ----------
+    source : str, Path or table
+        JSON lines, JSON, CSV (each plain or ``.gz``), Parquet or Arrow; a ``.sql`` file with a query; a
+        folder of shards; or a table of polars, pandas or pyarrow.
+    mapping : mapping of str to str or None
+        Canonical name -> column of the source; needed for names with a dot, such as ``context.length``.
+    split : str or None
+        Which split of a folder to read.
+    **columns : str
+        The same as ``mapping``, such as ``prompt="question"``.
+
+    Returns
+    -------
+    Log
+        A column without any value counts as absent. Without ``prompt_id`` it is computed from the prompt.
+
+    Raises
+    ------
+    TruewardError
+        If the source cannot be read, lacks a column, or has a wrong value; with row and column.
+    UsageError
+        If the mapping or the split is wrong.
+
+    Examples
+    --------
+    >>> frame = pl.DataFrame({"q": ["a", "b"], "response": ["c", "d"], "feedback": [1, None]})
+    >>> read_log(frame, prompt="q").feedback_rate
+    0.5
+
     """
-    wanted = want((*NEEDED, *OPTIONAL), ("channel", "context"), mapping, **columns)
+    wanted = wanted_columns((*REQUIRED, *OPTIONAL), FAMILIES, mapping, **columns)
     table = read_table(source, wanted, split)
-    names = resolve(wanted, table.names, table.source)
-    _need_feedback(table, names)
-    frame = typed(table, names)
+    names = match_columns(wanted, table.names, table.source)
+    require_feedback(table, names)
+    frame = typed_frame(table, names)
     channels = [name for name in frame.columns if name.startswith("channel.")]
     if "feedback" not in frame.columns:
         if len(channels) < 2:
-            _refuse_silent(table, names, channels)
+            raise no_feedback_error(table, names, channels)
         frame = frame.with_columns(pl.lit(None, pl.Float64).alias("feedback"))
-    frame = frame.select(_ordered(frame.columns))
-    return Log(frame, table.source, _ignored(table, names, frame), export_scope=table.export_scope)
+    frame = frame.select(log_order(frame.columns))
+    ignored = ignored_columns(table, names, frame)
+    return Log(frame, table.source, ignored, export_scope=table.export_scope)
 
 
 def read_test(
@@ -183,89 +290,48 @@ def read_test(
     split: str | None = None,
     **columns: str,
 ) -> Test:
-    """Read clean truth: prompt, response, and ``label`` in [0, 1], a finite ``rating`` or both."""
-    wanted = want(TEST, (), mapping, **columns)
+    """Read a test set: prompt, response, and ``label`` in [0, 1], a finite ``rating``, or both.
+
+    Parameters
+    ----------
+    source : str, Path or table
+        As for `read_log`.
+    mapping : mapping of str to str or None
+        Canonical name -> column of the source.
+    split : str or None
+        Which split of a folder to read.
+    **columns : str
+        The same as ``mapping``, such as ``label="correct"``.
+
+    Returns
+    -------
+    Test
+        The rows in the order of the source.
+
+    Raises
+    ------
+    TruewardError
+        If the source cannot be read, lacks a column, or has a wrong value; with row and column.
+    UsageError
+        If the mapping or the split is wrong.
+
+    Examples
+    --------
+    >>> frame = pl.DataFrame({"prompt": ["a"], "response": ["b"], "correct": [1]})
+    >>> read_test(frame, label="correct").frame["label"].to_list()
+    [1.0]
+
+    """
+    wanted = wanted_columns(TEST_COLUMNS, (), mapping, **columns)
     table = read_table(source, wanted, split)
-    names = resolve(wanted, table.names, table.source)
-    missing = [name for name in ("prompt", "response") if name not in names]
-    if missing:
-        raise absent(table.source, missing, table.names)
-    if not {"label", "rating"} & names.keys():
-        raise _no_truth(table)
-    frame = typed(table, names)
+    names = match_columns(wanted, table.names, table.source)
+    require_texts(table, names)
+    require_truth(table, names)
+    frame = typed_frame(table, names)
     if not {"label", "rating"} & set(frame.columns):
         raise TruewardError(
             f"a test needs a `label` or a `rating`, but {table.source} has no value in its column: "
-            "fill it in or map another one"
+            "add values or map another column"
         )
-    frame = frame.select([name for name in TEST if name in frame.columns])
-    return Test(frame, table.source, _ignored(table, names, frame))
-
-
-def read_pairs(
-    source: str | os.PathLike[str] | object,
-    *,
-    mapping: Mapping[str, str] | None = None,
-    split: str | None = None,
-    **columns: str,
-) -> pl.DataFrame:
-    """Read prompt and response to be scored, with prompt_id, user_id, model and time if there."""
-    wanted = want(PAIRS, (), mapping, **columns)
-    table = read_table(source, wanted, split)
-    names = resolve(wanted, table.names, table.source)
-    missing = [name for name in ("prompt", "response") if name not in names]
-    if missing:
-        raise absent(table.source, missing, table.names)
-    frame = typed(table, names)
-    return frame.select([name for name in PAIRS if name in frame.columns])
-
-
-def _ordered(names: Sequence[str]) -> list[str]:
-    """Sort names into the order of the log: needed, optional, channels, contexts."""
-    fixed = [name for name in (*NEEDED, *OPTIONAL) if name in names]
-    return fixed + sorted(set(names) - set(fixed))
-
-
-def _ignored(table: Table, names: Mapping[str, str], frame: pl.DataFrame) -> tuple[str, ...]:
-    used = {names[name] for name in frame.columns if name in names}
-    return tuple(column for column in table.names if column not in used)
-
-
-def _need_feedback(table: Table, names: Mapping[str, str]) -> None:
-    """Refuse a source without prompt or response, or without any feedback, by its column names."""
-    channels = [name for name in names if name.startswith("channel.")]
-    need = ["prompt", "response", *(["feedback"] if not channels else [])]
-    missing = [name for name in need if name not in names]
-    if missing:
-        doubt = "feedback" in missing and "label" in table.names
-        note = " ('label' may be what users said, or a trusted label: --map gold=label)"
-        raise absent(table.source, missing, table.names, note if doubt else "")
-    if "feedback" not in names and len(channels) == 1:
-        _refuse_silent(table, names, channels)
-
-
-def _refuse_silent(table: Table, names: Mapping[str, str], channels: Sequence[str]) -> None:
-    """Raise about a log whose feedback says nothing."""
-    found = "its column has no value" if "feedback" in names else "there is no such column"
-    if len(channels) == 1:
-        raise TruewardError(
-            f"{table.source} needs `feedback`, but {found}, and one channel alone is the feedback: "
-            f"write --map feedback={names[channels[0]]}"
-        )
-    raise TruewardError(
-        f"{table.source} needs `feedback` or two channels, but {found}; it has "
-        f"{listed(table.names)}: map a column with values by --map feedback=NAME"
-    )
-
-
-def _no_truth(table: Table) -> TruewardError:
-    """Give the error about a test without truth, with the mapping to write."""
-    for column in ("gold", "feedback"):
-        if column in table.names:
-            trusted = " (only if an expert gave it)" if column == "feedback" else ""
-            return TruewardError(
-                f"a test needs a `label` or a `rating`, but {table.source} has neither; it has "
-                f"{listed(table.names)}: if {column!r} is the truth, write --map label={column}"
-                f"{trusted}"
-            )
-    return absent(table.source, ["label"], table.names, " or --map rating=NAME")
+    frame = frame.select([name for name in TEST_COLUMNS if name in frame.columns])
+    return Test(frame, table.source, ignored_columns(table, names, frame))

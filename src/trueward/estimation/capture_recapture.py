@@ -1,4 +1,4 @@
-"""What channels say together: gamma = P_1 P_2 / P_12, and whether all pairs say the same."""
+"""Capture-recapture: gamma = P_1 P_2 / P_12 from two channels, and a test that all pairs agree."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import torch
 from scipy.special import chdtrc
 
 from trueward.core.errors import TruewardError
-from trueward.data.capabilities import FEWEST
-from trueward.data.feedback import prompt_numbers
+from trueward.data.capabilities import MIN_PER_CLASS
+from trueward.data.splits import prompt_numbers
 
 from .nuisance_types import Computed, Nuisance
 
@@ -28,15 +28,28 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-FLOOR = 0.003  # of a rate: some are divided by
-TOP = 0.98  # of a product that estimates a probability
+FLOOR = 0.003  # lower bound of a rate, since rates are divisors
+TOP = 0.98  # an estimated probability approaches 1 exponentially above this
 LEVEL = 0.001  # p-value below which estimates disagree
-Product = dict[tuple[str, ...], int]  # channels that fire together -> exponent of their rate
+#: channels that fire together -> exponent of their rate
+Product = dict[tuple[str, ...], int]
 
 
 @cache
 def rate(*names: str) -> Nuisance:
-    """P(all of these channels fire given x), on the rows where all are logged."""
+    """Return the nuisance P(all of these channels fire given x), on rows where all are logged.
+
+    Parameters
+    ----------
+    *names : str
+        Channels.
+
+    Returns
+    -------
+    Nuisance
+        Called ``channel.NAME``, or ``channel.A&B`` for several.
+
+    """
 
     def fired(b: Feedback) -> Tensor:
         return _together(b, names).nan_to_num()
@@ -56,35 +69,59 @@ def _column(names: Sequence[str]) -> str:
 
 
 def products(names: Sequence[str]) -> dict[tuple[str, ...], Product]:
-    """What gives gamma(x): P_1 P_2 / P_12 of a pair, P_123 P_1 P_2 P_3 / (P_12 P_13 P_23) of the first three.
+    """Return the products of rates that estimate gamma(x).
 
-    Where busy users do everything, a pair gives less than gamma and three give nearly gamma, so their
-    disagreement shows dependence that all pairs share.
+    P_1 P_2 / P_12 for every pair, and P_123 P_1 P_2 P_3 / (P_12 P_13 P_23) for the first three channels. If
+    some users are more active in all channels, a pair gives less than gamma and three give nearly gamma, so
+    their difference reveals dependence that all pairs share.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Channels.
+
+    Returns
+    -------
+    dict
+        Channels of a product -> the product.
+
     """
-    found: dict[tuple[str, ...], Product] = {
+    products: dict[tuple[str, ...], Product] = {
         pair: {pair[:1]: 1, pair[1:]: 1, pair: -1} for pair in itertools.combinations(names, 2)
     }
     if len(names) > 2:
         three = tuple(names[:3])
         product: Product = {three: 1} | {(k,): 1 for k in three}
         product |= dict.fromkeys(itertools.combinations(three, 2), -1)
-        found[three] = product
-    return found
+        products[three] = product
+    return products
 
 
 def rates(names: Sequence[str]) -> tuple[Nuisance, ...]:
-    """Give what `agreement` reads."""
-    asked = dict.fromkeys(k for product in products(names).values() for k in product)
-    return tuple(rate(*k) for k in asked)
+    """Return the nuisances that `agreement` reads, for these channels."""
+    needed = dict.fromkeys(k for product in products(names).values() for k in product)
+    return tuple(rate(*k) for k in needed)
 
 
 def agreement(names: Sequence[str]) -> Computed:
-    """(P_1 P_2 / P_12)(x), the mean over pairs, and a Wald test that all `products` have the same mean.
+    """Return the nuisance (P_1 P_2 / P_12)(x), averaged over pairs, with a test that all `products` agree.
 
-    Each mean has its one-step correction, so that first-order errors of the rates drop out: with c the
-    product of rates P_j to the powers e_j, psi = mean [ c + c sum_j e_j (y_j - P_j) / P_j ].
+    A Wald test compares the means of the products. Each mean has a one-step correction that removes
+    first-order errors of the rates (methods 4.3): with c the product of rates P_j to the powers e_j,
+    psi = mean [ c + c sum_j e_j (y_j - P_j) / P_j ].
+
+    Parameters
+    ----------
+    names : sequence of str
+        Channels, two or more.
+
+    Returns
+    -------
+    Computed
+        Column ``target``.
+
     """
-    asked = products(names)
+    estimates = products(names)
 
     def floored(b: Feedback, names: tuple[str, ...]) -> Tensor:
         return b.eta[_column(names)].double().clamp(min=FLOOR)
@@ -97,24 +134,24 @@ def agreement(names: Sequence[str]) -> Computed:
         return value(b, product) * (1 + torch.stack(errors).sum(0))
 
     def fit(train: Feedback, _val: Feedback, _seed: int) -> tuple[Parameters, dict[str, Any]]:
-        found = torch.stack([corrected(train, product) for product in asked.values()], 1)
-        return {}, _judged(["&".join(k) for k in asked], found, train.group)
+        values = torch.stack([corrected(train, product) for product in estimates.values()], 1)
+        return {}, _report(["&".join(k) for k in estimates], values, train.group)
 
-    def apply(_at: Parameters, b: Feedback) -> dict[str, Tensor]:
-        pairs = [value(b, product) for names, product in asked.items() if len(names) == 2]
+    def apply(_parameters: Parameters, b: Feedback) -> dict[str, Tensor]:
+        pairs = [value(b, product) for pair, product in estimates.items() if len(pair) == 2]
         return {"target": _below_one(torch.stack(pairs).mean(0)).to(b.y)}
 
     return Computed("agreement", ("target",), fit, apply)
 
 
 def _below_one(v: Tensor) -> Tensor:
-    """v up to ``TOP``, then towards 1 and never there: what is beyond keeps its order."""
+    """Return v up to ``TOP``, and beyond it a value that approaches 1 and keeps the order."""
     rest = 1 - TOP
     return torch.where(v < TOP, v, 1 - rest * torch.exp((TOP - v) / rest))
 
 
-def _judged(names: list[str], values: Tensor, group: Tensor | None) -> dict[str, Any]:
-    """Give mean and 95 % interval of every estimate, clustered by prompt, and compare them."""
+def _report(names: list[str], values: Tensor, group: Tensor | None) -> dict[str, Any]:
+    """Report the mean of every estimate with its 95 % interval, clustered by prompt, and the test."""
     known = ~values.isnan().any(1)
     v = values[known].cpu().numpy()
     ids = prompt_numbers(len(v), None if group is None else group[known]).numpy()
@@ -131,21 +168,41 @@ def _judged(names: list[str], values: Tensor, group: Tensor | None) -> dict[str,
     if len(names) < 2:
         return report
     contrast = np.eye(len(names))[1:] - np.eye(len(names))[:1]
-    gap = contrast @ mean
-    wald = float(gap @ np.linalg.pinv(contrast @ covariance @ contrast.T) @ gap)
-    p = float(chdtrc(len(gap), wald))
+    difference = contrast @ mean
+    inverse = np.linalg.pinv(contrast @ covariance @ contrast.T)
+    wald = float(difference @ inverse @ difference)
+    p = float(chdtrc(len(difference), wald))
     report["test"] = {"chi_squared": round(wald, 2), "p": p}
     if p < LEVEL:
         report["warning"] = (
             f"pairs of channels disagree on the mean reward ({mean.min():.2f} to {mean.max():.2f}, p = "
-            f"{p:.1g}): users who do one do the other, or misclick; put what makes users active into "
+            f"{p:.1g}): channels depend on each other, or users misclick; log what makes users active as "
             "context.* and use -o activity=xz"
         )
     return report
 
 
 def check(names: Sequence[str], b: Feedback) -> dict[str, Any]:
-    """Count what fires; refuse channels that cannot be told apart from nothing, or never meet."""
+    """Count how often channels fire, alone and together.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Channels.
+    b : Feedback
+        The log.
+
+    Returns
+    -------
+    dict
+        ``channels``: logged rows and fires of each; ``together``: fires of every pair.
+
+    Raises
+    ------
+    TruewardError
+        If a channel always or never fires, or no two channels fire together often enough.
+
+    """
     shares = {}
     for k in names:
         logged = b.channels[k][~b.channels[k].isnan()]
@@ -154,16 +211,17 @@ def check(names: Sequence[str], b: Feedback) -> dict[str, Any]:
         if fires in (0, len(logged)):
             always = "always" if fires else "never"
             raise TruewardError(
-                f"channel.{k} {always} fires in the {len(logged)} rows where it is logged, so it tells no "
-                "answer from another: leave it out (-o channels=...), or log 0 where nothing happened"
+                f"channel.{k} {always} fires in the {len(logged)} rows where it is logged, so it does not "
+                "separate answers: leave it out (-o channels=...), or log 0 where nothing happened"
             )
     together = {
         f"{one}&{other}": int(((b.channels[one] > 0) & (b.channels[other] > 0)).sum())
         for one, other in itertools.combinations(names, 2)
     }
-    if max(together.values()) < FEWEST:
+    if max(together.values()) < MIN_PER_CLASS:
         raise TruewardError(
-            f"no two channels fire together in {FEWEST} rows or more ({together}), and their joint law is "
-            "all that tells satisfaction from activity: log more, or channels that can meet"
+            f"no two channels fire together in {MIN_PER_CLASS} rows or more ({together}), and only their "
+            "joint distribution separates satisfaction from activity: log more rows, or channels that can "
+            "fire together"
         )
     return {"channels": shares, "together": together}

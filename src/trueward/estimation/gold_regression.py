@@ -11,7 +11,7 @@ from scipy.special import expit
 
 from trueward.core.errors import TruewardError
 from trueward.core.random import numpy_stream, stream_seed
-from trueward.data.feedback import fold_of, prompt_numbers
+from trueward.data.splits import fold_of, prompt_numbers
 
 from .nuisance_types import Computed
 from .regression_design import CHUNK, design, row_weights, scaling

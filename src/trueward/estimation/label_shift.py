@@ -1,4 +1,4 @@
-"""Good, bad or no feedback: three outcomes whose chances lie on a segment where only the label decides."""
+"""Label shift: with selection by the label alone, outcome probabilities lie on a segment."""
 
 from __future__ import annotations
 
@@ -23,23 +23,52 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-TOP = 0.995  # quantile of the predictions that is certainly good, where nothing else says
-ROUNDING = 1e-10  # of the spread of predictions: less is no direction
-LEVEL = 0.001  # p-value below which the log is taken to deny the segment
+TOP = 0.995  # quantile of the predictions taken as certainly good, where the rates do not fit
+ROUNDING = 1e-10  # relative spread of predictions below which there is no direction
+LEVEL = 0.001  # p-value below which the segment is rejected
 
 
 @dataclass(frozen=True)
 class Line:
-    """The one direction in which outcomes vary with the features, and the test that there is no second."""
+    """The direction in which outcome probabilities vary with the features, and the test for a second.
 
-    mean: Array  # (P(up), P(down))
-    direction: Array  # towards good: a thumb up gains on a thumb down
-    first: float  # n rho^2 / (1 - rho^2) of the two canonical correlations with the features
-    second: float  # chi-squared with 1 degree of freedom where the outcomes lie on a line
+    Attributes
+    ----------
+    mean : ndarray, shape (2,)
+        Mean of (P(up), P(down)).
+    direction : ndarray, shape (2,)
+        Direction of variation, towards good answers: P(up) grows relative to P(down).
+    first, second : float
+        n rho^2 / (1 - rho^2) of the two canonical correlations rho with the features. If the probabilities
+        lie on a line, ``second`` is chi-squared with 1 degree of freedom.
+
+    """
+
+    mean: Array
+    direction: Array
+    first: float
+    second: float
 
     @staticmethod
     def of(outcome: Array, predicted: Array, weight: Array) -> Line:
-        """Reduced-rank regression of (n, 2) outcomes on their (n, 2) out-of-fold predictions."""
+        """Fit by reduced-rank regression of outcomes on their out-of-fold predictions.
+
+        Parameters
+        ----------
+        outcome, predicted : ndarray, shape (n, 2)
+            Indicators of a thumb up and a thumb down, and their predicted probabilities.
+        weight : ndarray, shape (n,)
+            Weight of every row.
+
+        Returns
+        -------
+        Line
+
+        References
+        ----------
+        Anderson, Annals of Mathematical Statistics, 1951.
+
+        """
         w = weight / weight.sum()
         mean = w @ outcome
         y, h = outcome - mean, predicted - w @ predicted
@@ -52,11 +81,25 @@ class Line:
         return Line(mean, direction * np.sign(direction[0] - direction[1]), first, second)
 
     def segment(self, rho_01: float, rho_10: float, predicted: Array) -> tuple[Segment, str]:
-        """Cut the line where an answer is certainly good, and certainly bad; say what cut the good end.
+        """Cut the line where an answer is certainly good and where it is certainly bad.
 
-        A good one has down / up = rho_01 / (1 - rho_01), a bad one up / down = rho_10 / (1 - rho_10). Where
-        everybody would react before the line comes to the first, the rates do not fit it, and it ends at
-        the top of the (n, 2) predictions: some answers are taken to be certainly good.
+        A good answer has P(down) / P(up) = rho_01 / (1 - rho_01), a bad one P(up) / P(down) = rho_10 /
+        (1 - rho_10). If the line reaches P(feedback) = 1 before the good point, the rates do not fit, and the
+        good end is the top of the predictions: some answers are then taken as certainly good.
+
+        Parameters
+        ----------
+        rho_01, rho_10 : float
+            Noise rates.
+        predicted : ndarray, shape (n, 2)
+            Predicted (P(up), P(down)).
+
+        Returns
+        -------
+        segment : Segment
+        source : str
+            What determined the good end: "rates" or "the top of the log".
+
         """
         y, d = self.mean, self.direction / np.linalg.norm(self.direction)
         rates = [
@@ -64,34 +107,45 @@ class Line:
             ((1 - rho_10) * y[0] - rho_10 * y[1], (1 - rho_10) * d[0] - rho_10 * d[1]),
         ]
         walls = [(y[0], d[0]), (y[1], d[1]), (1 - y.sum(), -d.sum())]
-        # each is value + t slope >= 0; a rate that the mean itself breaks is more noise than the log has
+        # each constraint is value + t slope >= 0; one that the mean violates is dropped: the rate is too high
         cuts = [(-value / slope, slope) for value, slope in rates + walls if value > 0 and slope]
         low = max((t for t, slope in cuts if slope > 0), default=0.0)
-        high, by = min((t for t, slope in cuts if slope < 0), default=0.0), "rates"
+        high, source = min((t for t, slope in cuts if slope < 0), default=0.0), "rates"
         if high == -walls[2][0] / walls[2][1]:
             place = np.quantile((predicted - y) @ d, TOP)
-            high, by = min(high, max(float(place), 1e-6)), "the top of the log"
-        return Segment(y + low * d, y + high * d), by
+            high, source = min(high, max(float(place), 1e-6)), "the top of the log"
+        return Segment(y + low * d, y + high * d), source
 
 
 def placement(rho_01: float, rho_10: float, column: str) -> Computed:
-    """gamma(x) by algebra from a three-class model, where feedback depends on the label alone (methods 4.1).
+    """Return the nuisance gamma(x) = P(good given x), if feedback depends on the label alone (methods 4.1).
 
     (P(up), P(down)) given x = gamma G + (1 - gamma) B for two points G and B. Their line is the first
-    canonical direction of the outcomes on their out-of-fold predictions, which noise in these does not
-    bend; the given rates cut it. Where the second canonical correlation is not 0 either (p < .001), selection
-    follows something else in x: then gamma is (P(up given rated) - rho_10) / (1 - rho_01 - rho_10), as if
+    canonical direction of the outcomes on their out-of-fold predictions, which noise in these does not bias;
+    the given noise rates cut it. If the second canonical correlation is not 0 either (p < .001), selection
+    follows something else in x, and gamma = (P(up given rated) - rho_10) / (1 - rho_01 - rho_10), as if
     feedback were missing at random given x.
+
+    Parameters
+    ----------
+    rho_01, rho_10 : float
+        P(observed 0 given true 1) and P(observed 1 given true 0).
+    column : str
+        Column of ``eta`` that gets gamma.
+
+    Returns
+    -------
+    Computed
+        Called ``label_shift``. It reads ``eta.noisy`` and ``eta.responds``.
+
     """
-    # (P(up), P(down)) of a bad and of a good answer where everybody rates
-    flips = torch.tensor([[rho_10, 1 - rho_10], [1 - rho_01, rho_01]], dtype=torch.float64)
 
     def fit(train: Feedback, _val: Feedback, _seed: int) -> tuple[Parameters, dict[str, Any]]:
         seen, up = (v.double().cpu().numpy() for v in (train.seen, train.seen * train.y))
         weight = np.ones(len(up)) if train.weight is None else train.weight.double().cpu().numpy()
         predicted = np.stack(_chances(train), 1)
         line = Line.of(np.stack([up, seen - up], 1), predicted, weight)
-        segment, scale = line.segment(rho_01, rho_10, predicted)
+        segment, source = line.segment(rho_01, rho_10, predicted)
         p = float(chdtrc(1, line.second))
         report: dict[str, Any] = {
             "m_1": round(float(segment.good.sum()), 4),
@@ -99,16 +153,18 @@ def placement(rho_01: float, rho_10: float, column: str) -> Computed:
             "strength": round(line.first, 2),
             "test": {"chi_squared": round(line.second, 2), "p": p},
             "selection": "label" if p >= LEVEL else "at random given x",
-            "scale": scale,
+            "scale": source,
         }
         if p < LEVEL:
-            return {"flips": flips}, report
+            # (P(up), P(down)) of a bad and of a good answer where everybody rates
+            flips = [[rho_10, 1 - rho_10], [1 - rho_01, rho_01]]
+            return {"flips": torch.tensor(flips, dtype=torch.float64)}, report
         return {"ends": torch.from_numpy(np.stack([segment.bad, segment.good]))}, report
 
-    def apply(at: Parameters, b: Feedback) -> dict[str, Tensor]:
-        (ends,) = at.values()
+    def apply(parameters: Parameters, b: Feedback) -> dict[str, Tensor]:
+        (ends,) = parameters.values()
         q = b.eta.noisy.double().cpu().numpy()
-        chances = _chances(b) if "ends" in at else (q, 1 - q)
+        chances = _chances(b) if "ends" in parameters else (q, 1 - q)
         place = Segment(*ends.double().cpu().numpy()).place(*chances)
         return {column: torch.from_numpy(expit(place)).to(b.y)}
 
@@ -116,28 +172,42 @@ def placement(rho_01: float, rho_10: float, column: str) -> Computed:
 
 
 def label_shift(rho_01: float, rho_10: float) -> Computed:
-    """`placement` as the target of a reward: its report warns where the log denies it, or says nothing."""
+    """Return `placement` as the target of a reward, with warnings.
+
+    The report warns if the test rejects the segment, or if the features do not predict the feedback.
+
+    Parameters
+    ----------
+    rho_01, rho_10 : float
+        P(observed 0 given true 1) and P(observed 1 given true 0).
+
+    Returns
+    -------
+    Computed
+        Column ``target``.
+
+    """
     placed = placement(rho_01, rho_10, "target")
 
     def fit(train: Feedback, val: Feedback, seed: int) -> tuple[Parameters, dict[str, Any]]:
-        at, report = placed.fit(train, val, seed)
+        parameters, report = placed.fit(train, val, seed)
         test = report["test"]
         if test["p"] < LEVEL:
             report["warning"] = (
                 "who reacts depends on more than how good the answer is (rank test: chi-squared "
-                f"{test['chi_squared']:.0f}, p = {test['p']:.1g}), so "
-                "missing feedback is taken to say nothing; gold labels would tell more (anchored)"
+                f"{test['chi_squared']:.0f}, p = {test['p']:.1g}), so feedback is taken as missing at "
+                "random; gold labels would identify more (anchored)"
             )
         elif report["strength"] < chdtri(2, LEVEL):
             report["warning"] = (
-                "the features hardly predict the feedback, so the answers are not told apart"
+                "the features hardly predict the feedback, so good and bad answers are not separated"
             )
-        return at, report
+        return parameters, report
 
     return replace(placed, fit=fit)
 
 
 def _chances(b: Feedback) -> tuple[Array, Array]:
-    """P(up) and P(down) given x, out of fold."""
+    """Return P(up) and P(down) given x, out of fold."""
     q, p = (v.double().cpu().numpy() for v in (b.eta.noisy, b.eta.responds))
     return q * p, (1 - q) * p

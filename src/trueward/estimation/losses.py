@@ -1,43 +1,85 @@
-"""Element-wise losses on logits and masked reductions: pure tensors in, pure tensors out, never NaN.
+"""Element-wise losses on logits, and masked reductions: pure functions of tensors, never NaN.
 
-``bce`` is linear in its target, ``bce(s, t) = t bce(s, 1) + (1 - t) bce(s, 0)``, and is defined for
-targets outside [0, 1] as well: the noise-corrected and doubly robust losses are one call to it.
+``bce`` is linear in its target, ``bce(s, t) = t bce(s, 1) + (1 - t) bce(s, 0)``, and is defined for targets
+outside [0, 1]: the noise-corrected and doubly robust losses are one call to it. In all functions ``s`` is
+a tensor (n,) of logits and ``t`` a tensor (n,) of targets.
 """
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def bce(s: Tensor, t: Tensor) -> Tensor:
-    """l(s, t) = softplus(s) - t s, the cross-entropy of sigmoid(s) against any real target t.
+    """Return l(s, t) = softplus(s) - t s, the cross-entropy of sigmoid(s) against any real target t.
 
     >>> bce(torch.tensor([0.0, 2.0]), torch.tensor([1.0, 0.5]))
     tensor([0.6931, 1.1269])
     """
-    return F.softplus(s) - t * s
+    return torch.nn.functional.softplus(s) - t * s
 
 
 def brier(s: Tensor, t: Tensor) -> Tensor:
-    """(sigmoid(s) - t)^2: bounded below for any real target t, minimised by sigmoid(s) = E[t]."""
+    """Return (sigmoid(s) - t)^2: bounded below for any real target t; its minimiser is sigmoid(s) = E[t]."""
     return (torch.sigmoid(s) - t).square()
 
 
 def log_mixture(s: Tensor, at_zero: Tensor | float, at_one: Tensor | float) -> Tensor:
-    """log( at_zero (1 - sigmoid(s)) + at_one sigmoid(s) ), for probabilities at_zero, at_one.
+    """Return log( at_zero (1 - sigmoid(s)) + at_one sigmoid(s) ).
 
-    Computed in log space, so it is finite (at least log(1e-12)) with finite gradients for every s.
+    Computed in log space: at least log(1e-12), with finite gradients for every s.
+
+    Parameters
+    ----------
+    s : Tensor, shape (n,)
+        Logits.
+    at_zero, at_one : Tensor or float
+        Probabilities given class 0 and class 1.
+
+    Returns
+    -------
+    Tensor, shape (n,)
+
     """
     floor = 1e-12
     low = torch.as_tensor(at_zero, dtype=s.dtype, device=s.device).clamp(min=floor).log()
     high = torch.as_tensor(at_one, dtype=s.dtype, device=s.device).clamp(min=floor).log()
-    return torch.logaddexp(low + F.logsigmoid(-s), high + F.logsigmoid(s))
+    return torch.logaddexp(
+        low + torch.nn.functional.logsigmoid(-s), high + torch.nn.functional.logsigmoid(s)
+    )
+
+
+def noisy_bce(s: Tensor, t: Tensor, rho_01: Tensor, rho_10: Tensor) -> Tensor:
+    """Return CE(rho_10 + (1 - rho_01 - rho_10) sigmoid(s), t), the forward correction of label noise.
+
+    Parameters
+    ----------
+    s, t : Tensor, shape (n,)
+        Logits and noisy targets; any real target is allowed.
+    rho_01, rho_10 : Tensor
+        P(observed 0 given true 1) and P(observed 1 given true 0), scalars or (n,).
+
+    Returns
+    -------
+    Tensor, shape (n,)
+
+    References
+    ----------
+    Patrini et al., CVPR 2017.
+
+    """
+    one, zero = log_mixture(s, rho_10, 1 - rho_01), log_mixture(s, 1 - rho_10, rho_01)
+    return -(t * one + (1 - t) * zero)
 
 
 def masked_mean(value: Tensor, where: Tensor) -> Tensor:
-    """Mean of ``value`` over ``where``; 0 with zero gradient, never NaN, where it is empty.
+    """Return the mean of ``value`` (n,) over ``where`` (n,); 0 with zero gradient if it is empty.
 
     >>> masked_mean(torch.tensor([1.0, 5.0]), torch.tensor([0.0, 0.0]))
     tensor(0.)
@@ -47,30 +89,49 @@ def masked_mean(value: Tensor, where: Tensor) -> Tensor:
 
 
 def weighted_mean(value: Tensor, weight: Tensor) -> Tensor:
-    """sum(weight * value) / sum(weight), the self-normalised mean; 0 where all weights are 0."""
+    """Return sum(weight * value) / sum(weight), the self-normalised mean; 0 if all weights are 0."""
     total = weight.sum()
     return (value * weight).sum() / torch.where(total > 0, total, torch.ones_like(total))
 
 
 def capped_bce(s: Tensor, t: Tensor, cap: float = 6.0) -> Tensor:
-    """l(s, t) whose part outside t in [0, 1], the linear -(t - clamp(t, 0, 1)) s, sees clamp(s, ±cap).
+    """Return l(s, clamp(t, 0, 1)) - (t - clamp(t, 0, 1)) clamp(s, -cap, cap).
 
-    Bounded below by -cap |t - clamp(t, 0, 1)|; equals l(s, t) for |s| <= cap.
+    Equals l(s, t) for abs(s) <= cap, and is bounded below by -cap abs(t - clamp(t, 0, 1)).
     """
     inside = t.clamp(0, 1)
     return bce(s, inside) - (t - inside) * s.clamp(-cap, cap)
 
 
 def nonnegative(part: Tensor) -> Tensor:
-    """max(part, 0) of a scalar risk; below 0 the gradient is minus that of part (Kiryo et al. 2017)."""
+    """Return max(part, 0) of a scalar risk; below 0 the gradient is that of -part (Kiryo et al. 2017)."""
     return torch.where(part < 0, part.detach() - part, part)
 
 
 def wasserstein(a: Tensor, b: Tensor, sharpness: float = 10.0, steps: int = 10) -> Tensor:
-    """sum T_ij |a_i - b_j| under the entropic transport T of rows a (n, h) to b (m, h), equal masses.
+    """Return sum_ij T_ij |a_i - b_j| under the entropic transport plan T between two sets of rows.
 
-    T by Sinkhorn steps in log space on the kernel exp(-sharpness cost / mean cost) (Cuturi 2013); 0 where
-    one side is empty.
+    T follows from Sinkhorn steps in log space on the kernel exp(-sharpness cost / mean cost), with equal
+    masses.
+
+    Parameters
+    ----------
+    a, b : Tensor, shapes (n, h) and (m, h)
+        The two sets.
+    sharpness : float
+        Inverse of the entropic regularisation, in units of the mean cost.
+    steps : int
+        Number of Sinkhorn steps.
+
+    Returns
+    -------
+    Tensor, scalar
+        0 if one set is empty.
+
+    References
+    ----------
+    Cuturi, NeurIPS 2013.
+
     """
     if not len(a) or not len(b):
         return 0 * (a.sum() + b.sum())
@@ -84,22 +145,24 @@ def wasserstein(a: Tensor, b: Tensor, sharpness: float = 10.0, steps: int = 10) 
 
 
 def entropy(s: Tensor) -> Tensor:
-    """H(sigmoid(s)) = l(s, sigmoid(s)) of a Bernoulli variable, in nats; finite gradients for every s."""
+    """Return H(sigmoid(s)) = l(s, sigmoid(s)), the entropy in nats; finite gradients for every s."""
     return bce(s, torch.sigmoid(s))
 
 
 def mean_logit(s: Tensor, v: Tensor) -> Tensor:
-    """Logit of the mean of the probabilities sigmoid(s) and sigmoid(v).
+    """Return the logit of the mean of the probabilities sigmoid(s) and sigmoid(v).
 
     >>> mean_logit(torch.tensor([0.0, 60.0]), torch.tensor([0.0, -60.0]))
     tensor([0., 0.])
     """
-    high = torch.logaddexp(F.logsigmoid(s), F.logsigmoid(v))
-    return high - torch.logaddexp(F.logsigmoid(-s), F.logsigmoid(-v))
+    high = torch.logaddexp(torch.nn.functional.logsigmoid(s), torch.nn.functional.logsigmoid(v))
+    return high - torch.logaddexp(
+        torch.nn.functional.logsigmoid(-s), torch.nn.functional.logsigmoid(-v)
+    )
 
 
 def smallest(key: Tensor, where: Tensor, share: float) -> Tensor:
-    """(n,) 1 at the ceil(share * count) rows of ``where`` with the smallest key, and at ties with the last.
+    """Return (n,), 1 at the ceil(share * count) rows of ``where`` with the smallest key and at ties.
 
     >>> smallest(torch.tensor([3.0, 1.0, 2.0, 0.0]), torch.tensor([1.0, 1.0, 1.0, 0.0]), 0.5)
     tensor([0., 1., 1., 0.])

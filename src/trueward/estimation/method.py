@@ -1,4 +1,4 @@
-"""The contract every method keeps."""
+"""The contract of a method."""
 
 from __future__ import annotations
 
@@ -16,51 +16,73 @@ if TYPE_CHECKING:
 
     from .nuisance_types import Estimable
 
+#: sets of nuisances, any one of which must be right
 Claims = tuple[frozenset[str], ...]
 
 
 class Method(Objective, final=False):
-    """Fields are hyper-parameters; class attributes declare the method; ``loss`` is its mathematics.
+    """A way to learn a reward: fields are hyper-parameters, properties declare, ``loss`` is the mathematics.
 
-    A subclass becomes a frozen, keyword-only dataclass whose fields are checked against their ranges. One
-    that lives in ``estimators/``, or is named by an entry point ``trueward.methods``, is found under the
-    name of its file. What depends on a field is declared by a property.
+    A subclass becomes a frozen, keyword-only dataclass whose fields are checked against their ranges. It is
+    found under the name of its file if it lives in ``estimators/``, or if an entry point of the group
+    ``trueward.methods`` names it. A declaration that depends on a field is a property.
+
+    Attributes
+    ----------
+    paper : str
+        Authors, venue, year, equation.
+    presets : mapping
+        Name -> options that ``-o preset=NAME`` sets.
+    variants : tuple of mapping
+        Options that the contract tests try.
+    takes_truth : bool
+        Whether it is fitted on `Labelled`, the true labels: benchmarks only.
+    defaults : mapping
+        Options of `Train` that it changes; options given by the user override them.
+
+    Examples
+    --------
+    >>> from trueward.estimators._registry import make
+    >>> method = make("ips", {"clip": 0.05})
+    >>> method.clip, sorted(method.needs), [nu.name for nu in method.nuisances]
+    (0.05, ['o'], ['propensity'])
+
     """
 
-    paper: ClassVar[str] = ""  # authors, venue, year, equation
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}  # named sets of options
-    variants: ClassVar[tuple[Mapping[str, Any], ...]] = ({},)  # what the contract tests try
-    takes_truth: ClassVar[bool] = False  # fitted on `Labelled`: benchmark only
-    defaults: ClassVar[Mapping[str, Any]] = {}  # options of `Train` it wants; those given win
+    paper: ClassVar[str] = ""
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    variants: ClassVar[tuple[Mapping[str, Any], ...]] = ({},)
+    takes_truth: ClassVar[bool] = False
+    defaults: ClassVar[Mapping[str, Any]] = {}
 
     @property
     def needs(self) -> frozenset[str]:
-        """Columns the log must have."""
+        """Columns that the log must have."""
         return frozenset()
 
     @property
     def nuisances(self) -> tuple[Estimable, ...]:
-        """Columns of ``eta`` estimated before the fit, in this order, then held fixed."""
+        """Columns of ``eta`` that are estimated before the fit, in this order, and then held fixed."""
         return ()
 
     @property
     def unbiased_if(self) -> Claims:
-        """Sets of nuisances; with any one set right, E[loss] is the ideal risk for every reward."""
+        """Sets of nuisances: if any one set is right, E[loss] is the ideal risk for every reward."""
         return ()
 
     @property
     def consistent_if(self) -> Claims:
-        """Sets of nuisances; with any one set right, the minimiser of the population loss is right."""
+        """Sets of nuisances: if any one set is right, the minimiser of the population loss is right."""
         return ()
 
     @property
     def assumption(self) -> str:
-        """Say in one sentence when the method is right."""
+        """The assumptions under which the method is right, in one sentence."""
         return "none: a heuristic"
 
     @property
     def bounded_alternative(self) -> str:
-        """Say what to use instead where the loss has no lower bound; empty where it has one."""
+        """What to use instead of a loss without a lower bound; empty if the loss has one."""
         return ""
 
     @property
@@ -79,14 +101,28 @@ class Method(Objective, final=False):
         return self.reward_form().composed
 
     def resolve(self, capabilities: LogCapabilities) -> tuple[Method, tuple[str, ...]]:  # noqa: ARG002
-        """The method for a log with these capabilities, and the reasons of that choice for the user."""
+        """Return the method configured for a log, and the reasons of that choice.
+
+        Parameters
+        ----------
+        capabilities : LogCapabilities
+            What the log has.
+
+        Returns
+        -------
+        method : Method
+            This method, unless it depends on the log.
+        reasons : tuple of str
+            Sentences for the report.
+
+        """
         return self, ()
 
     def interval(self, out: Columns) -> tuple[Tensor, Tensor] | None:  # noqa: ARG002
-        """(n,) logits of the ends of a 95 % interval of P(preferred), where the method has one."""
+        """Return the (n,) logits of the ends of a 95 % interval of P(preferred), if there is one."""
         return None
 
 
 def settings(method: Method) -> dict[str, Any]:
-    """The fields of a method as plain data, for a model card."""
+    """Return the fields of a method as plain data, for a model card."""
     return {f.name: getattr(method, f.name) for f in dataclasses.fields(method)}

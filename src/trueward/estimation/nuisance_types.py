@@ -1,10 +1,10 @@
-"""What a method may have estimated before its own fit: nuisances, numbers, transformations."""
+"""Nuisances: what is estimated before the reward is fitted, and then held fixed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable  # noqa: TC003 - fields are read at run time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from . import samplers
 from .losses import bce
@@ -19,16 +19,36 @@ Parameters = dict[str, "Tensor"]
 
 
 class Nuisance(Objective):
-    """L = mean over ``where`` of l(s, target): a supervised column of ``b.eta``, fitted out of fold."""
+    """L = mean over ``where`` of l(s, target): a probability that a network estimates out of fold.
+
+    Attributes
+    ----------
+    name : str
+        Name of the column of ``b.eta``.
+    target : callable
+        Feedback -> (n,) target in [0, 1].
+    where : callable
+        Feedback -> numbers of the rows that carry the target.
+    reads : {"x", "z", "xz"}
+        Inputs of the network: features, context, or both where the log has context.
+    views : {"leading", "both"}
+        Which features of wide ones: their leading directions, or these and, in a second network, all.
+    clip : float
+        Lower bound of the probability; the cross-fit raises smaller ones to it and counts them.
+
+    """
 
     name: str  # type: ignore[misc]
-    target: Callable[..., Any]  # Feedback -> (n,) target in [0, 1]
-    where: Callable[..., Any] = samplers.every  # Feedback -> row numbers that carry the target
-    reads: str = "x"  # x, z, or xz: both, where the log has context
-    views: Literal["leading", "both"] = (
-        "leading"  # directions of wide features, or all of them, too
-    )
-    clip: float = 0.0  # probabilities are raised to this before use, and counted
+    target: Callable[..., Any]
+    where: Callable[..., Any] = samplers.every
+    reads: str = "x"
+    views: Literal["leading", "both"] = "leading"
+    clip: float = 0.0
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The one column that it estimates."""
+        return (self.name,)
 
     @property
     def heads(self) -> dict[str, str]:
@@ -36,21 +56,31 @@ class Nuisance(Objective):
         return {"reward": self.reads}
 
     def rows(self, data: Feedback) -> Tensor:
-        """Rows that carry the target."""
-        chosen: Tensor = self.where(data)
-        return chosen
+        """Return the numbers of the rows that carry the target."""
+        numbers: Tensor = self.where(data)
+        return numbers
 
     def loss(self, out: Columns, b: Feedback) -> Tensor:
-        """Cross-entropy of the target."""
+        """Return the cross-entropy of the target."""
         return bce(out.reward, self.target(b)).mean()
 
 
 @dataclass(frozen=True)
 class Derived:
-    """Columns of ``b.eta`` computed from others, once.
+    """Numbers computed once from the training rows and their other nuisances.
 
-    ``compute(train, seed)`` gives name -> a number for all rows, and a report with any warnings.
+    Attributes
+    ----------
+    name : str
+        Name in the report.
+    columns : tuple of str
+        Columns of ``b.eta``, each one number for all rows.
+    compute : callable
+        (training rows, seed) -> the number of every column, and a report with any ``warning``.
+
     """
+
+    reads: ClassVar[str] = ""
 
     name: str
     columns: tuple[str, ...]
@@ -59,12 +89,24 @@ class Derived:
 
 @dataclass(frozen=True)
 class Computed:
-    """Columns of ``b.eta`` that a fitted transformation gives row by row, features included.
+    """Columns that a fitted transformation gives row by row.
 
-    ``fit(train, val, seed)`` gives its parameters and a report; ``apply(parameters, rows)`` maps any rows
-    to columns. With ``features`` x holds the standardised features of these rows, in their leading
-    directions where they are wide.
+    Attributes
+    ----------
+    name : str
+        Name in the report and of the saved parameters.
+    columns : tuple of str
+        Columns of ``b.eta``.
+    fit : callable
+        (training rows, validation rows, seed) -> parameters, and a report with any ``warning``.
+    apply : callable
+        (parameters, any rows) -> the columns of these rows.
+    features : bool
+        Whether it reads ``x``: the standardised features, in their leading directions if they are wide.
+
     """
+
+    reads: ClassVar[str] = ""
 
     name: str
     columns: tuple[str, ...]

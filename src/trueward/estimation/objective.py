@@ -1,4 +1,4 @@
-"""What the training loop minimises: the part of the contract that methods and nuisances share."""
+"""What the training loop minimises: the contract that methods and nuisances share."""
 
 from __future__ import annotations
 
@@ -26,15 +26,21 @@ if TYPE_CHECKING:
 class Objective:
     """A loss on logits, and how networks are trained to minimise it.
 
-    A final subclass becomes a frozen, keyword-only dataclass. Its fields are hyper-parameters, checked
-    against their declared ranges. What depends on a field is declared by a property.
+    A subclass becomes a frozen, keyword-only dataclass. Its fields are hyper-parameters, checked against
+    their declared ranges. A declaration that depends on a field is a property.
+
+    Attributes
+    ----------
+    name : str
+        Name of the module that defines the subclass.
+
     """
 
     name: ClassVar[str] = ""
 
     @property
     def heads(self) -> dict[str, str]:
-        """Networks trained together, name -> input: x, z, xz, or one for a single learned number."""
+        """Networks trained together, name -> input: x, z, xz, or one (a single learned number)."""
         return {"reward": "x"}
 
     @property
@@ -44,12 +50,12 @@ class Objective:
 
     @property
     def hidden(self) -> bool:
-        """Whether the loss also reads ``out.hidden``, (n, h): the last hidden layer of the reward."""
+        """Whether the loss reads ``out.hidden``, (n, h): the last hidden layer of the reward."""
         return False
 
     @property
     def warm_up_fraction(self) -> float:
-        """Fraction of the training that is warm-up: no epoch in it may be kept."""
+        """Fraction of the training that is warm-up; no epoch of it is kept."""
         return 0.0
 
     @property
@@ -73,38 +79,83 @@ class Objective:
         self.validate()
 
     def validate(self) -> None:
-        """Refuse fields that do not go together."""
+        """Raise `UsageError` for fields that contradict each other."""
 
     def rows(self, data: Feedback) -> Tensor:
-        """Row numbers that can contribute to the loss; the others are not computed."""
+        """Return the numbers of the rows that can contribute to the loss; others are not computed."""
         return samplers.every(data)
 
     def batches(
         self, data: Feedback, rows: Tensor, size: int, g: torch.Generator
     ) -> Iterator[Tensor]:
-        """Row numbers of every step of one epoch."""
+        """Yield the row numbers of every step of one epoch.
+
+        Parameters
+        ----------
+        data : Feedback
+            The training rows.
+        rows : Tensor, shape (m,)
+            Row numbers to use, those of ``rows(data)``.
+        size : int
+            Largest number of rows in a batch.
+        g : torch.Generator
+            Source of the random order.
+
+        Yields
+        ------
+        Tensor
+            Row numbers of a batch.
+
+        """
         return samplers.shuffle(rows, size, g, data.weight)
 
     def mixing(self, b: Feedback, g: torch.Generator) -> tuple[Tensor, Tensor] | None:
-        """(partner, share), (n,) each: the networks see share x + (1 - share) x[partner] of the batch.
+        """Return how inputs of a batch are mixed (MixUp), or None to leave them as they are.
 
-        The loss finds both in ``b.eta``; None leaves the rows as they are.
+        Parameters
+        ----------
+        b : Feedback
+            The batch, n rows.
+        g : torch.Generator
+            Source of random numbers.
+
+        Returns
+        -------
+        partner, share : Tensor, shape (n,)
+            The networks get share * x + (1 - share) * x[partner]. The loss finds both in ``b.eta``.
+
         """
 
-    def init_memory(self, data: Feedback) -> Columns:  # noqa: ARG002 - for those that do
-        """Columns of ``b.eta`` that training itself updates, as they stand before the first epoch."""
+    def init_memory(self, data: Feedback) -> Columns:  # noqa: ARG002 - subclasses read it
+        """Return the columns of ``b.eta`` that training itself updates, before the first epoch."""
         return Columns()
 
     def update_memory(self, out: Columns, b: Feedback) -> Columns:
-        """The columns of ``init_memory`` after an epoch, from the logits of all ``rows`` at its end."""
+        """Return the columns of ``init_memory`` after an epoch, from the logits of all ``rows``."""
         raise AssertionError(type(self).__name__, out, b)
 
     def loss(self, out: Columns, b: Feedback) -> Tensor:
-        """Scalar loss of the logits ``out`` (one (n,) column a head) on the rows ``b``."""
+        """Return the scalar loss of a batch.
+
+        Pure algebra on logits: no random numbers, no ``.item()``, finite for batches that are empty or of one
+        class. It never reads ``b.x``.
+
+        Parameters
+        ----------
+        out : Columns
+            Logits, one (n,) column per head.
+        b : Feedback
+            The n rows, with nuisances in ``b.eta`` and the progress of the training in ``b.t``.
+
+        Returns
+        -------
+        Tensor, scalar
+
+        """
         raise AssertionError(type(self).__name__, out, b)
 
     def monitor(self, out: Columns, b: Feedback) -> Tensor:
-        """Scalar that early stopping minimises on the rows of ``monitor_split``; what a log shows."""
+        """Return the scalar that early stopping minimises on ``monitor_split``, from the log alone."""
         return self.loss(out, b)
 
     def reward_form(self) -> RewardForm:
@@ -112,5 +163,8 @@ class Objective:
         return HeadLogit()
 
     def reward(self, out: Columns) -> Tensor:
-        """(n,) logit that becomes the reward model's output, as `reward_form` declares it."""
+        """Return the (n,) logit that becomes the reward model's output, as `reward_form` declares it.
+
+        Override `reward_form`, not this: export reads the declaration.
+        """
         return self.reward_form().logit(out)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
-import torch.nn.functional as F
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,7 +49,9 @@ def scaling(known: Tensor, x: Tensor, k: int) -> Parameters:
 
 def design(v: Tensor, parameters: Parameters) -> Tensor:
     """Return (n, 1 + k + d) rows: 1, then evidence and features (n, k + d) centred and scaled."""
-    return F.pad((v - parameters["centre"]) * parameters["unit"], (1, 0), value=1.0)
+    return torch.nn.functional.pad(
+        (v - parameters["centre"]) * parameters["unit"], (1, 0), value=1.0
+    )
 
 
 def row_weights(parts: list[Feedback]) -> Array:

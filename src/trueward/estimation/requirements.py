@@ -1,11 +1,11 @@
-"""Which methods a log can support, and the one thing that is missing for the others."""
+"""Which methods a log supports, and what is missing for the others."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from trueward.core.errors import TruewardError
-from trueward.data.capabilities import FEWEST
+from trueward.data.capabilities import MIN_PER_CLASS
 from trueward.data.export_scope import MEANING
 
 if TYPE_CHECKING:
@@ -14,72 +14,98 @@ if TYPE_CHECKING:
 
     from .method import Method
 
-SENTENCES = {
-    "o": "feedback that says bad as well as good (0 and 1, null where none was given); this log has "
-    "clicks only, so nothing says which responses were judged",
-    "z": "context.* columns: capabilities that sway whether a user reacts but not how good the answer is",
+#: column that a method needs -> what to say if the log lacks it, as the rest of "needs ..."
+MISSING = {
+    "o": "ratings that are good or bad (1 or 0, null where none was given); this log has clicks only, so "
+    "nothing shows which responses were judged",
+    "z": "context.* columns: what affects whether a user reacts but not how good the answer is",
     "gold": "a gold column with some trusted labels (fit --gold FILE adds one)",
     "channel.active": "a channel.active column: 1 where the user was active, whether satisfied or not",
-    "clicks": "a log of clicks, where feedback is 1 or null; this one also says bad",
-    "propensity": "a propensity column: the chance that a satisfied user acts, as it was logged",
+    "clicks": "a log of clicks, where feedback is 1 or null; this log also has negative ratings",
+    "propensity": "a propensity column: the logged probability that a satisfied user acts",
     "unrated": "the responses nobody rated: every row of this log has feedback, so it shows what rated "
     "answers are like and not who reacts; log every response that was shown",
     "group": "a prompt_id column, or prompts: it compares answers to one prompt",
     "channels": "channel.* columns with signals per response",
-    "two channels": "two or more channel.* columns: one signal alone cannot tell satisfaction from activity "
-    "(implicitrm says what else could)",
+    "two channels": "two or more channel.* columns: one signal alone cannot separate satisfaction from "
+    "activity (see the options of implicitrm for what else identifies it)",
 }
 
 
 def lacking(method: Method, capabilities: LogCapabilities) -> str | None:
-    """The one thing the log lacks for ``method``, as the rest of "needs ..."; None if it has all."""
+    """Return what the log lacks for ``method``, as the rest of "needs ..."; None if it lacks nothing.
+
+    Parameters
+    ----------
+    method : Method
+        The method, as configured by the user.
+    capabilities : LogCapabilities
+        What the log has.
+
+    Returns
+    -------
+    str or None
+        The first thing that is missing.
+
+    """
     method, _ = method.resolve(capabilities)
-    if (hidden := _uncovered(method, capabilities)) is not None:
+    if (hidden := _hidden(method, capabilities)) is not None:
         return hidden
-    context = {"z"} if any(getattr(nu, "reads", "") == "z" for nu in method.nuisances) else set()
+    context = {"z"} if any(nu.reads == "z" for nu in method.nuisances) else set()
     for column in sorted(method.needs | context):
         if column not in capabilities.offers:
-            return SENTENCES.get(column, f"the column {column}")
+            return MISSING.get(column, f"the column {column}")
     if "gold" in method.needs and (few := _few("gold labels", capabilities.gold)):
         return few
-    reacts = "unrated" in method.needs  # reads who reacts, and can do without both kinds of ratings
+    reads_reactions = "unrated" in method.needs  # can do without both kinds of ratings
     signals = method.needs & {"channels", "two channels"}
-    few = sparse(
-        capabilities, reads_feedback=not reacts and (not signals or capabilities.rated > 0)
-    )
-    if reacts and not few:
+    reads_feedback = not reads_reactions and (not signals or capabilities.rated > 0)
+    few = sparse(capabilities, reads_feedback=reads_feedback)
+    if reads_reactions and not few:
         few = _few("responses with feedback", capabilities.rated)
         few = few or _few("responses without", capabilities.rows - capabilities.rated)
     if few:
         return few
-    return (
-        SENTENCES["unrated"] if _weighted(method) and "unrated" not in capabilities.offers else None
-    )
+    all_rated = _weighted(method) and "unrated" not in capabilities.offers
+    return MISSING["unrated"] if all_rated else None
 
 
 def _weighted(method: Method) -> bool:
-    """Say whether a method weighs ratings by an estimate of who gives one."""
+    """Whether a method weights ratings by an estimated propensity."""
     estimated = {nu.name for nu in method.nuisances} | set(method.heads)
     return "propensity" in estimated and "o" in method.needs
 
 
-def _uncovered(method: Method, capabilities: LogCapabilities) -> str | None:
-    """The export a method needs instead of this one, where this one hides who did not react."""
+def _hidden(method: Method, capabilities: LogCapabilities) -> str | None:
+    """Return the unrated responses that a method needs and the export of this log does not contain."""
     if capabilities.export_scope is None or capabilities.export_scope.shows_unrated:
         return None
-    silence = {"unrated", "clicks", "channels", "two channels"}
+    reactions = {"unrated", "clicks", "channels", "two channels"}
     clicks = "o" not in capabilities.columns and "gold" not in method.needs
-    if not (method.needs & silence or clicks or _weighted(method)):
+    if not (method.needs & reactions or clicks or _weighted(method)):
         return None
-    kind = capabilities.export_scope
+    scope = capabilities.export_scope
     return (
-        f"the responses nobody rated, which this {kind.source + ' ' if kind.source else ''}export does not "
-        f"have ({kind.level}: {MEANING[kind.level]}): {kind.remedy}"
+        f"the responses nobody rated, which this {scope.source + ' ' if scope.source else ''}export does not "
+        f"have ({scope.level}: {MEANING[scope.level]}): {scope.remedy}"
     )
 
 
 def sparse(capabilities: LogCapabilities, *, reads_feedback: bool = True) -> str | None:
-    """What a log has too little of for any fit, as the rest of "needs ..."; None if it has enough."""
+    """Return what is too scarce for any fit, as the rest of "needs ..."; None if there is enough.
+
+    Parameters
+    ----------
+    capabilities : LogCapabilities
+        What the log has.
+    reads_feedback : bool
+        Whether the fit reads ratings or clicks; if not, only the number of prompts counts.
+
+    Returns
+    -------
+    str or None
+
+    """
     if capabilities.prompts < 2:
         return f"at least 2 prompts to hold some out, and found {capabilities.prompts}"
     if not reads_feedback:
@@ -94,32 +120,66 @@ def sparse(capabilities: LogCapabilities, *, reads_feedback: bool = True) -> str
 
 
 def _few(what: str, count: int) -> str | None:
-    return f"at least {FEWEST} {what}, and found {count}" if count < FEWEST else None
+    return f"at least {MIN_PER_CLASS} {what}, and found {count}" if count < MIN_PER_CLASS else None
 
 
 def require(method: Method, capabilities: LogCapabilities, where: str = "this log") -> None:
-    """Refuse a method the log cannot support."""
+    """Refuse a method that the log does not support.
+
+    Parameters
+    ----------
+    method : Method
+        The method.
+    capabilities : LogCapabilities
+        What the log has.
+    where : str
+        Name of the log in the error.
+
+    Raises
+    ------
+    TruewardError
+        With the first thing that is missing.
+
+    """
     if (missing := lacking(method, capabilities)) is not None:
         raise TruewardError(f"{where}: {method.name} needs {missing}")
 
 
 def require_context(method: Method, data: Feedback) -> None:
-    """Refuse context that sways nothing, or that leaves nobody to compare with, where a method reads it."""
-    reads = {*method.heads.values(), *(getattr(nu, "reads", "") for nu in method.nuisances)}
+    """Refuse context that is constant, or that separates rated from unrated rows, if the method reads it.
+
+    Parameters
+    ----------
+    method : Method
+        The method.
+    data : Feedback
+        The log.
+
+    Raises
+    ------
+    TruewardError
+        If no propensity can be estimated from the context.
+
+    """
+    reads = {*method.heads.values(), *(nu.reads for nu in method.nuisances)}
     if data.z is None or not reads & {"z", "xz"}:
         return
     if "z" in reads and bool((data.z == data.z[:1]).all()):
         raise TruewardError(
-            f"all {len(data)} rows have the same context, so it sways nothing: log what differs between "
+            f"all {len(data)} rows have the same context, so it has no effect: log what differs between "
             f"users, or fit {method.name} without context"
         )
     reacted = (data.y if data.o is None else data.o) > 0
     for k in range(data.z.shape[1]):
-        there, rest = data.z[reacted, k], data.z[~reacted, k]
-        apart = len(there) and len(rest) and (there.min() > rest.max() or there.max() < rest.min())
-        if apart:
+        with_feedback, without = data.z[reacted, k], data.z[~reacted, k]
+        separate = (
+            len(with_feedback)
+            and len(without)
+            and (with_feedback.min() > without.max() or with_feedback.max() < without.min())
+        )
+        if separate:
             raise TruewardError(
-                f"context column {k + 1} of {data.z.shape[1]} tells the {len(there)} rows with feedback "
-                f"from the {len(rest)} without, so no two of them can be compared: leave it out, it follows "
-                "from the feedback"
+                f"context column {k + 1} of {data.z.shape[1]} separates the {len(with_feedback)} rows with "
+                f"feedback from the {len(without)} without, so no two of them can be compared: leave it out, "
+                "it follows from the feedback"
             )

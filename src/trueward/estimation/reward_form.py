@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
-import torch.nn.functional as F
 
 from .losses import mean_logit
 
@@ -142,7 +141,7 @@ class Evidence:
         q, *p = (_logit(eta[k]) for k in self.nuisances)
         if self.kind == "odds":
             return q
-        return p[0] + F.logsigmoid(q if self.kind == "up" else -q)
+        return p[0] + torch.nn.functional.logsigmoid(q if self.kind == "up" else -q)
 
 
 def _logit(chance: Tensor) -> Tensor:

@@ -1,1 +1,1 @@
-"""One file a method: its name is the file's name, and nothing needs to be registered."""
+"""Methods, one per file. The file's name is the method's name; nothing needs to be registered."""

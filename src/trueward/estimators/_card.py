@@ -1,4 +1,4 @@
-"""A method's card, from its class: the command line prints it, the docs are built from it."""
+"""The card of a method, generated from its class; for the command line and the docs."""
 
 from __future__ import annotations
 
@@ -13,18 +13,34 @@ from trueward.estimators._registry import methods
 
 
 def card(method: str | type[Method]) -> str:
-    """Markdown: title, formula, assumption, columns, claims, options, paper."""
+    """Return the card of a method as Markdown: formula, assumptions, columns, claims, options, paper.
+
+    Parameters
+    ----------
+    method : str or type
+        Name or class of a method.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> print(card("oracle").splitlines()[0])
+    # oracle
+
+    """
     cls = methods()[method] if isinstance(method, str) else method
     name = cls.name
     module = inspect.getmodule(cls)
     title = inspect.cleandoc((module and module.__doc__) or "").split("\n")[0]
     shown = cls(**cls.variants[0])
     lines = [f"# {name}", "", title, "", "```text", inspect.cleandoc(cls.__doc__ or ""), "```", ""]
-    lines += [f"**Right when** {shown.assumption}.", ""]
-    lines += ["**Needs** " + _needs(cls) + ".  ", f"**Estimates first** {_estimates(cls)}.  "]
+    lines += [f"**Assumptions** {shown.assumption}.", ""]
+    lines += ["**Needs** " + _needs(cls) + ".  ", f"**Nuisances** {_estimates(cls)}.  "]
     lines += [f"**Unbiased risk** {_claims(cls, 'unbiased_if')}.  "]
     lines += [
-        f"**Right minimiser** {_claims(cls, 'consistent_if')}.  ",
+        f"**Consistent** {_claims(cls, 'consistent_if')}.  ",
         f"**Source** {cls.paper}.",
         "",
     ]
@@ -37,7 +53,7 @@ def card(method: str | type[Method]) -> str:
 
 
 def summary(name: str) -> str:
-    """The first sentence of a method's formula, for lists."""
+    """Return the first line of a method's docstring, its formula, for lists."""
     return inspect.cleandoc(methods()[name].__doc__ or "").split("\n")[0]
 
 
@@ -47,7 +63,7 @@ def _variants(cls: type[Method]) -> list[Method]:
 
 def _needs(cls: type[Method]) -> str:
     if cls.takes_truth:
-        return "the clean label of every row (`Labelled`), which only a benchmark has"
+        return "the true label of every row (`Labelled`), which only a benchmark has"
     always = frozenset.intersection(*(m.needs for m in _variants(cls)))
     sometimes = frozenset.union(*(m.needs for m in _variants(cls))) - always
     words = [f"`{c}`" for c in sorted(always)]
@@ -65,15 +81,15 @@ def _estimates(cls: type[Method]) -> str:
 
 
 def _claims(cls: type[Method], kind: str) -> str:
-    found: dict[str, list[str]] = {}
+    claims: dict[str, list[str]] = {}
     for chosen, m in zip(cls.variants, _variants(cls), strict=True):
         sets = " or ".join(" + ".join(sorted(s)) or "nothing" for s in getattr(m, kind))
         if sets:
-            found.setdefault(sets, []).append(" ".join(f"{k}={v}" for k, v in chosen.items()))
-    if not found:
-        return "no such claim"
+            claims.setdefault(sets, []).append(" ".join(f"{k}={v}" for k, v in chosen.items()))
+    if not claims:
+        return "not claimed"
     return "; ".join(
-        f"if right: {sets}" + (f" ({', '.join(w)})" if any(w) else "") for sets, w in found.items()
+        f"if right: {sets}" + (f" ({', '.join(w)})" if any(w) else "") for sets, w in claims.items()
     )
 
 

@@ -1,4 +1,4 @@
-"""Find a method by its name: the files of this package, and entry points of other packages."""
+"""Find methods by name: the files of this package, and entry points of other packages."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 @cache
 def _sources() -> dict[str, Callable[[], ModuleType | type[Method]]]:
-    """What loads each method, by name: the files of this package, then entry points of packages."""
+    """Return the loader of every method, by name; entry points override files of this package."""
     package = importlib.import_module(__package__)
     files = (m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_"))
-    found: dict[str, Callable[[], Any]] = {
+    loaders: dict[str, Callable[[], Any]] = {
         name: partial(importlib.import_module, f"{package.__name__}.{name}") for name in files
     }
-    found |= {e.name: e.load for e in entry_points(group="trueward.methods")}
-    return dict(sorted(found.items()))
+    loaders |= {e.name: e.load for e in entry_points(group="trueward.methods")}
+    return dict(sorted(loaders.items()))
 
 
 @cache
@@ -37,7 +37,20 @@ def _loaded(name: str) -> type[Method]:
 
 
 def methods() -> dict[str, type[Method]]:
-    """Every method by name."""
+    """Return the class of every method, by name.
+
+    Returns
+    -------
+    dict of str to type
+        Methods of this package and of installed packages with an entry point ``trueward.methods``.
+
+    Examples
+    --------
+    >>> from trueward import methods
+    >>> methods()["naive"].__name__
+    'Naive'
+
+    """
     return {name: _loaded(name) for name in _sources()}
 
 
@@ -57,20 +70,53 @@ def _only_method(name: str, module: ModuleType | type[Method]) -> type[Method]:
 
 
 def method_class(name: str) -> type[Method]:
-    """Find a method by name, or say which there are; only its own file is loaded."""
-    found = _sources()
-    if name not in found:
-        raise UsageError(f"no method is called {name!r}: {suggestion(name, found)}")
+    """Return the class of a method; only its own file is loaded.
+
+    Parameters
+    ----------
+    name : str
+        Name of a method.
+
+    Returns
+    -------
+    type
+
+    Raises
+    ------
+    UsageError
+        If there is no such method; it suggests the nearest name.
+
+    """
+    sources = _sources()
+    if name not in sources:
+        raise UsageError(f"no method is called {name!r}: {suggestion(name, sources)}")
     return _loaded(name)
 
 
 def make(name: str, given: Mapping[str, Any] | None = None) -> Method:
-    """Make a method from its name and options; ``preset`` names a set that the others override."""
+    """Create a method from its name and options.
+
+    Parameters
+    ----------
+    name : str
+        Name of a method.
+    given : mapping, optional
+        Options, as values or as text. ``preset`` names a set of options that the others override.
+
+    Returns
+    -------
+    Method
+
+    Raises
+    ------
+    UsageError
+        If a name or a value is not accepted, or a required option is missing.
+
+    """
     cls, chosen = method_class(name), dict(given or {})
     if (preset := chosen.pop("preset", None)) is not None:
         if preset not in cls.presets:
-            have = ", ".join(cls.presets) or "none"
-            raise UsageError(f"{name} has no preset {preset!r}: it has {have}")
+            raise UsageError(f"{name} has no preset {preset!r}: {suggestion(preset, cls.presets)}")
         chosen = {**cls.presets[preset], **chosen}
     allowed = options(cls)
     check_names(chosen, allowed, name)
@@ -80,5 +126,5 @@ def make(name: str, given: Mapping[str, Any] | None = None) -> Method:
                 f"{name} needs the option {option.name}, which has no default: choose "
                 f"{option.accepts} ({option.opt.help}), e.g. -o {option.name}={option.kinds[0]}"
             )
-    read = {k: allowed[k].parse(v, name) if isinstance(v, str) else v for k, v in chosen.items()}
-    return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in read.items()})
+    values = {k: allowed[k].parse(v, name) if isinstance(v, str) else v for k, v in chosen.items()}
+    return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})

@@ -1,9 +1,9 @@
-"""Gold labels and everything the log says: its signals as evidence, gold as the scale."""
+"""Gold labels regressed on the signals of the log: signals as evidence, gold labels as the scale."""
+
+from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated, Literal
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from trueward.core.errors import UsageError
 from trueward.core.options import Opt
@@ -25,27 +25,35 @@ from trueward.estimation.signals import (
     LogSignals,
 )
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 PLACED = PLACE
 
 
 class Anchored(Method):
     """L = mean l(s, g), g = sigmoid(b_0 + b . e(x) + w . x) fitted on the gold labels.
 
-    e: naive's log-odds log P(up)/P(down), log P(up)/P(none) and log P(down)/P(none), given x and out of fold,
-    and the log-odds that `three_outcome` makes of the three chances; of clicks, and of each channel, the
-    log-odds that it fires. b ~ N(c, 1/ridge), c = 1 for three_outcome's log-odds (where no reactions count:
-    naive's, or those of clicks) and 0 for the rest; w ~ N(0, s^2), s averaged over by its marginal
-    likelihood. g's 95 % interval speaks of the draw of gold labels and of nothing else.
+    s: reward logit; l: cross-entropy; e: evidence, out-of-fold log-odds given features x: log
+    P(up)/P(down) (naive's), log P(up)/P(none), log P(down)/P(none), and the log-odds that three_outcome
+    computes from these three probabilities; of clicks and of each channel, the log-odds that it fires. b ~
+    N(c, 1/ridge), with c = 1 for three_outcome's log-odds (without unrated rows: naive's, or those of
+    clicks) and 0 for the rest; w ~ N(0, s^2), with s averaged over by its marginal likelihood (methods
+    4.2). The 95 % interval of g covers the draw of the gold labels and no other uncertainty.
     """
 
     signals: Annotated[
         Literal["all", "none"] | tuple[str, ...],
-        Opt("what of the log counts: ratings, reactions, clicks, channel.NAME; none: gold alone"),
+        Opt(
+            "evidence from the log: ratings, reactions, clicks, channel.NAME; none: gold labels alone"
+        ),
     ] = "all"
-    ridge: Annotated[float, Opt("precision of b, in log-odds", 0, open_low=True)] = 1.0
+    ridge: Annotated[float, Opt("prior precision of b", 0, open_low=True)] = 1.0
     monotone: Annotated[
         Literal["none", "up", "both"],
-        Opt("a thumb up, or a click, may only count for good; both: and a thumb down against it"),
+        Opt(
+            "up: thumbs up and clicks may only raise the reward; both: thumbs down may only lower it, too"
+        ),
     ] = "none"
 
     paper = "ours (methods 4.2); stacking: Wolpert 1992; evidence: MacKay 1992"
@@ -69,7 +77,7 @@ class Anchored(Method):
     def assumption(self) -> str:
         return (
             "gold labels are drawn at random from the shown responses (or weighted), and given the features "
-            "their log-odds are near a sum of the log's log-odds and a part linear in the features"
+            "their log-odds are near a weighted sum of the log's log-odds plus a part linear in the features"
         )
 
     def resolve(self, capabilities: LogCapabilities) -> tuple[Method, tuple[str, ...]]:

@@ -1,10 +1,10 @@
-"""The estimator that fits what the log offers, taken with three sentences that say why."""
+"""Select the method that fits the log, with the reasons in three sentences."""
 
-from typing import NamedTuple
+from __future__ import annotations
 
-from torch import Tensor
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from trueward.data.capabilities import FEWEST, LogCapabilities
+from trueward.data.capabilities import MIN_PER_CLASS, LogCapabilities
 from trueward.data.feedback import Columns, Feedback
 from trueward.estimation.method import Method
 
@@ -14,11 +14,23 @@ from .implicitrm import ImplicitRM
 from .naive import Naive
 from .three_outcome import ThreeOutcome
 
-ENOUGH = 30  # gold labels
+if TYPE_CHECKING:
+    from torch import Tensor
+
+ENOUGH_GOLD = 30  # gold labels for anchored
 
 
 class Choice(NamedTuple):
-    """A method, and what is to be said of it."""
+    """A method, and three sentences for the user.
+
+    Attributes
+    ----------
+    method : Method
+        The method that is selected.
+    has, takes, better : str
+        What the log has; which method is selected and why; what would be better.
+
+    """
 
     method: Method
     has: str
@@ -29,80 +41,101 @@ class Choice(NamedTuple):
 class Auto(Method):
     """L = that of the method it takes: the first of these that the log supports.
 
-    gold labels: anchored. Two channels or more: channels. Ratings beside unrated rows: three_outcome.
-    Ratings of every row: naive. Clicks: implicitrm, with logged activity or context, else its interval.
-    The report says in three sentences what the log has, what is taken and why, and what would be better.
+    30 gold labels or more: anchored. Two channels or more: channels. Ratings and unrated rows: three_outcome.
+    Ratings of every row: naive. Clicks: implicitrm, with logged activity or context, else as an interval. The
+    report states what the log has, which method is selected and why, and what would be better (methods 4.7).
     """
 
     paper = "methods 4.7"
 
     @property
     def assumption(self) -> str:
-        return "the method it takes is; its card is in the model"
+        return "those of the selected method; its card is stored in the model"
 
     def resolve(self, capabilities: LogCapabilities) -> tuple[Method, tuple[str, ...]]:
         method, *sentences = choice(capabilities)
         return method.resolve(capabilities)[0], tuple(sentences)
 
     def loss(self, out: Columns, b: Feedback) -> Tensor:
-        """Without a log to look at: that of naive."""
+        """Return the loss of naive: without a log no method can be selected."""
         return Naive().loss(out, b)
 
 
 def choice(capabilities: LogCapabilities) -> Choice:
-    """Look at what a log has, best first."""
+    """Select the first method that the log supports, from the strongest identification down.
+
+    Parameters
+    ----------
+    capabilities : LogCapabilities
+        What the log has.
+
+    Returns
+    -------
+    Choice
+
+    """
     has = capabilities.offers
     rated = f"{capabilities.rated} of {capabilities.rows} rows have feedback"
-    if "gold" in has and capabilities.gold >= ENOUGH:
+    if "gold" in has and capabilities.gold >= ENOUGH_GOLD:
         return Choice(
             Anchored(),
             f"The log has {capabilities.gold} gold labels, and {rated}.",
-            "It takes anchored: gold labels fix the scale, and what was said, and whether anything was, "
-            "gives the ranking; nothing is assumed of who reacts.",
-            "More gold labels narrow its intervals; it warns where the log adds nothing to naive.",
+            "Selected: anchored. Gold labels fix the scale, and ratings and missing feedback give the "
+            "ranking, without an assumption on who reacts.",
+            "More gold labels make the intervals narrower; a warning says if the log adds nothing.",
         )
-    audit = f"Some {10 * ENOUGH} gold labels, drawn at random, would fix the scale (anchored)."
+    audit = (
+        f"About {10 * ENOUGH_GOLD} gold labels, drawn at random, would fix the scale (anchored)."
+    )
     if "two channels" in has:
         return Choice(
             Channels(),
-            "The log has several channels a response, and too few gold labels to lean on.",
-            "It takes channels: what fires together tells satisfaction from activity, if channels fire "
-            "independently for a satisfied user.",
+            "The log has several channels per response, and too few gold labels for anchored.",
+            "Selected: channels. Channels that fire together separate satisfaction from activity, if they "
+            "fire independently for a satisfied user.",
             audit,
         )
-    if "o" in has and "unrated" in has and capabilities.rated >= 2 * FEWEST:
+    if "o" in has and "unrated" in has and capabilities.rated >= 2 * MIN_PER_CLASS:
         return Choice(
             ThreeOutcome(),
-            f"The log has ratings and no gold labels to lean on: {rated}.",
-            "It takes three_outcome: missing feedback is evidence if selection follows how good the answer "
-            "is, which is tested; if it does not, the log is read as missing at random.",
-            f"Rates of wrong thumbs (-o rho_01, -o rho_10) would mend the scale. {audit}",
+            f"The log has ratings and too few gold labels for anchored: {rated}.",
+            "Selected: three_outcome. Missing feedback is evidence if it depends on the label alone, which "
+            "is tested; if the test rejects, feedback is taken as missing at random.",
+            f"Known rates of wrong ratings (-o rho_01, -o rho_10) would correct the scale. {audit}",
         )
     if "o" in has:
         return Choice(
             Naive(),
-            "Every row of the log is rated, so it shows nothing of those that nobody rates.",
-            "It takes naive: there is no selection to model, and none to correct.",
+            "Every row of the log is rated, so the log has no information on unrated responses.",
+            "Selected: naive. The log shows no selection that could be modelled or corrected.",
             f"Log every response that was shown. {audit}",
         )
-    pinned = "channel.active" if "channel.active" in has else "z" if "z" in has else None
-    if pinned:
+    return _of_clicks(has, audit)
+
+
+def _of_clicks(has: frozenset[str], audit: str) -> Choice:
+    """Select the identification of implicitrm for a log of clicks."""
+    identify: Literal["activity", "split"]
+    if "channel.active" in has:
+        identify, source = "activity", "logged activity"
+        why = "Active users who do not click are not satisfied."
+    elif "z" in has:
+        identify, source = "split", "context"
+        why = (
+            "The context decides who acts and the features who is satisfied, which identifies both."
+        )
+    else:
         return Choice(
-            ImplicitRM(identify="activity" if pinned == "channel.active" else "split"),
-            f"The log has clicks and {'logged activity' if pinned != 'z' else 'context'}.",
-            "It takes implicitrm with that: "
-            + (
-                "active users who do not click are not satisfied."
-                if pinned != "z"
-                else "the context sways who acts and the features who is satisfied, so the two come apart."
-            ),
-            f"A known share of satisfied users (-o prior) pins the scale. {audit}",
+            ImplicitRM(identify="none", allow_unidentified=True),
+            "The log has clicks and nothing that tells satisfaction from activity.",
+            "Selected: implicitrm with an interval. The reward lies between P(click) and 1, and no "
+            "ranking is identified.",
+            "A second channel, context.* columns or a known share of satisfied users would identify it. "
+            + audit,
         )
     return Choice(
-        ImplicitRM(identify="none", allow_unidentified=True),
-        "The log has clicks and nothing that tells satisfaction from activity.",
-        "It takes implicitrm with an interval: the reward lies between P(click) and 1, and no ranking is "
-        "sure.",
-        "A second channel, context.* columns or a known share of satisfied users would identify it. "
-        + audit,
+        ImplicitRM(identify=identify),
+        f"The log has clicks and {source}.",
+        f"Selected: implicitrm with identify={identify}. {why}",
+        f"A known share of satisfied users (-o prior) would fix the scale. {audit}",
     )

@@ -1,22 +1,32 @@
 """CausalRM: noise-corrected, propensity-weighted reward modelling."""
 
+from __future__ import annotations
+
 from dataclasses import replace
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import torch
-from torch import Tensor
 
 from trueward.core.errors import UsageError
 from trueward.core.options import Opt
 from trueward.data.feedback import Columns, Feedback
-from trueward.estimation.losses import bce, brier, capped_bce, log_mixture, nonnegative
+from trueward.estimation.declarations import (
+    NoiseRate01,
+    NoiseRate10,
+    PropensityClip,
+    PropensityFrom,
+    RateQuantile,
+)
+from trueward.estimation.losses import bce, brier, capped_bce, noisy_bce, nonnegative
 from trueward.estimation.method import Claims, Method
 from trueward.estimation.noise_rates import flip_rates
 from trueward.estimation.nuisance_types import Estimable
-from trueward.estimation.nuisances import PropensityFrom, noisy, propensity
+from trueward.estimation.nuisances import noisy, propensity
 from trueward.estimation.samplers import every, observed
 
-RATE = Opt("", 0, 1, open_high=True)
+if TYPE_CHECKING:
+    from torch import Tensor
+
 ESTIMATORS = ("none", "ips", "snips", "dr")
 CORRECTIONS = ("none", "backward", "forward")
 BOUNDED = ("nonnegative", "capped", "brier")
@@ -25,19 +35,21 @@ BOUNDED = ("nonnegative", "capped", "brier")
 class CausalRM(Method):
     """L = sum of v_i c(s_i, t_i) over the rows.
 
+    s: reward logit; r: rating; o: 1 for rated rows; p = max(P(o=1 given x, z), clip); rho_01 = P(r=0 given
+    true 1), rho_10 = P(r=1 given true 0); l: cross-entropy (methods 2.2 to 2.9).
     estimator  none: v = o / sum o; ips: v = o / (n p); snips: v = (o/p) / sum (o/p); dr: v = 1 / n and
-               t -> m + (o / p)(t - m) with the imputation m from the noisy proxy eta.
+               t -> m + (o / p)(t - m), with the imputation m from the noisy proxy eta.
     correction backward: c = l(s, t), t = (r - rho_10) / (1 - rho_01 - rho_10), the paper's surrogate;
                forward: c = CE(rho_10 + (1 - rho_01 - rho_10) sigmoid(s), t), t = r; none: rates are 0.
     risk       plain; nonnegative: max(R_1, 0) + max(R_0, 0) over the parts for l(s,1) and l(s,0);
-               capped: the linear part sees clamp(s, -6, 6); brier: c = (sigmoid(s) - t)^2.
+               capped: the linear part has clamp(s, -6, 6); brier: c = (sigmoid(s) - t)^2.
 
-    preset=paper is the published loss to the letter: rates and imputation as in the authors' code. Its
-    nuisances are still fitted as all nuisances are, out of fold by log-loss, where theirs are in-sample.
+    preset=paper is the published loss, with rates and imputation as in the authors' code. Its nuisances are
+    fitted out of fold by log-loss, like all nuisances here; the authors fit them in-sample.
     """
 
     estimator: Annotated[
-        Literal["none", "ips", "snips", "dr"], Opt("how selection is weighted away")
+        Literal["none", "ips", "snips", "dr"], Opt("how selection is corrected")
     ] = "dr"
     correction: Annotated[
         Literal["none", "backward", "forward"], Opt("how label noise is corrected")
@@ -46,24 +58,18 @@ class CausalRM(Method):
         Literal["plain", "nonnegative", "capped", "brier"],
         Opt("how the loss is bounded below; other than plain needs correction none or backward"),
     ] = "plain"
-    rho_01: Annotated[
-        float | None, replace(RATE, help="P(observed 0 given true 1); none: estimated")
-    ] = None
-    rho_10: Annotated[
-        float | None, replace(RATE, help="P(observed 1 given true 0); none: estimated")
-    ] = None
+    rho_01: NoiseRate01 = None
+    rho_10: NoiseRate10 = None
     rates: Annotated[
         Literal["once", "batch"],
         Opt("estimate the rates once, out of fold, or in every batch as the authors' code does"),
     ] = "once"
     impute: Annotated[
         Literal["corrected", "noisy"],
-        Opt("dr with backward: remove the noise from the imputation, or do not, as published"),
+        Opt("dr with backward: correct the imputation for noise, or leave it noisy, as published"),
     ] = "corrected"
-    quantile: Annotated[
-        float, Opt("the rates are read from the (1-u) and u quantile of eta", 0.5, 1)
-    ] = 0.99
-    clip: Annotated[float, Opt("propensities are raised to this", 0, 1, open_low=True)] = 0.01
+    quantile: RateQuantile = 0.99
+    clip: PropensityClip = 0.01
     propensity_from: PropensityFrom = "xz"
 
     paper = "CausalRM, arXiv 2603.18736; Li et al., KDD 2024; Natarajan et al., NeurIPS 2013"
@@ -93,20 +99,19 @@ class CausalRM(Method):
         return frozenset({"o"})
 
     @property
+    def _rates_missing(self) -> bool:
+        return self.correction != "none" and None in (self.rho_01, self.rho_10)
+
+    @property
     def nuisances(self) -> tuple[Estimable, ...]:
-        rates = self.correction != "none" and None in (self.rho_01, self.rho_10)
-        weighted = (
-            (replace(propensity, clip=self.clip, reads=self.propensity_from),)
-            if self.estimator != "none"
-            else ()
-        )
-        proxy = (noisy,) if self.estimator == "dr" or rates else ()
-        once = (
-            (flip_rates(self.quantile, self.rho_01, self.rho_10),)
-            if rates and self.rates == "once"
-            else ()
-        )
-        return (*weighted, *proxy, *once)
+        steps: list[Estimable] = []
+        if self.estimator != "none":
+            steps.append(replace(propensity, clip=self.clip, reads=self.propensity_from))
+        if self.estimator == "dr" or self._rates_missing:
+            steps.append(noisy)
+        if self._rates_missing and self.rates == "once":
+            steps.append(flip_rates(self.quantile, self.rho_01, self.rho_10))
+        return tuple(steps)
 
     @property
     def unbiased_if(self) -> Claims:
@@ -137,10 +142,11 @@ class CausalRM(Method):
 
     @property
     def bounded_alternative(self) -> str:
-        loose = self.risk == "plain" and (self.correction == "backward" or self.estimator == "dr")
+        if self.risk != "plain" or (self.correction != "backward" and self.estimator != "dr"):
+            return ""
         if self.correction == "forward":
-            return "" if not loose else "estimator=snips, or correction=backward with risk=brier"
-        return "" if not loose else "correction=forward, or risk=nonnegative or brier"
+            return "estimator=snips, or correction=backward with risk=brier"
+        return "correction=forward, or risk=nonnegative or brier"
 
     def validate(self) -> None:
         given = [r for r in (self.rho_01, self.rho_10) if r is not None]
@@ -152,29 +158,27 @@ class CausalRM(Method):
             )
         if self.correction == "forward" and self.risk != "plain":
             raise UsageError(
-                f"causalrm: risk={self.risk} bounds the backward form; with correction=forward, which "
-                "is bounded already, leave risk=plain"
+                f"causalrm: risk={self.risk} bounds the backward form; correction=forward is bounded "
+                "already, so leave risk=plain"
             )
 
     def rows(self, data: Feedback) -> Tensor:
         return every(data) if self.estimator == "dr" else observed(data)
 
     def flips(self, b: Feedback) -> tuple[Tensor, Tensor]:
-        """(rho_01, rho_10): given, estimated once, or read from this batch."""
+        """Return (rho_01, rho_10): given, estimated once, or quantiles of the proxy in this batch."""
         if self.correction == "none":
             return b.y.new_zeros(()), b.y.new_zeros(())
-        tails = {}
-        if self.rates == "batch" and None in (self.rho_01, self.rho_10) and len(b):
+        estimated = b.eta
+        if self._rates_missing and self.rates == "batch" and len(b):
             u = b.y.new_tensor([1 - self.quantile, self.quantile])
             low, high = torch.quantile(b.eta.noisy, u)
-            tails = {"rho_10": low, "rho_01": 1 - high}
-
-        def rate(name: str, given: float | None) -> Tensor:
-            if given is not None:
-                return b.y.new_tensor(given)
-            return tails[name] if tails else b.eta[name]
-
-        return rate("rho_01", self.rho_01), rate("rho_10", self.rho_10)
+            estimated = Columns(rho_01=1 - high, rho_10=low)
+        given = {"rho_01": self.rho_01, "rho_10": self.rho_10}
+        rho_01, rho_10 = (
+            estimated[k] if v is None else b.y.new_tensor(v) for k, v in given.items()
+        )
+        return rho_01, rho_10
 
     def loss(self, out: Columns, b: Feedback) -> Tensor:
         s, (rho_01, rho_10) = out.reward, self.flips(b)
@@ -189,13 +193,10 @@ class CausalRM(Method):
         else:
             v = w / (len(s) if self.estimator == "ips" else w.sum().clamp(min=1e-12))
         if forward:
-            one, zero = log_mixture(s, rho_10, 1 - rho_01), log_mixture(s, 1 - rho_10, rho_01)
-            return -(v * (t * one + (1 - t) * zero)).sum()
+            return (v * noisy_bce(s, t, rho_01, rho_10)).sum()
         if self.risk == "nonnegative":
-            parts = (
-                (v * t * bce(s, s.new_ones(()))).sum(),
-                (v * (1 - t) * bce(s, s.new_zeros(()))).sum(),
-            )
-            return nonnegative(parts[0]) + nonnegative(parts[1])
+            good = (v * t * bce(s, s.new_ones(()))).sum()
+            bad = (v * (1 - t) * bce(s, s.new_zeros(()))).sum()
+            return nonnegative(good) + nonnegative(bad)
         cost = {"plain": bce, "capped": capped_bce, "brier": brier}[self.risk]
         return (v * cost(s, t)).sum()

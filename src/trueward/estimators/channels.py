@@ -1,11 +1,11 @@
-"""Several channels: what fires together tells satisfaction from activity, which one click cannot."""
+"""Several channels: which channels fire together separates satisfaction from activity."""
+
+from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor
 
 from trueward.core.errors import UsageError
 from trueward.core.options import Opt
@@ -18,35 +18,42 @@ from trueward.estimation.method import Claims, Method
 from trueward.estimation.nuisance_types import Derived, Estimable
 from trueward.estimation.reward_form import HeadLogit, RewardForm, TargetColumn
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 class Channels(Method):
     """L = -mean log [ g prod_k P(y_k given good) + (1 - g) prod_k P(y_k given bad) ], g = sigmoid(s).
 
-    P(y_k = 1 given good) = e_k + (1 - e_k) a_k and P(y_k = 1 given bad) = e_k, with activity a_k(x) and
-    misclick rate e_k; the other way round for a negative channel, which bad answers set off. A channel
-    that is not logged in a row is left out there. Two channels identify g pointwise, as P_1 P_2 / P_12
-    (Lincoln and Petersen); three test it: see ``agreement`` in the report.
-    form  two_step: who did anything else is satisfied, so a_k(x) = P(y_k = 1 given x and another channel
-    fired), and only g is left to learn;  likelihood: a_k learned with g, as negative channels
-    and misclicks need;  ratio: g = P_1 P_2 / P_12 of three rates out of fold.  auto: two_step if it can be.
+    s: reward logit; y_k: 1 where channel k fires. P(y_k = 1 given good) = e_k + (1 - e_k) a_k and P(y_k =
+    1 given bad) = e_k, with activity a_k(x) and misclick rate e_k; for a negative channel, which bad
+    answers cause to fire, the other way round. A channel that is not logged in a row does not count there.
+    Two channels identify g pointwise, as P_1 P_2 / P_12 (Lincoln and Petersen, methods 4.3); three or more
+    test it: see ``agreement`` in the report.
+    form=two_step: a_k(x) = P(y_k = 1 given x and that another channel fired), since such users are
+    satisfied, and only g is left to learn. form=likelihood: a_k is learned with g, which negative channels
+    and misclicks need. form=ratio: g = P_1 P_2 / P_12 of three rates out of fold. form=auto: two_step
+    where it is possible.
     """
 
     channels: Annotated[
-        Literal["all"] | tuple[str, ...], Opt("which of them, without the prefix channel.")
+        Literal["all"] | tuple[str, ...], Opt("channels to use, without the prefix channel.")
     ] = "all"
     negative: Annotated[
-        tuple[str, ...], Opt("channels that a bad answer sets off, not a good one")
+        tuple[str, ...], Opt("channels that fire for bad answers, not for good ones")
     ] = ()
     misclick: Annotated[
         tuple[float, ...],
-        Opt("P(fires for no reason), one for all or one each in the order of channels", 0, 0.5),
+        Opt("P(fires by mistake): one rate for all, or one each in the order of channels", 0, 0.5),
     ] = (0.0,)
     activity: Annotated[
         Literal["x", "xz", "one"],
-        Opt("what activity depends on: features, context as well, nothing (likelihood)"),
+        Opt(
+            "what activity depends on: features (x), context as well (xz), nothing (one; likelihood)"
+        ),
     ] = "x"
     form: Annotated[
-        Literal["auto", "two_step", "likelihood", "ratio"], Opt("how activity is found")
+        Literal["auto", "two_step", "likelihood", "ratio"], Opt("how activity is estimated")
     ] = "auto"
 
     paper = "ours (methods 4.3); capture-recapture: Petersen 1896, Lincoln 1930"
@@ -61,12 +68,12 @@ class Channels(Method):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The channels, as far as they are known before the log is."""
+        """The channels; empty as long as the log is not known."""
         return () if isinstance(self.channels, str) else self.channels
 
     @property
     def two_step(self) -> bool:
-        """Whether activity is found first: nothing fires for a bad answer, and activity has a model."""
+        """Whether activity is estimated first: no channel fires for a bad answer."""
         exact = not self.negative and not any(self.misclick) and self.activity != "one"
         return self.form == "two_step" or (self.form == "auto" and exact)
 
@@ -96,7 +103,7 @@ class Channels(Method):
         each = self.names if self.two_step else ()
         first = (step for k in each for step in activity(k, self.names, self.activity))
         steps = (*first, *pairs)
-        return (checked(self.names), *steps) if self.names else ()
+        return (channel_counts(self.names), *steps) if self.names else ()
 
     @property
     def consistent_if(self) -> Claims:
@@ -107,7 +114,7 @@ class Channels(Method):
     def assumption(self) -> str:
         return (
             "given the features (and the context) and that the answer is good, the channels fire "
-            "independently; they never fire for a bad answer, but at the given misclick rates"
+            "independently; for a bad answer they fire only at the given misclick rates"
         )
 
     def resolve(self, capabilities: LogCapabilities) -> tuple[Method, tuple[str, ...]]:
@@ -116,24 +123,20 @@ class Channels(Method):
 
     def validate(self) -> None:
         if len(self.names) == 1:
-            raise UsageError(
-                f"channels: one channel, {self.names[0]}, is not enough; name two or more"
-            )
+            raise UsageError(f"channels: needs two channels or more, and got one: {self.names[0]}")
         if self.names and (unknown := [k for k in self.negative if k not in self.names]):
-            raise UsageError(
-                f"channels: negative names {unknown[0]}, which is none of {self.names}"
-            )
+            raise UsageError(f"channels: negative has {unknown[0]}, which is none of {self.names}")
         if self.names and len(self.misclick) not in (1, len(self.names)):
             raise UsageError(
                 f"channels: misclick takes one rate, or one for each of {', '.join(self.names)}"
             )
         if self.form in ("two_step", "ratio") and (self.negative or any(self.misclick)):
             raise UsageError(
-                f"channels: form={self.form} has no negative channels and no misclicks; use likelihood"
+                f"channels: form={self.form} has no negative channels and no misclicks; use form=likelihood"
             )
         if self.form == "two_step" and self.activity == "one":
             raise UsageError(
-                "channels: activity=one is learned with the reward: use form=likelihood"
+                "channels: activity=one is learned with the reward, so it needs form=likelihood"
             )
 
     def loss(self, out: Columns, b: Feedback) -> Tensor:
@@ -141,7 +144,7 @@ class Channels(Method):
         if self.form == "ratio":
             return bce(s, b.eta.target).mean()
         slips = self.misclick * len(self.names) if len(self.misclick) == 1 else self.misclick
-        good, bad = F.logsigmoid(s), F.logsigmoid(-s)
+        good, bad = torch.nn.functional.logsigmoid(s), torch.nn.functional.logsigmoid(-s)
         for k, (name, e) in enumerate(zip(self.names, slips, strict=True)):
             y = b.channels[name]
             if self.two_step:
@@ -149,19 +152,19 @@ class Channels(Method):
             else:
                 v = out[f"activity_{k}"] + out[f"level_{k}"]
             logged, fired = ~y.isnan(), y.nan_to_num()
-            meant = fired * log_mixture(v, e, 1.0) + (1 - fired) * log_mixture(v, 1 - e, 0.0)
+            intended = fired * log_mixture(v, e, 1.0) + (1 - fired) * log_mixture(v, 1 - e, 0.0)
             slip = (fired * e + (1 - fired) * (1 - e)).clamp(min=1e-12).log()
-            for_good, for_bad = (slip, meant) if name in self.negative else (meant, slip)
+            for_good, for_bad = (slip, intended) if name in self.negative else (intended, slip)
             good, bad = good + for_good * logged, bad + for_bad * logged
         return -torch.logaddexp(good, bad).mean()
 
 
-def checked(names: tuple[str, ...]) -> Derived:
-    """The share of rows in which any channel fires, once the channels are found fit."""
+def channel_counts(names: tuple[str, ...]) -> Derived:
+    """Return the nuisance that checks the channels and gives the share of rows in which any fires."""
 
     def compute(b: Feedback, _seed: int) -> tuple[dict[str, float], dict[str, Any]]:
-        about = check(names, b)
+        report = check(names, b)
         fired = torch.stack([b.channels[k].nan_to_num() for k in names]).amax(0)
-        return {"fires": float(fired.mean())}, about
+        return {"fires": float(fired.mean())}, report
 
     return Derived("channel_counts", ("fires",), compute)

@@ -1,11 +1,12 @@
-"""Robust DivideMix: two networks split the rows into clean and noisy ones for each other."""
+"""Robust DivideMix: two networks, each trained on the clean and noisy rows found by the other."""
+
+from __future__ import annotations
 
 import warnings
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from trueward.core.options import Opt
 from trueward.data.feedback import Columns, Feedback
@@ -14,33 +15,40 @@ from trueward.estimation.method import Method
 from trueward.estimation.reward_form import MeanProbability
 from trueward.estimation.samplers import observed
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 class DivideMix(Method):
     """L = sum over both heads of mean_C l(s, t) + u mean_N (q - t)^2 + KL(prior || mean q), q = sigmoid(s).
 
-    w: chance that the loss l(s', r') of a row under the other head is of the lower of two Gaussians, fitted
-    to these losses scaled to [0, 1]; r' = [fade s' < 2 r - 1] blames rows fitted too well. p: mean of both
-    probabilities. C: w > 1/2, t = w r + (1 - w) p; N: the others, t = p sharpened by ``sharpen``. Inputs
-    and targets are mixed, h of the row and 1 - h of another of the batch, h = max(B, 1 - B), B ~ Beta(a, a).
-    Warm-up: l(s, r) - H(q). Here w and p are renewed after every epoch, p in the original in every batch and
-    over augmentations, of which features have none; the original sharpens C too and has prior 1/2. Where
-    the Gaussians do not converge w stays. Stops on l of the mean probability.
+    s: logit of a head; r: rating; l: cross-entropy. w: P(row is clean), the posterior of the lower of two
+    Gaussians, fitted to the losses l(s', r') under the other head, scaled to [0, 1]; r' = [fade s' < 2 r -
+    1] counts rows that are fitted too well as noisy. p: mean of both probabilities. C: w > 1/2, t = w r +
+    (1 - w) p; N: the others, t = p sharpened by ``sharpen``. Inputs and targets are mixed: h of the row
+    and 1 - h of another row of the batch, h = max(B, 1 - B), B ~ Beta(a, a). Warm-up: l(s, r) - H(q), H
+    the entropy. w and p are renewed after every epoch; the original renews p in every batch, and over
+    augmentations, which features do not have. The original sharpens C, too, and has prior 1/2. w stays
+    where the Gaussians do not converge. Early stopping is on l of the mean probability.
     """
 
     weight: Annotated[float, Opt("u: weight of the noisy rows", 0)] = 25.0
-    ramp: Annotated[float, Opt("share of the training that u rises over", 0, 1)] = 0.3
+    ramp: Annotated[float, Opt("share of the training over which u rises from 0", 0, 1)] = 0.3
     warm_up: Annotated[
-        float, Opt("share of the training before rows are split", 0, 1, open_high=True)
+        float,
+        Opt(
+            "share of the training before rows are split into clean and noisy", 0, 1, open_high=True
+        ),
     ] = 0.2
     adversarial: Annotated[
-        float, Opt("fade; it falls to 0 over as long as the warm-up, after it", 0)
+        float, Opt("fade; after the warm-up it falls to 0 over the same length", 0)
     ] = 0.2
     sharpen: Annotated[float, Opt("temperature of p on noisy rows", 0, open_low=True)] = 0.5
     a: Annotated[float, Opt("parameter of the Beta distribution", 0, open_low=True)] = 4.0
     prior: Annotated[
         float | None,
         Opt(
-            "share of good ones among rated answers; none: the mean rating",
+            "share of good answers among rated ones; none: the mean rating",
             0,
             1,
             open_low=True,
@@ -83,8 +91,10 @@ class DivideMix(Method):
     def update_memory(self, out: Columns, b: Feedback) -> Columns:
         fade = self.adversarial * max(0.0, 2 - b.t / self.warm_up) if self.warm_up else 0.0
         return Columns(
-            clean=clean(out.reward, b, min(fade, self.adversarial), b.eta.clean),
-            clean_peer=clean(out.peer, b, min(fade, self.adversarial), b.eta.clean_peer),
+            clean=clean_probability(out.reward, b, min(fade, self.adversarial), b.eta.clean),
+            clean_peer=clean_probability(
+                out.peer, b, min(fade, self.adversarial), b.eta.clean_peer
+            ),
             guess=torch.sigmoid(self.reward(out)),
             base=b.eta.base,
         )
@@ -95,10 +105,12 @@ class DivideMix(Method):
                 (masked_mean(bce(s, b.y) - entropy(s), b.seen) for s in (out.reward, out.peer)),
                 start=b.y.new_zeros(()),
             )
-        return self.part(out.reward, b, b.eta.clean_peer) + self.part(out.peer, b, b.eta.clean)
+        return self.head_loss(out.reward, b, b.eta.clean_peer) + self.head_loss(
+            out.peer, b, b.eta.clean
+        )
 
-    def part(self, s: Tensor, b: Feedback, w: Tensor) -> Tensor:
-        """The loss of one head on the split that the other made."""
+    def head_loss(self, s: Tensor, b: Feedback, w: Tensor) -> Tensor:
+        """Return the loss of one head, given P(clean) under the other."""
         p, q = b.eta.guess, torch.sigmoid(s)
         sharp = torch.sigmoid(torch.logit(p, 1e-6) / self.sharpen)
         own = torch.where(w > 0.5, w * b.y + (1 - w) * p, sharp)
@@ -120,8 +132,8 @@ class DivideMix(Method):
         return MeanProbability(("reward", "peer"))
 
 
-def clean(s: Tensor, b: Feedback, fade: float, before: Tensor) -> Tensor:
-    """(n,) chance that a row is of the mixture's part with the lower losses; ``before`` where it fails."""
+def clean_probability(s: Tensor, b: Feedback, fade: float, before: Tensor) -> Tensor:
+    """Return (n,) P(row is of the component with the lower losses); ``before`` if the fit fails."""
     from sklearn.exceptions import ConvergenceWarning  # noqa: PLC0415 - slow to import
     from sklearn.mixture import BayesianGaussianMixture  # noqa: PLC0415
 
@@ -139,6 +151,6 @@ def clean(s: Tensor, b: Feedback, fade: float, before: Tensor) -> Tensor:
     if not mixture.converged_:
         return before
     low = mixture.predict_proba(scaled)[:, mixture.means_[:, 0].argmin()]
-    found = before.clone()
-    found[rated] = torch.from_numpy(low).to(found)
-    return found
+    posterior = before.clone()
+    posterior[rated] = torch.from_numpy(low).to(posterior)
+    return posterior

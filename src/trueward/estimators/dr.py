@@ -1,51 +1,52 @@
 """Doubly robust learning."""
 
+from __future__ import annotations
+
 from dataclasses import replace
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING
 
-from torch import Tensor
-
-from trueward.core.options import Opt
 from trueward.data.feedback import Columns, Feedback
+from trueward.estimation.declarations import (
+    HEURISTIC,
+    VIEW_NEEDS,
+    PropensityClip,
+    PropensityFrom,
+    ThetaDecay,
+    ThetaMean,
+    View,
+    missing_at_random,
+)
 from trueward.estimation.losses import bce
 from trueward.estimation.method import Claims, Method
 from trueward.estimation.nuisance_types import Estimable
-from trueward.estimation.nuisances import (
-    PropensityFrom,
-    click_propensity,
-    clicked,
-    imputation,
-    propensity,
-)
+from trueward.estimation.nuisances import click_propensity, clicked, imputation, propensity
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class DR(Method):
     """L = mean of l(s, tau), tau = m + (o / p)(r - m): cross-entropy on the AIPW pseudo-outcome.
 
-    It equals e^ + (o / p)(e - e^) with e = l(s, r) and e^ = l(s, m), since l is linear in its target.
-    view=clicks, as published for implicit logs: o = r = y, p = theta as in ips, m = P(y=1 given x). Not
-    doubly robust: theta and m must both be right in every case.
+    s: reward logit; r: rating; o: 1 for rated rows; p = max(P(o=1 given x, z), clip); m: imputed P(r=1 given
+    x); l: cross-entropy. Since l is linear in its target, L = mean of e^ + (o / p)(e - e^) with e = l(s, r)
+    and e^ = l(s, m) (methods 2.4).
+    view=clicks, as published for implicit logs: o = r = y, p = theta as in ips, m = P(y=1 given x). This form
+    is not doubly robust: it needs both theta and m to be right.
     """
 
-    clip: Annotated[float, Opt("propensities are raised to this", 0, 1, open_low=True)] = 0.01
+    clip: PropensityClip = 0.01
     propensity_from: PropensityFrom = "xz"
-    view: Annotated[
-        Literal["ratings", "clicks"],
-        Opt(
-            "what counts as observed; clicks: the published form for implicit logs, without a claim"
-        ),
-    ] = "ratings"
-    alpha: Annotated[
-        float, Opt("view=clicks: decay of the published propensity", 0, 1, open_low=True)
-    ] = 0.5
-    rate: Annotated[float, Opt("view=clicks: its mean", 0, 1, open_low=True)] = 0.2
+    view: View = "ratings"
+    alpha: ThetaDecay = 0.5
+    rate: ThetaMean = 0.2
 
     variants = ({}, {"view": "clicks"})
     paper = "Robins, Rotnitzky and Zhao, JASA 1994; Wang et al., ICML 2019"
 
     @property
     def needs(self) -> frozenset[str]:
-        return frozenset({"o"} if self.view == "ratings" else {"clicks"})
+        return VIEW_NEEDS[self.view]
 
     @property
     def nuisances(self) -> tuple[Estimable, ...]:
@@ -60,18 +61,15 @@ class DR(Method):
 
     @property
     def assumption(self) -> str:
-        if self.view == "clicks":
-            return "none: a heuristic"
-        return (
-            "whether feedback is given depends on the features and the context only; the propensity "
-            "or the imputation is right; feedback is never wrong"
-        )
+        right = "the propensity or the imputation is right"
+        return HEURISTIC if self.view == "clicks" else missing_at_random(right)
 
     @property
     def bounded_alternative(self) -> str:
         return "causalrm with correction=none risk=brier, which is doubly robust and bounded"
 
     def loss(self, out: Columns, b: Feedback) -> Tensor:
-        seen = b.seen if self.view == "ratings" else b.y
-        m, w = b.eta.imputation, seen / b.eta.propensity.clamp(min=self.clip)
+        m, p = b.eta.imputation, b.eta.propensity
+        # theta comes from no classifier, so the cross-fit does not clip it
+        w = b.y / p.clamp(min=self.clip) if self.view == "clicks" else b.seen / p
         return bce(out.reward, m + w * (b.y - m)).mean()

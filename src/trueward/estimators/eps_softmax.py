@@ -1,9 +1,10 @@
-"""Epsilon-softmax: labels that the model agrees with hardly pull, those it does not are bounded."""
+"""Epsilon-softmax: bounds the loss of labels that the model disagrees with."""
 
-from typing import Annotated
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
 
 import torch
-from torch import Tensor
 
 from trueward.core.options import Opt
 from trueward.data.feedback import Columns, Feedback
@@ -11,15 +12,18 @@ from trueward.estimation.losses import masked_mean
 from trueward.estimation.method import Method
 from trueward.estimation.samplers import observed
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 SMALL = 1e-8
 
 
 class EpsSoftmax(Method):
     """L = mean over rated rows of -alpha log P~_r + beta 2 (1 - P_r), P~ = (P + m e_top) / (1 + m).
 
-    P = (1 - sigmoid(s), sigmoid(s)), e_top one-hot at its larger part, P~ raised to 1e-8. The second term
-    is the symmetric one; with a large m the first has a gradient only where the model disagrees. The
-    probabilities come out over-confident.
+    s: reward logit; r: rating; P = (1 - sigmoid(s), sigmoid(s)); e_top: one-hot vector of the larger part
+    of P; P~ is at least 1e-8. The second term is symmetric. With a large m the first term has a gradient
+    only where the model disagrees with the label. The probabilities are over-confident.
     """
 
     m: Annotated[float, Opt("weight of the one-hot part", 0)] = 1e4
@@ -36,7 +40,7 @@ class EpsSoftmax(Method):
     def assumption(self) -> str:
         return (
             "feedback is given completely at random, good and bad answers are flipped at the same rate "
-            "below one half, and only the likelier class is asked for, not its probability"
+            "below one half, and only the likelier class is used, not its probability"
         )
 
     def rows(self, data: Feedback) -> Tensor:
@@ -49,6 +53,6 @@ class EpsSoftmax(Method):
         return masked_mean(cost, b.seen)
 
     def cost(self, p: Tensor, top: Tensor) -> Tensor:
-        """Cost of a class of probability p where it was observed."""
-        soft = (p + self.m * top) / (1 + self.m)
-        return 2 * self.beta * (1 - p) - self.alpha * soft.clamp(min=SMALL).log()
+        """Return the cost of observing a class of probability ``p``; ``top``: it is the likelier class."""
+        softened = (p + self.m * top) / (1 + self.m)
+        return 2 * self.beta * (1 - p) - self.alpha * softened.clamp(min=SMALL).log()

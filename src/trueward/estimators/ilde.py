@@ -1,9 +1,10 @@
-"""ILDE: predictions are held to what the row, and rows like it, have been predicted before."""
+"""ILDE: regularise predictions by a memory of earlier predictions of the row and of its class."""
 
-from typing import Annotated
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
 
 import torch
-from torch import Tensor
 
 from trueward.core.options import Opt
 from trueward.data.feedback import Columns, Feedback
@@ -11,20 +12,26 @@ from trueward.estimation.losses import bce, masked_mean
 from trueward.estimation.method import Method
 from trueward.estimation.samplers import observed
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 SMALL = 1e-4
 
 
 class ILDE(Method):
     """L = mean_O CE(P, r) + alpha mean_O log(1 - <t, P>) + delta sum_{j != k} M_jk^2.
 
-    P = (1 - sigmoid(s), sigmoid(s)) in [1e-4, 1 - 1e-4]; M the row-normalised P'P of the rated rows of the
-    batch; t <- beta t + (1 - beta) softmax(P M' / tau), a memory of every row that starts at 0. The original
-    renews t with every batch, here after every epoch, with the M of all rated rows. Stops on the
-    loss without its second term, for which validation rows have no memory.
+    s: reward logit; r: rating; mean_O: over rated rows; P = (1 - sigmoid(s), sigmoid(s)) in [1e-4, 1 - 1e-4];
+    M: the row-normalised P'P of the rated rows of the batch; t <- beta t + (1 - beta) softmax(P M' / tau): a
+    memory of every row, which starts at 0. The original renews t with every batch; here it is renewed after
+    every epoch, with the M of all rated rows. Early stopping is on the loss without its second term, since
+    validation rows have no memory.
     """
 
     alpha: Annotated[float, Opt("weight of the agreement with the memory", 0)] = 3.0
-    beta: Annotated[float, Opt("how much of the memory is kept", 0, 1, open_high=True)] = 0.7
+    beta: Annotated[
+        float, Opt("share of the memory that an update keeps", 0, 1, open_high=True)
+    ] = 0.7
     tau: Annotated[float, Opt("temperature of the memory", 0, open_low=True)] = 3.0
     delta: Annotated[float, Opt("weight of the overlap of the classes", 0)] = 1.0
 
@@ -41,31 +48,31 @@ class ILDE(Method):
         return Columns(was_bad=torch.zeros_like(data.y), was_good=torch.zeros_like(data.y))
 
     def update_memory(self, out: Columns, b: Feedback) -> Columns:
-        p = classes(out.reward)
-        new = torch.softmax(p @ overlap(p, b.seen).T / self.tau, 1)
+        p = class_probabilities(out.reward)
+        new = torch.softmax(p @ class_overlap(p, b.seen).T / self.tau, 1)
         old = torch.stack([b.eta.was_bad, b.eta.was_good], 1)
         bad, good = (self.beta * old + (1 - self.beta) * new).unbind(1)
         return Columns(was_bad=bad, was_good=good)
 
     def loss(self, out: Columns, b: Feedback) -> Tensor:
-        p = classes(out.reward)
-        agreed = p[:, 0] * b.eta.was_bad + p[:, 1] * b.eta.was_good
-        return self.monitor(out, b) + self.alpha * masked_mean((1 - agreed).log(), b.seen)
+        p = class_probabilities(out.reward)
+        agreement = p[:, 0] * b.eta.was_bad + p[:, 1] * b.eta.was_good
+        return self.monitor(out, b) + self.alpha * masked_mean((1 - agreement).log(), b.seen)
 
     def monitor(self, out: Columns, b: Feedback) -> Tensor:
-        p = classes(out.reward)
-        m = overlap(p, b.seen)
+        p = class_probabilities(out.reward)
+        m = class_overlap(p, b.seen)
         fit = masked_mean(bce(torch.logit(p[:, 1]), b.y), b.seen)
         return fit + self.delta * (m[0, 1].square() + m[1, 0].square())
 
 
-def classes(s: Tensor) -> Tensor:
-    """(n, 2): P(bad), P(good), neither of them certain."""
+def class_probabilities(s: Tensor) -> Tensor:
+    """Return (n, 2): P(bad) and P(good), held in [1e-4, 1 - 1e-4], from logits (n,)."""
     good = torch.sigmoid(s).clamp(SMALL, 1 - SMALL)
     return torch.stack([1 - good, good], 1)
 
 
-def overlap(p: Tensor, where: Tensor) -> Tensor:
-    """(2, 2) M: how much of class k there is where class j is predicted."""
+def class_overlap(p: Tensor, where: Tensor) -> Tensor:
+    """Return (2, 2) M, row-normalised p'p of the rows of ``where``, from probabilities (n, 2)."""
     m = (p * where[:, None].to(p)).T @ p
     return m / m.sum(1, keepdim=True).clamp(min=1e-12)

@@ -1,52 +1,59 @@
-"""ImplicitRM: clicks as satisfaction times activity, with what pins the scale said aloud."""
+"""ImplicitRM: clicks as satisfaction times activity, with a declared source of the scale."""
+
+from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import torch
-from torch import Tensor
 
 from trueward.core.errors import UsageError
 from trueward.core.options import Opt
 from trueward.data.feedback import Columns, Feedback
+from trueward.estimation.declarations import AnchorQuantile, ClassPrior
 from trueward.estimation.losses import bce, log_mixture
 from trueward.estimation.method import Claims, Method
 from trueward.estimation.nuisance_types import Estimable
 from trueward.estimation.nuisances import activity_rate, clicked, propensity
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 class ImplicitRM(Method):
     """L = mean CE(P, y), P = g + (1 - f - g) r a, with r = sigmoid(s) and a = P(act given satisfied).
 
-    Only the product r a is identified: r may lie anywhere in [P(y=1 given x), 1]. ``identify`` says
-    what pins it.  scar: a = c, from the prior, or the anchor max r = 1;  split: a sees the context z
-    only, so r and a are identified up to one factor, and that comes from the prior or the anchor (with
-    activity_from=xz by the shape of the networks alone, that is, hardly);  activity: channel.active is
-    logged, and active rows are labelled;  gold: rows with a trusted label enter as l(s, gold);  none:
-    nothing, an interval.
+    s: reward logit; y: 1 for a click; g, f: rates of false and missed clicks. Only the product r a is
+    identified: r may lie anywhere in [P(y=1 given x), 1] (methods 3.5). ``identify`` declares what fixes
+    it. scar: a = c, from the prior, or from the anchor max r = 1. split: a depends on the context z only,
+    so r and a are identified up to one factor, which the prior or the anchor gives (with activity_from=xz
+    only the shape of the networks identifies them, which is weak). activity: channel.active is logged, and
+    active rows are labelled. gold: rows with a gold label enter as l(s, gold). none: nothing, and the
+    result is an interval.
     """
 
     identify: Annotated[
         Literal["scar", "split", "activity", "gold", "none"],
-        Opt("what pins the scale of the reward, which clicks alone leave open"),
+        Opt("what identifies the scale of the reward, which clicks alone do not"),
     ]
-    prior: Annotated[
-        float | None, Opt("P(satisfied) over all responses", 0, 1, open_low=True, open_high=True)
-    ] = None
-    anchor_quantile: Annotated[float, Opt("without a prior: the top of P(click) is c", 0.5, 1)] = (
-        0.99
-    )
-    form: Annotated[Literal["direct", "em"], Opt("the likelihood, or its EM step")] = "direct"
+    prior: ClassPrior = None
+    anchor_quantile: AnchorQuantile = 0.99
+    form: Annotated[
+        Literal["direct", "em"], Opt("the likelihood (direct), or its EM step (em)")
+    ] = "direct"
     activity_from: Annotated[
-        Literal["z", "xz"], Opt("split: activity of the context alone, or of the features as well")
+        Literal["z", "xz"],
+        Opt("split: inputs of the activity: context alone (z), or features as well (xz)"),
     ] = "z"
     warm_up: Annotated[
-        float, Opt("share of training that starts r and a at their scale", 0, 1, open_high=True)
+        float, Opt("share of the training that brings r and a to their scale", 0, 1, open_high=True)
     ] = 0.1
     w_prior: Annotated[float, Opt("split: weight of (mean r - prior)^2", 0)] = 1.0
     w_mu: Annotated[float, Opt("weight of the variance of logit a", 0)] = 0.1
-    false_click: Annotated[float, Opt("g: P(click though not satisfied and active)", 0, 0.5)] = 0.0
-    missed_click: Annotated[float, Opt("f: P(no click though satisfied and active)", 0, 0.5)] = 0.0
+    false_click: Annotated[
+        float, Opt("g: P(click given not both satisfied and active)", 0, 0.5)
+    ] = 0.0
+    missed_click: Annotated[float, Opt("f: P(no click given satisfied and active)", 0, 0.5)] = 0.0
     allow_unidentified: Annotated[bool, Opt("identify=none: accept an interval")] = False
 
     paper = (
@@ -82,7 +89,7 @@ class ImplicitRM(Method):
         if self.identify == "none":
             return ()
         if self.identify == "activity":
-            return (replace(propensity, target=active, where=logged),)
+            return (replace(propensity, target=active, where=activity_logged),)
         return (clicked, activity_rate(*self._scale))
 
     @property
@@ -116,8 +123,8 @@ class ImplicitRM(Method):
     def validate(self) -> None:
         if self.identify == "none" and not self.allow_unidentified:
             raise UsageError(
-                "implicitrm: clicks alone leave the reward anywhere between P(click) and 1; say what "
-                "pins it (-o identify=scar, split, activity or gold), or take the interval with "
+                "implicitrm: clicks alone leave the reward anywhere between P(click) and 1; choose what "
+                "identifies it (-o identify=scar, split, activity or gold), or accept the interval with "
                 "-o allow_unidentified=true"
             )
         if self.prior is not None and self.identify not in ("scar", "split"):
@@ -137,31 +144,33 @@ class ImplicitRM(Method):
             return (w * bce(s, b.y)).sum() / w.sum().clamp(min=1e-12)
         c = b.eta.activity_rate
         v = out.activity if "activity" in out else torch.logit(c.clamp(1e-6, 1 - 1e-6))
-        if b.t < self.warm_up:  # start at r a = eta with a = c: breaks the tie r = a = sqrt(eta)
+        if (
+            b.t < self.warm_up
+        ):  # start at r a = eta and a = c, not at the symmetric r = a = sqrt(eta)
             f, g = self.missed_click, self.false_click
-            meant = (b.eta.noisy - g).clamp(min=0.0) / (1 - f - g)
-            start = bce(s, (meant / c).clamp(max=0.99)).mean()
+            intended = (b.eta.noisy - g).clamp(min=0.0) / (1 - f - g)
+            start = bce(s, (intended / c).clamp(max=0.99)).mean()
             return start + (bce(v, c).mean() if "activity" in out else 0)
         likelihood = self.em(s, v, b.y) if self.form == "em" else self.direct(s, v, b.y)
-        return likelihood + self.pinned(s, v, out, b)
+        return likelihood + self.identifying_terms(s, v, out, b)
 
     def monitor(self, out: Columns, b: Feedback) -> Tensor:
         return replace(self, form="direct").loss(out, b)
 
     def direct(self, s: Tensor, v: Tensor, y: Tensor) -> Tensor:
-        """Mean of CE(g + (1 - f - g) r a, y)."""
+        """Return the mean of CE(g + (1 - f - g) r a, y) for reward logits s and activity logits v."""
         f, g, a = self.missed_click, self.false_click, torch.sigmoid(v)
         one = log_mixture(s, g, g + (1 - f - g) * a)
         zero = log_mixture(s, 1 - g, (1 - g) * (1 - a) + f * a)
         return -(y * one + (1 - y) * zero).mean()
 
     def em(self, s: Tensor, v: Tensor, y: Tensor) -> Tensor:
-        """E_pref + E_prop (Eq. 7) with posteriors held fixed: the gradient is that of ``direct``."""
+        """Return E_pref + E_prop (Eq. 7) with posteriors held fixed; its gradient is that of ``direct``."""
         pa, pp, na, _ = posteriors(s, v, y)
         return (bce(s, pa + pp) + bce(v, pa + na)).mean()
 
-    def pinned(self, s: Tensor, v: Tensor, out: Columns, b: Feedback) -> Tensor:
-        """The terms that fix what the likelihood leaves open."""
+    def identifying_terms(self, s: Tensor, v: Tensor, out: Columns, b: Feedback) -> Tensor:
+        """Return the terms that identify what the likelihood does not."""
         total = s.new_zeros(())
         if "activity" in out and len(v) > 1:
             total = total + self.w_mu * v.var()
@@ -175,19 +184,31 @@ class ImplicitRM(Method):
 
 
 def active(b: Feedback) -> Tensor:
-    """(n,) 1 where the user is known to have been active."""
+    """Return (n,), 1 where the user is known to have been active."""
     return b.channels["active"].nan_to_num()
 
 
-def logged(b: Feedback) -> Tensor:
-    """Row numbers where activity is known, one way or the other."""
+def activity_logged(b: Feedback) -> Tensor:
+    """Return the row numbers where activity is logged."""
     return (~b.channels["active"].isnan()).nonzero().squeeze(-1).cpu()
 
 
 def posteriors(s: Tensor, v: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """P of positive-active, positive-passive, negative-active, negative-passive given y; they sum to 1.
+    """Return P(positive-active), P(positive-passive), P(negative-active), P(negative-passive) given y.
 
-    With Z = 1 - r a for y = 0: r (1-a) / Z, (1-r) a / Z, (1-r)(1-a) / Z; for y = 1 all mass on the first.
+    For y = 0, with Z = 1 - r a: 0, r (1-a) / Z, (1-r) a / Z, (1-r)(1-a) / Z. For y = 1 the first is 1.
+
+    Parameters
+    ----------
+    s, v : Tensor, shape (n,)
+        Logits of r = P(satisfied) and a = P(act given satisfied).
+    y : Tensor, shape (n,)
+        1 for a click.
+
+    Returns
+    -------
+    tuple of four Tensor, shape (n,)
+
     """
     r, a = torch.sigmoid(s.detach()), torch.sigmoid(v.detach())
     rest = (1 - y) / (1 - r * a).clamp(min=1e-12)

@@ -1,9 +1,10 @@
-"""kMEIDTM: a noise matrix that depends on the answer, learned with the reward and kept smooth."""
+"""kMEIDTM: a noise matrix that depends on the answer, learned with the reward and smoothed."""
 
-from typing import Annotated
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
 
 import torch
-from torch import Tensor
 
 from trueward.core.options import Opt
 from trueward.data.feedback import Columns, Feedback
@@ -11,25 +12,29 @@ from trueward.estimation.losses import bce, entropy, masked_mean, smallest
 from trueward.estimation.method import Method
 from trueward.estimation.samplers import observed
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 SMALL = 1e-5
-SLOW = 1 / 30  # a learned number moves 30 times as fast as a weight, and W is one of the weights
+SLOW = 1 / 30  # learned numbers train 30 times as fast as weights, and W is to train like a weight
 CLASSES = (0, 1)
 
 
 class KMEIDTM(Method):
     """L = mean_O -log (P T)_r + weight mean_O S_ij |T_i - T_j|^2 over the k nearest j of i.
 
-    P = (1 - sigmoid(s), sigmoid(s)), T_ij(x) = the row-normalised clamp of sum_c W_ijc P_c, W learned, T at
-    first .9 I + .05. S = exp(-|P_i - P_j|^2 / (2 width^2)) where i and j have one predicted class, minus
-    that where not; distances in P, held fixed, within a batch. The first ``warm_up`` of the training
-    minimises l(s, r) - H(P); after it the share ``keep`` of most confident rated rows is chosen anew in
-    every epoch, the authors' every tenth. Stops on the first term. The authors' code passes P T through a
-    second softmax and has no neighbours.
+    s: reward logit; r: rating; mean_O: over rated rows; P = (1 - sigmoid(s), sigmoid(s)); T_ij(x): the
+    row-normalised clamp of sum_c W_ijc P_c, with W learned and T = .9 I + .05 at the start. S = exp(-|P_i
+    - P_j|^2 / (2 width^2)) if i and j have the same predicted class, else minus that; distances in P, held
+    fixed, within a batch. The first ``warm_up`` of the training minimises l(s, r) - H(P). After it the
+    share ``keep`` of most confident rated rows is selected anew in every epoch (authors: every tenth).
+    Early stopping is on the first term. The authors' code passes P T through a second softmax and has no
+    neighbours.
     """
 
-    weight: Annotated[float, Opt("of the smoothness of T", 0)] = 0.3
-    width: Annotated[float, Opt("of the kernel, in units of P", 0, open_low=True)] = 1.1
-    neighbours: Annotated[int, Opt("k", 1)] = 7
+    weight: Annotated[float, Opt("weight of the smoothness of T", 0)] = 0.3
+    width: Annotated[float, Opt("width of the kernel, in units of P", 0, open_low=True)] = 1.1
+    neighbours: Annotated[int, Opt("k: number of nearest neighbours", 1)] = 7
     keep: Annotated[float, Opt("share of the rated rows trained on", 0, 1, open_low=True)] = 0.8
     warm_up: Annotated[
         float, Opt("share of the training without a noise matrix", 0, 1, open_high=True)
@@ -69,7 +74,7 @@ class KMEIDTM(Method):
         return Columns(kept=smallest(-out.reward.abs(), b.seen, self.keep))
 
     def matrix(self, out: Columns) -> Tensor:
-        """(n, 2, 2) T: what is observed, in columns, of what is true, in rows."""
+        """Return (n, 2, 2) T: P(observed class, in columns, given true class, in rows)."""
         p = torch.sigmoid(out.reward)
         rows = []
         for i in CLASSES:
@@ -83,7 +88,7 @@ class KMEIDTM(Method):
         return torch.stack(rows, 1)
 
     def fit(self, out: Columns, b: Feedback, t: Tensor) -> Tensor:
-        """(n,) -log (P T)_r."""
+        """Return (n,) -log (P T)_r, with ``t`` the noise matrices (n, 2, 2)."""
         p = torch.sigmoid(out.reward)
         good = (1 - p) * t[:, 0, 1] + p * t[:, 1, 1]
         bad = (1 - p) * t[:, 0, 0] + p * t[:, 1, 0]
@@ -98,7 +103,7 @@ class KMEIDTM(Method):
         return masked_mean(self.fit(out, b, t), chosen) + self.weight * rough
 
     def roughness(self, p: Tensor, t: Tensor) -> Tensor:
-        """Mean of S_ij |T_i - T_j|^2 over the nearest others of every row; 0 of a lone one."""
+        """Return the mean of S_ij |T_i - T_j|^2 over the nearest neighbours of every row; 0 for one row."""
         k = min(self.neighbours, len(p) - 1)
         if k < 1:
             return 0 * t.sum()

@@ -1,52 +1,63 @@
 """Multi-task doubly robust learning: propensity, imputation and reward share a trunk."""
 
-from typing import Annotated, Literal
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
 
 import torch
-from torch import Tensor
 
 from trueward.core.options import Opt
 from trueward.data.feedback import Columns, Feedback
+from trueward.estimation.declarations import (
+    HEURISTIC,
+    VIEW_NEEDS,
+    ImputationWeight,
+    PropensityClip,
+    RewardWeight,
+    TaskWeight,
+    ThetaDecay,
+    ThetaMean,
+    View,
+    missing_at_random,
+)
 from trueward.estimation.losses import bce, masked_mean
 from trueward.estimation.method import Method
 from trueward.estimation.nuisance_types import Estimable
 from trueward.estimation.nuisances import click_propensity
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 class MTDR(Method):
     """L = w_prop mean l(a, o) + w_imp mean_O l(b, r) + w_reg mean l(s, tau).
 
-    tau = m + (o / p)(r - m), m = sg sigmoid(b), p = sg max(sigmoid(a), clip); one trunk, three heads.
-    The first ``warm_up`` of the training fits propensity and imputation alone and is never kept.
-    The published code fits the propensity by squared error; here it is the log-loss.
-    view=clicks, as published for implicit logs: o -> theta (squared error), the imputation learns y on
-    all rows, tau = m + (y / p)(1 - m). Not doubly robust.
+    tau = m + (o / p)(r - m), m = sg sigmoid(b), p = sg max(sigmoid(a), clip). s: reward logit; a:
+    propensity logit; b: imputation logit; r: rating; o: 1 for rated rows; mean_O: over rated rows; l:
+    cross-entropy; sg: stop-gradient. The three heads share a trunk. In the first ``warm_up`` of the
+    training only propensity and imputation are fitted, and no epoch of it is kept. The published code fits
+    the propensity by squared error; here it is the log-loss.
+    view=clicks, as published for implicit logs: a learns theta by squared error, b learns y on all rows,
+    and tau = m + (y / p)(1 - m). This form is not doubly robust.
     """
 
-    w_prop: Annotated[float, Opt("weight of the propensity's loss", 0)] = 1.0
-    w_imp: Annotated[float, Opt("weight of the imputation's loss", 0)] = 1.0
-    w_reg: Annotated[float, Opt("weight of the reward's loss", 0, open_low=True)] = 1.0
-    clip: Annotated[float, Opt("propensities are raised to this", 0, 1, open_low=True)] = 0.05
+    w_prop: TaskWeight = 1.0
+    w_imp: ImputationWeight = 1.0
+    w_reg: RewardWeight = 1.0
+    clip: PropensityClip = 0.05
     warm_up: Annotated[
-        float, Opt("share of the training for the nuisances alone", 0, 1, open_high=True)
+        float, Opt("share of the training that fits the nuisances alone", 0, 1, open_high=True)
     ] = 0.1
-    view: Annotated[
-        Literal["ratings", "clicks"],
-        Opt(
-            "what counts as observed; clicks: the published form for implicit logs, without a claim"
-        ),
-    ] = "ratings"
-    alpha: Annotated[
-        float, Opt("view=clicks: decay of the published propensity", 0, 1, open_low=True)
-    ] = 0.5
-    rate: Annotated[float, Opt("view=clicks: its mean", 0, 1, open_low=True)] = 0.2
+    view: View = "ratings"
+    alpha: ThetaDecay = 0.5
+    rate: ThetaMean = 0.2
 
     paper = "Zhang et al., WWW 2020 (Multi-DR)"
     variants = ({}, {"view": "clicks"})
 
     @property
     def needs(self) -> frozenset[str]:
-        return frozenset({"o"} if self.view == "ratings" else {"clicks"})
+        return VIEW_NEEDS[self.view]
 
     @property
     def heads(self) -> dict[str, str]:
@@ -66,12 +77,8 @@ class MTDR(Method):
 
     @property
     def assumption(self) -> str:
-        if self.view == "clicks":
-            return "none: a heuristic"
-        return (
-            "whether feedback is given depends on the features only, not on how good the answer is "
-            "beyond them; the learned propensity or imputation is right; feedback is never wrong"
-        )
+        right = "the learned propensity or imputation is right"
+        return HEURISTIC if self.view == "clicks" else missing_at_random(right, "the features")
 
     @property
     def bounded_alternative(self) -> str:

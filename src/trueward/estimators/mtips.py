@@ -1,50 +1,60 @@
-"""Multi-task inverse propensity scoring: the propensity and the reward share a trunk."""
+"""Multi-task inverse propensity scoring: propensity and reward share a trunk."""
 
-from typing import Annotated, Literal
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
 
 import torch
-from torch import Tensor
 
 from trueward.core.options import Opt
 from trueward.data.feedback import Columns, Feedback
+from trueward.estimation.declarations import (
+    HEURISTIC,
+    VIEW_NEEDS,
+    PropensityClip,
+    RewardWeight,
+    TaskWeight,
+    ThetaDecay,
+    ThetaMean,
+    View,
+    missing_at_random,
+)
 from trueward.estimation.losses import bce
 from trueward.estimation.method import Method
 from trueward.estimation.nuisance_types import Estimable
 from trueward.estimation.nuisances import click_propensity
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 class MTIPS(Method):
     """L = w_prop mean l(a, o) + w_reg mean of (o / sg p) l(s, r), p = max(sigmoid(a), clip).
 
-    One trunk, two heads; the first ``warm_up`` of the training fits the propensity alone and is never
-    kept. The published code fits the propensity by squared error; here it is the log-loss.
-    view=clicks, as published for implicit logs: o -> theta, read off the click or logged, and
-    L = w_prop mean (sigmoid(a) - theta)^2 + w_reg mean l(s, y) / sg p. Not unbiased.
+    s: reward logit; a: propensity logit; r: rating; o: 1 for rated rows; l: cross-entropy; sg:
+    stop-gradient. The two heads share a trunk. In the first ``warm_up`` of the training only the
+    propensity is fitted, and no epoch of it is kept. The published code fits the propensity by squared
+    error; here it is the log-loss. view=clicks, as published for implicit logs: L = w_prop mean
+    (sigmoid(a) - theta)^2 + w_reg mean l(s, y) / sg p, with theta logged or computed from the click. This
+    form is not unbiased.
     """
 
-    w_prop: Annotated[float, Opt("weight of the propensity's loss", 0)] = 1.0
-    w_reg: Annotated[float, Opt("weight of the reward's loss", 0, open_low=True)] = 1.0
-    clip: Annotated[float, Opt("propensities are raised to this", 0, 1, open_low=True)] = 0.05
+    w_prop: TaskWeight = 1.0
+    w_reg: RewardWeight = 1.0
+    clip: PropensityClip = 0.05
     warm_up: Annotated[
-        float, Opt("share of the training for the propensity alone", 0, 1, open_high=True)
+        float, Opt("share of the training that fits the propensity alone", 0, 1, open_high=True)
     ] = 0.1
-    view: Annotated[
-        Literal["ratings", "clicks"],
-        Opt(
-            "what counts as observed; clicks: the published form for implicit logs, without a claim"
-        ),
-    ] = "ratings"
-    alpha: Annotated[
-        float, Opt("view=clicks: decay of the published propensity", 0, 1, open_low=True)
-    ] = 0.5
-    rate: Annotated[float, Opt("view=clicks: its mean", 0, 1, open_low=True)] = 0.2
+    view: View = "ratings"
+    alpha: ThetaDecay = 0.5
+    rate: ThetaMean = 0.2
 
     paper = "Zhang et al., WWW 2020 (Multi-IPW)"
     variants = ({}, {"view": "clicks"})
 
     @property
     def needs(self) -> frozenset[str]:
-        return frozenset({"o"} if self.view == "ratings" else {"clicks"})
+        return VIEW_NEEDS[self.view]
 
     @property
     def heads(self) -> dict[str, str]:
@@ -64,12 +74,8 @@ class MTIPS(Method):
 
     @property
     def assumption(self) -> str:
-        if self.view == "clicks":
-            return "none: a heuristic"
-        return (
-            "whether feedback is given depends on the features only, not on how good the answer is "
-            "beyond them; the learned propensity is right; feedback is never wrong"
-        )
+        right = "the learned propensity is right"
+        return HEURISTIC if self.view == "clicks" else missing_at_random(right, "the features")
 
     def loss(self, out: Columns, b: Feedback) -> Tensor:
         p = torch.sigmoid(out.propensity)

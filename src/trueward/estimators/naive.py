@@ -1,18 +1,23 @@
-"""Training on what was rated, as it was rated: the baseline of everything."""
+"""Baseline: train on the ratings as they are."""
 
-from torch import Tensor
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from trueward.data.feedback import Columns, Feedback
 from trueward.estimation.losses import bce, masked_mean
 from trueward.estimation.method import Method
 from trueward.estimation.samplers import observed
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 class Naive(Method):
     """L = mean over rated rows of l(s, r).
 
-    On an implicit log, where nothing says which rows were judged, every row counts and no click is
-    read as a bad answer: L = mean l(s, y).
+    s: reward logit; r: rating; l: cross-entropy. On a log of clicks, where no column says which rows were
+    judged, every row counts and a row without a click is a bad answer: L = mean l(s, y), y = 1 for a click.
     """
 
     paper = "cross-entropy on the log as it is"

@@ -1,39 +1,44 @@
 """Non-negative learning from clicks as positives and all rows as unlabelled."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import torch
-from torch import Tensor
 
 from trueward.core.errors import UsageError
 from trueward.core.options import Opt
 from trueward.data.feedback import Columns, Feedback
+from trueward.estimation.declarations import (
+    SCAR_ASSUMPTION,
+    AnchorQuantile,
+    ClassPrior,
+    PriorFrom,
+)
 from trueward.estimation.losses import bce
 from trueward.estimation.method import Claims, Method
 from trueward.estimation.nuisance_types import Estimable
 from trueward.estimation.nuisances import scar
 from trueward.estimation.samplers import population
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 class NNPU(Method):
     """L = R_p + R_n where R_n >= -beta, else a step of size zeta that raises R_n and leaves R_p alone.
 
-    R_p = prior mean_P l(s, 1), R_n = mean l(s, 0) - prior mean_P l(s, 0), P the clicks; in code
-    w = y / c, c = mean(y) / prior, R_p = mean w l(s, 1), R_n = mean (1 - w) l(s, 0), over all rows.
-    Clicks are dealt evenly to the batches. The authors' code clamps without the step back and takes the
-    rows without a click for all rows.
+    R_p = prior mean_P l(s, 1), R_n = mean l(s, 0) - prior mean_P l(s, 0). s: reward logit; mean_P: over
+    clicks; prior = P(satisfied). With w = y / c and c = mean(y) / prior, R_p = mean w l(s, 1) and R_n =
+    mean (1 - w) l(s, 0) over all rows. Every batch gets the same share of clicks. The authors' code clamps
+    R_n without the step back, and takes the rows without a click as all rows.
     """
 
-    prior: Annotated[
-        float | None, Opt("P(satisfied) over all responses", 0, 1, open_low=True, open_high=True)
-    ] = None
-    prior_from: Annotated[
-        Literal["anchor", "gold"],
-        Opt("without a prior: the top of P(click) is c, or the share of good gold labels is it"),
-    ] = "anchor"
-    anchor_quantile: Annotated[float, Opt("which quantile is the top", 0.5, 1)] = 0.99
-    beta: Annotated[float, Opt("how far below 0 R_n may fall in a batch", 0)] = 0.0
+    prior: ClassPrior = None
+    prior_from: PriorFrom = "anchor"
+    anchor_quantile: AnchorQuantile = 0.99
+    beta: Annotated[float, Opt("lower bound -beta of R_n in a batch", 0)] = 0.0
     zeta: Annotated[float, Opt("size of the step back", 0, 1)] = 1.0
 
     paper = "Kiryo, Niu, du Plessis and Sugiyama, NeurIPS 2017, Algorithm 1"
@@ -53,10 +58,7 @@ class NNPU(Method):
 
     @property
     def assumption(self) -> str:
-        return (
-            "every satisfied user is equally likely to act, a click always means satisfaction, and the "
-            "prior (or the anchor, or a random gold sample) is right"
-        )
+        return SCAR_ASSUMPTION
 
     def validate(self) -> None:
         if self.prior is not None and self.prior_from == "gold":
@@ -69,9 +71,7 @@ class NNPU(Method):
         order = order[torch.randperm(len(order), generator=g)]
         order = order[data.y[order].cpu().argsort(descending=True, stable=True)]
         count = -(-len(order) // size)
-        for k in range(
-            count
-        ):  # like cards: every batch has the same share of clicks, to within one
+        for k in range(count):  # clicks come first, so every batch gets the same share of them
             yield order[k::count]
 
     def loss(self, out: Columns, b: Feedback) -> Tensor:

@@ -1,10 +1,11 @@
-"""ReCRec: clicks as satisfaction times exposure, both learned from what explains no click."""
+"""ReCRec: clicks as satisfaction times exposure, both learned by expectation-maximisation."""
+
+from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import torch
-from torch import Tensor
 
 from trueward.core.options import Opt
 from trueward.data.feedback import Columns, Feedback
@@ -13,25 +14,30 @@ from trueward.estimation.method import Method
 from trueward.estimation.nuisance_types import Computed, Estimable, Parameters
 from trueward.estimation.samplers import every, population, shuffle
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 class ReCRec(Method):
     """L = mean l(v, P_mu) + mean l(s, P_g) + mean CE(sg[mu] g, y), g = sigmoid(s), mu = sigmoid(v).
 
-    P_mu = mu (1 - g) / (1 - mu g) and P_g = g (1 - mu) / (1 - mu g) where y = 0, both 1 where y = 1, held
-    fixed: an EM step of the likelihood of implicitrm, with a doubled step in s.
-    form=I: mu is one learned number; F: a network on x, plus w_popularity mean (mu - theta)^2 with
-    theta = sqrt(clicks of the prompt / most clicks of a prompt), a prompt in the place of an item. The
-    authors' code leaves that term out, after which nothing pins mu, and calibrates on clean labels.
+    s: reward logit; v: exposure logit; y: 1 for a click; l: cross-entropy; sg: stop-gradient. Where y = 0,
+    P_mu = mu (1 - g) / (1 - mu g) and P_g = g (1 - mu) / (1 - mu g); where y = 1 both are 1; both are held
+    fixed. This is an EM step of the likelihood of implicitrm, with a doubled step in s (methods 3.4).
+    form=I: mu is one learned number. form=F: mu is a network on x, and the loss has the term w_popularity
+    mean (mu - theta)^2, theta = sqrt(clicks of the prompt / most clicks of a prompt); a prompt takes the
+    place of an item. The authors' code leaves that term out, so that nothing identifies mu, and calibrates
+    on clean labels.
     """
 
     form: Annotated[
-        Literal["I", "F"], Opt("exposure: one number, or a network pinned to popularity")
+        Literal["I", "F"], Opt("exposure: one number (I), or a network drawn to popularity (F)")
     ] = "I"
     w_popularity: Annotated[float, Opt("form=F: weight of the popularity term", 0)] = 0.8
     sampler: Annotated[
         Literal["every", "published"],
         Opt(
-            "every row once an epoch, or all clicks and 4 times as many others, which raises P(y=1)"
+            "every row once an epoch; published: all clicks and 4 times as many others, which raises P(y=1)"
         ),
     ] = "every"
 
@@ -40,10 +46,10 @@ class ReCRec(Method):
 
     @property
     def needs(self) -> frozenset[str]:
-        return frozenset({"clicks"} | ({"group"} if self._pinned else set()))
+        return frozenset({"clicks"} | ({"group"} if self._popular else set()))
 
     @property
-    def _pinned(self) -> bool:
+    def _popular(self) -> bool:
         return self.form == "F" and self.w_popularity > 0
 
     @property
@@ -52,7 +58,7 @@ class ReCRec(Method):
 
     @property
     def nuisances(self) -> tuple[Estimable, ...]:
-        return (popularity(),) if self._pinned else ()
+        return (popularity(),) if self._popular else ()
 
     def batches(
         self, data: Feedback, rows: Tensor, size: int, g: torch.Generator
@@ -70,7 +76,7 @@ class ReCRec(Method):
         g, mu = torch.sigmoid(s.detach()), torch.sigmoid(v.detach())
         rest = (1 - y) / (1 - mu * g).clamp(min=1e-12)
         loss = bce(v, y + mu * (1 - g) * rest) + bce(s, y + g * (1 - mu) * rest)
-        if self._pinned:
+        if self._popular:
             loss = loss + self.w_popularity * (torch.sigmoid(v) - b.eta.popularity).square()
         return loss.mean() + self.monitor(out, b)
 
@@ -81,7 +87,10 @@ class ReCRec(Method):
 
 
 def popularity() -> Computed:
-    """sqrt(clicks of the prompt / most clicks of a training prompt): the published popularity of an item."""
+    """Return the nuisance sqrt(clicks of the prompt / most clicks of a training prompt).
+
+    This is the published popularity of an item, with a prompt in the place of an item.
+    """
 
     def counts(b: Feedback) -> Tensor:
         ids = torch.unique(every(b) if b.group is None else b.group, return_inverse=True)[1]

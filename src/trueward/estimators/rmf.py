@@ -1,40 +1,47 @@
 """Rel-MF: clicks weighted by the chance that a satisfied user acts."""
 
-from typing import Annotated, Literal
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import torch
-from torch import Tensor
 
 from trueward.core.errors import UsageError
 from trueward.core.options import Opt
 from trueward.data.feedback import Columns, Feedback
+from trueward.estimation.declarations import (
+    THETA_COLUMN,
+    THETA_NEEDS,
+    Theta,
+    ThetaClip,
+    ThetaPrior,
+    ThetaQuantile,
+)
 from trueward.estimation.losses import bce
 from trueward.estimation.method import Claims, Method
 from trueward.estimation.nuisance_types import Estimable
 from trueward.estimation.nuisances import scar
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 class RMF(Method):
     """L = mean of (y / theta) d1 + (1 - y / theta) d0, theta = max(P(y=1 given r*=1, x), clip).
 
-    cost=squared: d1 = (1 - sigmoid(s))^2, d0 = sigmoid(s)^2; log: d1 = l(s, 1), d0 = l(s, 0).
-    theta is logged, or one constant from a prior or an anchor; it is never read off the click, as it is
-    in the authors' code. A large clip is the clipped form (their ncrmf); it trades variance for bias.
+    s: reward logit; y: 1 for a click. cost=squared: d1 = (1 - sigmoid(s))^2, d0 = sigmoid(s)^2; cost=log:
+    d1 = l(s, 1), d0 = l(s, 0). theta is logged, or one constant from a prior or an anchor; the authors'
+    code computes it from the click. A large clip is the published clipped form (ncrmf): less variance,
+    more bias.
     """
 
-    theta: Annotated[
-        Literal["logged", "scar"],
-        Opt("the column propensity of the log, or one constant for all rows"),
-    ] = "logged"
-    cost: Annotated[Literal["squared", "log"], Opt("of a row; log has no lower bound")] = "squared"
-    clip: Annotated[float, Opt("theta is raised to this", 0, 1, open_low=True)] = 0.01
-    prior: Annotated[
-        float | None,
-        Opt("theta=scar: P(satisfied) over all responses", 0, 1, open_low=True, open_high=True),
-    ] = None
-    anchor_quantile: Annotated[
-        float, Opt("theta=scar without a prior: this quantile of P(click) is theta", 0.5, 1)
-    ] = 0.99
+    theta: Theta = "logged"
+    cost: Annotated[Literal["squared", "log"], Opt("cost of a row; log has no lower bound")] = (
+        "squared"
+    )
+    clip: ThetaClip = 0.01
+    prior: ThetaPrior = None
+    anchor_quantile: ThetaQuantile = 0.99
 
     paper = "Saito et al., WSDM 2020 (Rel-MF)"
     variants = (
@@ -46,7 +53,7 @@ class RMF(Method):
 
     @property
     def needs(self) -> frozenset[str]:
-        return frozenset({"clicks"} | ({"propensity"} if self.theta == "logged" else set()))
+        return frozenset({"clicks"}) | THETA_NEEDS[self.theta]
 
     @property
     def nuisances(self) -> tuple[Estimable, ...]:
@@ -54,12 +61,12 @@ class RMF(Method):
 
     @property
     def unbiased_if(self) -> Claims:
-        return (frozenset({"propensity" if self.theta == "logged" else "activity_rate"}),)
+        return (frozenset({THETA_COLUMN[self.theta]}),)
 
     @property
     def assumption(self) -> str:
         return (
-            "whether a satisfied user acts depends on what theta was computed from only, theta is right "
+            "whether a satisfied user acts depends only on what theta was computed from, theta is right "
             "and above the clip, and a click always means satisfaction"
         )
 
@@ -72,8 +79,7 @@ class RMF(Method):
             raise UsageError("rmf: theta=logged would ignore the given prior; take theta=scar")
 
     def loss(self, out: Columns, b: Feedback) -> Tensor:
-        theta = b.eta.propensity if self.theta == "logged" else b.eta.activity_rate
-        s, t = out.reward, b.y / theta.clamp(min=self.clip)
+        s, t = out.reward, b.y / b.eta[THETA_COLUMN[self.theta]].clamp(min=self.clip)
         if self.cost == "log":
             return bce(s, t).mean()
         r = torch.sigmoid(s)

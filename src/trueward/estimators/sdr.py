@@ -1,16 +1,29 @@
 """Stable doubly robust learning: a propensity trained to balance the imputed errors."""
 
-from typing import Annotated, Literal
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
 
 import torch
-from torch import Tensor
 
 from trueward.core.options import Opt
 from trueward.data.feedback import Columns, Feedback
+from trueward.estimation.declarations import (
+    HEURISTIC,
+    VIEW_NEEDS,
+    PropensityClip,
+    ThetaDecay,
+    ThetaMean,
+    View,
+    missing_at_random,
+)
 from trueward.estimation.losses import bce, weighted_mean
 from trueward.estimation.method import Method
 from trueward.estimation.nuisance_types import Estimable
 from trueward.estimation.nuisances import click_propensity
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class SDR(Method):
@@ -19,30 +32,25 @@ class SDR(Method):
     L_imp  = mean_O (e - e^)^2 / p,  e = l(sg s, r), e^ = l(sg s, m), m = sigmoid(b); e - e^ = s (m - r)
     L_prop = mean l(a, o) + balance (mean (1 - o / p)(e^ - mean e^))^2, e^ held fixed, p >= .001
     L_rew  = sum of (o / p) l(s, r) over sum of o / p, p = max(sigmoid(a), clip)
-    The published code has 1 - o p for 1 - o / p, squares both terms of L_prop together, and divides
-    L_rew by the number of rated rows; this is the original paper's form.
-    view=clicks, as published for implicit logs: no mask anywhere, a learns theta. Not unbiased.
+    s: reward logit; a: propensity logit; b: imputation logit; r: rating; o: 1 for rated rows; mean_O: over
+    rated rows; l: cross-entropy; sg: stop-gradient. This is the form of the original paper. The published
+    code has 1 - o p for 1 - o / p, squares both terms of L_prop together, and divides L_rew by the number
+    of rated rows. view=clicks, as published for implicit logs: all rows count as rated, and a learns
+    theta. This form is not unbiased.
     """
 
     balance: Annotated[float, Opt("weight of the balance of imputed errors", 0)] = 1.0
-    clip: Annotated[float, Opt("propensities are raised to this", 0, 1, open_low=True)] = 0.05
-    view: Annotated[
-        Literal["ratings", "clicks"],
-        Opt(
-            "what counts as observed; clicks: the published form for implicit logs, without a claim"
-        ),
-    ] = "ratings"
-    alpha: Annotated[
-        float, Opt("view=clicks: decay of the published propensity", 0, 1, open_low=True)
-    ] = 0.5
-    rate: Annotated[float, Opt("view=clicks: its mean", 0, 1, open_low=True)] = 0.2
+    clip: PropensityClip = 0.05
+    view: View = "ratings"
+    alpha: ThetaDecay = 0.5
+    rate: ThetaMean = 0.2
 
     paper = "Li, Zheng and Wu, ICLR 2023 (StableDR)"
     variants = ({}, {"view": "clicks"})
 
     @property
     def needs(self) -> frozenset[str]:
-        return frozenset({"o"} if self.view == "ratings" else {"clicks"})
+        return VIEW_NEEDS[self.view]
 
     @property
     def heads(self) -> dict[str, str]:
@@ -54,12 +62,8 @@ class SDR(Method):
 
     @property
     def assumption(self) -> str:
-        if self.view == "clicks":
-            return "none: a heuristic"
-        return (
-            "whether feedback is given depends on the features only, not on how good the answer is "
-            "beyond them; the learned propensity is right; feedback is never wrong"
-        )
+        right = "the learned propensity is right"
+        return HEURISTIC if self.view == "clicks" else missing_at_random(right, "the features")
 
     def loss(self, out: Columns, b: Feedback) -> Tensor:
         s, a, imputed = out.reward, out.propensity, torch.sigmoid(out.imputation)

@@ -1,26 +1,30 @@
 """Self-normalised inverse propensity scoring."""
 
+from __future__ import annotations
+
 from dataclasses import replace
-from typing import Annotated
+from typing import TYPE_CHECKING
 
-from torch import Tensor
-
-from trueward.core.options import Opt
 from trueward.data.feedback import Columns, Feedback
+from trueward.estimation.declarations import PropensityClip, PropensityFrom, missing_at_random
 from trueward.estimation.losses import bce, weighted_mean
 from trueward.estimation.method import Claims, Method
 from trueward.estimation.nuisance_types import Nuisance
-from trueward.estimation.nuisances import PropensityFrom, propensity
+from trueward.estimation.nuisances import propensity
 from trueward.estimation.samplers import observed
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class SNIPS(Method):
     """L = sum of w l(s, r) / sum of w, with w = o / p and p = max(P(o=1 given x, z), clip).
 
-    Consistent rather than unbiased; does not change when all propensities are scaled.
+    s: reward logit; r: rating; o: 1 for rated rows; p: propensity given features x and context z; l:
+    cross-entropy. Consistent, not unbiased; scaling all propensities changes nothing.
     """
 
-    clip: Annotated[float, Opt("propensities are raised to this", 0, 1, open_low=True)] = 0.01
+    clip: PropensityClip = 0.01
     propensity_from: PropensityFrom = "xz"
 
     paper = "Swaminathan and Joachims, NeurIPS 2015"
@@ -39,10 +43,7 @@ class SNIPS(Method):
 
     @property
     def assumption(self) -> str:
-        return (
-            "whether feedback is given depends on the features and the context only, not on how good "
-            "the answer is beyond them; the propensity is right; feedback is never wrong"
-        )
+        return missing_at_random("the propensity is right")
 
     def rows(self, data: Feedback) -> Tensor:
         return observed(data)

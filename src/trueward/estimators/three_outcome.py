@@ -1,14 +1,16 @@
-"""Three outcomes: whether anybody reacted is evidence, besides what was said."""
+"""Three outcomes: missing feedback is evidence, like a thumb up or a thumb down."""
+
+from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import torch
-from torch import Tensor
 
 from trueward.core.errors import UsageError
 from trueward.core.options import Opt
 from trueward.data.feedback import Columns, Feedback
+from trueward.estimation.declarations import NOISE_RATE_01, NOISE_RATE_10
 from trueward.estimation.label_shift import label_shift
 from trueward.estimation.losses import bce, log_mixture
 from trueward.estimation.method import Claims, Method
@@ -16,31 +18,35 @@ from trueward.estimation.nuisance_types import Estimable
 from trueward.estimation.nuisances import noisy, responds
 from trueward.estimation.reward_form import HeadLogit, RewardForm, SegmentPlacement
 
-RATE = Opt("", 0, 1, open_high=True)
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class ThreeOutcome(Method):
     """L = -mean [ o r log a + o (1-r) log b + (1-o) log n ], or mean l(s, g) with g by algebra from a, b, n.
 
-    a = (1 - rho_01) m_1 g + rho_10 m_0 (1-g),  b = rho_01 m_1 g + (1 - rho_10) m_0 (1-g),  n = 1 - a - b,
-    the chances of a thumb up, a thumb down and neither; g = sigmoid(s), m_r = P(feedback given r*=r).
-    form  two_step: a, b, n by a three-class model, out of fold; they lie on a segment, which is found by
-    reduced-rank regression and tested, and give g (`trueward.estimation.label_shift`). Where the test
-    says that selection follows more than the label, g is what it is under MAR.  joint: the likelihood, with
-    m_1 and m_0 learned.
-    selection  label: m_1 and m_0 are numbers;  reward (joint only): logit m_r = c_r + k s, so
-    that better answers among the good may draw more feedback, too.
-    The rates are given, not learned: with them free nothing is identified. The ranking hardly needs them.
+    a = (1 - rho_01) m_1 g + rho_10 m_0 (1-g),  b = rho_01 m_1 g + (1 - rho_10) m_0 (1-g),  n = 1 - a - b:
+    the probabilities of a thumb up, a thumb down and no rating. g = sigmoid(s); r: rating; o: 1 where rated;
+    m_r = P(feedback given r*=r); rho_01 = P(r=0 given true 1), rho_10 = P(r=1 given true 0) (methods 4.1).
+    form=two_step: a three-class model gives a, b, n out of fold. They lie on a segment, which reduced-rank
+    regression finds and a rank test checks; the place on it gives g. Where the test rejects, selection
+    follows more than the label, and g is that under missing at random. form=joint: the likelihood, with
+    m_1 and m_0 learned. selection=label: m_1 and m_0 are numbers; selection=reward (joint only): logit m_r
+    = c_r + k s, so that better answers among the good may get more feedback.
+    The noise rates are given, not learned: with free rates nothing is identified. They matter little for
+    the ranking.
     """
 
     form: Annotated[
-        Literal["two_step", "joint"], Opt("algebra on a three-class model, or likelihood")
+        Literal["two_step", "joint"],
+        Opt("algebra on a three-class model (two_step), or one likelihood (joint)"),
     ] = "two_step"
     selection: Annotated[
-        Literal["label", "reward"], Opt("what feedback follows: good or bad, or how good as well")
+        Literal["label", "reward"],
+        Opt("what feedback depends on: the label alone, or the reward as well (joint)"),
     ] = "label"
-    rho_01: Annotated[float, replace(RATE, help="P(observed 0 given true 1)")] = 0.0
-    rho_10: Annotated[float, replace(RATE, help="P(observed 1 given true 0)")] = 0.0
+    rho_01: Annotated[float, NOISE_RATE_01] = 0.0
+    rho_10: Annotated[float, NOISE_RATE_10] = 0.0
 
     paper = (
         "ours (methods 4.1); label shift: Saerens et al. 2002, Lipton et al. 2018; Anderson 1951"
@@ -69,8 +75,8 @@ class ThreeOutcome(Method):
     def nuisances(self) -> tuple[Estimable, ...]:
         if self.form == "joint":
             return ()
-        rates = (replace(nu, views="both") for nu in (noisy, responds))
-        return (*rates, label_shift(self.rho_01, self.rho_10))
+        chances = (replace(nu, views="both") for nu in (noisy, responds))
+        return (*chances, label_shift(self.rho_01, self.rho_10))
 
     @property
     def consistent_if(self) -> Claims:

@@ -1,52 +1,55 @@
 """Unbiased pairwise ranking: pairs weighted by the chance that a satisfied user acts."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor
 
 from trueward.core.errors import UsageError
 from trueward.core.options import Opt
 from trueward.data.feedback import Columns, Feedback
+from trueward.estimation.declarations import (
+    THETA_COLUMN,
+    THETA_NEEDS,
+    Theta,
+    ThetaClip,
+    ThetaPrior,
+    ThetaQuantile,
+)
 from trueward.estimation.method import Claims, Method
 from trueward.estimation.nuisance_types import Estimable
 from trueward.estimation.nuisances import scar
-from trueward.estimation.samplers import by_prompt, every, pairs
+from trueward.estimation.samplers import pairs, prompt_batches
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class UBPR(Method):
     """L = mean over pairs of max( (y_i / theta_i)(1 - y_j / theta_j) softplus(-(s_i - s_j)), -beta ).
 
-    theta = max(P(y=1 given r*=1, x), clip); j is any other row of the prompt of i, clicked or not; beta=none
-    has no bound and is unbiased for the pairs (good, bad), beta=0 drops every pair of two clicks. Scores
-    are for ranking; sigmoid(s) is no probability. The authors' code reads theta off the true rating.
+    s: score; y: 1 for a click; theta = max(P(y=1 given r*=1, x), clip); j: any other row of the prompt of
+    i, clicked or not. beta=none has no bound and is unbiased for pairs (good, bad); beta=0 drops every
+    pair of two clicks. Scores are for ranking: sigmoid(s) is no probability. The authors' code computes
+    theta from the true rating.
     """
 
-    theta: Annotated[
-        Literal["logged", "scar"],
-        Opt("the column propensity of the log, or one constant for all rows"),
-    ] = "logged"
+    theta: Theta = "logged"
     beta: Annotated[
-        float | None, Opt("how far below 0 the loss of a pair may fall; none: unbiased", 0)
+        float | None, Opt("lower bound -beta of the loss of a pair; none: no bound, unbiased", 0)
     ] = 0.0
-    clip: Annotated[float, Opt("theta is raised to this", 0, 1, open_low=True)] = 0.1
-    prior: Annotated[
-        float | None,
-        Opt("theta=scar: P(satisfied) over all responses", 0, 1, open_low=True, open_high=True),
-    ] = None
-    anchor_quantile: Annotated[
-        float, Opt("theta=scar without a prior: this quantile of P(click) is theta", 0.5, 1)
-    ] = 0.99
+    clip: ThetaClip = 0.1
+    prior: ThetaPrior = None
+    anchor_quantile: ThetaQuantile = 0.99
 
     paper = "Saito, ICTIR 2020"
     variants = ({}, {"theta": "scar"}, {"beta": None}, {"theta": "scar", "beta": None})
 
     @property
     def needs(self) -> frozenset[str]:
-        theta = {"propensity"} if self.theta == "logged" else set()
-        return frozenset({"clicks", "group"} | theta)
+        return frozenset({"clicks", "group"}) | THETA_NEEDS[self.theta]
 
     @property
     def nuisances(self) -> tuple[Estimable, ...]:
@@ -54,14 +57,13 @@ class UBPR(Method):
 
     @property
     def unbiased_if(self) -> Claims:
-        claims = (frozenset({"propensity" if self.theta == "logged" else "activity_rate"}),)
-        return claims if self.beta is None else ()
+        return (frozenset({THETA_COLUMN[self.theta]}),) if self.beta is None else ()
 
     @property
     def assumption(self) -> str:
         return (
             "users act on the answers to a prompt independently, theta is right and above the clip, a click "
-            "always means satisfaction, and only the ranking is asked for"
+            "always means satisfaction, and only the ranking is used"
         )
 
     @property
@@ -75,14 +77,13 @@ class UBPR(Method):
     def batches(
         self, data: Feedback, rows: Tensor, size: int, g: torch.Generator
     ) -> Iterator[Tensor]:
-        group = every(data) if data.group is None else data.group
-        return by_prompt(rows, size, g, group, data.weight)
+        return prompt_batches(data, rows, size, g)
 
     def loss(self, out: Columns, b: Feedback) -> Tensor:
         assert b.group is not None
-        theta = b.eta.propensity if self.theta == "logged" else b.eta.activity_rate
-        s, t, (i, j) = out.reward, b.y / theta.clamp(min=self.clip), pairs(b.group)
-        risk = t[i] * (1 - t[j]) * F.softplus(s[j] - s[i])
+        theta = b.eta[THETA_COLUMN[self.theta]].clamp(min=self.clip)
+        s, t, (i, j) = out.reward, b.y / theta, pairs(b.group)
+        risk = t[i] * (1 - t[j]) * torch.nn.functional.softplus(s[j] - s[i])
         if self.beta is not None:
             risk = risk.clamp(min=-self.beta)
         return risk.sum() / max(1, len(i))

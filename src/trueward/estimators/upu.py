@@ -1,34 +1,37 @@
 """Unbiased learning from clicks as positives and all rows as unlabelled."""
 
-from typing import Annotated, Literal
+from __future__ import annotations
 
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from trueward.core.errors import UsageError
-from trueward.core.options import Opt
 from trueward.data.feedback import Columns, Feedback
+from trueward.estimation.declarations import (
+    SCAR_ASSUMPTION,
+    AnchorQuantile,
+    ClassPrior,
+    PriorFrom,
+)
 from trueward.estimation.losses import bce
 from trueward.estimation.method import Claims, Method
 from trueward.estimation.nuisance_types import Estimable
 from trueward.estimation.nuisances import scar
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 class UPU(Method):
     """L = mean softplus(s) - prior mean_P s = mean l(s, y / c), with c = mean(y) / prior.
 
-    mean_P runs over clicks, prior = P(satisfied); c = P(act given satisfied) is computed once, so that a
-    batch without a click is no exception. The unlabelled sample is all rows; the authors' code takes the
-    rows without a click, which in a log of clicks is biased.
+    s: reward logit; y: 1 for a click; mean_P: over clicks; prior = P(satisfied); c = P(act given satisfied),
+    computed once, so that a batch without a click is no exception. The unlabelled sample is all rows. The
+    authors' code takes the rows without a click, which is biased on a log of clicks.
     """
 
-    prior: Annotated[
-        float | None, Opt("P(satisfied) over all responses", 0, 1, open_low=True, open_high=True)
-    ] = None
-    prior_from: Annotated[
-        Literal["anchor", "gold"],
-        Opt("without a prior: the top of P(click) is c, or the share of good gold labels is it"),
-    ] = "anchor"
-    anchor_quantile: Annotated[float, Opt("which quantile is the top", 0.5, 1)] = 0.99
+    prior: ClassPrior = None
+    prior_from: PriorFrom = "anchor"
+    anchor_quantile: AnchorQuantile = 0.99
 
     paper = "du Plessis, Niu and Sugiyama, ICML 2015; prior: Elkan and Noto, KDD 2008"
     variants = ({"prior_from": "anchor"}, {"prior": 0.7}, {"prior_from": "gold"})
@@ -47,14 +50,11 @@ class UPU(Method):
 
     @property
     def assumption(self) -> str:
-        return (
-            "every satisfied user is equally likely to act, a click always means satisfaction, and the "
-            "prior (or the anchor, or a random gold sample) is right"
-        )
+        return SCAR_ASSUMPTION
 
     @property
     def bounded_alternative(self) -> str:
-        return "nnpu, which clamps the part that runs away"
+        return "nnpu, which bounds the part of the loss that diverges"
 
     def validate(self) -> None:
         if self.prior is not None and self.prior_from == "gold":

@@ -11,7 +11,8 @@ from scipy.special import chdtrc
 
 from trueward.core.errors import TruewardError
 from trueward.core.random import stream_seed
-from trueward.data.feedback import Feedback, fold_of, prompt_numbers
+from trueward.data.feedback import Feedback
+from trueward.data.splits import fold_of, prompt_numbers
 from trueward.estimation.gold_regression import enough, gold_coefficients
 from trueward.estimation.ridge_logistic import CoefficientPrior, RegressionData, out_of_fold
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from trueward.data.feedback import Feedback
     from trueward.model.reward_model import RewardModel
 
     from .bootstrap import Estimate

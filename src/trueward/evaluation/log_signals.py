@@ -10,7 +10,8 @@ import torch
 
 from trueward.core.errors import TruewardError
 from trueward.data.capabilities import LogCapabilities
-from trueward.data.feedback import Columns, Feedback, split_rows
+from trueward.data.feedback import Columns, Feedback
+from trueward.data.splits import split_rows
 from trueward.estimators._registry import make
 from trueward.fitting.crossfit import CrossFitData, fit_nuisances
 from trueward.fitting.fit import configure
@@ -99,7 +100,7 @@ def signal_probabilities(log: Feedback, seed: int) -> Columns:
 
 def _signal_reader(log: Feedback) -> Any:
     """The method that reads every signal of a log as evidence, resolved for this log."""
-    method, _ = make("anchored").resolve(LogCapabilities.of(log))
+    method, _ = make("anchored").resolve(LogCapabilities.from_feedback(log))
     return method
 
 

@@ -10,7 +10,7 @@ import torch
 
 from trueward.core.errors import TruewardError, UsageError
 from trueward.core.random import numpy_stream, stream_seed
-from trueward.data.feedback import fold_of, prompt_numbers
+from trueward.data.splits import fold_of, prompt_numbers
 from trueward.estimation.ridge_logistic import CoefficientPrior, RegressionData, out_of_fold
 
 from .log_signals import evidence_columns, signal_probabilities
@@ -186,11 +186,11 @@ def feedback_as_gold(log: Feedback, seed: int) -> tuple[Feedback, LabelWeights]:
             "calibrating on feedback needs a log with negative ratings, and this one has clicks only: have "
             "some responses audited and give --gold"
         )
-    seen = log.o > 0
-    known = seen.cpu().numpy()
+    rated = log.o > 0
+    known = rated.cpu().numpy()
     rates = signal_probabilities(replace(log, gold=None), seed)
     chance = rates["responds"].double().numpy() if "responds" in rates else known.astype(float)
-    labelled = replace(log, gold=torch.where(seen, log.y, torch.nan))
+    labelled = replace(log, gold=torch.where(rated, log.y, torch.nan))
     return labelled, LabelWeights.of(chance, known, REACTS)
 
 

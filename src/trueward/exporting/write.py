@@ -74,7 +74,7 @@ def export(
     model : RewardModel, str or Path
         The model, or its folder. It must read text: its features come from a backbone.
     folder : str or Path
-        The folder to write. An existing export is replaced as a whole.
+        The folder to write. An existing export is replaced as a whole; other files are never overwritten.
     prompts : Log or sequence of str
         Prompts of typical responses, or a log, which also has the responses. Means, quantiles and the cost of
         folding the head are measured on the first 5,000.
@@ -113,6 +113,12 @@ def export(
     """
     if distil and allow_remote_code:
         raise UsageError("choose distil or allow_remote_code, not both")
+    target = Path(folder)
+    own = target.is_dir() and (not any(target.iterdir()) or (target / "reward_card.json").exists())
+    if target.exists() and not own:
+        raise TruewardError(
+            f"{target} exists and is not an export, so it is not overwritten: give another folder"
+        )
     model = load(model) if isinstance(model, str | Path) else model
     if model.backbone is None:
         raise TruewardError(
@@ -128,7 +134,6 @@ def export(
     write = _writer(backbone)
     reference = features(backbone, questions, answers, cached_in()).float()
     request = ExportRequest(model, backbone, reference, distil, allow_remote_code, dtype)
-    target = Path(folder)
     with replacing(target) as path:
         path.mkdir()
         notes = write(request, path)

@@ -67,11 +67,11 @@ def require_capabilities(method: Method, train: Feedback, val: Feedback) -> None
         If the rows lack a column or enough feedback.
 
     """
-    facts = LogCapabilities.of(train)
+    facts = LogCapabilities.from_feedback(train)
     require(method, facts, "the training rows")
     require_context(method, train)
     # a method that trains on gold labels needs them among the training rows only
-    held = dataclasses.replace(LogCapabilities.of(val), gold=facts.gold)
+    held = dataclasses.replace(LogCapabilities.from_feedback(val), gold=facts.gold)
     require(method, held, "the validation rows")
 
 

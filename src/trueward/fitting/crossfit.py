@@ -12,7 +12,7 @@ from torch import Tensor
 from trueward.core.errors import TruewardError
 from trueward.core.random import stream_seed, torch_stream
 from trueward.core.threads import in_threads
-from trueward.data.feedback import Feedback, fold_of
+from trueward.data.splits import fold_of
 from trueward.estimation.nuisance_types import Nuisance
 from trueward.estimation.nuisances import platt
 from trueward.estimation.samplers import population
@@ -29,6 +29,7 @@ from trueward.training.step import TrainingProblem, predict
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from trueward.data.feedback import Feedback
     from trueward.estimation.method import Method
     from trueward.training.checkpoints import Checkpoints
     from trueward.training.networks import Net

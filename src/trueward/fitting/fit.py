@@ -153,4 +153,4 @@ def resolve(method: Method, train: Feedback | Labelled) -> tuple[Method, tuple[s
     """
     if isinstance(train, Labelled):
         return method, ()
-    return method.resolve(LogCapabilities.of(train))
+    return method.resolve(LogCapabilities.from_feedback(train))

@@ -128,7 +128,7 @@ def _report(
     warnings: list[str],
     reasons: tuple[str, ...],
 ) -> dict[str, Any]:
-    facts = [LogCapabilities.of(d) for d in (log.train, log.val)]
+    facts = [LogCapabilities.from_feedback(d) for d in (log.train, log.val)]
     reported = nuisances.report.items()
     return {
         "rows": {"train": facts[0].rows, "validation": facts[1].rows},

@@ -1,25 +1,22 @@
-"""Logs of products as one log: a file per source, found by its presence.
+"""Import the logs of products; a module in `products` is a source, found by its presence.
 
-A module here whose name does not start with an underscore defines ``SOURCE``; nothing needs to be registered.
-Records become two tables, responses and events, and those become a log, the same way for every source.
+Records become rows of two tables, responses and events, and these become a log in the same way for every
+source.
 """
 
-from .contract import Ask, Source
-from .folder import claimed, write
-from .gather import Gathered, gather
-from .redact import KINDS, Redactor
-from .sources import sources
-from .users import read_key
+from .contract import Source, UserMapping
+from .detect import sources
+from .imported import ImportedLog
+from .pipeline import import_log
+from .privacy import KINDS, Redactor, read_key
 
 __all__ = [
     "KINDS",
-    "Ask",
-    "Gathered",
+    "ImportedLog",
     "Redactor",
     "Source",
-    "claimed",
-    "gather",
+    "UserMapping",
+    "import_log",
     "read_key",
     "sources",
-    "write",
 ]

@@ -1,4 +1,4 @@
-"""The channels: what a signal is called, whether it is explicit, and what it says of a response."""
+"""Channels of feedback: kind and polarity of each signal, and the events that signals become."""
 
 from __future__ import annotations
 
@@ -6,19 +6,28 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from .contract import Bad, Event
+from .contract import Event, InvalidRecord
 
 if TYPE_CHECKING:
-    from .contract import Ask
-
-Kind = Literal["explicit", "implicit"]
+    from .contract import UserMapping
 
 
 @dataclass(frozen=True)
 class Channel:
-    """A signal: its kind, its polarity by default and what its absence means."""
+    """One channel of feedback.
 
-    kind: Kind
+    Attributes
+    ----------
+    kind : {"explicit", "implicit"}
+        Whether users state it (a rating) or do it (a copy).
+    polarity : {"+", "-", "graded", "relative", "none"}
+        What the signal says about the response.
+    absence : str
+        Meaning of a response without the signal.
+
+    """
+
+    kind: Literal["explicit", "implicit"]
     polarity: Literal["+", "-", "graded", "relative", "none"]
     absence: str = "unknown"
 
@@ -40,77 +49,120 @@ CHANNELS: dict[str, Channel] = {
     "regenerate": Channel("implicit", "-"),
     "edit": Channel("implicit", "-"),
     "prompt_edit": Channel("implicit", "-"),
-    "branch_kept": Channel("implicit", "+", "not branched"),
-    "branch_dropped": Channel("implicit", "-", "not branched"),
-    "continue": Channel("implicit", "+", "the session ended, or the user went on elsewhere"),
+    "branch_kept": Channel("implicit", "+", "the chat has no branches"),
+    "branch_dropped": Channel("implicit", "-", "the chat has no branches"),
+    "continue": Channel("implicit", "+", "the session ended, or the user continued elsewhere"),
     "repair": Channel(
-        "implicit", "-", "the next turn does not correct the answer, or there is none"
+        "implicit", "-", "the next turn does not correct the answer, or there is no next turn"
     ),
     "stop": Channel("implicit", "-"),
     "escalate": Channel("implicit", "-"),
     "dwell_seconds": Channel("implicit", "none", "not logged"),
 }
-THUMBS = "thumbs"  # a name maps to this where its value says up or down
-GOOD_WORDS = frozenset(
-    {"up", "thumbs-up", "thumbs_up", "thumbsup", "like", "good", "positive", "yes", "true"}
+#: A name that is mapped to this becomes thumbs_up or thumbs_down by its value.
+THUMBS = "thumbs"
+UP_WORDS = frozenset(
+    "up thumbs-up thumbs_up thumbsup like good positive yes true".split()  # noqa: SIM905 - a list
 )
-BAD_WORDS = frozenset(
-    {
-        "down",
-        "thumbs-down",
-        "thumbs_down",
-        "thumbsdown",
-        "dislike",
-        "bad",
-        "negative",
-        "no",
-        "false",
-    }
+DOWN_WORDS = frozenset(
+    "down thumbs-down thumbs_down thumbsdown dislike bad negative no false".split()  # noqa: SIM905
 )
 
 
-def number(value: Any, what: str = "value") -> float:
-    """Read a number, a boolean or a text that spells one."""
+def finite_number(value: Any, name: str = "value") -> float:
+    """Return a number, a boolean or text that spells a number as a float.
+
+    Parameters
+    ----------
+    value : object
+        The value in the record.
+    name : str
+        Its name in the error.
+
+    Returns
+    -------
+    float
+        A finite number.
+
+    Raises
+    ------
+    InvalidRecord
+        If the value is anything else.
+
+    """
     try:
-        read = float(value) if isinstance(value, bool | int | float | str) else math.nan
+        result = float(value) if isinstance(value, bool | int | float | str) else math.nan
     except (ValueError, OverflowError):
-        read = math.nan
-    if not math.isfinite(read):
-        raise Bad(f"its {what} should be a finite number, and is {brief(value)}")
-    return read
+        result = math.nan
+    if not math.isfinite(result):
+        raise InvalidRecord(f"its {name} should be a finite number, and is {shortened(value)}")
+    return result
 
 
-def brief(value: Any) -> str:
-    """Show a value on one line, shortened."""
+def shortened(value: Any) -> str:
+    """Return a value on one line, with at most 40 characters."""
     text = " ".join(repr(value).split())
     return text if len(text) <= 40 else f"{text[:37]}..."
 
 
-def thumb(value: Any) -> str:
-    """Tell up from down: 1, true and the like against 0, -1, false and the like."""
+def thumb_channel(value: Any) -> str:
+    """Return ``thumbs_up`` or ``thumbs_down`` for a word, a boolean, or 1, 0 and -1.
+
+    Parameters
+    ----------
+    value : object
+        The thumb as the product writes it.
+
+    Returns
+    -------
+    str
+        The channel.
+
+    Raises
+    ------
+    InvalidRecord
+        If the value is neither up nor down.
+
+    """
     word = str(value).strip().lower()
-    if word in GOOD_WORDS:
+    if word in UP_WORDS:
         return "thumbs_up"
-    if word in BAD_WORDS:
+    if word in DOWN_WORDS:
         return "thumbs_down"
     try:
-        read = float(word)
+        number = float(word)
     except ValueError:
-        read = math.nan
-    if read not in {1.0, 0.0, -1.0}:
-        raise Bad(
-            f"a thumb should be 1, 0, -1, true, false or a word for it, and is {brief(value)}"
+        number = math.nan
+    if number not in {1.0, 0.0, -1.0}:
+        raise InvalidRecord(
+            f"a thumb should be 1, 0, -1, true, false or a word such as like, and is {shortened(value)}"
         )
-    return "thumbs_up" if read == 1 else "thumbs_down"
+    return "thumbs_up" if number == 1 else "thumbs_down"
 
 
-def signal(channel: str, value: Any, **about: Any) -> Event:
-    """Give the event of a value in a channel; ``thumbs`` becomes the thumb that was given."""
+def signal_event(channel: str, value: Any, **fields: Any) -> Event:
+    """Return the event of a signal.
+
+    Parameters
+    ----------
+    channel : str
+        A channel; ``thumbs`` becomes ``thumbs_up`` or ``thumbs_down`` by the value.
+    value : object
+        The value as the product writes it.
+    **fields
+        Further fields of `Event`.
+
+    Returns
+    -------
+    Event
+        The event, with a finite value.
+
+    """
     if channel == THUMBS:
-        return Event(thumb(value), 1.0, **about)
-    return Event(channel, number(value), **about)
+        return Event(thumb_channel(value), 1.0, **fields)
+    return Event(channel, finite_number(value), **fields)
 
 
-def channel_of(name: Any, ask: Ask) -> str | None:
-    """Give the channel that a name of the source is mapped to."""
-    return ask.names.get(name) if isinstance(name, str) else None
+def mapped_channel(name: Any, mapping: UserMapping) -> str | None:
+    """Return the channel of a signal name; None if it is not mapped."""
+    return mapping.signals.get(name) if isinstance(name, str) else None

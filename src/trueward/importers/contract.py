@@ -1,4 +1,4 @@
-"""What a source of logs is: what its records look like, and the rows that each of them gives."""
+"""The contract of a product module: records in, rows out, and the declaration `Source`."""
 
 from __future__ import annotations
 
@@ -15,39 +15,86 @@ if TYPE_CHECKING:
 
     from trueward.data.export_scope import Level
 
-Message = dict[str, str]  # role, content
+Message = dict[str, str]  # keys: role, content
 Actor = Literal["user", "annotator", "judge"]
-# answer: a response. fallback: one where its group has no answer. named: one if an event names it, and then
-# in place of the answer of its group. echo: the same text told again beside an event, no evidence of more.
-# owner: no response, but what says who and which session the group is of.
-Standing = Literal["answer", "fallback", "named", "echo", "owner"]
+# Which rows become responses. answer: always. fallback: only if its group has no answer.
+# named: only if an event names it; it then replaces the answer of its group. echo: a second copy of a
+# response, stored beside an event; any other copy of the same id wins.
+# owner: never; it gives its group a user and a session.
+Precedence = Literal["answer", "fallback", "named", "echo", "owner"]
 
 
-class Bad(Exception):  # noqa: N818 - a finding about a record, which the caller counts
-    """Why a record cannot be used; it goes to the rejected rows."""
+class InvalidRecord(Exception):  # noqa: N818 - a finding about a record, which the caller counts
+    """The reason why a record cannot be used; it is written to the rejected rows."""
 
 
-class Silent(Exception):  # noqa: N818 - as above
-    """Why a sound record is no response; it is counted with the skipped ones."""
+class NoAnswer(Exception):  # noqa: N818 - as above
+    """The reason why a valid record holds no response; it is counted with the skipped records."""
 
 
-# What code meets in a value of another kind than the source writes: a number where an object should be.
-ODD = (AttributeError, IndexError, KeyError, TypeError, ValueError)
+#: Errors of code that meets a value of an unexpected type, such as a number in place of an object.
+WRONG_TYPE = (AttributeError, IndexError, KeyError, TypeError, ValueError)
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One raw record and where it stands."""
+    """One raw record of an export.
+
+    Attributes
+    ----------
+    value : dict
+        The JSON object or table row.
+    file : str
+        Path of the file.
+    line : int
+        Line where the record starts, or its row number in a table; from 1.
+    kind : str
+        Kind of record within its source; empty if unknown.
+
+    """
 
     value: dict[str, Any]
     file: str
-    line: int  # of its start, or its number in a table, counted from 1
-    shape: str = ""  # which of the source's kinds of record it is
+    line: int
+    kind: str = ""
 
 
 @dataclass(slots=True)
 class Response:
-    """A response that was shown, with the text as it was shown."""
+    """A row of the responses table: one response as it was shown.
+
+    Attributes
+    ----------
+    response_id : str
+        Unique id, with the name of the product as prefix.
+    prompt : sequence of Message
+        The conversation before the response.
+    response : str
+        The text as shown to the user.
+    prompt_id, user_id, session_id, model : str, optional
+        Ids as the product stores them; ids of people are hashed later.
+    shown_at : datetime, optional
+        Time in UTC.
+    position : int, optional
+        Place among responses that were shown together, from 0.
+    turn : int, optional
+        Number of earlier responses in the same chat.
+    parent_response_id : str, optional
+        The response that this one regenerated.
+    p_ask : float, optional
+        Probability that the product asked for feedback.
+    context : mapping
+        Further columns; each key ``k`` is written as ``context.k``.
+    group : str, optional
+        Id of a trace; an event may name it in place of a response.
+    precedence : str
+        Whether the row becomes a response if others compete with it; see `Precedence`.
+    sibling_group : str, optional
+        Key of responses of which every one but the last was regenerated.
+    updated_at : datetime, optional
+        Of two rows with one id, the later one wins.
+
+    """
 
     response_id: str
     prompt: Sequence[Message]
@@ -57,48 +104,71 @@ class Response:
     session_id: str | None = None
     shown_at: datetime | None = None
     model: str | None = None
-    position: int | None = None  # place among answers shown together, counted from 0
-    turn: int | None = None  # answers before it in its chat
-    parent_response_id: str | None = None  # the answer that it regenerated
+    position: int | None = None
+    turn: int | None = None
+    parent_response_id: str | None = None
     p_ask: float | None = None
     context: Mapping[str, Any] = field(default_factory=dict)
-    group: str | None = None  # what an event may name instead: a trace
-    standing: Standing = "answer"
-    siblings: str | None = (
-        None  # of the responses of one such key each but the last was regenerated
-    )
-    updated: datetime | None = None  # of two with one id the newest counts
+    group: str | None = None
+    precedence: Precedence = "answer"
+    sibling_group: str | None = None
+    updated_at: datetime | None = None
 
 
 @dataclass(slots=True)
 class Event:
-    """One signal about a response, or about the last response of a group."""
+    """A row of the events table: one signal about a response, or about the last response of a group.
+
+    Attributes
+    ----------
+    channel : str
+        Name of the channel, a key of `channels.CHANNELS`.
+    value : float
+        Value of the signal, such as 1 for a thumb or 4 for a rating.
+    source : str, optional
+        Who gave it: ``user``, ``annotator`` or ``judge``; anything else is rejected later.
+    response_id, group : str, optional
+        The response, or the group whose last response is meant.
+    at : datetime, optional
+        Time in UTC.
+    event_id, actor_id : str, optional
+        Ids as the product stores them.
+    other_response_id : str, optional
+        For ``preferred``: the other response of the pair.
+    text, raw : str, optional
+        A comment or correction; the record as the product wrote it.
+    key : str, optional
+        Of the events of one response and key, only the latest counts.
+    updated_at : datetime, optional
+        Orders the events of one key.
+
+    """
 
     channel: str
     value: float
-    source: str | None  # an Actor; checked with the table, which gives nobody's word to a user
+    source: str | None
     response_id: str | None = None
     group: str | None = None
     at: datetime | None = None
     event_id: str | None = None
     actor_id: str | None = None
-    other_response_id: str | None = None  # preferred: the other of the pair
+    other_response_id: str | None = None
     text: str | None = None
     raw: str | None = None
-    key: str | None = None  # of the events of one key and response the newest counts
-    updated: datetime | None = None
+    key: str | None = None
+    updated_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Skip:
-    """A record, or a part of one, that is sound and no feedback: counted by its reason."""
+    """A valid record, or part of one, without a response or a signal; counted by its reason."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """A part of a record that cannot be used: a message of a chat."""
+    """A part of a record that cannot be used, such as one message of a chat."""
 
     reason: str
 
@@ -107,39 +177,80 @@ Row = Response | Event | Skip | Reject
 
 
 @dataclass(frozen=True)
-class Ask:
-    """What the user said about the names of the source."""
+class UserMapping:
+    """The mapping that the user gave by ``--map``, joined with the names that the source documents.
 
-    names: Mapping[str, str] = field(
-        default_factory=dict
-    )  # its name of a signal -> channel of ours
-    paths: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # prompt -> inputs.question
+    Attributes
+    ----------
+    signals : mapping of str to str
+        Name of a signal in the product -> our channel.
+    paths : mapping of str to tuple of str
+        Text (``prompt``, ``response``) -> paths in the record, such as ``inputs.question``.
+
+    """
+
+    signals: Mapping[str, str] = field(default_factory=dict)
+    paths: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Source:
-    """One product's exports. A module of this package gives one as ``SOURCE``."""
+    """The exports of one product; each module of `trueward.importers.products` defines one as ``SOURCE``.
+
+    Attributes
+    ----------
+    title : str
+        Name of the product and its exports, for the documentation.
+    levels : mapping of str to Level or None
+        Kind of record -> level of export that a file of such records covers.
+    record_kind : callable
+        ``record_kind(record)`` returns the kind of a record, or None if it is not of this source.
+    rows : callable
+        ``rows(records, mapping)`` yields the rows of records that belong together.
+    covers : str
+        What the export covers, for the documentation.
+    wider : str
+        Which export has the responses without feedback, as an instruction.
+    signals : mapping of str to str
+        Documented names of signals -> our channels.
+    scales : mapping of str to (float, float)
+        Channel -> lowest and highest value.
+    always_logged : frozenset of str
+        Channels that are logged for every response, so that absence means 0.
+    mappable : frozenset of str
+        Texts whose path a user may give.
+    group_key : callable, optional
+        ``group_key(record)`` returns the key of records that must be read together.
+    read_columns : callable, optional
+        Reads a typed table column by column: kind of record and staged rows, or None.
+    hash_ids : bool
+        Whether ids of people are hashed; False if the product has hashed them already.
+    ids_are_addresses : bool
+        Whether user ids are network addresses, which hashing with a public key does not hide.
+    name : str
+        Name of the module.
+
+    """
 
     title: str
-    levels: Mapping[str, Level | None]  # shape of a record -> what a file of such records covers
-    shape: Callable[[Mapping[str, Any]], str | None]  # of a record; None: not of this source
-    rows: Callable[[Sequence[Record], Ask], Iterator[Row]]
-    covers: str  # for the table of the documentation: what its export covers
-    wider: str = ""  # where the responses nobody rated are, as an order
-    names: Mapping[str, str] = field(default_factory=dict)  # documented name of a signal -> channel
+    levels: Mapping[str, Level | None]
+    record_kind: Callable[[Mapping[str, Any]], str | None]
+    rows: Callable[[Sequence[Record], UserMapping], Iterator[Row]]
+    covers: str
+    wider: str = ""
+    signals: Mapping[str, str] = field(default_factory=dict)
     scales: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    available: frozenset[str] = frozenset()  # channels that are logged for every response
-    paths: frozenset[str] = frozenset()  # what a user may say the path of
-    bundle: Callable[[Record], str | None] | None = None  # records of one key are given together
-    # rows of a file that is a table already: the kind of record and its staged rows
-    columns: Callable[[Path], tuple[str, pl.LazyFrame] | None] | None = None
-    hashes: bool = True  # ids of users are hashed; False: the source's are hashed already
-    addresses: bool = False  # its user ids are network addresses, which an open hash does not hide
-    name: str = ""  # of its file
+    always_logged: frozenset[str] = frozenset()
+    mappable: frozenset[str] = frozenset()
+    group_key: Callable[[Record], str | None] | None = None
+    read_columns: Callable[[Path], tuple[str, pl.LazyFrame] | None] | None = None
+    hash_ids: bool = True
+    ids_are_addresses: bool = False
+    name: str = ""
 
-    def shape_of(self, value: Mapping[str, Any]) -> str | None:
-        """Give the kind of a record; None where it is not of this source, or too odd to tell."""
+    def kind_of(self, value: Mapping[str, Any]) -> str | None:
+        """Return the kind of a record; None if it is not of this source or has unexpected types."""
         try:
-            return self.shape(value)
-        except ODD:
+            return self.record_kind(value)
+        except WRONG_TYPE:
             return None

@@ -1,8 +1,8 @@
-"""Rows of any source as two tables, batch by batch, so that only one batch is ever Python objects."""
+"""Records to staged rows, batch by batch, so that only one batch of rows is Python objects."""
 
 from __future__ import annotations
 
-import hashlib
+import json
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -12,92 +12,86 @@ import pyarrow as pa
 
 from trueward.data.readers.table import settled
 
-from .contract import ODD, Bad, Event, Record, Reject, Response, Silent, Skip
-from .records import Lost
+from .contract import (
+    WRONG_TYPE,
+    Event,
+    InvalidRecord,
+    NoAnswer,
+    Record,
+    Reject,
+    Response,
+    Skip,
+)
+from .records import UnreadableRecord, read_records
+from .schema import PLACE, REJECTED, STAGED_EVENTS, STAGED_RESPONSES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
-    from .contract import Ask, Row, Source
-    from .ranges import Progress
-    from .scratch import Scratch
+    from .contract import Row, Source, UserMapping
+    from .spill import Progress, Scratch
 
-TIME = pl.Datetime("us", "UTC")
-MESSAGES = pl.List(pl.Struct({"role": pl.String, "content": pl.String}))
+BATCH = 20_000  # rows that are Python objects at a time
+GROUPED_BATCH = 5_000  # records that are Python objects while they are sorted by group
 ARROW_MESSAGES = pa.large_list(
     pa.struct({"role": pa.large_string(), "content": pa.large_string()}.items())
 )
-PLACE = {"file": pl.String, "line": pl.Int64}
-RESPONSES: dict[str, Any] = {
-    "response_id": pl.String,
-    "prompt_id": pl.String,
-    "prompt": MESSAGES,
-    "response": pl.String,
-    "user_id": pl.String,
-    "session_id": pl.String,
-    "shown_at": TIME,
-    "model": pl.String,
-    "position": pl.Int32,
-    "turn": pl.Int32,
-    "parent_response_id": pl.String,
-    "p_ask": pl.Float64,
+GROUPED = {
+    "key": pl.String,
+    "file": pl.String,
+    "line": pl.Int64,
+    "kind": pl.String,
+    "json": pl.String,
 }
-EVENTS: dict[str, Any] = {
-    "response_id": pl.String,
-    "at": TIME,
-    "channel": pl.String,
-    "value": pl.Float64,
-    "source": pl.String,
-    "event_id": pl.String,
-    "actor_id": pl.String,
-    "other_response_id": pl.String,
-    "text": pl.String,
-    "raw": pl.String,
-}
-STAGED_RESPONSES = {
-    **RESPONSES,
-    "group": pl.String,
-    "standing": pl.String,
-    "siblings": pl.String,
-    "updated": TIME,
-    **PLACE,
-}
-STAGED_EVENTS = {**EVENTS, "group": pl.String, "key": pl.String, "updated": TIME, **PLACE}
-REJECTED = {**PLACE, "reason": pl.String}
-BATCH = 20_000  # rows
 
 
 @dataclass
-class Staged:
-    """All rows of an import, in no order, and what did not become one."""
+class StagedRows:
+    """All rows of an import, in no order, and the account of what became no row.
 
-    scratch: Scratch  # for what memory does not hold
+    Attributes
+    ----------
+    scratch : Scratch
+        Holds rows that exceed memory.
+    responses, events : list of LazyFrame
+        Columns ``STAGED_RESPONSES`` with ``context.*``, and ``STAGED_EVENTS``.
+    rejected : list of DataFrame
+        Columns ``REJECTED``.
+    read : Counter
+        Number of records by kind.
+    skipped : Counter
+        Number of valid records without a row, by reason.
+
+    """
+
+    scratch: Scratch
     responses: list[pl.LazyFrame] = field(default_factory=list)
     events: list[pl.LazyFrame] = field(default_factory=list)
     rejected: list[pl.DataFrame] = field(default_factory=list)
-    read: Counter[str] = field(default_factory=Counter)  # records by shape
-    skipped: Counter[str] = field(default_factory=Counter)  # by reason
+    read: Counter[str] = field(default_factory=Counter)
+    skipped: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass
-class Batch:
-    """The rows that are held as objects, each with its place."""
+class _Batch:
+    """Rows as Python objects, each with its file and line."""
 
     responses: list[tuple[Response, str, int]] = field(default_factory=list)
     events: list[tuple[Event, str, int]] = field(default_factory=list)
     rejected: list[tuple[str, int, str]] = field(default_factory=list)
 
     @property
-    def full(self) -> bool:
-        """Whether it is time to empty it."""
+    def is_full(self) -> bool:
+        """Whether to flush it."""
         return max(len(self.responses), len(self.events), len(self.rejected)) >= BATCH
 
-    def flush(self, staged: Staged) -> None:
-        """Move all rows to the tables."""
+    def flush(self, staged: StagedRows) -> None:
+        """Move all rows to the staged tables."""
         if self.responses:
-            staged.responses.append(staged.scratch.held(_responses(self.responses)))
+            staged.responses.append(staged.scratch.hold(_response_frame(self.responses)))
         if self.events:
-            staged.events.append(staged.scratch.held(_frame(self.events, STAGED_EVENTS)))
+            staged.events.append(staged.scratch.hold(_frame(self.events, STAGED_EVENTS)))
         if self.rejected:
             staged.rejected.append(pl.DataFrame(self.rejected, REJECTED, orient="row"))
         for rows in (self.responses, self.events, self.rejected):
@@ -106,42 +100,134 @@ class Batch:
 
 def stage(
     source: Source,
-    units: Iterable[list[Record] | Lost],
-    ask: Ask,
+    paths: Sequence[Path],
+    mapping: UserMapping,
     scratch: Scratch,
     progress: Progress,
-) -> Staged:
-    """Read every unit of records; what is wrong with one is its own affair."""
-    staged, batch = Staged(scratch), Batch()
-    for unit in units:
-        if isinstance(unit, Lost):
+) -> StagedRows:
+    """Read every record of the files into staged rows; an invalid record only rejects itself.
+
+    Parameters
+    ----------
+    source : Source
+        The product of the export.
+    paths : sequence of Path
+        Files to read record by record.
+    mapping : UserMapping
+        Names of signals and paths to texts.
+    scratch : Scratch
+        Holds rows that exceed memory.
+    progress : callable
+        Called as ``progress(step, rows, total)`` after each batch.
+
+    Returns
+    -------
+    StagedRows
+        All rows, and the account of the rest.
+
+    """
+    staged, batch = StagedRows(scratch), _Batch()
+    for group in record_groups(source, paths):
+        if isinstance(group, UnreadableRecord):
             staged.read["unreadable"] += 1
-            batch.rejected.append((unit.file, unit.line, unit.reason))
+            batch.rejected.append((group.file, group.line, group.reason))
         else:
-            _take(source, unit, ask, staged, batch)
-        if batch.full:
+            _stage_group(source, group, mapping, staged, batch)
+        if batch.is_full:
             batch.flush(staged)
             progress("reading records", staged.read.total(), 0)
     batch.flush(staged)
     return staged
 
 
-def _take(source: Source, unit: list[Record], ask: Ask, staged: Staged, batch: Batch) -> None:
-    place = unit[0].file, unit[0].line
-    known = [record for record in unit if record.shape]
-    for record in unit:
-        staged.read[record.shape or "unknown"] += 1
-        if not record.shape:
+def record_groups(
+    source: Source, paths: Sequence[Path]
+) -> Iterator[list[Record] | UnreadableRecord]:
+    """Yield the records that the source reads together: one, or all records of one key in any file.
+
+    Parameters
+    ----------
+    source : Source
+        The product; its ``group_key`` says which records belong together.
+    paths : sequence of Path
+        The files.
+
+    Yields
+    ------
+    list of Record or UnreadableRecord
+        Records with their kind, sorted by file and line.
+
+    """
+    records = (_with_kind(source, record) for path in paths for record in read_records(path))
+    if source.group_key is None:
+        yield from ([r] if isinstance(r, Record) else r for r in records)
+        return
+    spool: list[pl.DataFrame] = []
+    rows: list[tuple[Any, ...]] = []
+    for record in records:
+        if isinstance(record, UnreadableRecord):
+            yield record
+            continue
+        key = _key(source.group_key, record) if record.kind else None
+        if key is None:
+            yield [record]
+            continue
+        # ASCII holds half characters and the times of a table, too
+        text = json.dumps(record.value, default=str)
+        rows.append((key, record.file, record.line, record.kind, text))
+        if len(rows) >= GROUPED_BATCH:
+            spool.append(pl.DataFrame(rows, GROUPED, orient="row"))
+            rows = []
+    if rows:
+        spool.append(pl.DataFrame(rows, GROUPED, orient="row"))
+    if spool:
+        yield from _groups(pl.concat(spool).sort("key", "file", "line"))
+
+
+def _with_kind(source: Source, record: Record | UnreadableRecord) -> Record | UnreadableRecord:
+    if isinstance(record, UnreadableRecord):
+        return record
+    return Record(record.value, record.file, record.line, source.kind_of(record.value) or "")
+
+
+def _key(group_key: Callable[[Record], str | None], record: Record) -> str | None:
+    try:
+        return group_key(record)
+    except (InvalidRecord, *WRONG_TYPE):
+        return None
+
+
+def _groups(spool: pl.DataFrame) -> Iterator[list[Record]]:
+    group: list[Record] = []
+    last: str | None = None
+    for key, file, line, kind, text in spool.iter_rows(buffer_size=GROUPED_BATCH):
+        if group and key != last:
+            yield group
+            group = []
+        last = key
+        group.append(Record(json.loads(text), file, line, kind))
+    if group:
+        yield group
+
+
+def _stage_group(
+    source: Source, group: list[Record], mapping: UserMapping, staged: StagedRows, batch: _Batch
+) -> None:
+    place = group[0].file, group[0].line
+    known = [record for record in group if record.kind]
+    for record in group:
+        staged.read[record.kind or "unknown"] += 1
+        if not record.kind:
             keys = ", ".join(sorted(record.value)[:8])
-            reason = f"is no record of {source.name}: its keys are {keys or 'none'}"
+            reason = f"is not a record of {source.name}: its keys are {keys or 'none'}"
             batch.rejected.append((record.file, record.line, reason))
     try:
-        rows = [_sound(row) for row in source.rows(known, ask)] if known else []
-    except Silent as e:
+        rows = [_valid_text(row) for row in source.rows(known, mapping)] if known else []
+    except NoAnswer as e:
         staged.skipped[str(e)] += len(known)
         return
-    except (Bad, *ODD) as e:
-        reason = worded(e)
+    except (InvalidRecord, *WRONG_TYPE) as e:
+        reason = _reason(e)
         batch.rejected += [(record.file, record.line, reason) for record in known]
         return
     for row in rows:
@@ -155,14 +241,13 @@ def _take(source: Source, unit: list[Record], ask: Ask, staged: Staged, batch: B
             batch.rejected.append((*place, row.reason))
 
 
-def worded(e: Exception) -> str:
-    """Say why a record is rejected."""
-    if isinstance(e, Bad):
+def _reason(e: Exception) -> str:
+    if isinstance(e, InvalidRecord):
         return str(e)
-    return f"a value is not of the kind that the source writes ({' '.join(str(e).split())[:100]})"
+    return f"a value has another type than the product writes ({' '.join(str(e).split())[:100]})"
 
 
-def _sound(row: Row) -> Row:
+def _valid_text(row: Row) -> Row:
     """Reject text with half a character, which no table can hold."""
     if isinstance(row, Response):
         texts = [row.response, row.response_id, *(m["content"] for m in row.prompt)]
@@ -178,39 +263,18 @@ def _sound(row: Row) -> Row:
     return row
 
 
-def identified(rows: pl.DataFrame) -> pl.DataFrame:
-    """Give responses without one the prompt_id of their messages: SHA-256 of canonical JSON, 16 digits."""
-    lacking = rows["prompt_id"].is_null() & rows["prompt"].is_not_null()
-    if not lacking.any():
-        return rows
-    ordered = pl.element().struct.field("content"), pl.element().struct.field("role")
-    held = pl.struct(pl.col("prompt").list.eval(pl.struct(ordered)).alias("p")).struct.json_encode()
-    cut = slice(len('{"p":'), -1)  # the canonical JSON stands inside of {"p": ...}
-    texts = rows.filter(lacking).select(held).to_series().to_list()
-    made = [hashlib.sha256(text[cut].encode()).hexdigest()[:16] for text in texts]
-    every = pl.Series("prompt_id", made, pl.String)
-    if len(made) < rows.height:
-        every = rows["prompt_id"].scatter(lacking.arg_true(), every)
-    return rows.with_columns(every)
-
-
-def _responses(rows: list[tuple[Response, str, int]]) -> pl.DataFrame:
-    frame = _frame(rows, STAGED_RESPONSES)
+def _response_frame(rows: list[tuple[Response, str, int]]) -> pl.DataFrame:
     names = sorted({name for row, _, _ in rows for name in row.context})
-    context = [
-        pl.Series(
-            f"context.{name}", settled([row.context.get(name) for row, _, _ in rows]), strict=False
-        )
-        for name in names
-    ]
-    return frame.with_columns(context)
+    values = {name: settled([row.context.get(name) for row, _, _ in rows]) for name in names}
+    context = [pl.Series(f"context.{name}", values[name], strict=False) for name in names]
+    return _frame(rows, STAGED_RESPONSES).with_columns(context)
 
 
 def _frame(rows: Any, schema: dict[str, Any]) -> pl.DataFrame:
     columns: dict[str, Any] = {
         name: [getattr(row, name) for row, _, _ in rows] for name in schema if name not in PLACE
     }
-    if "prompt" in columns:  # lists of objects are read faster by Arrow
+    if "prompt" in columns:  # Arrow converts lists of objects faster
         columns["prompt"] = pl.Series(pl.from_arrow(pa.array(columns["prompt"], ARROW_MESSAGES)))
     columns |= {"file": [file for _, file, _ in rows], "line": [line for _, _, line in rows]}
     return pl.DataFrame(columns, schema)

@@ -1,7 +1,7 @@
-"""Conversations as trees: the prompt of every answer, and what users did that nobody asked them for.
+"""Chats as trees of messages: the prompt of every answer, and implicit signals of its user.
 
-Nothing here calls itself: a chat may have as many turns as it likes. The order of messages is by time and
-id, so that files in any order give the same.
+Nothing here is recursive, so a chat may have any number of turns. Messages are ordered by time and id, so
+that files in any order give the same rows.
 """
 
 from __future__ import annotations
@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 
     from .contract import Message
 
-LONGEST = 50  # messages of a prompt; of a longer path the last ones are kept
-SHORTENED = f"kept, but of a path of more than {LONGEST} messages the prompt has the last {LONGEST}"
-# A turn that takes the answer back. English only, and only how the turn begins.
+MAX_PROMPT = 50  # messages of a prompt; of a longer path the last ones are kept
+SHORTENED = (
+    f"kept, but the prompt has only the last {MAX_PROMPT} of more than {MAX_PROMPT} messages"
+)
+# A turn that corrects the answer before it: English only, and only by how the turn begins.
 REPAIR = re.compile(
     r"\W*(?:(?:no|nope|sorry|actually|wait)\b[\s,.!:;-]*)*"
     r"(?:i (?:meant|said|asked)\b|(?:that(?:'s| is|s)|it(?:'s| is)) (?:not|wrong|incorrect)\b|not what i\b"
@@ -32,7 +34,28 @@ REPAIR = re.compile(
 
 @dataclass(slots=True)
 class Node:
-    """One message of a chat."""
+    """One message of a chat.
+
+    Attributes
+    ----------
+    id : str
+        Id within the chat.
+    parent : str or None
+        Id of the message before it; None at the root.
+    role : str
+        ``user``, ``assistant`` or ``system``.
+    text : str
+        The text as shown.
+    at : datetime, optional
+        Time in UTC.
+    model : str, optional
+        The model that answered.
+    index : int, optional
+        Which of several models that answered side by side.
+    unusable : str
+        Why an answer is no response, such as an error; empty if it is one.
+
+    """
 
     id: str
     parent: str | None
@@ -40,55 +63,77 @@ class Node:
     text: str
     at: datetime | None = None
     model: str | None = None
-    index: int | None = None  # which of the models that were asked side by side
-    unfit: str = ""  # why it is no response: an error, not finished
+    index: int | None = None
+    unusable: str = ""
 
 
 @dataclass
 class Tree:
-    """A chat, with the children of every message in the order of time."""
+    """A chat with the children of every message, in order of time.
+
+    Attributes
+    ----------
+    nodes : dict of str to Node
+        Every message by id.
+    children : dict of str or None to list of Node
+        Messages by the id of their parent.
+    depth : dict of str to int
+        Number of answers above each message that is connected to the root.
+    lost : dict of str to str
+        The other messages, and why they are not connected.
+
+    """
 
     nodes: dict[str, Node]
     children: dict[str | None, list[Node]] = field(default_factory=dict)
-    depth: dict[str, int] = field(
-        default_factory=dict
-    )  # answers above each message that is in the tree
-    lost: dict[str, str] = field(default_factory=dict)  # messages that are not, and why
+    depth: dict[str, int] = field(default_factory=dict)
+    lost: dict[str, str] = field(default_factory=dict)
 
-    def path(self, node: Node) -> tuple[list[Message], bool]:
-        """Give the messages above ``node``, and whether older ones were left out."""
-        found: list[Message] = []
-        above = node.parent
-        while above is not None and len(found) < LONGEST:
-            said = self.nodes[above]
-            found.append({"role": said.role, "content": said.text})
-            above = said.parent
-        return found[::-1], above is not None
+    def prompt(self, node: Node) -> tuple[list[Message], bool]:
+        """Return the messages above a node, and whether older ones were left out."""
+        messages: list[Message] = []
+        parent = node.parent
+        while parent is not None and len(messages) < MAX_PROMPT:
+            above = self.nodes[parent]
+            messages.append({"role": above.role, "content": above.text})
+            parent = above.parent
+        return messages[::-1], parent is not None
 
-    def beside(self, node: Node) -> list[Node]:
-        """Give the other messages of the same role below the same parent."""
+    def siblings(self, node: Node) -> list[Node]:
+        """Return the other messages of the same role below the same parent."""
         return [n for n in self.children[node.parent] if n.role == node.role and n is not node]
 
     def branch(self, leaf: str | None) -> set[str]:
-        """Give the ids on the way to ``leaf``."""
-        found: set[str] = set()
-        while leaf is not None and leaf in self.depth and leaf not in found:
-            found.add(leaf)
+        """Return the ids on the path from the root to ``leaf``."""
+        ids: set[str] = set()
+        while leaf is not None and leaf in self.depth and leaf not in ids:
+            ids.add(leaf)
             leaf = self.nodes[leaf].parent
-        return found
+        return ids
 
 
-def grown(nodes: Iterable[Node]) -> Tree:
-    """Put messages under their parents; those whose parents are gone or form a circle are lost."""
+def build_tree(nodes: Iterable[Node]) -> Tree:
+    """Connect messages to their parents.
+
+    Parameters
+    ----------
+    nodes : iterable of Node
+        The messages of one chat, in any order.
+
+    Returns
+    -------
+    Tree
+        Messages whose parents are missing or form a circle are lost.
+
+    """
     tree = Tree({node.id: node for node in nodes})
     for node in sorted(tree.nodes.values(), key=_order):
         tree.children.setdefault(node.parent, []).append(node)
-    _mark(tree, [(n, 0) for n in tree.children.get(None, [])], None)
+    _descend(tree, [(n, 0) for n in tree.children.get(None, [])], None)
     for node in list(tree.nodes.values()):
         if node.parent is not None and node.parent not in tree.nodes:
-            _mark(
-                tree, [(node, 0)], f"its parent {node.parent} is gone, so its prompt is not known"
-            )
+            reason = f"its parent {node.parent} is missing, so its prompt is unknown"
+            _descend(tree, [(node, 0)], reason)
     for name in tree.nodes:
         if name not in tree.depth and name not in tree.lost:
             tree.lost[name] = "its parents form a circle"
@@ -99,26 +144,41 @@ def _order(node: Node) -> tuple[bool, float, str]:
     return node.at is not None, node.at.timestamp() if node.at else 0.0, node.id
 
 
-def _mark(tree: Tree, stack: list[tuple[Node, int]], why: str | None) -> None:
-    """Go down from the nodes of ``stack``: into the tree, or among the lost."""
+def _descend(tree: Tree, stack: list[tuple[Node, int]], reason: str | None) -> None:
+    """Record the depth of the nodes below those of ``stack``, or why they are lost."""
     while stack:
-        node, above = stack.pop()
+        node, depth = stack.pop()
         if node.id in tree.depth or node.id in tree.lost:
             continue
-        if why is None:
-            tree.depth[node.id] = above
+        if reason is None:
+            tree.depth[node.id] = depth
         else:
-            tree.lost[node.id] = why
-        below = above + (node.role == "assistant")
+            tree.lost[node.id] = reason
+        below = depth + (node.role == "assistant")
         stack += [(child, below) for child in tree.children.get(node.id, [])]
 
 
 def chat_rows(
     tree: Tree, prefix: str, user: str | None, session: str | None, current: str | None = None
 ) -> Iterator[Row]:
-    """Give every answer of a chat as a response, and what its user did as events.
+    """Yield every answer of a chat as a response, and the implicit signals of its user as events.
 
-    prefix: of response ids. current: the message that the user saw last, which says what branch was kept.
+    Parameters
+    ----------
+    tree : Tree
+        The chat.
+    prefix : str
+        Prefix of response ids.
+    user, session : str or None
+        Ids of the user and of the chat.
+    current : str, optional
+        The message that the user saw last; the branch to it was kept.
+
+    Yields
+    ------
+    Row
+        Responses and events; reasons for messages that are neither.
+
     """
     kept = tree.branch(current)
     for node in sorted(tree.nodes.values(), key=_order):
@@ -126,25 +186,25 @@ def chat_rows(
             continue
         if node.id in tree.lost:
             yield Reject(f"message {node.id}: {tree.lost[node.id]}")
-        elif node.unfit:
-            yield Skip(node.unfit)
+        elif node.unusable:
+            yield Skip(node.unusable)
         elif not node.text:
             yield Skip("an answer without text")
         elif node.parent is None:
-            yield Skip("a greeting: an answer to nothing")
+            yield Skip("a greeting: an answer without a prompt")
         else:
-            yield from _answer(tree, node, prefix, user, session)
-            for channel, at in _did(tree, node, kept):
+            yield from _response(tree, node, prefix, user, session)
+            for channel, at in _implicit_signals(tree, node, kept):
                 name = f"{prefix}{node.id}"
                 yield Event(channel, 1.0, "user", name, at=at, actor_id=user, key=f"tree/{channel}")
 
 
-def _answer(
+def _response(
     tree: Tree, node: Node, prefix: str, user: str | None, session: str | None
 ) -> Iterator[Row]:
-    prompt, shortened = tree.path(node)
-    beside = tree.beside(node)
-    again = any(n.index == node.index for n in beside)
+    prompt, is_shortened = tree.prompt(node)
+    siblings = tree.siblings(node)
+    is_regenerated = any(n.index == node.index for n in siblings)
     yield Response(
         response_id=f"{prefix}{node.id}",
         prompt=prompt,
@@ -153,33 +213,32 @@ def _answer(
         session_id=session,
         shown_at=node.at,
         model=node.model,
-        position=node.index if any(n.index != node.index for n in beside) else None,
+        position=node.index if any(n.index != node.index for n in siblings) else None,
         turn=tree.depth[node.id],
-        siblings=f"{prefix}{node.parent}/{node.index}" if again else None,
+        sibling_group=f"{prefix}{node.parent}/{node.index}" if is_regenerated else None,
     )
-    if shortened:
+    if is_shortened:
         yield Skip(SHORTENED)
 
 
-def _did(tree: Tree, node: Node, kept: set[str]) -> Iterator[tuple[str, datetime | None]]:
-    """Give channel and time of what the user did with an answer."""
+def _implicit_signals(
+    tree: Tree, node: Node, kept: set[str]
+) -> Iterator[tuple[str, datetime | None]]:
+    """Yield channel and time of what the user did with an answer."""
     turns = [n for n in tree.children.get(node.id, []) if n.role == "user"]
     if turns:
         yield "continue", turns[0].at
         if any(REPAIR.match(turn.text) for turn in turns):
             yield "repair", turns[0].at
-    asked = tree.nodes[node.parent] if node.parent else None
-    later = (
-        [n for n in tree.beside(asked) if _order(n) > _order(asked)]
-        if asked and asked.role == "user"
-        else []
-    )
-    if later:
-        yield "prompt_edit", later[0].at
+    prompt = tree.nodes[node.parent] if node.parent else None
+    if prompt and prompt.role == "user":
+        later = [n for n in tree.siblings(prompt) if _order(n) > _order(prompt)]
+        if later:
+            yield "prompt_edit", later[0].at
     if node.id in kept:
         yield "branch_kept", None
-    else:
-        beside = tree.beside(node)
-        again = any(n.index == node.index and _order(n) > _order(node) for n in beside)
-        if not again and any(n.id in kept for n in beside):
-            yield "branch_dropped", None
+        return
+    siblings = tree.siblings(node)
+    is_regenerated = any(n.index == node.index and _order(n) > _order(node) for n in siblings)
+    if not is_regenerated and any(n.id in kept for n in siblings):
+        yield "branch_dropped", None

@@ -1,4 +1,4 @@
-"""Values of foreign records: times in any spelling, messages in any dialect, JSON inside of JSON."""
+"""Values of product records: times, chat messages and answers in many dialects, JSON inside strings."""
 
 from __future__ import annotations
 
@@ -6,60 +6,84 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from .channels import brief
-from .contract import Bad, Silent
+from .channels import shortened
+from .contract import InvalidRecord, NoAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .contract import Message
 
-SPOKEN = frozenset(
-    {
-        "role",
-        "content",
-        "parts",
-        "messages",
-        "message",
-        "message.role",
-        "choices",
-        "kwargs",
-        "prompt",
-    }
-    | {"input", "output", "text"}
+# keys of which a message, a request or a reply of a chat has at least one
+CHAT_KEYS = frozenset(
+    "role content parts messages message message.role choices kwargs prompt input output text".split()  # noqa: SIM905
 )
+NO_TEXT = frozenset({"reasoning", "thinking", "tool_call", "tool_use", "image_url"})  # part types
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-# seconds up to the year 5138; above, the number counts milli-, micro- or nanoseconds
-SCALES = ((1e11, 1.0), (1e14, 1e3), (1e17, 1e6), (float("inf"), 1e9))
+# (limit, counts per second): seconds up to the year 5138; larger numbers are milli-, micro- or nanoseconds
+TIME_UNITS = ((1e11, 1.0), (1e14, 1e3), (1e17, 1e6), (float("inf"), 1e9))
 
 
-def moment(value: Any) -> datetime | None:
-    """Read a time as UTC: ISO 8601 (UTC where it names no zone), or a number since 1970."""
+def parse_time(value: Any) -> datetime | None:
+    """Return a time in UTC from ISO 8601 text or from a number since 1970.
+
+    Parameters
+    ----------
+    value : object
+        Text (UTC if it names no zone), a number in seconds, milli-, micro- or nanoseconds, a datetime, or
+        the object that ``mongoexport`` writes.
+
+    Returns
+    -------
+    datetime or None
+        The time; None for an empty value.
+
+    Raises
+    ------
+    InvalidRecord
+        If the value is no time.
+
+    """
     if value is None or value == "":
         return None
-    if isinstance(value, dict) and len(value) == 1:  # mongoexport
-        return moment(next(iter(value.values())))
+    if isinstance(value, dict) and len(value) == 1:  # mongoexport: {"$date": ...}
+        return parse_time(next(iter(value.values())))
     if isinstance(value, datetime):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
     try:
-        return _counted(float(value))
+        return _from_number(float(value))
     except (TypeError, ValueError, OverflowError):
         pass
     try:
-        read = datetime.fromisoformat(value.strip().removesuffix(" UTC"))
-        return read.replace(tzinfo=UTC) if read.tzinfo is None else read.astimezone(UTC)
+        time = datetime.fromisoformat(value.strip().removesuffix(" UTC"))
+        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
     except (AttributeError, TypeError, ValueError, OverflowError):
-        raise Bad(f"its time should be ISO 8601 or a number, and is {brief(value)}") from None
+        reason = f"its time should be ISO 8601 or a number, and is {shortened(value)}"
+        raise InvalidRecord(reason) from None
 
 
-def _counted(number: float) -> datetime:
+def _from_number(number: float) -> datetime:
     size = abs(number)
-    per_second = next(scale for limit, scale in SCALES if size < limit)
+    per_second = next(unit for limit, unit in TIME_UNITS if size < limit)
     return EPOCH + timedelta(microseconds=round(number / per_second * 1e6))
 
 
-def decoded(value: Any, times: int = 2) -> Any:
-    """Read JSON inside a string, up to twice; text that is no JSON object or list stays text."""
+def decode_json(value: Any, times: int = 2) -> Any:
+    """Decode JSON inside a string, up to ``times`` levels; other text is returned unchanged.
+
+    Parameters
+    ----------
+    value : object
+        Any value of a record.
+    times : int
+        How many levels of strings to decode.
+
+    Returns
+    -------
+    object
+        The list, object or text inside; ``value`` itself if it is no such JSON.
+
+    """
     for _ in range(times):
         if not isinstance(value, str) or value.lstrip()[:1] not in {"{", "[", '"'}:
             return value
@@ -73,105 +97,181 @@ def decoded(value: Any, times: int = 2) -> Any:
     return value
 
 
-def said(content: Any) -> str:
-    """Give the text of a content: a string, or parts with ``text``, ``content`` or ``value``."""
+def content_text(content: Any) -> str:
+    """Return the text of a message content: a string, or parts joined; reasoning and tool calls are empty.
+
+    Parameters
+    ----------
+    content : object
+        Text, an object with ``text``, ``value`` or ``content``, or a list of these.
+
+    Returns
+    -------
+    str
+        The text.
+
+    Raises
+    ------
+    InvalidRecord
+        If the content is anything else.
+
+    """
     if content is None:
         return ""
     if isinstance(content, str):
         return content
     if isinstance(content, dict):
-        if content.get("type") in {"reasoning", "thinking", "tool_call", "tool_use", "image_url"}:
+        if content.get("type") in NO_TEXT:
             return ""
-        return said(next((content[k] for k in ("text", "value", "content") if k in content), None))
+        keys = ("text", "value", "content")
+        return content_text(next((content[key] for key in keys if key in content), None))
     if isinstance(content, list):
-        return "".join(said(part) for part in content)
-    raise Bad(f"its text should be a string or a list of parts, and is {brief(content)}")
+        return "".join(content_text(part) for part in content)
+    raise InvalidRecord(
+        f"its text should be a string or a list of parts, and is {shortened(content)}"
+    )
 
 
-def message(value: Any, speaker: str = "user") -> Message:
-    """Give one message as role and content: chat dialects, pairs, plain text."""
+def to_message(value: Any, default_role: str = "user") -> Message:
+    """Return one message as role and content.
+
+    Parameters
+    ----------
+    value : object
+        A message in the dialect of a chat API or of LangChain, a pair of role and text, or plain text.
+    default_role : str
+        Role if the value names none.
+
+    Returns
+    -------
+    Message
+        Roles ``human`` and ``ai`` become ``user`` and ``assistant``.
+
+    Raises
+    ------
+    InvalidRecord
+        If the value is no message.
+
+    """
     if isinstance(value, str):
-        return {"role": speaker, "content": value}
-    if (
-        isinstance(value, list | tuple)
-        and len(value) == 2
-        and all(isinstance(v, str) for v in value)
-    ):
+        return {"role": default_role, "content": value}
+    if _is_pair(value):
         return {"role": value[0].lower(), "content": value[1]}
     if not isinstance(value, dict):
-        raise Bad(f"a message should have role and content, and is {brief(value)}")
-    flat = {key.removeprefix("message."): held for key, held in value.items()}
-    if isinstance(flat.get("message"), dict):
-        flat = flat["message"]
+        raise InvalidRecord(f"a message should have role and content, and is {shortened(value)}")
+    fields = {key.removeprefix("message."): inner for key, inner in value.items()}
+    if isinstance(fields.get("message"), dict):
+        fields = fields["message"]
     if (
-        isinstance(flat.get("data"), dict) and "content" in flat["data"]
-    ):  # a serialised LangChain message
-        flat = {**flat["data"], "role": flat.get("type", speaker)}
-    if isinstance(flat.get("kwargs"), dict) and "content" in flat["kwargs"]:
-        kind = flat["kwargs"].get("type") or str((flat.get("id") or [speaker])[-1])
-        flat = {
-            **flat["kwargs"],
-            "role": kind.removesuffix("Message").removesuffix("Chunk").lower(),
-        }
-    role = flat.get("role") or flat.get("type") or speaker
-    held = next((flat[k] for k in ("content", "parts", "contents", "text") if flat.get(k)), "")
+        isinstance(fields.get("data"), dict) and "content" in fields["data"]
+    ):  # LangChain, serialised
+        fields = {**fields["data"], "role": fields.get("type", default_role)}
+    if isinstance(fields.get("kwargs"), dict) and "content" in fields["kwargs"]:
+        kind = fields["kwargs"].get("type") or str((fields.get("id") or [default_role])[-1])
+        role = kind.removesuffix("Message").removesuffix("Chunk").lower()
+        fields = {**fields["kwargs"], "role": role}
+    role = fields.get("role") or fields.get("type") or default_role
+    keys = ("content", "parts", "contents", "text")
+    content = next((fields[key] for key in keys if fields.get(key)), "")
     role = {"human": "user", "ai": "assistant"}.get(str(role), str(role))
-    return {"role": role, "content": said(held)}
+    return {"role": role, "content": content_text(content)}
 
 
-def conversation(value: Any) -> list[Message]:
-    """Give a prompt as messages: text, a message, a list of them, or a request with ``messages``."""
-    value = _chat(value)
+def to_messages(value: Any) -> list[Message]:
+    """Return a prompt as a list of messages.
+
+    Parameters
+    ----------
+    value : object
+        Text, a message, a list of messages, or a request with ``messages``, ``input`` or ``prompt``.
+
+    Returns
+    -------
+    list of Message
+        At least one message, of which at least one has text.
+
+    Raises
+    ------
+    InvalidRecord
+        If the prompt has no text.
+
+    """
+    value = _decode_chat(value)
     if isinstance(value, dict) and "role" not in value:
-        inner = next((value[k] for k in ("messages", "input", "prompt") if value.get(k)), None)
+        keys = ("messages", "input", "prompt")
+        inner = next((value[key] for key in keys if value.get(key)), None)
         if inner is not None:
-            system = said(value.get("system"))
-            return [*([message(system, "system")] if system else []), *conversation(inner)]
+            system = content_text(value.get("system"))
+            return [*([to_message(system, "system")] if system else []), *to_messages(inner)]
     if isinstance(value, list) and len(value) == 1 and isinstance(value[0], list):
-        return conversation(value[0])
-    made = [message(v) for v in value] if isinstance(value, list) else [message(value)]
-    if not any(m["content"] for m in made):
-        raise Bad("its prompt has no text")
-    return made
+        return to_messages(value[0])
+    messages = [to_message(v) for v in value] if isinstance(value, list) else [to_message(value)]
+    if not any(m["content"] for m in messages):
+        raise InvalidRecord("its prompt has no text")
+    return messages
 
 
-def answer(value: Any) -> str:
-    """Give the text of an answer: text, a message, the last of a list, or a provider's reply."""
-    value = _chat(value)
+def answer_text(value: Any) -> str:
+    """Return the text of an answer.
+
+    Parameters
+    ----------
+    value : object
+        Text, a message, a list whose last message is the answer, or the reply of a provider's API.
+
+    Returns
+    -------
+    str
+        Text that is not empty.
+
+    Raises
+    ------
+    NoAnswer
+        If there is no text, as for a tool call.
+
+    """
+    value = _decode_chat(value)
     if isinstance(value, dict) and isinstance(value.get("choices"), list):
         value = value["choices"][0] if value["choices"] else None
     if isinstance(value, dict) and "role" not in value and "output" in value:
-        value = _chat(value["output"])
-    if isinstance(value, list) and value and all(isinstance(v, dict) and _speaks(v) for v in value):
+        value = _decode_chat(value["output"])
+    is_list = isinstance(value, list) and value
+    if is_list and all(isinstance(v, dict) and _is_chat(v) for v in value):
         value = value[-1]
-    text = message(value, "assistant")["content"] if isinstance(value, dict) else said(value)
+    is_message = isinstance(value, dict)
+    text = to_message(value, "assistant")["content"] if is_message else content_text(value)
     if not text:
-        raise Silent("an answer without text, such as a call of a tool")
+        raise NoAnswer("an answer without text, such as a tool call")
     return text
 
 
-def _chat(value: Any) -> Any:
-    """Read JSON inside a string where it is a chat; an answer that is itself JSON stays text."""
-    inner = decoded(value)
+def _decode_chat(value: Any) -> Any:
+    """Decode JSON inside a string if it is a chat; an answer that is itself JSON stays text."""
+    inner = decode_json(value)
     if not isinstance(value, str) or isinstance(inner, str):
         return inner
-    each = inner if isinstance(inner, list) else [inner]
-    if len(each) == 1 and isinstance(each[0], list) and each[0]:
-        each = each[0]
-    return inner if each and all(_speaks(v) for v in each) else value
+    parts = inner if isinstance(inner, list) else [inner]
+    if len(parts) == 1 and isinstance(parts[0], list) and parts[0]:
+        parts = parts[0]
+    return inner if parts and all(_is_chat(v) for v in parts) else value
 
 
-def _speaks(value: Any) -> bool:
-    """Say whether a value is a message, a request or a reply, by its keys."""
+def _is_chat(value: Any) -> bool:
+    """Whether a value is a message, a request or a reply, by its keys."""
     if isinstance(value, list):
-        return len(value) == 2 and all(isinstance(v, str) for v in value)
-    return isinstance(value, dict) and not SPOKEN.isdisjoint(value)
+        return _is_pair(value)
+    return isinstance(value, dict) and not CHAT_KEYS.isdisjoint(value)
 
 
-def dig(value: Any, path: str) -> Any:
-    """Follow a path such as ``outputs.messages[-1]``; None where it leads nowhere."""
+def _is_pair(value: Any) -> bool:
+    is_two = isinstance(value, list | tuple) and len(value) == 2
+    return is_two and all(isinstance(v, str) for v in value)
+
+
+def value_at(value: Any, path: str) -> Any:
+    """Return the value at a path such as ``outputs.messages[-1]``; None if there is none."""
     for step in path.replace("[", ".").replace("]", "").split("."):
-        value = decoded(value, 1) if isinstance(value, str) else value
+        value = decode_json(value, 1) if isinstance(value, str) else value
         if isinstance(value, dict):
             value = value.get(step)
         elif isinstance(value, list) and step.lstrip("-").isdigit():
@@ -182,18 +282,19 @@ def dig(value: Any, path: str) -> Any:
     return value
 
 
-def first(value: Any, paths: Sequence[str]) -> Any:
-    """Give what the first path that leads somewhere leads to."""
-    return next((held for path in paths if (held := dig(value, path)) not in (None, "")), None)
+def first_value(value: Any, paths: Sequence[str]) -> Any:
+    """Return the value at the first path that leads to one; None if no path does."""
+    values = (value_at(value, path) for path in paths)
+    return next((inner for inner in values if inner not in (None, "")), None)
 
 
-def word(value: Any) -> str | None:
-    """Give an id as text; None where there is none."""
+def id_text(value: Any) -> str | None:
+    """Return an id as text; None for an empty value, a list or an object."""
     if value is None or value == "" or isinstance(value, dict | list):
         return None
     return str(value)
 
 
-def snake(name: str) -> str:
-    """Turn traceId into trace_id."""
+def snake_case(name: str) -> str:
+    """Return ``traceId`` as ``trace_id``."""
     return "".join(f"_{c.lower()}" if c.isupper() else c for c in name)

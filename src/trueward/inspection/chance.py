@@ -99,20 +99,24 @@ def compare_rates(table: pl.DataFrame) -> RateComparison | None:
     if table.is_empty():
         return None
     r = pl.col("hits").sum() / pl.col("rows").sum()
-    kept = table.filter(pl.col("rows") * r >= FEW, pl.col("rows") * (1 - r) >= FEW)
-    if kept.height < 2:
+    compared = table.filter(pl.col("rows") * r >= FEW, pl.col("rows") * (1 - r) >= FEW)
+    if compared.height < 2:
         return None
-    rate = int(kept["hits"].sum()) / int(kept["rows"].sum())
-    kept = kept.with_columns((pl.col("hits") / pl.col("rows")).alias("rate")).sort("rate", "level")
+    rate = int(compared["hits"].sum()) / int(compared["rows"].sum())
+    compared = compared.with_columns((pl.col("hits") / pl.col("rows")).alias("rate")).sort(
+        "rate", "level"
+    )
     if not 0 < rate < 1:
         return None
-    statistic = float((kept["rows"] * (kept["rate"] - rate) ** 2).sum()) / (rate * (1 - rate))
-    first, last = kept.row(0, named=True), kept.row(-1, named=True)
+    statistic = float((compared["rows"] * (compared["rate"] - rate) ** 2).sum()) / (
+        rate * (1 - rate)
+    )
+    first, last = compared.row(0, named=True), compared.row(-1, named=True)
     return RateComparison(
-        levels=kept.height,
+        levels=compared.height,
         lowest=(first["level"], first["rate"]),
         highest=(last["level"], last["rate"]),
-        p=float(chdtrc(kept.height - 1, statistic)),
+        p=float(chdtrc(compared.height - 1, statistic)),
     )
 
 

@@ -184,7 +184,7 @@ def inspect(log: Log) -> Inspection:
             f"inspection needs at least one row, and {log.source} has none: write one row for "
             "every response that was shown"
         )
-    capabilities = LogCapabilities.of_log(log)
+    capabilities = LogCapabilities.from_log(log)
     results = [finding for function in finding_functions() for finding in function(log)]
     users = log.frame["user_id"].drop_nulls().n_unique() if "user_id" in log.columns else None
     return Inspection(

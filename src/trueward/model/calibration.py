@@ -12,7 +12,7 @@ from scipy.special import expit, xlogy
 
 from trueward.core.errors import UsageError
 from trueward.core.random import stream_seed
-from trueward.data.feedback import fold_of, prompt_numbers
+from trueward.data.splits import fold_of, prompt_numbers
 from trueward.estimation.gold_regression import enough
 from trueward.estimation.nuisances import platt
 

@@ -1,9 +1,9 @@
-"""Attempts to refute a fit: changes that must destroy it, changes that must not, leaks to look for.
+"""Refute a fit: changes of the log that must destroy it, changes that must not matter, and leaks.
 
-After the refuters of DoWhy (Sharma and Kiciman 2020), with limits that are measured on the log itself.
+After the refuters of DoWhy (Sharma and Kiciman 2020); the limits are measured on the log itself.
 """
 
-from .refutation import Check, Refutation
-from .run import CHECKS, ROWS, known, refute
+from .run import CHECKS, ROWS, Refutation, known, refute
+from .trial import Check
 
 __all__ = ["CHECKS", "ROWS", "Check", "Refutation", "known", "refute"]

@@ -1,27 +1,29 @@
-"""The checks by name, and one run of them."""
+"""Run the checks of a refutation, and collect their results."""
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from trueward.core.errors import TruewardError, UsageError
 from trueward.core.random import torch_stream
 from trueward.core.suggest import suggestion
 from trueward.data.capabilities import LogCapabilities
-from trueward.data.feedback import Feedback, prompt_numbers, whole_prompts
+from trueward.data.feedback import Feedback
+from trueward.data.splits import prompt_numbers, sample_prompts
 from trueward.estimation.requirements import require
 from trueward.fitting.fit import configure
 
-from .leaks import duplicate_prompts, leaked_label
-from .refits import (
+from .log_checks import duplicate_prompts, leaked_label
+from .refit_checks import (
     null_channel,
     permuted_feedback,
     placebo_feedback,
     random_common_cause,
     subset_stability,
 )
-from .refutation import Check, Refutation
-from .trial import NotApplicableError, Trial
+from .trial import Check, NotApplicableError, Trial
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from trueward.estimation.method import Method
     from trueward.training.loop import Progress
 
+#: The checks by name, in the order in which they run.
 CHECKS: dict[str, Callable[[Trial], Check]] = {
     check.__name__: check
     for check in (
@@ -41,8 +44,68 @@ CHECKS: dict[str, Callable[[Trial], Check]] = {
         null_channel,
     )
 }
-ROWS = 20_000  # that are fitted at most
-HELD, VAL = 0.3, 0.2  # share of the prompts that judge; and of the others, that fits stop on
+FLOORS = frozenset({"random_common_cause", "subset_stability", "null_channel"})
+ROWS = 20_000  # largest number of rows that are fitted
+HELD, VAL = 0.3, 0.2  # share of the prompts held out; share of the others for validation
+INDENT = 48  # columns before the sentence
+
+
+@dataclass(frozen=True)
+class Refutation:
+    """Results of all attempts to refute a method on a log; ``str()`` is a table.
+
+    See Also
+    --------
+    refute : Computes it.
+
+    """
+
+    #: Name of the method.
+    method: str
+    #: Rows that were fitted and judged by.
+    rows: int
+    #: Rows of the log.
+    of: int
+    #: Seed of the fits and of the splits.
+    seed: int
+    #: One result a check.
+    checks: tuple[Check, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether no check failed."""
+        return all(check.passed is not False for check in self.checks)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the results as plain data."""
+        return {"passed": self.passed, **asdict(self), "checks": [asdict(c) for c in self.checks]}
+
+    def __str__(self) -> str:
+        """Format a table with one check a row, its sentence in the last column."""
+        lines = [self._header(), ""]
+        lines.append(f"{'check':<21}{'verdict':<8}{'found':>6}  {'limit':<11}reason")
+        for c in self.checks:
+            first, *rest = wrap(c.sentence, 72, break_long_words=False, break_on_hyphens=False)
+            lines += [_cells(c) + first, *(" " * INDENT + line for line in rest)]
+        return "\n".join(lines)
+
+    def _header(self) -> str:
+        rows = f"{self.rows:,} rows"
+        if self.rows < self.of:
+            rows = f"{self.rows:,} of {self.of:,} rows (whole prompts, drawn at random)"
+        failed = [c.name for c in self.checks if c.passed is False]
+        applied = sum(c.passed is not None for c in self.checks)
+        passed = f"not refuted by {applied} of {len(self.checks)} checks"
+        result = f"refuted by {', '.join(failed)}" if failed else passed
+        return f"{self.method} on {rows}: {result if applied else 'no check applies'}"
+
+
+def _cells(c: Check) -> str:
+    verdict = {True: "pass", False: "FAIL", None: "n/a"}[c.passed]
+    found = "-" if c.found is None else f"{c.found:.3f}"
+    sign = ">=" if c.name in FLOORS else "<="
+    limit = "" if c.limit is None else f"{sign} {c.limit:.3f}"
+    return f"{c.name:<21}{verdict:<8}{found:>6}  {limit:<11}"
 
 
 def refute(
@@ -55,16 +118,54 @@ def refute(
     progress: Progress | None = None,
     **options: Any,
 ) -> Refutation:
-    """Try to refute ``method`` on ``log``: 11 fits at most, on the log and on changes of it.
+    """Try to refute a method on a log, by fits on changes of the log and by checks of the log itself.
 
-    texts: the prompt of every row, to find copies by. only: names of `CHECKS`. Of more than 20 000 rows
-    a random sample of whole prompts is fitted, those with gold labels first. ``options`` are those of `fit`.
+    Parameters
+    ----------
+    method : str or Method
+        A method, or its name.
+    log : Feedback
+        The log, with n rows. Of more than 20,000 rows, fits use a random sample of whole prompts, those
+        with gold labels first.
+    texts : sequence of str, optional
+        Prompt of every row, to find copies by.
+    seed : int, default 0
+        Seed of the fits, of the splits and of the changes.
+    only : iterable of str, optional
+        Names of the checks to run; all by default.
+    progress : callable, optional
+        Reports the progress of the fits, as for `fit`.
+    **options
+        Options of the method and of `Train`, as for `fit`.
+
+    Returns
+    -------
+    Refutation
+        One `Check` for each name. Limits are 3 standard deviations of fits to noise, judged by held-out
+        answers and clustered by prompt.
+
+    Raises
+    ------
+    UsageError
+        If a check or an option is unknown, or the method is fitted on true labels.
+    TruewardError
+        If ``log`` is not `Feedback`, does not support the method, or does not match ``texts``.
+
+    Examples
+    --------
+    >>> import torch, trueward as tw
+    >>> x = torch.randn(300, 8, generator=torch.Generator().manual_seed(0))
+    >>> log = tw.Feedback(x, (x[:, 0] > 0).float(), torch.ones(300), group=torch.arange(300) // 3)
+    >>> result = tw.refute("naive", log, only=["duplicate_prompts"])
+    >>> result.passed, result.checks[0].found
+    (True, 0.0)
+
     """
     names = known(only)
-    made, _ = configure(method, {**options, "seed": seed})
-    if made.takes_truth:
+    configured, _ = configure(method, {**options, "seed": seed})
+    if configured.takes_truth:
         raise UsageError(
-            f"{made.name} is fitted on clean labels, which a log has not: choose another"
+            f"{configured.name} is fitted on clean labels, which a log does not have: choose another method"
         )
     if not isinstance(log, Feedback):
         raise TruewardError(
@@ -74,24 +175,40 @@ def refute(
         raise TruewardError(
             f"texts must name the prompt of each of {len(log)} rows, not {len(texts)}"
         )
-    require(made, LogCapabilities.of(log))
-    some = sample(log, seed)
-    rest, held = some.split(HELD, seed)
+    require(configured, LogCapabilities.from_feedback(log))
+    fitted = sample(log, seed)
+    rest, held = fitted.split(HELD, seed)
     train, val = rest.split(VAL, seed)
-    trial = Trial(method, options, made, log, texts, train, val, held, seed, progress)
-    found = [_tried(name, trial) for name in names]
-    return Refutation(made.name, len(some), len(log), seed, tuple(found))
+    trial = Trial(method, options, configured, log, texts, train, val, held, seed, progress)
+    checks = tuple(_check(name, trial) for name in names)
+    return Refutation(configured.name, len(fitted), len(log), seed, checks)
 
 
 def sample(log: Feedback, seed: int, most: int = ROWS) -> Feedback:
-    """At most so many rows: whole prompts at random, those with gold labels first."""
+    """Draw at most ``most`` rows: whole prompts at random, those with gold labels first.
+
+    Parameters
+    ----------
+    log : Feedback
+        The log; it is returned as it is where it is short enough.
+    seed : int
+        Seed of the draw.
+    most : int, default 20,000
+        Largest number of rows.
+
+    Returns
+    -------
+    Feedback
+        The rows of the drawn prompts.
+
+    """
     if len(log) <= most:
         return log
     g = torch_stream(seed, "refute", "sample")
-    return log[whole_prompts(prompt_numbers(len(log), log.group), log.audited, most, g)]
+    return log[sample_prompts(prompt_numbers(len(log), log.group), log.audited, most, g)]
 
 
-def _tried(name: str, trial: Trial) -> Check:
+def _check(name: str, trial: Trial) -> Check:
     try:
         return CHECKS[name](trial)
     except NotApplicableError as e:
@@ -99,7 +216,24 @@ def _tried(name: str, trial: Trial) -> Check:
 
 
 def known(only: Iterable[str] | None) -> list[str]:
-    """Names of the checks that are asked for; all where none is named."""
+    """Return the names of the checks to run, and refuse unknown ones.
+
+    Parameters
+    ----------
+    only : iterable of str or None
+        Names of checks; None for all.
+
+    Returns
+    -------
+    list of str
+        The names, in the given order.
+
+    Raises
+    ------
+    UsageError
+        If a name is unknown; the message suggests the nearest one.
+
+    """
     names = list(CHECKS) if only is None else list(only)
     for name in names:
         if name not in CHECKS:

@@ -1,4 +1,4 @@
-"""A method on one log, fitted again and again on changes of it."""
+"""A method on one log: the fit in question, fits on changes of the log, and fits to noise."""
 
 from __future__ import annotations
 
@@ -17,11 +17,10 @@ from trueward.estimation.requirements import lacking
 from trueward.fitting.fit import fit
 from trueward.training.preprocessing import Standardizer
 
-from .changes import unchanged
-from .judge import Answers, correlation, labels
+from .answers import Answers, correlation, labels
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -29,28 +28,53 @@ if TYPE_CHECKING:
     from trueward.estimation.method import Method
     from trueward.training.loop import Progress
 
-    from .changes import Change
-
     Array = NDArray[np.float64]
+    Change = Callable[[Feedback, torch.Generator], Feedback]
 
-SURE = 3.0  # standard deviations that are not put down to chance
-DRAWS = 200  # fits to noise that chance is measured on
-SAMPLE = 4096  # rows that these are fitted on
+SURE = 3.0  # standard deviations beyond which a result is not due to chance
+DRAWS = 200  # fits to noise
+SAMPLE = 4096  # rows of such a fit
+
+
+@dataclass(frozen=True)
+class Check:
+    """Result of one attempt to refute a fit."""
+
+    #: Name of the check, a key of `CHECKS`.
+    name: str
+    #: Whether it passed; None where it does not apply, for the reason in the sentence.
+    passed: bool | None
+    #: The statistic; None where the method refused the changed log.
+    found: float | None
+    #: The largest value that passes; of the checks in `FLOORS`, the smallest.
+    limit: float | None
+    #: What the result means, in one sentence.
+    sentence: str
 
 
 class NotApplicableError(Exception):
-    """A check has nothing to go by, and why."""
+    """A check does not apply; the message is the reason."""
+
+
+def unchanged(log: Feedback, _g: torch.Generator) -> Feedback:
+    """Return the log as it is."""
+    return log
 
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """A method, and a log split by prompt into rows to fit on, to stop on and to judge by."""
+    """A method and a log, split by prompt into training, validation and held-out rows."""
 
-    named: str | Method
+    #: The method as given to `refute`, and its options.
+    given: str | Method
     options: dict[str, Any]
+    #: The method with these options.
     method: Method
+    #: The whole log, before sampling.
     log: Feedback
-    texts: Sequence[str] | None  # the prompt of every row
+    #: Prompt of every row of ``log``.
+    texts: Sequence[str] | None
+    #: Rows to fit on, to stop on, and to judge by.
     train: Feedback
     val: Feedback
     held: Feedback
@@ -60,74 +84,111 @@ class Trial:
     def scored(
         self, stage: str, change: Change, *, again: int = 0, refusable: bool = True
     ) -> Array:
-        """(n,) held-out scores of a fit on changed rows, a lower end where the method gives no more.
+        """Score the held-out rows by a fit on a changed log.
 
-        A refusal of the changed log is a reason why a check does not apply.
+        Parameters
+        ----------
+        stage : str
+            Name of the fit, for progress and for its stream of random numbers.
+        change : callable
+            Maps rows and a generator to changed rows.
+        again : int, default 0
+            Added to the seed of the fit.
+        refusable : bool, default True
+            Whether an error of the fit means that the check does not apply.
+
+        Returns
+        -------
+        (n,) array
+            Scores; the lower ends where the method identifies only an interval.
+
+        Raises
+        ------
+        NotApplicableError
+            If the method refuses the changed log.
+
         """
         parts = {"train": self.train, "val": self.val, "held": self.held}
         train, val, held = (
             change(d, torch_stream(self.seed, "refute", stage, k)) for k, d in parts.items()
         )
-        told = self.progress
-        progress: Progress | None = told and (lambda _stage, *rest: told(stage, *rest))
+        report = self.progress
+        progress: Progress | None = report and (lambda _stage, *rest: report(stage, *rest))
         try:
             options = {**self.options, "seed": self.seed + again}
-            scores = fit(self.named, train, val, progress=progress, **options).score_features(
+            scores = fit(self.given, train, val, progress=progress, **options).score_features(
                 held.x
             )
         except TruewardError as e:
             if not refusable:
                 raise
             raise NotApplicableError(f"it refuses {stage}: {e}") from e
-        found = scores.low if scores.reward is None else scores.reward
-        assert found is not None
-        return np.asarray(found.double().numpy())
+        values = scores.low if scores.reward is None else scores.reward
+        assert values is not None
+        return np.asarray(values.double().numpy())
 
     def attempts(self, stage: str, change: Change, times: int) -> tuple[list[Array], str]:
-        """What of so many fits was not refused, and what a refusal said.
+        """Score the held-out rows by several fits, each with another seed than the real fit.
 
-        None begins as the real fit did: where little is learned, a common beginning shows in the scores.
+        With the same seed, fits that learn little would agree through their common initial weights.
+
+        Parameters
+        ----------
+        stage : str
+            Name of the fits.
+        change : callable
+            Maps rows and a generator to changed rows.
+        times : int
+            Number of fits.
+
+        Returns
+        -------
+        scores : list of (n,) array
+            Scores of the fits that the method did not refuse.
+        refusal : str
+            Message of the last refusal, or empty.
+
         """
-        found, refusal = [], ""
+        scores, refusal = [], ""
         for k in range(times):
             try:
-                found.append(self.scored(f"{stage}, {k + 1} of {times}", change, again=k + 1))
+                scores.append(self.scored(f"{stage}, {k + 1} of {times}", change, again=k + 1))
             except NotApplicableError as e:
                 refusal = str(e)
-        return found, refusal
+        return scores, refusal
 
     @cached_property
     def real(self) -> Array:
-        """(n,) held-out scores of the fit in question."""
+        """(n,) held-out scores of the fit in question, on the log as it is."""
         gold = len(self.train.audited)
         for rows, what in ((self.train, "to fit on"), (self.val, "to stop on")):
-            # what trains on gold labels needs them among the rows to fit on only
-            facts = replace(LogCapabilities.of(rows), gold=gold)
-            if (missing := lacking(self.method, facts)) is not None:
+            # a method that trains on gold labels needs them among the rows to fit on only
+            capabilities = replace(LogCapabilities.from_feedback(rows), gold=gold)
+            if (missing := lacking(self.method, capabilities)) is not None:
                 raise NotApplicableError(
-                    f"the log is too short to keep rows to judge by: of the {len(rows)} that are left {what} "
-                    f"{self.method.name} needs {missing}"
+                    f"the log is too short to hold out rows to judge by: {len(rows)} rows are left {what}, "
+                    f"and {self.method.name} needs {missing}"
                 )
         return self.scored("the log as it is", unchanged, refusable=False)
 
     @cached_property
     def ranking(self) -> Array:
-        """The same, where they rank anything."""
+        """(n,) held-out scores of the fit in question, which are not constant."""
         if np.ptp(self.real) == 0:
-            raise NotApplicableError("the fit gives all held-out responses one score")
+            raise NotApplicableError("the fit gives all held-out responses the same score")
         return self.real
 
     @cached_property
     def between_seeds(self) -> float:
-        """Rank correlation between the fit and one with another seed."""
+        """Rank correlation of the fit in question with a fit with another seed."""
         return correlation(self.ranking, self.scored("another seed", unchanged, again=1))
 
     @cached_property
     def noise(self) -> Array:
         """(DRAWS, n) held-out scores of linear fits to noise: x X' e with e ~ N(0, 1).
 
-        This is the first gradient step on feedback that means nothing. Where features vary in few
-        directions, two such fits agree by chance far more than n independent scores would.
+        This is the first gradient step on random feedback. Where features vary in few directions, two such
+        fits agree by chance far more than n independent scores would.
         """
         standard = Standardizer.fit(self.train.x)
         g = torch_stream(self.seed, "refute", "noise")
@@ -139,7 +200,7 @@ class Trial:
 
     @cached_property
     def answers(self) -> Answers:
-        """Of the kinds of answers to held-out rows, the first of which there are enough."""
+        """Held-out answers of the first kind of label of which there are enough."""
         kinds = [Answers.of(what, y, self.held.group) for what, y in labels(self.held)]
         for answers in kinds:
             if answers.enough:
@@ -148,16 +209,31 @@ class Trial:
         raise NotApplicableError(f"too few held-out answers to judge by ({counts})")
 
     def chance(self, fits: int, error: float) -> float:
-        """.5 + 3 sd: AUROC that the mean of ``fits`` fits to noise hardly ever exceeds.
+        """Compute the AUROC that the mean of some fits to noise hardly ever exceeds: .5 + 3 sd.
 
-        For given labels the AUROC of `noise` spreads with the number of the labels as with the directions of
-        the features; it is never taken to be less than ``error``, that of the labels by prompt.
+        Parameters
+        ----------
+        fits : int
+            Number of fits.
+        error : float
+            Standard error of the AUROC of the labels, clustered by prompt; the sd is at least that.
+
+        Returns
+        -------
+        float
+            The limit; the sd is that of the AUROC of `noise` over sqrt(fits).
+
+        Raises
+        ------
+        NotApplicableError
+            If the limit is 1 or more.
+
         """
         spread = float(np.std([self.answers.auroc(s)[0] for s in self.noise]))
         limit = 0.5 + SURE * max(spread / math.sqrt(fits), error)
         if limit >= 1:
             raise NotApplicableError(
                 f"too few held-out answers ({self.answers}), or too few directions of the features, to "
-                "tell a ranking from chance"
+                "distinguish a ranking from chance"
             )
         return limit

@@ -1,4 +1,4 @@
-"""One self-contained page about a model, a comparison of models, or a benchmark."""
+"""Self-contained HTML reports of a model, of several models, or of a benchmark."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from trueward.benchmark import Runs
     from trueward.data.log import Log, Test
 
-ROWS = 20_000  # of a log and of a test that a report reads
+ROWS = 20_000  # largest number of rows of a log, and of a test, that a report reads
 
 
 def report(
@@ -29,23 +29,58 @@ def report(
     command: str | None = None,
     say: Callable[[str], None] = lambda _line: None,
 ) -> Page:
-    """A page about a model, about several by name, or about a benchmark's runs; ``.save("report.html")``.
+    """Build a report of one model, of several models, or of the runs of a benchmark.
 
-    It holds what there is to hold: of the fit alone its warnings, weights, noise rates and card; with a log
-    findings, sensitivity, scores and examples; with gold labels or a clean test figures and calibration. Of
-    a log or a test with more than ``rows`` rows whole prompts are drawn at random, and the page says so.
-    ``command``: what makes the page again. ``say`` gets a line as each part begins.
+    Parameters
+    ----------
+    what : RewardModel, mapping of str to RewardModel, or Runs
+        A model, models by name, or the runs of a benchmark.
+    log : Log, optional
+        Adds findings, sensitivity, scores and examples; with gold labels also an audit and calibration.
+    test : Test, optional
+        Adds metrics on true labels, calibration, and mean scores at every rating.
+    seed : int, default 0
+        Seed of the intervals and of the sample of prompts.
+    rows : int, default 20,000
+        Largest number of rows read of the log, and of the test; above it whole prompts are drawn at random,
+        those with gold labels first, and the page states it.
+    command : str, optional
+        Command that reproduces the page, shown on it.
+    say : callable, optional
+        Is called with a line of text as each part begins.
+
+    Returns
+    -------
+    Page
+        One HTML file without scripts or requests: ``.html()`` or ``.save(file)``.
+
+    Raises
+    ------
+    UsageError
+        If a log or a test is given with the runs of a benchmark, or there are no models.
+
+    Examples
+    --------
+    >>> import torch, trueward as tw
+    >>> x = torch.linspace(-1, 1, 100)[:, None]
+    >>> log = tw.Feedback(x, (x[:, 0] > 0).float(), torch.ones(100), group=torch.arange(100) // 2)
+    >>> page = tw.report(tw.fit("naive", *log.split(0.2), epochs=1))
+    >>> [section.title for section in page.sections][:2]
+    ['Summary', 'Who reacts']
+
     """
-    from .benchmark import of_runs  # noqa: PLC0415 - what draws and lays out loads when it is asked for
-    from .models import of_models  # noqa: PLC0415
+    from .benchmark_report import benchmark_page  # noqa: PLC0415 - loads the drawing code
+    from .model_report import model_page  # noqa: PLC0415 - loads the drawing code
 
     if isinstance(what, RewardModel):
         what = {what.method: what}
     if isinstance(what, Mapping):
-        return of_models(what, log, test, command=command, seed=seed, rows=rows, say=say)
+        return model_page(what, log, test, command=command, seed=seed, rows=rows, say=say)
     if log is not None or test is not None:
-        raise UsageError("a benchmark's report takes no log and no test: the runs have their own")
-    return of_runs(what, command=command)
+        raise UsageError(
+            "a report of a benchmark takes no log and no test: its runs have their own"
+        )
+    return benchmark_page(what, command=command)
 
 
 __all__ = ["Page", "report"]

@@ -1,4 +1,4 @@
-"""A figure of a page from its rows, with these rows as its table."""
+"""Figures of a page: an SVG from `trueward.plotting`, and its numbers as a table."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from trueward.core.errors import TruewardError
-from trueward.plotting import bars, drawn
+from trueward.plotting import histogram, svg_of
 
 from .page import Figure, Table
 
@@ -31,16 +31,54 @@ def figure(
     table: Table | None = None,
     **how: Any,
 ) -> Figure:
-    """Draw ``make(rows, *axes, **how)``; without the drawing library the table stands for it."""
+    """Draw ``make(rows, *axes, **how)``; without the drawing library the figure is only its table.
+
+    Parameters
+    ----------
+    make : callable
+        A function of `trueward.plotting`.
+    rows : sequence
+        What it draws.
+    *axes : str
+        Titles of its axes.
+    caption : str
+        Caption of the figure.
+    table : Table, optional
+        The numbers of the figure; by default ``rows`` as a table.
+    **how
+        Further options of ``make``.
+
+    Returns
+    -------
+    Figure
+        With ``svg`` None where the extra `report` is not installed.
+
+    """
     try:
-        svg = drawn(make(rows, *axes, **how))
+        svg = svg_of(make(rows, *axes, **how))
     except TruewardError:
         svg = None
-    return Figure(svg, caption, table or tabled(rows, caption))
+    return Figure(svg, caption, table or rows_as_table(rows, caption))
 
 
 def distribution(parts: Mapping[str, Array], what: str, caption: str, quantiles: str) -> Figure:
-    """Histograms of shares in [0, 1], a line a part, with a table of their quantiles."""
+    """Draw histograms of values in [0, 1], one line a part, with a table of their quantiles.
+
+    Parameters
+    ----------
+    parts : mapping of str to (n,) array
+        Values in [0, 1] by name.
+    what : str
+        Name of the values.
+    caption, quantiles : str
+        Captions of the figure and of the table.
+
+    Returns
+    -------
+    Figure
+        Histograms with 24 bins.
+
+    """
     parts = {f"{name} ({len(v):,})": v for name, v in parts.items() if len(v)}
     rows = []
     for name, v in parts.items():
@@ -52,19 +90,33 @@ def distribution(parts: Mapping[str, Array], what: str, caption: str, quantiles:
     at = list(QUANTILES.values())
     cells = [[name, *(f"{q:.3f}" for q in np.quantile(v, at))] for name, v in parts.items()]
     table = Table(quantiles, ["responses", *QUANTILES], cells)
-    return figure(bars, rows, what, "share of the responses", caption=caption, table=table)
+    return figure(histogram, rows, what, "share of the responses", caption=caption, table=table)
 
 
-def tabled(rows: Sequence[dict[str, Any]], caption: str) -> Table:
-    """The rows as text, names first."""
+def rows_as_table(rows: Sequence[dict[str, Any]], caption: str) -> Table:
+    """Format rows as a table, columns of text first.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        At least one row; the first decides the columns.
+    caption : str
+        Caption of the table.
+
+    Returns
+    -------
+    Table
+        One row a dict.
+
+    """
     names = [k for k, v in rows[0].items() if isinstance(v, str)]
     head = [*names, *(k for k in rows[0] if k not in names)]
-    cells = [[written(r.get(k)) for k in head] for r in rows]
+    cells = [[cell_text(r.get(k)) for k in head] for r in rows]
     return Table(caption, head, cells, frozenset(range(len(names))))
 
 
-def written(v: object) -> str:
-    """A cell."""
+def cell_text(v: object) -> str:
+    """Format a value as a cell: three digits for floats, a dash for None."""
     if v is None:
         return "-"
     return f"{v:.3f}" if isinstance(v, float) else str(v)

@@ -1,4 +1,4 @@
-"""A page of sections: tables, figures and texts as one HTML file that needs nothing else."""
+"""A page of sections with tables, figures and texts, as one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Prose:
-    """A paragraph."""
+    """A paragraph of plain text."""
 
     kind: ClassVar[str] = "prose"
     text: str
@@ -29,22 +29,22 @@ class Prose:
 
 @dataclass(frozen=True)
 class Code:
-    """Text as it stands: a command, what one printed."""
+    """Preformatted text, such as a command or its output."""
 
     kind: ClassVar[str] = "code"
     text: str
 
 
 @dataclass(frozen=True)
-class Written:
-    """Markdown of our own making; HTML in it is shown, not run."""
+class Markdown:
+    """Markdown that this library wrote; HTML in it is escaped."""
 
-    kind: ClassVar[str] = "written"
+    kind: ClassVar[str] = "markdown"
     text: str
 
     @property
     def html(self) -> Markup:
-        """Its highest headings are those below the heading of the section."""
+        """The text as HTML; its highest headings are one level below that of the section."""
         tokens = _markdown().parse(self.text)
         heads = [t for t in tokens if t.type in ("heading_open", "heading_close")]
         top = min((int(t.tag[1:]) for t in heads), default=1)
@@ -55,75 +55,85 @@ class Written:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text under a head; all columns but ``words`` hold numbers."""
+    """Rows of text under a head."""
 
     kind: ClassVar[str] = "table"
     caption: str
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
-    words: frozenset[int] = frozenset({0})  # columns of text, set left
+    #: Columns of text, which are aligned left; the others are numbers.
+    words: frozenset[int] = frozenset({0})
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A drawing with its caption, and the same as a table for who cannot see it.
-
-    ``svg`` is None where nothing can be drawn: then the table stands for it.
-    """
+    """A drawing with its caption and its numbers as a table."""
 
     kind: ClassVar[str] = "figure"
+    #: The drawing; None where it cannot be drawn, and only the table is shown.
     svg: str | None
     caption: str
+    #: The numbers of the drawing, for readers who cannot see it.
     table: Table
 
     @property
     def drawing(self) -> Markup:
-        """The SVG as markup; it is drawn by us from numbers and names that the drawing library escapes."""
+        """The SVG as markup; the drawing library escapes the names in it."""
         return Markup(self.svg or "")  # noqa: S704
 
 
 @dataclass(frozen=True)
 class Example:
-    """One response to a prompt and what is said of it."""
+    """One response to a prompt, with its scores and its feedback."""
 
     kind: ClassVar[str] = "example"
     title: str
+    #: Names and values, such as ``("feedback", "good")``.
     facts: Sequence[tuple[str, str]]
     prompt: str
     response: str
 
 
-Block = Prose | Code | Written | Table | Figure | Example
+Block = Prose | Code | Markdown | Table | Figure | Example
 
 
 @dataclass(frozen=True)
 class Section:
-    """A heading with what stands under it; ``folded``: shown when asked for, and in print."""
+    """A heading with its blocks."""
 
     title: str
     blocks: Sequence[Block]
+    #: Whether the section is collapsed on the screen; print shows it.
     folded: bool = False
 
     @property
     def name(self) -> str:
-        """What a link to it ends in."""
+        """Anchor of the section, from its title."""
         return "-".join("".join(c if c.isalnum() else " " for c in self.title.lower()).split())
 
 
 @dataclass(frozen=True)
 class Page:
-    """A self-contained page."""
+    """A self-contained page; `report` builds one."""
 
     title: str
+    #: The first paragraph.
     lead: str
     sections: Sequence[Section]
 
     def html(self) -> str:
-        """The whole page: no script, no request, figures inside."""
+        """Render the page as HTML, without scripts or requests."""
         return _template().render(page=self) + "\n"
 
     def save(self, file: str | Path) -> None:
-        """Write it, all of it or nothing."""
+        """Write the page to a file, atomically.
+
+        Parameters
+        ----------
+        file : str or Path
+            The HTML file.
+
+        """
         with replacing(file) as path:
             path.write_text(self.html(), encoding="utf-8")
 

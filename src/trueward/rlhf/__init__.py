@@ -1,7 +1,8 @@
-"""A reward model inside RLHF stacks: a safe reward, their reward functions, a policy's training, data."""
+"""Reward models in RLHF: rewards that are safe to optimise, policy training, data for other trainers."""
 
-from .align import Align, align
+from .align import align
 from .data import KINDS, training_data
+from .grpo import Align
 from .policy import Policy
 from .prompts import read_prompts
 from .reward import Reward, best_of_n

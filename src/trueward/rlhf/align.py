@@ -1,4 +1,4 @@
-"""A policy that learns to write what a reward pays for: TRL's GRPO with our reward functions."""
+"""Train a policy on learned rewards with TRL's GRPO."""
 
 from __future__ import annotations
 
@@ -7,117 +7,181 @@ import json
 import os
 import shutil
 import warnings
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from trueward.core.atomic_io import replacing
-from trueward.core.errors import NotWrittenError, TruewardError, UsageError, missing_extra
-from trueward.features.transformers.model_folder import missing_text_extra
+from trueward.core.errors import NotWrittenError, TruewardError, UsageError
+from trueward.data.log import Log
 
-from .policy import Policy, written
-from .steps import listen, one_more_step
+from .grpo import Align, grpo_config, import_trl, lora_config
+from .policy import Policy, save_policy
+from .progress import report_steps, stop_after_step
+from .prompts import as_messages, read_prompts
+from .reward import Reward
+from .stacks import trl as trl_reward
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
-METRICS, ABOUT = "metrics.jsonl", "align.json"
-LR, LR_LORA = 1e-6, 1e-5
+    from .prompts import Messages
 
+    RewardFunction = Callable[..., list[float]]
 
-@dataclass(frozen=True)
-class Align:
-    """Settings of a run. A step samples ``group`` answers to each of ``prompts`` prompts and learns once.
-
-    An answer's advantage is its reward against those of its group (GRPO, Shao et al. 2024). ``kl`` weighs
-    the KL divergence to the policy as it was, per token; 0 leaves it out, and unmeasured. ``more`` are
-    further options of TRL's GRPOConfig by name.
-    """
-
-    steps: int = 200
-    prompts: int = 8
-    group: int = 8
-    micro: int | None = None  # answers in memory at once; None: one group
-    length: int = 256  # tokens of an answer at most
-    lr: float | None = None  # None: 1e-6, and 1e-5 for adapters
-    kl: float = 0.02
-    temperature: float = 1.0
-    lora: int | None = None  # rank of adapters that alone learn; None: all weights do
-    save_every: int = 50
-    seed: int = 0
-    more: dict[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        """Refuse what no run can be."""
-        batch, micro = self.prompts * self.group, self.micro or self.group
-        if self.group < 2:
-            raise UsageError(
-                f"GRPO compares the answers of a group, so --group is at least 2, not {self.group}"
-            )
-        if batch % micro:
-            raise UsageError(
-                f"--micro {micro} does not divide the {batch} answers of a step: choose a divisor"
-            )
+METRICS, RECORD = "metrics.jsonl", "align.json"
 
 
 def align(
-    policy: Policy,
-    rewards: Sequence[Callable[..., list[float]] | str],
-    prompts: Sequence[list[dict[str, str]]],
-    out: Path,
-    how: Align,
+    policy: Policy | str | Path,
+    rewards: Sequence[Reward | RewardFunction | str | Path],
+    prompts: Log | str | Path | Sequence[str | Messages],
+    out: str | Path,
+    settings: Align | None = None,
     *,
     weights: Sequence[float] | None = None,
     origin: Mapping[str, Any] | None = None,
     resume: bool = False,
-    tell: Callable[[dict[str, Any]], None] = lambda _line: None,
+    progress: Callable[[dict[str, Any]], None] = lambda _metrics: None,
 ) -> dict[str, Any]:
-    """Train ``policy`` on ``prompts``, lists of messages, for the weighted sum of ``rewards``.
+    """Train a policy for the weighted sum of rewards with TRL's GRPO.
 
-    rewards: our `trl` functions, or folders of sequence classifiers. out: a folder of transformers, with
-    ``metrics.jsonl``, a line a step, and ``align.json``, which also keeps ``origin``: what a caller knows of
-    where the rewards and the prompts are from. ``tell`` gets each line. Checkpoints are in
-    ``out``.checkpoint until the end: with ``resume`` an interrupted run goes on from the last one. The
-    first Ctrl-C ends the step, saves and raises KeyboardInterrupt; the second does not wait.
+    Checkpoints are in the folder ``OUT.checkpoint`` until the end. The first Ctrl-C ends the step, saves a
+    checkpoint and raises KeyboardInterrupt; the second one stops at once.
+
+    Parameters
+    ----------
+    policy : Policy, str or Path
+        The initial policy, or the folder or hub name of a chat model.
+    rewards : sequence of Reward, callable, str or Path
+        Each is a `Reward`, a function in TRL's form (such as the result of `trueward.rlhf.trl`), or the
+        folder of a sequence classifier (such as an export). A folder of ``fit`` becomes a `Reward` first.
+    prompts : Log, str, Path or sequence
+        A log or a table with prompts (see `read_prompts`), or prompts as texts or lists of messages.
+    out : str or Path
+        The folder to write: the policy, ``metrics.jsonl`` with one line for each step, and ``align.json``.
+    settings : Align, optional
+        Settings of the run.
+    weights : sequence of float, optional
+        Weight of each reward, by default 1. A reward of weight 0 is only logged.
+    origin : mapping, optional
+        Where rewards and prompts come from; kept in ``align.json`` and compared at ``resume``.
+    resume : bool, default=False
+        Continue an interrupted run from its last checkpoint, with the same arguments. Only
+        ``settings.steps`` may change.
+    progress : callable, optional
+        Receives the metrics of each step as a dict.
+
+    Returns
+    -------
+    dict
+        The content of ``align.json``: policy, rewards, settings, versions, and the last metrics as ``ended``.
+
+    Raises
+    ------
+    UsageError
+        If settings are impossible, or there is not one weight for each reward.
+    TruewardError
+        If ``out`` holds something else, a package is missing, or memory does not suffice.
+
+    Examples
+    --------
+    >>> align("policy", ["rm-hf"], ["How do I undo a commit?"], "out", weights=[1.0, 2.0])
+    Traceback (most recent call last):
+    ...
+    trueward.core.errors.UsageError: expected one weight (--weight) for each of the 1 rewards, found 2
+
     """
-    trl = _trl()
-    out = out.resolve()
+    settings = settings or Align()
+    check_weights(len(rewards), weights)
+    out = Path(out).resolve()
+    check_output(out)
+    trl = import_trl()
+    policy = policy if isinstance(policy, Policy) else Policy.at(policy)
+    functions, messages = _reward_functions(rewards), _messages(prompts)
     work = out.with_name(out.name + ".checkpoint")
-    about = _about(policy, rewards, weights, prompts, how) | {"origin": dict(origin or {})}
+    record = _record(policy, functions, weights, messages, settings)
+    record |= {"origin": dict(origin or {})}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # libraries speak to each other of their next versions
-        config = _config(trl, work, how, weights)
+        warnings.simplefilter("ignore")  # deprecations between the libraries
+        config = grpo_config(trl, work, settings, weights)
         if os.environ.get("RANK", "0") == "0":  # under accelerate launch one process writes
-            _begin(work, about, resume)
-        with one_more_step() as asked, _kept(work):
+            _begin(work, record, resume)
+        with stop_after_step() as stop, _error_messages(work):
             trainer = trl.GRPOTrainer(
                 model=str(policy.folder.path),
-                reward_funcs=list(rewards),
+                reward_funcs=functions,
                 args=config,
-                train_dataset=_dataset(prompts),
+                train_dataset=_dataset(messages),
                 processing_class=policy.tokenizer(),
-                peft_config=None if how.lora is None else _lora(how.lora),
+                peft_config=lora_config(settings.lora),
             )
-            listen(trainer, asked, work / METRICS, tell)
+            report_steps(trainer, stop, work / METRICS, progress)
             trainer.train(resume_from_checkpoint=True if resume else None)
-        if asked.is_set():
+        if stop.is_set():
             raise KeyboardInterrupt
         if trainer.accelerator.is_main_process:
-            about |= {"ended": json.loads((work / METRICS).read_text("utf-8").splitlines()[-1])}
+            record |= {"ended": json.loads((work / METRICS).read_text("utf-8").splitlines()[-1])}
             with replacing(out) as path:
-                written(trainer, path)
+                save_policy(trainer, path)
                 (path / METRICS).write_bytes((work / METRICS).read_bytes())
-                (path / ABOUT).write_text(json.dumps(about, indent=1), encoding="utf-8")
+                (path / RECORD).write_text(json.dumps(record, indent=1), encoding="utf-8")
             shutil.rmtree(work, ignore_errors=True)
-    return about
+    return record
+
+
+def check_output(out: Path) -> None:
+    """Raise TruewardError if a path exists that is neither an empty folder nor an aligned policy."""
+    reusable = out.is_dir() and (not any(out.iterdir()) or (out / RECORD).exists())
+    if out.exists() and not reusable:
+        raise TruewardError(
+            f"{out} exists and is not an aligned policy, so it is not overwritten: give another folder"
+        )
+
+
+def check_weights(rewards: int, weights: Sequence[float] | None) -> None:
+    """Raise UsageError unless there is one weight for each of the rewards, or none at all."""
+    if weights is not None and len(weights) != rewards:
+        raise UsageError(
+            f"expected one weight (--weight) for each of the {rewards} rewards, found {len(weights)}"
+        )
+
+
+def _reward_functions(
+    rewards: Sequence[Reward | RewardFunction | str | Path],
+) -> list[RewardFunction | str]:
+    """Rewards as TRL takes them: functions, and folders of classifiers."""
+    several = sum(isinstance(r, Reward) for r in rewards) > 1
+    functions: list[RewardFunction | str] = []
+    for k, reward in enumerate(rewards):
+        if isinstance(reward, Reward):
+            functions.append(trl_reward(reward, f"trueward_{k}" if several else "trueward"))
+        elif not isinstance(reward, str | Path):
+            functions.append(reward)
+        elif (Path(reward) / "model.json").is_file():
+            raise TruewardError(
+                f"{reward} is a folder of fit, and a reward needs typical responses to be standardised on: "
+                "give Reward.of(load(FOLDER), prompts, responses)"
+            )
+        else:
+            functions.append(str(reward))
+    return functions
+
+
+def _messages(prompts: Log | str | Path | Sequence[str | Messages]) -> list[Messages]:
+    if isinstance(prompts, Log):
+        return read_prompts(prompts.frame)
+    if isinstance(prompts, str | Path):
+        return read_prompts(prompts)
+    return [as_messages(p) for p in prompts]
 
 
 @contextlib.contextmanager
-def _kept(work: Path) -> Iterator[None]:
-    """Word what ends a run, and keep its folder where there is something to go on with."""
+def _error_messages(work: Path) -> Iterator[None]:
+    """Word the errors that end a run, and delete its folder if it has no checkpoint."""
     try:
         yield
     except BaseException as e:
@@ -125,125 +189,66 @@ def _kept(work: Path) -> Iterator[None]:
             shutil.rmtree(work, ignore_errors=True)
         if isinstance(e, torch.OutOfMemoryError):
             raise TruewardError(
-                "the policy and its answers do not fit into the memory of the GPU: lower --micro or "
-                "--length, or learn adapters only (--lora 16)"
+                "the policy and its responses do not fit into the memory of the GPU: lower --micro or "
+                "--length, or train adapters only (--lora 16)"
             ) from e
         if isinstance(e, ImportError):
-            raise TruewardError(f"a package that this takes is missing ({e}): install it") from e
+            raise TruewardError(f"a package is missing ({e}): install it") from e
         if isinstance(e, OSError):
             raise NotWrittenError(
-                f"{work} could not be written, or a model read ({e}): --resume goes on from the last "
-                "checkpoint, if there is one"
+                f"{work} could not be written, or a model could not be read ({e}): continue from the last "
+                "checkpoint, if there is one, with --resume"
             ) from e
         raise
 
 
-def _trl() -> Any:
-    try:
-        import transformers  # noqa: PLC0415 - heavy
-        import trl  # noqa: PLC0415
-    except ImportError as e:
-        raise missing_extra("aligning a policy", "trl", "rlhf") from e
-    transformers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
-    return trl
-
-
-def _config(trl: Any, work: Path, how: Align, weights: Sequence[float] | None) -> Any:
-    gpu = torch.cuda.is_available()
-    micro = how.micro or how.group
-    processes = int(os.environ.get("WORLD_SIZE", "1"))  # under accelerate launch
-    batch = how.prompts * how.group
-    if batch % (micro * processes):
-        raise UsageError(
-            f"the {batch} answers of a step are not shared evenly by {processes} processes with {micro} in "
-            "memory each: change --prompts-a-step, --group or --micro"
-        )
-    given = {
-        "output_dir": str(work),
-        "max_steps": how.steps,
-        "per_device_train_batch_size": micro,
-        "gradient_accumulation_steps": batch // (micro * processes),
-        "num_generations": how.group,
-        "max_completion_length": how.length,
-        "learning_rate": how.lr or (LR if how.lora is None else LR_LORA),
-        "beta": how.kl,
-        "temperature": how.temperature,
-        "reward_weights": None if weights is None else list(weights),
-        "seed": how.seed,
-        "logging_steps": 1,
-        "save_steps": how.save_every,
-        "save_total_limit": 2,
-        "report_to": [],
-        "disable_tqdm": True,
-        "use_cpu": not gpu,
-        "bf16": gpu,
-        "gradient_checkpointing": gpu,
-        "lr_scheduler_type": "constant",
-        "dataloader_pin_memory": gpu,
-    }
-    try:
-        return trl.GRPOConfig(**(given | how.more))
-    except (TypeError, ValueError) as e:
-        raise UsageError(f"TRL refuses these settings: {' '.join(str(e).split())[:300]}") from e
-
-
-def _lora(rank: int) -> Any:
-    try:
-        import peft  # noqa: PLC0415 - heavy
-    except ImportError as e:
-        raise missing_text_extra("peft") from e
-    return peft.LoraConfig(
-        r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM"
-    )
-
-
-def _dataset(prompts: Sequence[list[dict[str, str]]]) -> Any:
+def _dataset(prompts: Sequence[Messages]) -> Any:
     from datasets import Dataset  # noqa: PLC0415 - trl brings it
 
     return Dataset.from_list([{"prompt": p} for p in prompts])
 
 
-def _about(
+def _record(
     policy: Policy,
-    rewards: Sequence[Callable[..., list[float]] | str],
+    rewards: Sequence[RewardFunction | str],
     weights: Sequence[float] | None,
-    prompts: Sequence[list[dict[str, str]]],
-    how: Align,
+    prompts: Sequence[Messages],
+    settings: Align,
 ) -> dict[str, Any]:
     return {
         "policy": {"from": policy.folder.source, "digest": policy.folder.digest},
         "rewards": [r if isinstance(r, str) else r.__name__ for r in rewards],
         "weights": None if weights is None else list(weights),
         "prompts": len(prompts),
-        "settings": asdict(how),
+        "settings": asdict(settings),
         "versions": {name: version(name) for name in ("trueward", "trl", "transformers", "torch")},
     }
 
 
-def _begin(work: Path, about: dict[str, Any], resume: bool) -> None:
-    """Make the folder of checkpoints, or see that it is there and of the same run."""
-    kept = work / ABOUT
+def _begin(work: Path, record: dict[str, Any], resume: bool) -> None:
+    """Make the folder of checkpoints, or check that it belongs to the same run."""
+    file = work / RECORD
     if not resume:
         if work.exists():
             raise TruewardError(
-                f"{work} holds an interrupted run: add --resume to go on with it, or delete that folder"
+                f"{work} holds an interrupted run: continue it with --resume, or delete that folder"
             )
         try:
             work.mkdir(parents=True)
-            kept.write_text(json.dumps(about), encoding="utf-8")
+            file.write_text(json.dumps(record), encoding="utf-8")
         except OSError as e:
             raise TruewardError(
-                f"{work} could not be made ({e.strerror}); choose a place you may write to"
+                f"{work} could not be created ({e.strerror}): choose a folder that you may write to"
             ) from e
         return
     if not any(work.glob("checkpoint-*")):
         raise TruewardError(
-            f"--resume found no checkpoint in {work}: start without it, and delete that folder if it is there"
+            f"--resume found no checkpoint in {work}: start without --resume, and delete that folder if it "
+            "exists"
         )
-    before = json.loads(kept.read_text("utf-8"))
-    longer = {"settings": {**before["settings"], "steps": about["settings"]["steps"]}}
-    if {**before, **longer} != json.loads(json.dumps(about)):
+    before = json.loads(file.read_text("utf-8"))
+    longer = {"settings": {**before["settings"], "steps": record["settings"]["steps"]}}
+    if {**before, **longer} != json.loads(json.dumps(record)):
         raise TruewardError(
             f"{work} belongs to a run with another policy, reward, prompts or settings (only --steps may "
             "change): give the same ones, or start anew without --resume"

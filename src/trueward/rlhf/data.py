@@ -1,12 +1,15 @@
-"""Data that other trainers read, labelled by a reward model in place of who happened to react."""
+"""Training data for other trainers: every response of a log, labelled by a reward model."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from trueward.core.errors import TruewardError, UsageError
+from trueward.data.log import read_log
+from trueward.model.reward_model import load
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,25 +19,59 @@ if TYPE_CHECKING:
 
 
 def training_data(
-    kind: str, model: RewardModel, log: Log, *, least: float = 0.5
+    kind: str, model: RewardModel | str | Path, log: Log | str | Path, *, least: float = 0.5
 ) -> list[dict[str, Any]]:
-    """Rows for a trainer, from what ``model`` says of the responses of ``log``.
+    """Label the responses of a log for another trainer.
 
-    trl-pairs   chosen and rejected, the best and the worst answer to a prompt, margin = difference of logits
-    trl-kto     prompt, completion, label = P > .5, weight = |2 P - 1|, which says how sure the label is
-    nemo        context, completions with their ranks, best first, task_name
-    verl        one row a prompt: messages, and the prompt in extra_info, where `verl` looks for it
+    The labels are those of the reward model, for every response that was shown. They do not depend on who
+    gave feedback.
 
-    Pairs whose logits differ by less than ``least`` are left out, and so are prompts with one answer.
+    Parameters
+    ----------
+    kind : {"trl-pairs", "trl-kto", "nemo", "verl"}
+        ``trl-pairs``: prompt, chosen and rejected (the best and the worst response), margin (difference of
+        their logits). ``trl-kto``: prompt, completion, label (P > .5), weight = abs(2 P - 1).
+        ``nemo``: context, completions with ranks from 0 (best), task_name. ``verl``: one row for each
+        prompt, with the prompt in ``extra_info``, where `verl` reads it.
+    model : RewardModel, str or Path
+        The model, or its folder.
+    log : Log, str or Path
+        The log, or a file that `read_log` reads. Equal pairs of prompt and response count once.
+    least : float, default=0.5
+        For ``trl-pairs`` and ``nemo``, the smallest difference of logits between the best and the worst
+        response to a prompt. Other prompts are left out.
+
+    Returns
+    -------
+    list of dict
+        The rows.
+
+    Raises
+    ------
+    UsageError
+        If there is no such kind.
+    TruewardError
+        If the model identifies only an interval of P, or no prompt gives a row.
+
+    Examples
+    --------
+    >>> training_data("dpo", "rm", "log.parquet")
+    Traceback (most recent call last):
+    ...
+    trueward.core.errors.UsageError: expected one of trl-pairs, trl-kto, nemo, verl, found 'dpo'
+
     """
     if kind not in KINDS:
-        raise UsageError(f"training data are one of {', '.join(KINDS)}, not {kind!r}")
+        raise UsageError(f"expected one of {', '.join(KINDS)}, found {kind!r}")
+    model = load(model) if isinstance(model, str | Path) else model
+    log = read_log(log) if isinstance(log, str | Path) else log
     frame = log.frame.select("prompt", "response", "prompt_id")
     if kind != "verl":
         scores = model.score(frame["prompt"].to_list(), frame["response"].to_list())
         if scores.preferred is None or scores.reward is None:
             raise TruewardError(
-                f"labels need one P(preferred) a response, and {model.method} identifies only an interval"
+                "labels need one P(preferred) for each response, and "
+                f"{model.method} identifies only an interval: fit another method"
             )
         frame = frame.with_columns(
             pl.Series("p", scores.preferred.numpy()), pl.Series("logit", scores.reward.numpy())
@@ -42,27 +79,35 @@ def training_data(
     rows = KINDS[kind](frame.unique(["prompt", "response"], maintain_order=True), least)
     if not rows:
         raise TruewardError(
-            f"no prompt of {log.source} gives {kind}: it takes two answers to one prompt whose logits differ "
-            f"by {least:g}; give a log with several answers a prompt, or a smaller least"
+            f"{log.source} gives no row of {kind}: no prompt has two responses whose logits differ by "
+            f"{least:g} or more; give a log with several answers a prompt, or a smaller least"
         )
     return rows
 
 
+def _ranked_prompts(frame: pl.DataFrame, least: float) -> list[pl.DataFrame]:
+    """Responses to each prompt, best first, of the prompts whose logits differ by ``least``."""
+    parts = [
+        part.sort("logit", descending=True, maintain_order=True)
+        for part in frame.partition_by("prompt_id", maintain_order=True)
+    ]
+    return [part for part in parts if len(part) > 1 and _margin(part) >= least]
+
+
+def _margin(ranked: pl.DataFrame) -> float:
+    return float(ranked["logit"][0] - ranked["logit"][-1])
+
+
 def _pairs(frame: pl.DataFrame, least: float) -> list[dict[str, Any]]:
-    found = []
-    for part in frame.partition_by("prompt_id", maintain_order=True):
-        ordered = part.sort("logit", descending=True, maintain_order=True)
-        margin = float(ordered["logit"][0] - ordered["logit"][-1])
-        if len(ordered) > 1 and margin >= least:
-            found.append(
-                {
-                    "prompt": _user(ordered["prompt"][0]),
-                    "chosen": _assistant(ordered["response"][0]),
-                    "rejected": _assistant(ordered["response"][-1]),
-                    "margin": round(margin, 6),
-                }
-            )
-    return found
+    return [
+        {
+            "prompt": _user(part["prompt"][0]),
+            "chosen": _assistant(part["response"][0]),
+            "rejected": _assistant(part["response"][-1]),
+            "margin": round(_margin(part), 6),
+        }
+        for part in _ranked_prompts(frame, least)
+    ]
 
 
 def _kto(frame: pl.DataFrame, _least: float) -> list[dict[str, Any]]:
@@ -78,16 +123,16 @@ def _kto(frame: pl.DataFrame, _least: float) -> list[dict[str, Any]]:
 
 
 def _nemo(frame: pl.DataFrame, least: float) -> list[dict[str, Any]]:
-    found = []
-    for part in frame.partition_by("prompt_id", maintain_order=True):
-        ordered = part.sort("logit", descending=True, maintain_order=True)
-        if len(ordered) > 1 and float(ordered["logit"][0] - ordered["logit"][-1]) >= least:
-            ranked = [
-                {"rank": k, "completion": _assistant(r)} for k, r in enumerate(ordered["response"])
-            ]
-            context = _user(ordered["prompt"][0])
-            found.append({"context": context, "completions": ranked, "task_name": "trueward"})
-    return found
+    return [
+        {
+            "context": _user(part["prompt"][0]),
+            "completions": [
+                {"rank": k, "completion": _assistant(r)} for k, r in enumerate(part["response"])
+            ],
+            "task_name": "trueward",
+        }
+        for part in _ranked_prompts(frame, least)
+    ]
 
 
 def _verl(frame: pl.DataFrame, _least: float) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""The policy that a run starts from, and how it is written when it ends."""
+"""The policy that a run starts from, and the folder that it writes at the end."""
 
 from __future__ import annotations
 
@@ -14,38 +14,66 @@ if TYPE_CHECKING:
 
     from trueward.features.transformers.model_folder import ModelFolder
 
+HEADS = ("ForCausalLM", "ForConditionalGeneration")
+
 
 @dataclass(frozen=True)
 class Policy:
-    """A language model that writes and whose tokenizer has a chat template."""
+    """A generative language model whose tokenizer has a chat template.
+
+    Attributes
+    ----------
+    folder : Folder
+        Its files on this machine.
+
+    """
 
     folder: ModelFolder
 
     @staticmethod
-    def at(source: str) -> Policy:
-        """Find a policy by folder or hub name, and see that it is one."""
+    def at(source: str | Path) -> Policy:
+        """Find a policy.
+
+        Parameters
+        ----------
+        source : str or Path
+            A folder, or a name on the hub.
+
+        Returns
+        -------
+        Policy
+            The policy.
+
+        Raises
+        ------
+        UsageError
+            If there is no such model.
+        TruewardError
+            If it generates no text, or has no chat template.
+
+        """
         try:
-            folder = find_model(source)
+            folder = find_model(str(source))
         except UsageError as e:
             raise UsageError(
-                f"there is no policy {source!r}: give the folder or the hub name of a language model of "
+                f"there is no policy {str(source)!r}: give the folder or the hub name of a language model of "
                 f"transformers ({e})"
             ) from e
         kinds = getattr(loading.model_config(folder), "architectures", None) or [""]
-        if not any(k.endswith(("ForCausalLM", "ForConditionalGeneration")) for k in kinds):
+        if not any(k.endswith(HEADS) for k in kinds):
             raise TruewardError(
-                f"a policy writes text, and {source} is a {kinds[0] or 'model of no known kind'}: give a "
+                f"a policy generates text, and {source} is a {kinds[0] or 'model of unknown kind'}: give a "
                 "model with a language-modelling head (...ForCausalLM)"
             )
         if not loading.load_tokenizer(folder).chat_template:
             raise TruewardError(
-                f"the tokenizer of {source} has no chat template, so it is not known how a prompt is put "
-                "to it: give an instruction-tuned policy, or put a chat_template.jinja into its folder"
+                f"the tokenizer of {source} has no chat template: give an instruction-tuned policy, or put a "
+                "chat_template.jinja into its folder"
             )
         return Policy(folder)
 
     def tokenizer(self) -> Any:
-        """Give the tokenizer, prompts flush right."""
+        """Return the tokenizer, which pads prompts on the left."""
         from transformers import AutoTokenizer  # noqa: PLC0415 - heavy
 
         return AutoTokenizer.from_pretrained(
@@ -53,8 +81,8 @@ class Policy:
         )
 
 
-def written(trainer: Any, folder: Path) -> None:
-    """Write what a trainer has learned as a whole model, adapters merged, with its tokenizer."""
+def save_policy(trainer: Any, folder: Path) -> None:
+    """Write the trained policy with its tokenizer; adapters are merged."""
     model = trainer.accelerator.unwrap_model(trainer.model)
     if hasattr(model, "merge_and_unload"):
         model = model.merge_and_unload()

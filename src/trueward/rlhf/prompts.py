@@ -1,27 +1,55 @@
-"""Prompts that a policy is trained on, as messages."""
+"""Prompts that a policy is trained on, as lists of messages."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from trueward.core.errors import TruewardError
-from trueward.data.readers import absent, read_table, resolve, want
+from trueward.data.readers import (
+    match_columns,
+    missing_columns_error,
+    read_table,
+    wanted_columns,
+)
 from trueward.data.readers.messages import Malformed, flatten
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+Messages = list[dict[str, str]]
+
 
 def read_prompts(
     source: object, *, mapping: Mapping[str, str] | None = None, split: str | None = None
-) -> list[list[dict[str, str]]]:
-    """Read the different prompts of a table, such as a log: text is what a user says, messages stay such."""
-    wanted = want(("prompt",), (), mapping)
+) -> list[Messages]:
+    """Read the distinct prompts of a table, such as a log.
+
+    Parameters
+    ----------
+    source : str, Path or table
+        A table with a column ``prompt`` of texts or of lists of messages.
+    mapping : mapping of str to str, optional
+        Name of the column that holds ``prompt``.
+    split : str, optional
+        Split of a folder that has several.
+
+    Returns
+    -------
+    list of lists of messages
+        One list for each distinct prompt, in the order of the table. A text becomes a user message.
+
+    Raises
+    ------
+    TruewardError
+        If there is no column ``prompt``, or a prompt is empty or malformed.
+
+    """
+    wanted = wanted_columns(("prompt",), (), mapping)
     table = read_table(source, wanted, split)
-    names = resolve(wanted, table.names, table.source)
+    names = match_columns(wanted, table.names, table.source)
     if "prompt" not in names:
-        raise absent(table.source, ["prompt"], table.names)
-    found: dict[str, list[dict[str, str]]] = {}
+        raise missing_columns_error(table.source, ["prompt"], table.names)
+    distinct: dict[str, Messages] = {}
     for i, value in enumerate(table.columns[names["prompt"]]):
         try:
             text = flatten(value, "user")
@@ -30,15 +58,14 @@ def read_prompts(
                 f"a prompt is text or a list of messages, but {table.place(i)} {e}: correct or drop that row"
             ) from e
         if not text.strip():
-            raise TruewardError(
-                f"a prompt asks for something, but {table.place(i)} is empty: drop it"
-            )
-        found.setdefault(text, _messages(value))
-    return list(found.values())
+            raise TruewardError(f"expected a prompt, but {table.place(i)} is empty: drop that row")
+        distinct.setdefault(text, as_messages(value))
+    return list(distinct.values())
 
 
-def _messages(value: object) -> list[dict[str, str]]:
-    if isinstance(value, str):
-        return [{"role": "user", "content": value}]
-    assert isinstance(value, list)  # flatten has seen to it
-    return [{"role": m["role"], "content": flatten([m], m["role"])} for m in value]
+def as_messages(prompt: object) -> Messages:
+    """Return a prompt, a text or a list of messages, as a list of messages with text as content."""
+    if isinstance(prompt, str):
+        return [{"role": "user", "content": prompt}]
+    assert isinstance(prompt, list)  # `flatten` has checked it
+    return [{"role": m["role"], "content": flatten([m], m["role"])} for m in prompt]

@@ -1,4 +1,4 @@
-"""A reward that may be optimised: centred, clipped, and cautious where the model is unsure."""
+"""A learned reward made safe to optimise: standardised, clipped, and lower where the model is unsure."""
 
 from __future__ import annotations
 
@@ -17,20 +17,37 @@ if TYPE_CHECKING:
 
     from trueward.model.reward_model import RewardModel, Scores
 
-NEAR = 1e-6  # P is kept so far from 0 and 1
-SURE = 1.96  # of an interval's half width, in standard deviations
+P_MARGIN = 1e-6  # P is clipped to [1e-6, 1 - 1e-6]
+Z_95 = 1.96  # half width of a 95 % interval, in standard deviations
+FAR = ("as it is", "worst")
 
 
 @dataclass(frozen=True, eq=False)
 class Reward:
-    """R = clip((s - centre) / scale, -limit, limit), s = logit(P - caution * sd).
+    """R = clip((s - centre) / scale, -limit, limit), s = logit(P - caution sd).
 
-    Centre and scale are the mean and the standard deviation of s on reference responses, so that a typical
-    answer is worth 0 and a policy gains little by running off the reference: optimising an unclipped reward
-    hard finds its errors (Gao, Schulman and Hilton, ICML 2023). sd is the spread of P over the members, or
-    that of the model's interval; ``caution`` 1 rewards the lower confidence bound at one sd (Coste et al.,
-    ICLR 2024). Text that is farther out than the log (`Scores.out_of_distribution`) is worth -limit where
-    ``far`` is "worst".
+    Centre and scale are the mean and the standard deviation of s on reference responses. A typical response
+    has the reward 0, and the clip bounds the gain of text far from the reference. The standard deviation sd
+    of P is that over the members of the model, or follows from its 95 % interval.
+
+    Attributes
+    ----------
+    model : RewardModel
+        The fitted model.
+    centre, scale : float
+        Mean and standard deviation of s on the reference, in logits.
+    limit : float, default=4
+        Bound of R, above 0.
+    caution : float, default=0
+        Standard deviations that are subtracted from P; 1 rewards a lower confidence bound.
+    far : {"as it is", "worst"}, default="as it is"
+        Reward of out-of-distribution text (`Scores.far`): unchanged, or -limit.
+
+    References
+    ----------
+    Gao, Schulman and Hilton, ICML 2023: optimising an unclipped reward finds its errors.
+    Coste et al., ICLR 2024: lower confidence bounds of ensembles.
+
     """
 
     model: RewardModel
@@ -50,35 +67,71 @@ class Reward:
         caution: float = 0.0,
         far: str = "as it is",
     ) -> Reward:
-        """Measure centre and scale on reference responses, such as those of the log."""
-        if limit <= 0 or caution < 0 or far not in ("as it is", "worst"):
+        """Measure centre and scale on reference responses.
+
+        Parameters
+        ----------
+        model : RewardModel
+            A model that reads text.
+        prompts, responses : sequences of str
+            n typical prompts with their responses, such as those of the log.
+        limit, caution, far
+            See the attributes of `Reward`.
+
+        Returns
+        -------
+        Reward
+            The reward.
+
+        Raises
+        ------
+        UsageError
+            If an option is out of its range, or the model gives no standard deviation for ``caution``.
+        TruewardError
+            If the reference responses do not differ in score.
+
+        """
+        if limit <= 0 or caution < 0 or far not in FAR:
             raise UsageError(
-                "a reward takes a limit above 0, a caution of 0 or more, and far 'as it is' or 'worst', not "
-                f"{limit:g}, {caution:g} and {far!r}"
+                f"expected limit > 0, caution >= 0 and far {FAR[0]!r} or {FAR[1]!r}, found {limit:g}, "
+                f"{caution:g} and {far!r}"
             )
         scores = model.score(prompts, responses)
         if caution and not bool(_sd(scores).any()):
             raise UsageError(
-                "caution needs to know how sure the model is, and this one has a single member and no "
-                "interval: fit with --members 5, or leave caution at 0"
+                "caution needs a standard deviation, and this model has one member and no interval: fit with "
+                "--members 5, or leave caution at 0"
             )
-        s = _logit(scores, caution)
+        s = _cautious_logit(scores, caution)
         if len(s) < 2 or float(s.std()) == 0:
             raise TruewardError(
-                f"centre and scale need reference responses that differ in score, and {len(s)} were given"
+                f"centre and scale need reference responses that differ in score, found {len(s)} responses: "
+                "give more typical ones"
             )
         return Reward(model, float(s.mean()), float(s.std()), limit, caution, far)
 
     def __call__(self, prompts: Sequence[object], responses: Sequence[object]) -> Tensor:
-        """(n,) rewards of texts or lists of messages, float32, always finite."""
+        """Return R, (n,) float32 and finite, of n texts or lists of messages."""
         return self.scored(prompts, responses)[0]
 
     def scored(
         self, prompts: Sequence[object], responses: Sequence[object]
     ) -> tuple[Tensor, Scores]:
-        """Rewards, and what the model says."""
+        """Return R and the scores of the model.
+
+        Parameters
+        ----------
+        prompts, responses : sequences of length n
+            Texts or lists of messages.
+
+        Returns
+        -------
+        tuple of Tensor of shape (n,) and Scores
+            R, float32, and the scores.
+
+        """
         scores = self.model.score(texts(prompts, "user"), texts(responses, "assistant"))
-        s = (_logit(scores, self.caution) - self.centre) / self.scale
+        s = (_cautious_logit(scores, self.caution) - self.centre) / self.scale
         r = s.clamp(-self.limit, self.limit)
         return (
             torch.where(scores.out_of_distribution, -self.limit, r) if self.far == "worst" else r
@@ -86,33 +139,57 @@ class Reward:
 
 
 def best_of_n(reward: Reward, prompt: object, candidates: Sequence[object]) -> int:
-    """Number of the candidate with the highest reward; the first of equals."""
+    """Return the index of the candidate with the highest reward, the first of equal ones.
+
+    Parameters
+    ----------
+    reward : Reward
+        The reward.
+    prompt : str or list of messages
+        The prompt.
+    candidates : sequence of str or lists of messages
+        Responses to it.
+
+    Returns
+    -------
+    int
+        Index into ``candidates``.
+
+    Raises
+    ------
+    TruewardError
+        If there are no candidates.
+
+    """
     if not candidates:
-        raise TruewardError("best of n takes at least one candidate, and found none")
+        raise TruewardError("expected at least one candidate, found none")
     return int(reward([prompt] * len(candidates), candidates).argmax())
 
 
 def texts(values: Sequence[object], speaker: str) -> list[str]:
-    """Texts as they are, messages as logs have them."""
+    """Return texts unchanged, and lists of messages as the text that a log has of them."""
     try:
         return [flatten(v, speaker) for v in values]
     except Malformed as e:
         raise TruewardError(
-            f"a prompt or a response is text or a list of messages, and one {e}"
+            f"a prompt or a response is text or a list of messages, but one {e}: correct it"
         ) from e
 
 
 def _sd(scores: Scores) -> Tensor:
+    """Standard deviation of P: over the members, or half the 95 % interval over 1.96."""
     if scores.preferred is None:
         raise TruewardError(
-            "a reward needs one P(preferred), and this model identifies an interval"
+            "a reward needs one P(preferred) for each response, and this model identifies only an interval: "
+            "fit another method"
         )
     if scores.low is None:
         return scores.spread
-    return ((scores.preferred - scores.low) / SURE).clamp(min=0)
+    return ((scores.preferred - scores.low) / Z_95).clamp(min=0)
 
 
-def _logit(scores: Scores, caution: float) -> Tensor:
+def _cautious_logit(scores: Scores, caution: float) -> Tensor:
+    """S = logit(P - caution sd), P clipped."""
     sd = _sd(scores)
     assert scores.preferred is not None
-    return torch.logit((scores.preferred - caution * sd).clamp(NEAR, 1 - NEAR))
+    return torch.logit((scores.preferred - caution * sd).clamp(P_MARGIN, 1 - P_MARGIN))

@@ -1,4 +1,4 @@
-"""The reward function that each stack calls, in the shape that it calls it in."""
+"""Reward functions in the form that each training stack calls: TRL, OpenRLHF and veRL."""
 
 from __future__ import annotations
 
@@ -24,10 +24,23 @@ MARK = re.compile(
 
 
 def trl(reward: Reward, name: str = "trueward") -> Callable[..., list[float]]:
-    """``GRPOTrainer(reward_funcs=trl(reward))``: one value a completion, of texts or of chats.
+    """Return a reward function for TRL: ``GRPOTrainer(reward_funcs=trl(reward))``.
 
-    P(preferred) and the share of far text go to ``log_metric`` where the trainer offers it; ``name`` is
-    what the trainer's metrics call the reward, and must differ where there are several.
+    The mean P(preferred) and the share of out-of-distribution texts are logged as ``NAME/preferred`` and
+    ``NAME/far`` where the trainer offers ``log_metric``.
+
+    Parameters
+    ----------
+    reward : Reward
+        The reward.
+    name : str, default="trueward"
+        Name in the trainer's metrics; several rewards need different names.
+
+    Returns
+    -------
+    callable
+        Takes ``prompts`` and ``completions``, texts or lists of messages; returns one float for each.
+
     """
 
     def trueward(
@@ -47,22 +60,33 @@ def trl(reward: Reward, name: str = "trueward") -> Callable[..., list[float]]:
 
 
 def openrlhf(reward: Reward) -> Callable[..., dict[str, Any]]:
-    """Give the ``reward_func`` of the file that ``--reward.remote_url`` names.
+    """Return the ``reward_func`` for OpenRLHF, in the file that ``--reward.remote_url`` names.
 
-    A query is the templated prompt and what followed it. The prompt that the model reads is ``labels``' own
-    "prompt" where it has one, else the templated prompt without the marks of the template. Rewards are R,
-    scores P(preferred), which dynamic filtering takes.
+    A query is a templated prompt followed by the response. The model reads the "prompt" of a label where it
+    has one, else the templated prompt without the marks of the template.
+
+    Parameters
+    ----------
+    reward : Reward
+        The reward.
+
+    Returns
+    -------
+    callable
+        Takes ``queries``, ``prompts`` and ``labels``. Returns ``rewards`` R (n,), and P(preferred) (n,) as
+        ``scores``, which dynamic filtering reads.
+
     """
 
     def reward_func(
         queries: Sequence[str], prompts: Sequence[str], labels: Sequence[Any], **_more: Any
     ) -> dict[str, Any]:
-        asked = [
+        questions = [
             label["prompt"] if isinstance(label, dict) and "prompt" in label else plain(prompt)
             for label, prompt in zip(labels, prompts, strict=True)
         ]
-        said = [plain(q.removeprefix(p)) for q, p in zip(queries, prompts, strict=True)]
-        values, scores = reward.scored(asked, said)
+        responses = [plain(q.removeprefix(p)) for q, p in zip(queries, prompts, strict=True)]
+        values, scores = reward.scored(questions, responses)
         p = torch.empty(0) if scores.preferred is None else scores.preferred
         return {"rewards": values, "scores": p, "extra_logs": {"p_preferred": p}}
 
@@ -70,10 +94,19 @@ def openrlhf(reward: Reward) -> Callable[..., dict[str, Any]]:
 
 
 def verl(reward: Reward) -> Callable[..., dict[str, float]]:
-    """Give the ``compute_score`` of the file that ``reward.custom_reward_function.path`` names.
+    """Return the ``compute_score`` for veRL, in the file ``reward.custom_reward_function.path``.
 
-    veRL gives the response alone: the prompt must be in ``extra_info["prompt"]``, where `training_data` puts
-    it.
+    Parameters
+    ----------
+    reward : Reward
+        The reward.
+
+    Returns
+    -------
+    callable
+        Takes one response. veRL passes no prompt: it must be in ``extra_info["prompt"]``, where
+        `training_data` writes it.
+
     """
 
     def compute_score(
@@ -86,8 +119,8 @@ def verl(reward: Reward) -> Callable[..., dict[str, float]]:
         del data_source, ground_truth
         if not extra_info or "prompt" not in extra_info:
             raise TruewardError(
-                "veRL gives a reward function the response alone: put the prompt into extra_info['prompt'] "
-                "of the data (trueward training-data verl writes it there)"
+                "extra_info of the data has no 'prompt', and veRL passes only the response: write the data "
+                "with trueward training-data verl"
             )
         values, scores = reward.scored([extra_info["prompt"]], [solution_str])
         p = 0.5 if scores.preferred is None else float(scores.preferred[0])
@@ -97,5 +130,12 @@ def verl(reward: Reward) -> Callable[..., dict[str, float]]:
 
 
 def plain(text: str) -> str:
-    """A templated text without the marks of its template."""
+    """Return a templated text without the marks of its template.
+
+    Examples
+    --------
+    >>> plain("[INST] Hello</s>")
+    'Hello'
+
+    """
     return MARK.sub("", HEADER.sub("", text)).strip()

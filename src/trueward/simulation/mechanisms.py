@@ -9,6 +9,7 @@ import inspect
 from typing import TYPE_CHECKING
 
 from trueward.core.errors import UsageError
+from trueward.core.suggest import suggestion
 
 from . import clicks, selection
 
@@ -34,5 +35,5 @@ def mechanism_named(name: str) -> str:
     """Give the key of ``name`` in MECHANISMS; hyphens and underscores are the same."""
     key = name.strip().lower().replace("-", "_")
     if key not in MECHANISMS:
-        raise UsageError(f"there is no mechanism {name!r}; choose one of {', '.join(MECHANISMS)}")
+        raise UsageError(f"there is no mechanism {name!r}: {suggestion(name, MECHANISMS)}")
     return key

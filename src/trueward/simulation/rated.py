@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from scipy.sparse.csgraph import connected_components
 
 from trueward.core.errors import TruewardError, UsageError
 from trueward.core.random import numpy_stream
+from trueward.data.digests import prompt_ids
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -80,11 +80,6 @@ def read_rated(
     )
 
 
-def prompt_hash(prompt: str) -> str:
-    """Identify a prompt by its text when the table has no prompt_id."""
-    return hashlib.sha256(prompt.encode("utf-8", "replace")).hexdigest()[:16]
-
-
 def _columns(rated: pl.DataFrame) -> pl.DataFrame:
     """Take prompt, response, prompt_id and rating, of the right types."""
     quality = "rating" if "rating" in rated.columns else "label"
@@ -107,7 +102,7 @@ def _columns(rated: pl.DataFrame) -> pl.DataFrame:
         ids = rated["prompt_id"].cast(pl.String)
         _refuse_row(ids.is_null(), "prompt_id", "an id", "nothing")
     else:
-        ids = rated["prompt"].map_elements(prompt_hash, return_dtype=pl.String)
+        ids = prompt_ids(rated["prompt"])
     return rated.select("prompt", "response").with_columns(
         ids.alias("prompt_id"), _quality(rated[quality]).alias("rating")
     )

@@ -1,26 +1,41 @@
-"""Tables of any source as checked columns: sources, names, cells."""
+"""Read tables from files, folders, queries and memory, with errors that name file, row and column.
 
+Formats: JSON lines and JSON arrays, CSV (each plain or gzipped), Parquet, Arrow, folders of shards, ``.sql``
+files with a query, and tables of polars, pandas and pyarrow. To read a table with canonical columns:
+
+1. `wanted_columns` combines canonical names and the user's mapping.
+2. `read_table` reads the columns of a source that are wanted, as a `Table`.
+3. `match_columns` matches canonical names to its columns; `missing_columns_error` is raised for the others.
+4. `typed_frame` checks the cells and returns a polars frame.
+
+`query_rows` gives the rows of a query batch by batch. Modules by what they read: `json_lines`, `csv_files`,
+`columnar` (Parquet, Arrow), `folders`, `queries`; `sources` chooses among them.
+"""
+
+from .column_names import (
+    WantedColumns,
+    list_columns,
+    match_columns,
+    missing_columns_error,
+    wanted_columns,
+)
+from .database_types import Rows
 from .databases import refuse_uri
-from .digests import fingerprint
-from .frames import typed
-from .gold import read_gold
-from .names import absent, listed, resolve, want
-from .queries import rows as query_rows
+from .queries import query_rows
+from .sources import read_table
 from .table import Table
-from .tables import read_table
-from .values import Rows
+from .typed_frame import typed_frame
 
 __all__ = [
     "Rows",
     "Table",
-    "absent",
-    "fingerprint",
-    "listed",
+    "WantedColumns",
+    "list_columns",
+    "match_columns",
+    "missing_columns_error",
     "query_rows",
-    "read_gold",
     "read_table",
     "refuse_uri",
-    "resolve",
-    "typed",
-    "want",
+    "typed_frame",
+    "wanted_columns",
 ]

@@ -1,8 +1,8 @@
-"""The database that queries are put to: named by an environment variable only, and only read.
+"""Read-only connection to the database that queries run on; named by an environment variable only.
 
 `TRUEWARD_DATABASE` is a URI: `postgresql://user:password@host/name`, `sqlite:/path`, `duckdb:/path`, or one
 of another ADBC driver that is installed, as `snowflake://...`. Without it a query reads files, by DuckDB in
-memory. No message repeats the URI, and what it holds of a password is taken out of what a driver says.
+memory. No message contains the URI, and passwords are removed from the messages of drivers.
 """
 
 from __future__ import annotations
@@ -25,40 +25,76 @@ if TYPE_CHECKING:
 VARIABLE = "TRUEWARD_DATABASE"
 FILES = "files, as no TRUEWARD_DATABASE is set"
 SHIPPED = ("postgresql", "sqlite")
-# types that only DuckDB knows keep their names; it uses the extensions that are there and fetches none
-DUCKDB = {"arrow_lossless_conversion": "true", "autoinstall_known_extensions": "false"}
+# types that only DuckDB has keep their names; no extension is downloaded
+DUCKDB_OPTIONS = {"arrow_lossless_conversion": "true", "autoinstall_known_extensions": "false"}
 HOST = r"(?:\[[^\]@]*\]|[^:,@\[\]]*)(?::\d*)?"
 HOSTS = re.compile(f"{HOST}(?:,{HOST})*")
 SECRET = re.compile(r"pass|secret|token|key|pwd", re.IGNORECASE)
 
 
 def refuse_uri(path: object) -> None:
-    """Refuse an address where a file should be named, without repeating its password."""
+    """Raise if a path is a URI; the message does not contain it, because it may hold a password.
+
+    Parameters
+    ----------
+    path : object
+        What the user gave as a file.
+
+    Raises
+    ------
+    UsageError
+        If it starts like ``scheme:/``.
+
+    """
     if re.match(r"[a-zA-Z][\w+.-]+:/", str(path)):
         raise UsageError(
-            "an address is no file: download what it is of; a database is named by the environment variable "
-            f"{VARIABLE}, never on the command line, which others can read, and asked by a .sql file"
+            "expected a file, but this is a URI: download its content first. For a database, set the "
+            f"environment variable {VARIABLE} (other users can read the command line) and name a .sql file"
         )
 
 
-def place() -> str:
-    """Say what is read, without its name or address."""
+def description() -> str:
+    """Return what queries read, without its name or address: ``sqlite (TRUEWARD_DATABASE)``."""
     return f"{_scheme()} ({VARIABLE})" if _uri() else FILES
 
 
 @contextlib.contextmanager
 def connected() -> Iterator[Any]:
-    """Give a cursor of the database, in a transaction that only reads where the database has such."""
-    with _opened() as connection, connection.cursor() as cursor:
+    """Yield a cursor of the database, which can only read.
+
+    Yields
+    ------
+    adbc_driver_manager.dbapi.Cursor
+        In a read-only transaction (PostgreSQL) or on a file opened for reading (SQLite, DuckDB).
+
+    Raises
+    ------
+    TruewardError
+        If the database cannot be opened, or its driver is not installed.
+
+    """
+    with _connection() as connection, connection.cursor() as cursor:
         if _scheme() == "postgresql":
             cursor.execute("SET TRANSACTION READ ONLY")
-        if _scheme() == "sqlite":  # it tells the type of a column from the first batch
+        if _scheme() == "sqlite":  # SQLite infers the type of a column from the first batch
             cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": "65536"})
         yield cursor
 
 
-def failures() -> tuple[type[Exception], ...]:
-    """Give what a driver raises, and Arrow while it reads rows."""
+def driver_errors() -> tuple[type[Exception], ...]:
+    """Return the exceptions of a driver, and of Arrow while it reads rows.
+
+    Returns
+    -------
+    tuple of type
+        For use in ``except``.
+
+    Raises
+    ------
+    TruewardError
+        If the ADBC driver manager is not installed.
+
+    """
     try:
         from adbc_driver_manager import Error  # noqa: PLC0415 - an extra
     except ModuleNotFoundError as e:
@@ -66,15 +102,27 @@ def failures() -> tuple[type[Exception], ...]:
     return (Error, pa.ArrowException, OSError, UnicodeDecodeError)
 
 
-def worded(e: Exception) -> str:
-    """Give the database's own words in one line, without what is secret in the URI."""
+def error_text(e: Exception) -> str:
+    """Return the message of a database on one line, without the secrets of the URI.
+
+    Parameters
+    ----------
+    e : Exception
+        Raised by a driver.
+
+    Returns
+    -------
+    str
+        At most 300 characters; secrets are replaced by ``***``.
+
+    """
     lines = [line for line in str(e).splitlines() if line.strip()] or [type(e).__name__]
-    named = [m[1] for line in lines if (m := re.search(r"(?:ERROR|FATAL|Error): *(.+)", line))]
-    plain = re.sub(r"^(?:[A-Z_]+: )?(?:\[\w+\] )?(?:Failed to [\w ]+: )?", "", lines[0])
-    said = " ".join((named or [plain])[0].split())
+    reasons = [m[1] for line in lines if (m := re.search(r"(?:ERROR|FATAL|Error): *(.+)", line))]
+    first = re.sub(r"^(?:[A-Z_]+: )?(?:\[\w+\] )?(?:Failed to [\w ]+: )?", "", lines[0])
+    text = " ".join((reasons or [first])[0].split())
     for secret in sorted(_secrets(), key=len, reverse=True):
-        said = said.replace(secret, "***")
-    return said[:300]
+        text = text.replace(secret, "***")
+    return text[:300]
 
 
 def _uri() -> str:
@@ -86,12 +134,12 @@ def _scheme() -> str:
     return {"postgres": "postgresql", "": "duckdb"}.get(scheme, scheme)
 
 
-def _opened() -> Any:
+def _connection() -> Any:
     uri, scheme = _uri(), _scheme()
     if uri and not re.match(r"[a-zA-Z]\w*:.", uri):
         raise TruewardError(
             f"{VARIABLE} should be a URI such as postgresql://user:password@host/name or sqlite:/path, "
-            "and is none: correct it"
+            "but is not one: correct it"
         )
     try:
         if scheme == "duckdb":
@@ -101,13 +149,14 @@ def _opened() -> Any:
         else:
             _refuse_unclear(uri)
         return _driver(scheme, uri)
-    except failures() as e:
+    except driver_errors() as e:
         raise TruewardError(
-            f"{place()} could not be opened ({worded(e)}): check the variable, and that the database is up"
+            f"{description()} could not be opened ({error_text(e)}): check the variable, and "
+            "that the database is running"
         ) from None
 
 
-def _duckdb(held: dict[str, str]) -> Any:
+def _duckdb(options: dict[str, str]) -> Any:
     try:
         import adbc_driver_duckdb  # noqa: PLC0415 - an extra
     except ModuleNotFoundError as e:
@@ -116,12 +165,12 @@ def _duckdb(held: dict[str, str]) -> Any:
 
     path, entry = adbc_driver_duckdb.driver_path(), "duckdb_adbc_init"
     return dbapi.connect(
-        driver=path, entrypoint=entry, db_kwargs={**DUCKDB, **held}, autocommit=True
+        driver=path, entrypoint=entry, db_kwargs={**DUCKDB_OPTIONS, **options}, autocommit=True
     )
 
 
 def _driver(name: str, uri: str) -> Any:
-    """Connect by the Python package of a driver, else by a driver that the system knows by name."""
+    """Connect by the Python package of a driver, else by a driver that is installed on the system."""
     try:
         package = importlib.import_module(f"adbc_driver_{name}.dbapi")
     except ModuleNotFoundError as e:
@@ -133,25 +182,24 @@ def _driver(name: str, uri: str) -> Any:
 
     try:
         return dbapi.connect(driver=name, db_kwargs={"uri": uri}, autocommit=True)
-    except failures() as e:
+    except driver_errors() as e:
         raise TruewardError(
-            f"reading {name} needs its ADBC driver ({worded(e)}): install it, as by pip install "
+            f"reading {name} needs its ADBC driver ({error_text(e)}): install it, e.g. by pip install "
             f"adbc-driver-{name}"
         ) from None
 
 
 def _file() -> Path:
-    """Give the file of a database in a file: sqlite:/path or sqlite:///path."""
-    said = _uri().partition(":")[2].partition("?")[0]
-    said = said.removeprefix("//")
-    path = next((p for p in (Path(said), Path(unquote(said))) if p.is_file()), None)
+    """Return the file in a URI: sqlite:/path or sqlite:///path."""
+    name = _uri().partition(":")[2].partition("?")[0].removeprefix("//")
+    path = next((p for p in (Path(name), Path(unquote(name))) if p.is_file()), None)
     if path is None:
-        raise TruewardError(f"there is no database file {said}, which {VARIABLE} names: correct it")
+        raise TruewardError(f"there is no database file {name}, as set in {VARIABLE}: correct it")
     return path
 
 
 def _refuse_unclear(uri: str) -> None:
-    """Refuse a URI whose password a driver would take for a host or a port, and print."""
+    """Raise about a URI whose password a driver would mistake for a host or port, and print."""
     authority, _, rest = uri.partition("://")[2].partition("/")
     authority, _, more = authority.partition("?")
     hosts = authority.partition("@")[2] if "@" in authority else authority
@@ -163,12 +211,12 @@ def _refuse_unclear(uri: str) -> None:
 
 
 def _secrets() -> set[str]:
-    """Give every spelling of what is secret in the URI."""
+    """Return the secrets of the URI, plain and percent-encoded."""
     try:
         parts = urlsplit(_uri())
-        found = {parts.password or ""}
+        secrets = {parts.password or ""}
     except ValueError:
         return {_uri()}
     pairs = (pair.partition("=") for pair in parts.query.split("&"))
-    found |= {value for key, _, value in pairs if SECRET.search(key)}
-    return {spelled for value in found if value for spelled in (value, unquote(value))}
+    secrets |= {value for key, _, value in pairs if SECRET.search(key)}
+    return {spelled for value in secrets if value for spelled in (value, unquote(value))}

@@ -1,4 +1,4 @@
-"""Folders that hold a data set, saved by `datasets` or as Parquet shards: one split is read."""
+"""Folders with a data set, saved by `datasets` or as Parquet shards; one split is read."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from trueward.core.errors import TruewardError, UsageError
 
-from .columnar import arrow, parquet
+from .columnar import read_arrow, read_parquet
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from .names import Want
+    from .column_names import WantedColumns
     from .table import Table
 
 # train-00000-of-00002.parquet, part-00003-9f2c.c000.snappy.parquet
@@ -22,70 +22,93 @@ SHARD = re.compile(r"^(?P<split>.+?)-(?P<i>\d{5})-of-(?P<n>\d{5})(-[0-9a-f]+)?$"
 PART = re.compile(r"^(?P<split>part)-\d+([-.].*)?$")
 
 
-def read(folder: Path, want: Want, split: str | None) -> Table:
-    """Read the one table of a folder, or its split."""
+def read_folder(folder: Path, wanted: WantedColumns, split: str | None) -> Table:
+    """Read the only table of a folder, or one of its splits.
+
+    Parameters
+    ----------
+    folder : Path
+        Written by ``save_to_disk`` of `datasets`, or with Parquet files in it or in its folder ``data``.
+    wanted : WantedColumns
+        The columns to read.
+    split : str or None
+        Name of the split; needed if the folder has several.
+
+    Returns
+    -------
+    Table
+        The rows of all shards.
+
+    Raises
+    ------
+    UsageError
+        If the split is missing or unknown.
+    TruewardError
+        If the folder holds no table, or a shard is missing.
+
+    """
     if (folder / "dataset_dict.json").is_file():
         splits = _json(folder / "dataset_dict.json").get("splits")
         names = [str(s) for s in splits] if isinstance(splits, list) else []
-        return _saved(folder / _chosen(folder, names, split), want)
+        return _saved(folder / _chosen(folder, names, split), wanted)
     if (folder / "state.json").is_file() or (folder / "dataset_info.json").is_file():
         if split is not None:
             raise UsageError(f"{folder} is one table without splits: drop split={split}")
-        return _saved(folder, want)
+        return _saved(folder, wanted)
     groups: dict[str, list[Path]] = {}
     inside = [p for d in (folder, folder / "data") if d.is_dir() for p in sorted(d.iterdir())]
     for path in inside:
         if path.suffix == ".parquet" and path.is_file():
-            found = SHARD.match(path.stem) or PART.match(path.stem)
-            groups.setdefault(found["split"] if found else path.stem, []).append(path)
+            match = SHARD.match(path.stem) or PART.match(path.stem)
+            groups.setdefault(match["split"] if match else path.stem, []).append(path)
     if not groups:
-        held = ", ".join(repr(p.name) for p in inside[:5]) or "nothing"
+        content = ", ".join(repr(p.name) for p in inside[:5]) or "nothing"
         raise TruewardError(
             f"{folder} should be a file, a folder saved by `datasets` or one of Parquet files, "
-            f"but it holds {held}: name the file of the log"
+            f"but it holds {content}: name the file of the log"
         )
     only = len(groups) == 1 and split is None
     shards = next(iter(groups.values())) if only else groups[_chosen(folder, list(groups), split)]
-    _whole(folder, shards)
-    return parquet(shards, want, str(folder))
+    _refuse_gap(folder, shards)
+    return read_parquet(shards, wanted, str(folder))
 
 
 def _chosen(folder: Path, splits: Sequence[str], split: str | None) -> str:
     if split is None and len(splits) == 1:
         return splits[0]
     if split is None or split not in splits:
-        asked = "none was named" if split is None else f"not {split!r}"
+        problem = "none was chosen" if split is None else f"not {split!r}"
         raise UsageError(
-            f"{folder} holds the splits {', '.join(map(repr, splits)) or '(none)'}, and {asked}: "
+            f"{folder} holds the splits {', '.join(map(repr, splits)) or '(none)'}, and {problem}: "
             f"choose one with split={splits[0] if splits else 'NAME'}"
         )
     return split
 
 
-def _saved(folder: Path, want: Want) -> Table:
-    """Read a folder written by `save_to_disk`, in the order its state names."""
+def _saved(folder: Path, wanted: WantedColumns) -> Table:
+    """Read a folder written by `save_to_disk`, its files in the order of ``state.json``."""
     paths = sorted(folder.glob("*.arrow"))
     if (folder / "state.json").is_file():
-        listed = _json(folder / "state.json").get("_data_files")
-        if isinstance(listed, list) and listed:
-            paths = [folder / str(f["filename"]) for f in listed if isinstance(f, dict)]
-    lost = [path.name for path in paths if not path.is_file()]
-    if lost or not paths:
+        files = _json(folder / "state.json").get("_data_files")
+        if isinstance(files, list) and files:
+            paths = [folder / str(f["filename"]) for f in files if isinstance(f, dict)]
+    missing = [path.name for path in paths if not path.is_file()]
+    if missing or not paths:
         raise TruewardError(
             f"{folder} should hold the Arrow files of a saved data set, but "
-            f"{lost[0] if lost else 'every one'} is missing: save or copy it again"
+            f"{missing[0] if missing else 'every one'} is missing: save or copy it again"
         )
-    return arrow(paths, want, str(folder))
+    return read_arrow(paths, wanted, str(folder))
 
 
-def _whole(folder: Path, shards: Sequence[Path]) -> None:
-    """Refuse a set of numbered shards with a gap: half of a log is another log."""
-    found = [m for path in shards if (m := SHARD.match(path.stem))]
-    if found:
-        missing = sorted(set(range(int(found[0]["n"]))) - {int(m["i"]) for m in found})
+def _refuse_gap(folder: Path, shards: Sequence[Path]) -> None:
+    """Raise if a numbered shard is missing: part of a log would give other estimates."""
+    matches = [m for path in shards if (m := SHARD.match(path.stem))]
+    if matches:
+        missing = sorted(set(range(int(matches[0]["n"]))) - {int(m["i"]) for m in matches})
         if missing:
             raise TruewardError(
-                f"{folder} should hold {int(found[0]['n'])} shards of {found[0]['split']!r}, but "
+                f"{folder} should hold {int(matches[0]['n'])} shards of {matches[0]['split']!r}, but "
                 f"number {missing[0]:05d} is missing: copy it there"
             )
 

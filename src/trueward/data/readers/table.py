@@ -1,4 +1,4 @@
-"""What every reader gives: the wanted columns, the names of all of them, and where a row is."""
+"""The result of every reader: the wanted columns, the names of all columns, and where each row is."""
 
 from __future__ import annotations
 
@@ -9,34 +9,66 @@ import polars as pl
 
 from trueward.core.errors import TruewardError
 
-from .names import FAMILIES
+from .column_names import FAMILIES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from trueward.data.export_scope import ExportScope
 
-    from .cells import Column, Place
+    from .cell_types import Column, Place
 
 
 @dataclass(frozen=True)
 class Table:
-    """The wanted columns of a source, all of one length."""
+    """The wanted columns of a source, all of one length.
+
+    Attributes
+    ----------
+    columns : dict of str to Column
+        The columns that were read, by their names in the source.
+    names : tuple of str
+        Names of all columns of the source, read or not.
+    place : Place
+        Names a row in errors.
+    untyped : bool
+        Whether the source has text only (CSV), so that numbers are recognised by parsing.
+    export_scope : ExportScope or None
+        Which responses the file says it holds.
+
+    """
 
     columns: dict[str, Column]
-    names: tuple[str, ...]  # of every column of the source
+    names: tuple[str, ...]
     place: Place
-    untyped: bool = False  # the source knows text only (CSV)
-    export_scope: ExportScope | None = None  # what the file says it holds of what was shown
+    untyped: bool = False
+    export_scope: ExportScope | None = None
 
     @property
     def source(self) -> str:
-        """Where the table came from."""
+        """Path of the source, or a description of a table in memory."""
         return self.place.source
 
 
 def expanded(table: Table) -> Table:
-    """Give struct columns ``context`` and ``channel`` as ``context.NAME`` and ``channel.NAME``."""
+    """Replace the columns ``context`` and ``channel`` of records by ``context.NAME``, ``channel.NAME``.
+
+    Parameters
+    ----------
+    table : Table
+        A table as read.
+
+    Returns
+    -------
+    Table
+        A column of one of these names that does not hold records is unchanged.
+
+    Raises
+    ------
+    TruewardError
+        If a name exists both as a column and inside of a record.
+
+    """
     columns, names = dict(table.columns), dict.fromkeys(table.names)
     for family in FAMILIES:
         fields = _fields(columns[family]) if family in columns else None
@@ -55,7 +87,7 @@ def expanded(table: Table) -> Table:
 
 
 def _fields(column: Column) -> dict[str, Column] | None:
-    """Split a column of records by field; None when it holds something else."""
+    """Split a column of records by field; None if it holds something else."""
     if isinstance(column, pl.Series):
         if not isinstance(column.dtype, pl.Struct):
             return None
@@ -68,23 +100,54 @@ def _fields(column: Column) -> dict[str, Column] | None:
 
 
 def settled(values: list[object]) -> Column:
-    """Give plain values as a typed column where all are of one scalar type."""
-    kinds = set(map(type, values)) - {type(None)}
-    if not kinds:
+    """Return plain values as a typed series if all are of one scalar type.
+
+    Parameters
+    ----------
+    values : list
+        Values of one column; integers may be mixed with floats, and any type with None.
+
+    Returns
+    -------
+    polars.Series or list
+        The list itself if the types differ or a value does not fit the type.
+
+    Examples
+    --------
+    >>> settled([1, None, 2.5]).dtype
+    Float64
+    >>> settled([1, "a"])
+    [1, 'a']
+
+    """
+    types = set(map(type, values)) - {type(None)}
+    if not types:
         return pl.Series(values, dtype=pl.Null)
-    if kinds == {int, float}:
-        kinds = {float}
-    dtype = {str: pl.String, bool: pl.Boolean, int: pl.Int64, float: pl.Float64}.get(kinds.pop())
-    if kinds or dtype is None:
+    if types == {int, float}:
+        types = {float}
+    dtype = {str: pl.String, bool: pl.Boolean, int: pl.Int64, float: pl.Float64}.get(types.pop())
+    if types or dtype is None:
         return values
     try:
         return pl.Series(values, dtype=dtype, strict=True)
-    except (TypeError, UnicodeEncodeError):  # an integer too large, half a character
+    except (TypeError, UnicodeEncodeError):  # an integer too large, half of a surrogate pair
         return values
 
 
 def joined(chunks: list[Column]) -> Column:
-    """Concatenate the chunks of one column; plain values when their types differ."""
+    """Concatenate the chunks of one column.
+
+    Parameters
+    ----------
+    chunks : list of Column
+        In the order of the rows.
+
+    Returns
+    -------
+    polars.Series or list
+        Plain values if the types of the chunks differ.
+
+    """
     series = [c for c in chunks if isinstance(c, pl.Series)]
     types = {str(c.dtype) for c in series} - {"Null"}
     if len(series) == len(chunks) and len(types) <= 1:

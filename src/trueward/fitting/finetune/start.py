@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from trueward.core.errors import UsageError
-from trueward.data.feedback import split_rows
+from trueward.data.splits import split_rows
 from trueward.estimation.method import Method, settings
 from trueward.features import cached_in, encode, fill
 from trueward.features.backbones import backbone as backbone_of

@@ -1,1 +1,1 @@
-"""One module per product whose exports can be imported."""
+"""One module per product whose exports can be imported; each defines `SOURCE`."""

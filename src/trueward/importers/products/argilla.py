@@ -1,100 +1,116 @@
-"""Argilla: records with what annotators answered, as gold labels."""
+"""Argilla: records of a dataset, flat or nested, with responses and suggestions per question.
+
+Fields read: ``_server_id``; the prompt and response fields; ``QUESTION.responses`` with ``.users`` and
+``.status``; ``QUESTION.suggestion`` with ``.agent``. The nested form has them under ``fields``,
+``responses`` and ``suggestions``. Submitted responses become annotations, suggestions become judgements.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from trueward.importers.channels import THUMBS, channel_of, signal
-from trueward.importers.contract import Ask, Bad, Record, Response, Row, Skip, Source
-from trueward.importers.values import answer, conversation, first, word
+from trueward.importers.channels import THUMBS, mapped_channel, signal_event
+from trueward.importers.contract import (
+    InvalidRecord,
+    Record,
+    Response,
+    Row,
+    Skip,
+    Source,
+    UserMapping,
+)
+from trueward.importers.values import answer_text, first_value, id_text, to_messages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-ENDING = ".responses"
+RESPONSES = ".responses"
+SUGGESTION = ".suggestion"
 
 
-def shape(record: Mapping[str, Any]) -> str | None:
-    """Know a record, flat or nested."""
+def record_kind(record: Mapping[str, Any]) -> str | None:
+    """Recognise a record in the flat or the nested form."""
     if "_server_id" not in record:
         return None
-    if any(key.endswith((ENDING, ".suggestion")) for key in record):
+    if any(key.endswith((RESPONSES, SUGGESTION)) for key in record):
         return "record"
     return "nested record" if isinstance(record.get("responses"), dict) else None
 
 
-def rows(unit: Sequence[Record], ask: Ask) -> Iterator[Row]:
-    """Give the record's answer as a response, submitted answers as annotations, suggestions as a judge's."""
-    (record,) = unit
+def rows(records: Sequence[Record], mapping: UserMapping) -> Iterator[Row]:
+    """Yield the response of a record, its submitted annotations and its suggestions."""
+    (record,) = records
     value = record.value
-    if record.shape == "nested record":
-        flat: dict[str, Any] = _flattened(value)
-    else:
-        flat = dict(value)
+    flat: dict[str, Any] = _flattened(value) if record.kind == "nested record" else dict(value)
     name = f"argilla:{value['_server_id']}"
-    prompt, reply = (
-        first(flat, (*ask.paths.get(what, ()), what, f"fields.{what}"))
+    texts = {
+        what: first_value(flat, (*mapping.paths.get(what, ()), what, f"fields.{what}"))
         for what in ("prompt", "response")
-    )
-    for what, held in (("prompt", prompt), ("response", reply)):
-        if held is None:
+    }
+    for what, text in texts.items():
+        if text is None:
             keys = ", ".join(k for k in flat if "." not in k)
-            raise Bad(f"no field {what!r} among {keys}: say which by --map {what}=FIELD")
-    yield Response(name, conversation(prompt), answer(reply))
+            raise InvalidRecord(f"no field {what!r} among {keys}: name it by --map {what}=FIELD")
+    yield Response(name, to_messages(texts["prompt"]), answer_text(texts["response"]))
     for key in sorted(flat):
-        if key.endswith(ENDING):
-            yield from _answers(name, key.removesuffix(ENDING), flat, ask)
-        elif key.endswith(".suggestion") and flat[key] is not None:
-            question = key.removesuffix(".suggestion")
-            agent = word(flat.get(f"{key}.agent"))
-            yield from _said(name, question, flat[key], ask, source="judge", actor_id=agent)
+        if key.endswith(RESPONSES):
+            yield from _annotations(name, key.removesuffix(RESPONSES), flat, mapping)
+        elif key.endswith(SUGGESTION) and flat[key] is not None:
+            question = key.removesuffix(SUGGESTION)
+            agent = id_text(flat.get(f"{key}.agent"))
+            yield _answer(name, question, flat[key], mapping, source="judge", actor_id=agent)
 
 
-def _answers(name: str, question: str, flat: Mapping[str, Any], ask: Ask) -> Iterator[Row]:
-    values = flat.get(f"{question}{ENDING}") or []
-    users = flat.get(f"{question}{ENDING}.users") or [None] * len(values)
-    status = flat.get(f"{question}{ENDING}.status") or [None] * len(values)
-    for value, user, state in zip(values, users, status, strict=False):
+def _annotations(
+    name: str, question: str, flat: Mapping[str, Any], mapping: UserMapping
+) -> Iterator[Row]:
+    values = flat.get(f"{question}{RESPONSES}") or []
+    users = flat.get(f"{question}{RESPONSES}.users") or [None] * len(values)
+    states = flat.get(f"{question}{RESPONSES}.status") or [None] * len(values)
+    for value, user, state in zip(values, users, states, strict=False):
         if state is None:
-            raise Bad("does not say which answers were submitted: export with flatten=True")
+            raise InvalidRecord(
+                "does not say which answers were submitted: export with flatten=True"
+            )
         if state != "submitted":
             yield Skip(f"an answer that is {state} and not submitted")
         else:
-            yield from _said(name, question, value, ask, source="annotator", actor_id=word(user))
+            actor = id_text(user)
+            yield _answer(name, question, value, mapping, source="annotator", actor_id=actor)
 
 
-def _said(name: str, question: str, value: Any, ask: Ask, **about: Any) -> Iterator[Row]:
-    channel = channel_of(question, ask)
+def _answer(name: str, question: str, value: Any, mapping: UserMapping, **fields: Any) -> Row:
+    channel = mapped_channel(question, mapping)
     if channel is None:
-        yield Skip(f"the question {question!r} is not mapped")
-        return
-    plain = value[0] if isinstance(value, list) and len(value) == 1 else value
-    if isinstance(plain, str) and channel != THUMBS and not plain.strip().isdigit():
-        yield Skip(f"the answer {plain!r} to {question!r} is no number")
-        return
-    yield signal(channel, plain, response_id=name, key=f"{question}/{about['actor_id']}", **about)
+        return Skip(f"the question {question!r} is not mapped")
+    single = value[0] if isinstance(value, list) and len(value) == 1 else value
+    if isinstance(single, str) and channel != THUMBS and not single.strip().isdigit():
+        return Skip(f"the answer {single!r} to {question!r} is no number")
+    key = f"{question}/{fields['actor_id']}"
+    return signal_event(channel, single, response_id=name, key=key, **fields)
 
 
 def _flattened(value: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the flat form of a nested record; it has a status only where its answers carry one."""
-    flat: dict[str, Any] = {**(value.get("fields") or {}), "fields": value.get("fields") or {}}
-    for question, told in (value.get("responses") or {}).items():
-        flat[f"{question}{ENDING}"] = [a.get("value") for a in told]
-        flat[f"{question}{ENDING}.users"] = [a.get("user_id") for a in told]
-        flat[f"{question}{ENDING}.status"] = [a.get("status") for a in told]
-    for question, made in (value.get("suggestions") or {}).items():
-        if isinstance(made, dict):
-            flat |= {f"{question}.suggestion": made.get("value")}
-            flat |= {f"{question}.suggestion.agent": made.get("agent")}
+    """Return a nested record in the flat form; it has a status only if its answers carry one."""
+    fields = value.get("fields") or {}
+    flat: dict[str, Any] = {**fields, "fields": fields}
+    for question, answers in (value.get("responses") or {}).items():
+        flat[f"{question}{RESPONSES}"] = [a.get("value") for a in answers]
+        flat[f"{question}{RESPONSES}.users"] = [a.get("user_id") for a in answers]
+        flat[f"{question}{RESPONSES}.status"] = [a.get("status") for a in answers]
+    for question, suggestion in (value.get("suggestions") or {}).items():
+        if isinstance(suggestion, dict):
+            flat[f"{question}{SUGGESTION}"] = suggestion.get("value")
+            flat[f"{question}{SUGGESTION}.agent"] = suggestion.get("agent")
     return flat
 
 
 SOURCE = Source(
     title="Argilla records, as gold labels",
     levels={"record": "annotation", "nested record": "annotation"},
-    shape=shape,
+    record_kind=record_kind,
     rows=rows,
     covers="`annotation`: labels by design; export flattened, the nested form has no status of answers",
     wider="import the log of the product, and join these labels by fit --gold",
-    paths=frozenset({"prompt", "response"}),
+    mappable=frozenset({"prompt", "response"}),
 )

@@ -1,19 +1,43 @@
-"""FastChat and Chatbot Arena: raw logs of chats and votes, and the published sets of battles."""
+"""FastChat and Chatbot Arena: server logs of chats and votes, and published battles.
+
+Fields read of a server log: ``tstamp``, ``type``, ``ip``, ``models``, and of ``state`` or ``states``:
+``conv_id``, ``model_name``, ``messages``, ``offset``, ``roles``, ``system_message``. Of published battles:
+``winner`` or ``winner_model_a``, ``winner_model_b``, ``winner_tie``; ``conversation_a`` and
+``conversation_b``, or ``prompt``, ``response_a`` and ``response_b``; ``model_a``, ``model_b``,
+``question_id`` or ``id``, ``judge``, ``evaluation_session_id``, ``tstamp`` or ``timestamp``.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
-from trueward.importers.channels import brief
-from trueward.importers.contract import Ask, Bad, Event, Record, Response, Row, Skip, Source
-from trueward.importers.values import answer, conversation, decoded, message, moment, word
+from trueward.data.digests import text_id
+from trueward.importers.channels import shortened
+from trueward.importers.contract import (
+    Event,
+    InvalidRecord,
+    Record,
+    Response,
+    Row,
+    Skip,
+    Source,
+    UserMapping,
+)
+from trueward.importers.values import (
+    answer_text,
+    decode_json,
+    id_text,
+    parse_time,
+    to_message,
+    to_messages,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 VOTES = {"upvote": "thumbs_up", "downvote": "thumbs_down", "flag": "flag"}
+# value of `preferred` for the left and the right response: 1 won, 0 lost, 0.5 tie, -1 both bad
 BATTLES = {
     "leftvote": (1.0, 0.0),
     "rightvote": (0.0, 1.0),
@@ -27,10 +51,11 @@ WINNERS = {
     **dict.fromkeys(("tie (bothbad)", "both_bad", "bothbad"), (-1.0, -1.0)),
 }
 ALIASES = {"", "model a", "model b", "none"}
+TRUE_SPELLINGS = {"1", "1.0", "True"}
 
 
-def shape(record: Mapping[str, Any]) -> str | None:
-    """Tell chats, votes and battles of a raw log from the published sets."""
+def record_kind(record: Mapping[str, Any]) -> str | None:
+    """Tell chats, votes and battles of a server log from published battles."""
     keys = record.keys()
     if {"tstamp", "type"} <= keys and ("state" in keys or "states" in keys):
         return "battle" if "states" in keys else "chat" if record["type"] == "chat" else "vote"
@@ -39,148 +64,156 @@ def shape(record: Mapping[str, Any]) -> str | None:
     return None
 
 
-def rows(unit: Sequence[Record], _: Ask) -> Iterator[Row]:
-    """Give the last answer of each state as a response, and votes as events."""
-    for record in unit:
+def rows(records: Sequence[Record], _: UserMapping) -> Iterator[Row]:
+    """Yield the last answer of each state as a response, and votes as events."""
+    for record in records:
         value = record.value
-        if record.shape == "published battle":
-            yield from _published(value)
-        elif record.shape == "battle":
+        if record.kind == "published battle":
+            yield from _published_battle(value)
+        elif record.kind == "battle":
             yield from _battle(value)
-        elif record.shape == "chat":
-            yield _answer(value["state"], value, shown_at=moment(value["tstamp"]))
+        elif record.kind == "chat":
+            yield _last_answer(value["state"], value, shown_at=parse_time(value["tstamp"]))
         elif value["type"] in VOTES:
-            voted = _answer(value["state"], value)
-            voted.standing = "echo"
-            yield voted
-            yield _vote(VOTES[value["type"]], 1.0, voted, value)
+            response = _last_answer(value["state"], value)
+            response.precedence = "echo"
+            yield response
+            yield _vote(VOTES[value["type"]], response, value)
         else:
-            yield Skip(f"a record of type {value['type']} is no chat and no vote")
+            yield Skip(f"a record of type {value['type']} is neither a chat nor a vote")
 
 
-def _answer(state: Mapping[str, Any], value: Mapping[str, Any], shown_at: Any = None) -> Response:
-    """Give the last answer of a state; the id is the chat, the turn and the text."""
-    said = [
-        message(list(pair)) for pair in state["messages"][state.get("offset") or 0 :] if pair[1]
-    ]
-    if len(said) < 2 or said[-1]["role"] != str(state.get("roles", ["", "assistant"])[1]).lower():
-        raise Bad("the last message of the state is no answer")
-    turn = sum(m["role"] == said[-1]["role"] for m in said[:-1])
-    text = said[-1]["content"]
-    digest = hashlib.sha256(text.encode(errors="replace")).hexdigest()[:8]
-    chat = word(state.get("conv_id"))
+def _last_answer(
+    state: Mapping[str, Any], value: Mapping[str, Any], shown_at: Any = None
+) -> Response:
+    """Return the last answer of a state; its id is made of the chat, the turn and the text."""
+    pairs = state["messages"][state.get("offset") or 0 :]
+    messages = [to_message(list(pair)) for pair in pairs if pair[1]]
+    role = str(state.get("roles", ["", "assistant"])[1]).lower()
+    if len(messages) < 2 or messages[-1]["role"] != role:
+        raise InvalidRecord("the last message of the state is not an answer")
+    turn = sum(m["role"] == role for m in messages[:-1])
+    text = messages[-1]["content"]
+    digest = text_id(text, digits=8)
+    chat = id_text(state.get("conv_id"))
     system = state.get("system_message")
-    prompt = [*([message(system, "system")] if system else []), *said[:-1]]
+    prompt = [*([to_message(system, "system")] if system else []), *messages[:-1]]
+    prompt_digest = text_id(json.dumps(prompt))
     return Response(
         response_id=f"fastchat:{chat}/{turn}/{digest}",
         prompt=prompt,
         response=text,
-        user_id=word(value.get("ip")),
+        user_id=id_text(value.get("ip")),
         session_id=chat,
         shown_at=shown_at,
-        model=word(state.get("model_name")),
+        model=id_text(state.get("model_name")),
         turn=turn,
-        siblings=f"{chat}/{turn}/" + _digest(prompt),
+        sibling_group=f"{chat}/{turn}/{prompt_digest}",
     )
 
 
-def _digest(prompt: Any) -> str:
-    return hashlib.sha256(json.dumps(prompt).encode()).hexdigest()[:16]
-
-
-def _vote(channel: str, worth: float, voted: Response, value: Mapping[str, Any]) -> Event:
-    at = moment(value.get("tstamp"))
-    kind = "flag" if channel == "flag" else "vote"  # of several votes on one state the last counts
-    about: dict[str, Any] = {
-        "response_id": voted.response_id,
-        "at": at,
-        "updated": at,
-        "actor_id": voted.user_id,
-    }
-    return Event(channel, worth, "user", **about, key=kind)
+def _vote(channel: str, response: Response, value: Mapping[str, Any]) -> Event:
+    """Return a vote; of several votes on one state the last counts."""
+    at = parse_time(value.get("tstamp"))
+    return Event(
+        channel,
+        1.0,
+        "user",
+        response_id=response.response_id,
+        at=at,
+        updated_at=at,
+        actor_id=response.user_id,
+        key="flag" if channel == "flag" else "vote",
+    )
 
 
 def _battle(value: Mapping[str, Any]) -> Iterator[Row]:
-    """Give both answers and the vote on the left one; the states name the models, the aliases do not."""
+    """Yield both answers and the preference; the states name the models, the aliases do not."""
     if value["type"] not in BATTLES:
         yield Skip(f"a record of type {value['type']} is no vote")
         return
     names, states = value.get("models") or ["", ""], value["states"]
     public = [str(n) for n in names if str(n).strip().lower() not in ALIASES]
     if len(public) == 1:
-        raise Bad(f"one side of the battle has a name and the other none: {brief(names)}")
+        raise InvalidRecord(
+            f"one side of the battle has a name and the other none: {shortened(names)}"
+        )
     if len(public) == 2 and public != [s.get("model_name") for s in states]:
-        raise Bad(f"the names {brief(names)} contradict the models of the states")
-    sides = [_answer(state, value) for state in states]
+        raise InvalidRecord(f"the names {shortened(names)} contradict the models of the states")
+    sides = [_last_answer(state, value) for state in states]
     for place, side in enumerate(sides):
-        side.position, side.siblings = place, None
-        side.standing = "echo"  # beside the chat records of both sides, where there are any
+        side.position, side.sibling_group = place, None
+        side.precedence = "echo"  # the chat records of both sides win, if there are any
         yield side
-    yield from _preferred(sides, BATTLES[value["type"]], moment(value["tstamp"]), sides[0].user_id)
+    at = parse_time(value["tstamp"])
+    yield from _preferences(sides, BATTLES[value["type"]], at, sides[0].user_id)
 
 
-def _preferred(
-    sides: Sequence[Response], worth: tuple[float, float], at: Any, user: str | None
+def _preferences(
+    sides: Sequence[Response], values: tuple[float, float], at: Any, user: str | None
 ) -> Iterator[Row]:
-    """Give one event per side, so that what is known of a response does not hang on its place."""
-    for this, other, value in zip(sides, reversed(sides), worth, strict=True):
-        about = {"response_id": this.response_id, "other_response_id": other.response_id}
+    """Yield one event per side, so that the signals of a response do not depend on its place."""
+    for this, other, value in zip(sides, reversed(sides), values, strict=True):
+        ids = {"response_id": this.response_id, "other_response_id": other.response_id}
         key = f"battle/{other.response_id}"
-        yield Event("preferred", value, "user", **about, at=at, updated=at, actor_id=user, key=key)
+        yield Event("preferred", value, "user", **ids, at=at, updated_at=at, actor_id=user, key=key)
 
 
-def _published(value: Mapping[str, Any]) -> Iterator[Row]:
-    """Give both sides of a published battle: conversations, or prompts and responses as lists."""
-    winner = value.get("winner")
-    if "winner_model_a" in value:
-        chosen = [
-            k
-            for k in ("model_a", "model_b", "tie")
-            if str(value.get(f"winner_{k}")) in {"1", "1.0", "True"}
-        ]
-        winner = chosen[0] if len(chosen) == 1 else None
+def _published_battle(value: Mapping[str, Any]) -> Iterator[Row]:
+    """Yield both sides of a published battle, and the preference."""
+    winner = _winner(value)
     if winner not in WINNERS:
-        raise Bad(f"the winner should be model_a, model_b, tie or both bad, and is {brief(winner)}")
-    chats = [_sided(value, side) for side in ("a", "b")]
-    name = word(value.get("question_id") or value.get("id"))
+        raise InvalidRecord(
+            f"the winner should be model_a, model_b, tie or both bad, and is {shortened(winner)}"
+        )
+    chats = [_side_messages(value, side) for side in ("a", "b")]
+    name = id_text(value.get("question_id") or value.get("id"))
     sides = [
         Response(
             response_id=f"fastchat:{name}/{side}",
-            prompt=conversation(chat[:-1]),
-            response=answer(chat[-1:]),
-            user_id=word(value.get("judge")) if "question_id" in value else None,
-            session_id=word(value.get("evaluation_session_id")) or name,
-            shown_at=moment(value.get("tstamp") or value.get("timestamp")),
-            model=word(value.get(f"model_{side}")),
+            prompt=to_messages(chat[:-1]),
+            response=answer_text(chat[-1:]),
+            user_id=id_text(value.get("judge")) if "question_id" in value else None,
+            session_id=id_text(value.get("evaluation_session_id")) or name,
+            shown_at=parse_time(value.get("tstamp") or value.get("timestamp")),
+            model=id_text(value.get(f"model_{side}")),
             position=place,
         )
         for place, (side, chat) in enumerate(zip("ab", chats, strict=True))
     ]
     yield from sides
-    yield from _preferred(sides, WINNERS[winner], None, sides[0].user_id)
+    yield from _preferences(sides, WINNERS[winner], None, sides[0].user_id)
 
 
-def _sided(value: Mapping[str, Any], side: str) -> list[Any]:
-    """Give the messages of one side, the last of which is the answer that was judged."""
+def _winner(value: Mapping[str, Any]) -> Any:
+    if "winner_model_a" not in value:
+        return value.get("winner")
+    names = ("model_a", "model_b", "tie")
+    winners = [n for n in names if str(value.get(f"winner_{n}")) in TRUE_SPELLINGS]
+    return winners[0] if len(winners) == 1 else None
+
+
+def _side_messages(value: Mapping[str, Any], side: str) -> list[Any]:
+    """Return the messages of one side; the last one is the answer that was judged."""
     if f"conversation_{side}" in value:
-        chat = decoded(value[f"conversation_{side}"])
+        chat = decode_json(value[f"conversation_{side}"])
     else:
-        asked, said = decoded(value["prompt"]), decoded(value[f"response_{side}"])
-        asked, said = ([v] if isinstance(v, str) else v for v in (asked, said))
-        turns = zip(asked, said, strict=False)
-        chat = [m for q, a in turns for m in (message(q), message(a or "", "assistant"))]
+        texts = decode_json(value["prompt"]), decode_json(value[f"response_{side}"])
+        prompts, answers = ([v] if isinstance(v, str) else v for v in texts)
+        turns = zip(prompts, answers, strict=False)
+        chat = [m for p, a in turns for m in (to_message(p), to_message(a or "", "assistant"))]
     if not isinstance(chat, list) or len(chat) < 2:
-        raise Bad(f"side {side} has no prompt and answer")
+        raise InvalidRecord(f"side {side} has no prompt and answer")
     return chat
 
 
 SOURCE = Source(
     title="FastChat logs and Chatbot Arena battles",
     levels={"chat": "full", "vote": None, "battle": None, "published battle": "rated_only"},
-    shape=shape,
+    record_kind=record_kind,
     rows=rows,
     covers="logs with their chat records: `full`; published battles, or votes alone: `rated_only`",
     wider="read the raw logs of the server, whose records of type chat hold every answer",
-    available=frozenset({"regenerate"}),
-    addresses=True,
+    always_logged=frozenset({"regenerate"}),
+    ids_are_addresses=True,
 )

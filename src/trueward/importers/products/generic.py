@@ -1,19 +1,35 @@
-"""The generic tables: `responses`, one row per response that was shown, and `events`, one per signal."""
+"""The generic tables: `responses`, one row per shown response, and `events`, one row per signal.
+
+Fields read of responses: ``response_id``, ``prompt`` (text or messages), ``response``; optional
+``prompt_id``, ``user_id``, ``session_id``, ``shown_at``, ``model``, ``position``, ``turn``,
+``parent_response_id``, ``p_ask``, ``context`` or ``context.NAME``. Of events: ``response_id``, ``channel``,
+``value``, ``source``; optional ``at``, ``event_id``, ``actor_id``, ``other_response_id``, ``text``,
+``raw``.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from trueward.importers.channels import brief, number
-from trueward.importers.columns import columns
-from trueward.importers.contract import Ask, Bad, Event, Message, Record, Response, Row, Source
-from trueward.importers.values import moment, said, word
+from trueward.importers.channels import finite_number, shortened
+from trueward.importers.columns import read_columns
+from trueward.importers.contract import (
+    Event,
+    InvalidRecord,
+    Message,
+    Record,
+    Response,
+    Row,
+    Source,
+    UserMapping,
+)
+from trueward.importers.values import content_text, id_text, parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 
-def shape(record: Mapping[str, Any]) -> str | None:
+def record_kind(record: Mapping[str, Any]) -> str | None:
     """Tell a response from an event."""
     keys = record.keys()
     if {"response_id", "prompt", "response"} <= keys:
@@ -21,77 +37,84 @@ def shape(record: Mapping[str, Any]) -> str | None:
     return "event" if {"response_id", "channel", "value"} <= keys else None
 
 
-def rows(unit: Sequence[Record], _: Ask) -> Iterator[Row]:
-    """Give the row as it is, with times and messages in one spelling."""
-    for record in unit:
-        yield (_response if record.shape == "response" else _event)(record.value)
+def rows(records: Sequence[Record], _: UserMapping) -> Iterator[Row]:
+    """Yield each record as a row, with times in UTC and prompts as messages."""
+    for record in records:
+        yield (_response if record.kind == "response" else _event)(record.value)
 
 
 def _response(value: Mapping[str, Any]) -> Response:
-    name = word(value["response_id"])
+    name = id_text(value["response_id"])
     if name is None or value["response"] is None or not value["prompt"]:
-        raise Bad("a response needs response_id, prompt and response, and one of them is empty")
+        raise InvalidRecord(
+            "a response needs response_id, prompt and response, and one of them is empty"
+        )
     context = value.get("context") or {}
     if not isinstance(context, dict):
-        raise Bad("its context should be an object of scalars")
+        raise InvalidRecord("its context should be an object of scalars")
     flat = {k.removeprefix("context."): v for k, v in value.items() if k.startswith("context.")}
+    p_ask = value.get("p_ask")
     return Response(
         response_id=name,
         prompt=_messages(value["prompt"]),
-        response=said(value["response"]),
-        prompt_id=word(value.get("prompt_id")),
-        user_id=word(value.get("user_id")),
-        session_id=word(value.get("session_id")),
-        shown_at=moment(value.get("shown_at")),
-        model=word(value.get("model")),
-        position=_whole(value.get("position")),
-        turn=_whole(value.get("turn")),
-        parent_response_id=word(value.get("parent_response_id")),
-        p_ask=None if value.get("p_ask") in (None, "") else number(value["p_ask"], "p_ask"),
+        response=content_text(value["response"]),
+        prompt_id=id_text(value.get("prompt_id")),
+        user_id=id_text(value.get("user_id")),
+        session_id=id_text(value.get("session_id")),
+        shown_at=parse_time(value.get("shown_at")),
+        model=id_text(value.get("model")),
+        position=_whole_number(value.get("position")),
+        turn=_whole_number(value.get("turn")),
+        parent_response_id=id_text(value.get("parent_response_id")),
+        p_ask=None if p_ask in (None, "") else finite_number(p_ask, "p_ask"),
         context={**context, **flat},
     )
 
 
 def _messages(prompt: Any) -> list[Message]:
-    """Give messages as they are, and text as one message of the user, whatever the text looks like."""
+    """Return messages as they are, and any text as one user message, even if it looks like JSON."""
     if isinstance(prompt, str):
         return [{"role": "user", "content": prompt}]
     if not isinstance(prompt, list):
-        raise Bad(f"a prompt should be text or a list of messages, and is {brief(prompt)}")
-    for said_here in prompt:
-        if not isinstance(said_here, dict) or not isinstance(said_here.get("role"), str):
-            raise Bad(f"a message should have role and content, and is {brief(said_here)}")
-    return [{"role": m["role"], "content": said(m.get("content"))} for m in prompt]
+        raise InvalidRecord(
+            f"a prompt should be text or a list of messages, and is {shortened(prompt)}"
+        )
+    for message in prompt:
+        if not isinstance(message, dict) or not isinstance(message.get("role"), str):
+            raise InvalidRecord(
+                f"a message should have role and content, and is {shortened(message)}"
+            )
+    return [{"role": m["role"], "content": content_text(m.get("content"))} for m in prompt]
 
 
 def _event(value: Mapping[str, Any]) -> Event:
     if value["value"] in (None, ""):
-        raise Bad("an event needs a value, and has none")
+        raise InvalidRecord("an event needs a value, and has none")
     return Event(
         channel=str(value["channel"]),
-        value=number(value["value"]),
-        source=word(value.get("source")),
-        response_id=word(value["response_id"]),
-        at=moment(value.get("at")),
-        event_id=word(value.get("event_id")),
-        actor_id=word(value.get("actor_id")),
-        other_response_id=word(value.get("other_response_id")),
-        text=word(value.get("text")),
-        raw=word(value.get("raw")),
+        value=finite_number(value["value"]),
+        source=id_text(value.get("source")),
+        response_id=id_text(value["response_id"]),
+        at=parse_time(value.get("at")),
+        event_id=id_text(value.get("event_id")),
+        actor_id=id_text(value.get("actor_id")),
+        other_response_id=id_text(value.get("other_response_id")),
+        text=id_text(value.get("text")),
+        raw=id_text(value.get("raw")),
     )
 
 
-def _whole(value: Any) -> int | None:
-    return None if value in (None, "") else int(number(value, "place"))
+def _whole_number(value: Any) -> int | None:
+    return None if value in (None, "") else int(finite_number(value, "place"))
 
 
 SOURCE = Source(
     title="the generic responses and events tables",
     levels={"response": "full", "event": None},
-    shape=shape,
+    record_kind=record_kind,
     rows=rows,
-    columns=columns,
+    read_columns=read_columns,
     covers="what its `dataset.json` says; without one, `full`",
     wider="write every response that was shown into the responses table",
-    hashes=False,
+    hash_ids=False,
 )

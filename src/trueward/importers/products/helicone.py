@@ -1,71 +1,86 @@
-"""Helicone: requests with their bodies and scores, as JSON lines or JSON."""
+"""Helicone: requests with their bodies and scores, as JSON lines or JSON.
+
+Fields read: ``request_id``, ``request_body``, ``response_body``, ``response_status``, ``scores``,
+``request_properties`` (``Helicone-Session-Id``), ``request_user_id``, ``model``, ``request_created_at``,
+``response_created_at``, ``cached``, ``cache_reference_id``, ``signed_body_url``. CSV lacks some of them and
+is refused.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from trueward.importers.channels import channel_of, signal
-from trueward.importers.contract import Ask, Bad, Record, Response, Row, Skip, Source
-from trueward.importers.values import answer, conversation, decoded, moment, word
+from trueward.importers.channels import mapped_channel, signal_event
+from trueward.importers.contract import (
+    InvalidRecord,
+    Record,
+    Response,
+    Row,
+    Skip,
+    Source,
+    UserMapping,
+)
+from trueward.importers.values import answer_text, decode_json, id_text, parse_time, to_messages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-NOTHING = {"00000000-0000-0000-0000-000000000000"}
+NO_REFERENCE = {"0", "00000000-0000-0000-0000-000000000000"}
 
 
-def shape(record: Mapping[str, Any]) -> str | None:
-    """Know a request, and the CSV of requests that leaves out what is needed."""
+def record_kind(record: Mapping[str, Any]) -> str | None:
+    """Recognise a request, and a row of the CSV that lacks the needed fields."""
     if {"request_id", "response_id", "request_properties"} <= record.keys():
         return "request"
     return "row of a CSV" if {"request_created_at", "response_status"} <= record.keys() else None
 
 
-def rows(unit: Sequence[Record], ask: Ask) -> Iterator[Row]:
-    """Give answered requests as responses, and scores with a mapped name as events."""
-    (record,) = unit
+def rows(records: Sequence[Record], mapping: UserMapping) -> Iterator[Row]:
+    """Yield an answered request as a response, and scores with a mapped name as events."""
+    (record,) = records
     value = record.value
-    if record.shape != "request":
-        raise Bad(
+    if record.kind != "request":
+        raise InvalidRecord(
             "has no request_id, response_body and scores, as CSV leaves them out: export JSON lines"
         )
     status = value.get("response_status")
     if status is not None and int(float(status)) >= 400:
         yield Skip(f"a request that ended in status {int(float(status))}")
         return
-    if value.get("cached") or (word(value.get("cache_reference_id")) or "0") not in {"0", *NOTHING}:
-        yield Skip("an answer from the cache repeats another")
+    reference = id_text(value.get("cache_reference_id")) or "0"
+    if value.get("cached") or reference not in NO_REFERENCE:
+        yield Skip("an answer from the cache, which repeats another")
         return
-    asked, reply = decoded(value.get("request_body")), decoded(value.get("response_body"))
-    if not asked or not reply:
-        kept = ": the bodies are behind signed_body_url, export with --include-body"
-        raise Bad(f"has no bodies{kept if value.get('signed_body_url') else ''}")
+    request, reply = decode_json(value.get("request_body")), decode_json(value.get("response_body"))
+    if not request or not reply:
+        remedy = ": the bodies are behind signed_body_url, export with --include-body"
+        raise InvalidRecord(f"has no bodies{remedy if value.get('signed_body_url') else ''}")
     name = f"helicone:{value['request_id']}"
-    properties = decoded(value.get("request_properties"), 1) or {}
+    properties = decode_json(value.get("request_properties"), 1) or {}
     yield Response(
         response_id=name,
-        prompt=conversation(asked),
-        response=answer(reply),
-        user_id=word(value.get("request_user_id")),
-        session_id=word(properties.get("Helicone-Session-Id")),
-        shown_at=moment(value.get("response_created_at") or value.get("request_created_at")),
-        model=word(value.get("model")),
+        prompt=to_messages(request),
+        response=answer_text(reply),
+        user_id=id_text(value.get("request_user_id")),
+        session_id=id_text(properties.get("Helicone-Session-Id")),
+        shown_at=parse_time(value.get("response_created_at") or value.get("request_created_at")),
+        model=id_text(value.get("model")),
     )
-    for score, held in (decoded(value.get("scores"), 1) or {}).items():
-        channel = channel_of(score, ask)
+    for score_name, score in (decode_json(value.get("scores"), 1) or {}).items():
+        channel = mapped_channel(score_name, mapping)
         if channel is None:
-            yield Skip(f"the score name {score!r} is not mapped")
-        elif held is not None:
-            plain = held.get("value") if isinstance(held, dict) else held
-            yield signal(channel, plain, source="user", response_id=name, key=score)
+            yield Skip(f"the score name {score_name!r} is not mapped")
+        elif score is not None:
+            number = score.get("value") if isinstance(score, dict) else score
+            yield signal_event(channel, number, source="user", response_id=name, key=score_name)
 
 
 SOURCE = Source(
     title="Helicone requests (query-clickhouse pages, JSON lines)",
     levels={"request": "full", "row of a CSV": "full"},
-    shape=shape,
+    record_kind=record_kind,
     rows=rows,
     covers="`full` within the exported window (30 days unless you ask for more); CSV is refused",
     wider="export all requests with bodies (includeInputs, --include-body), scored or not",
-    names={"helicone-score-feedback": "thumbs"},
+    signals={"helicone-score-feedback": "thumbs"},
 )

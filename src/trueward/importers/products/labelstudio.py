@@ -1,12 +1,29 @@
-"""Label Studio: tasks with what annotators chose, as gold labels."""
+"""Label Studio: tasks with annotations and predictions, in the full or the short JSON export.
+
+Fields read of a task: ``id``, ``data`` (prompt, and response or left and right), ``annotations`` (in old
+exports ``completions``) and ``predictions``; of each of these ``id``, ``completed_by`` or
+``model_version``, ``created_at``, ``updated_at``, ``was_cancelled`` or ``skipped``, ``ground_truth``, and
+``result`` with ``type``, ``from_name`` and ``value``. Of the short form: ``id``, ``annotation_id``,
+``annotator``, ``created_at``, the data and the controls. Annotations become annotations, predictions become
+judgements.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from trueward.importers.channels import brief, channel_of, signal
-from trueward.importers.contract import Ask, Bad, Event, Record, Response, Row, Skip, Source
-from trueward.importers.values import answer, conversation, first, moment, word
+from trueward.importers.channels import mapped_channel, shortened, signal_event
+from trueward.importers.contract import (
+    Event,
+    InvalidRecord,
+    Record,
+    Response,
+    Row,
+    Skip,
+    Source,
+    UserMapping,
+)
+from trueward.importers.values import answer_text, first_value, id_text, parse_time, to_messages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -14,119 +31,132 @@ if TYPE_CHECKING:
 SIDES = ("left", "right")
 
 
-def shape(record: Mapping[str, Any]) -> str | None:
-    """Know a task, and the short form with the data at the top."""
+def record_kind(record: Mapping[str, Any]) -> str | None:
+    """Tell a task from the short form, which has the data at the top level."""
     if "data" in record and ("annotations" in record or "completions" in record):
         return "task"
     return "short task" if {"annotation_id", "annotator"} <= record.keys() else None
 
 
-def rows(unit: Sequence[Record], ask: Ask) -> Iterator[Row]:
-    """Give the answers of a task as responses, annotations as annotators' and predictions as a judge's."""
-    (record,) = unit
+def rows(records: Sequence[Record], mapping: UserMapping) -> Iterator[Row]:
+    """Yield the responses of a task, its annotations, and its predictions as judgements."""
+    (record,) = records
     task = record.value
-    data = task if record.shape == "short task" else task["data"]
-    ids = yield from _responses(f"labelstudio:{task['id']}", data, ask)
-    if record.shape == "short task":
-        about = {
-            "source": "annotator",
-            "actor_id": word(task["annotator"]),
-            "at": moment(task.get("created_at")),
-        }
-        for name in sorted(task.keys() & ask.names.keys()):
-            yield from _said(ids, name, task[name], ask, f"{task['annotation_id']}/{name}", about)
+    data = task if record.kind == "short task" else task["data"]
+    responses = _responses(f"labelstudio:{task['id']}", data, mapping)
+    yield from responses.values()
+    ids = {what: response.response_id for what, response in responses.items()}
+    if record.kind == "short task":
+        actor, at = id_text(task["annotator"]), parse_time(task.get("created_at"))
+        fields = {"source": "annotator", "actor_id": actor, "at": at}
+        for name in sorted(task.keys() & mapping.signals.keys()):
+            key = f"{task['annotation_id']}/{name}"
+            yield from _signal(ids, name, task[name], mapping, {"key": key, **fields})
         return
-    given = task.get("annotations") or task.get("completions") or []
-    made = [a for a in given if not a.get("was_cancelled") and not a.get("skipped")]
-    yield from (Skip("a cancelled annotation") for _ in range(len(given) - len(made)))
-    true = [a for a in made if a.get("ground_truth")]
-    yield from (
-        Skip("an annotation beside the ground truth") for _ in range(len(made) - len(true)) if true
-    )
-    for annotation in true or made:
-        yield from _annotation(ids, annotation, ask, "annotator")
+    annotations = task.get("annotations") or task.get("completions") or []
+    finished = [a for a in annotations if not a.get("was_cancelled") and not a.get("skipped")]
+    yield from [Skip("a cancelled annotation")] * (len(annotations) - len(finished))
+    truth = [a for a in finished if a.get("ground_truth")]
+    if truth:
+        yield from [Skip("an annotation beside the ground truth")] * (len(finished) - len(truth))
+    for annotation in truth or finished:
+        yield from _annotation(ids, annotation, mapping, "annotator")
     for prediction in task.get("predictions") or []:
-        yield from _annotation(ids, prediction, ask, "judge")
+        yield from _annotation(ids, prediction, mapping, "judge")
 
 
-def _responses(name: str, data: Mapping[str, Any], ask: Ask) -> Any:
-    """Yield the one answer, or the two sides, and return their ids by field."""
-    prompt = first(data, (*ask.paths.get("prompt", ()), "prompt"))
+def _responses(name: str, data: Mapping[str, Any], mapping: UserMapping) -> dict[str, Response]:
+    """Return the one response of a task, or its two sides, by field."""
+    prompt = first_value(data, (*mapping.paths.get("prompt", ()), "prompt"))
     if prompt is None:
-        raise Bad(f"no field 'prompt' among {', '.join(data)}: say which by --map prompt=FIELD")
-    held = {what: first(data, (*ask.paths.get(what, ()), what)) for what in ("response", *SIDES)}
-    there = {what: text for what, text in held.items() if text is not None}
-    if not there:
-        raise Bad(f"no field 'response' among {', '.join(data)}: say which by --map response=FIELD")
-    ids = {what: name if what == "response" else f"{name}/{what}" for what in there}
-    for what, text in there.items():
-        place = SIDES.index(what) if what in SIDES else None
-        yield Response(ids[what], conversation(prompt), answer(text), position=place)
-    return ids
+        raise InvalidRecord(
+            f"no field 'prompt' among {', '.join(data)}: name it by --map prompt=FIELD"
+        )
+    texts = {
+        what: first_value(data, (*mapping.paths.get(what, ()), what))
+        for what in ("response", *SIDES)
+    }
+    texts = {what: text for what, text in texts.items() if text is not None}
+    if not texts:
+        raise InvalidRecord(
+            f"no field 'response' among {', '.join(data)}: name it by --map response=FIELD"
+        )
+    return {
+        what: Response(
+            name if what == "response" else f"{name}/{what}",
+            to_messages(prompt),
+            answer_text(text),
+            position=SIDES.index(what) if what in SIDES else None,
+        )
+        for what, text in texts.items()
+    }
 
 
 def _annotation(
-    ids: Mapping[str, str], annotation: Mapping[str, Any], ask: Ask, source: str
+    ids: Mapping[str, str], annotation: Mapping[str, Any], mapping: UserMapping, source: str
 ) -> Iterator[Row]:
     by = annotation.get("completed_by")
-    actor = word(by.get("id") if isinstance(by, dict) else by) or word(
-        annotation.get("model_version")
-    )
-    about = {
+    person = id_text(by.get("id") if isinstance(by, dict) else by)
+    fields = {
         "source": source,
-        "actor_id": actor,
-        "at": moment(annotation.get("created_at")),
-        "updated": moment(annotation.get("updated_at")),
+        "actor_id": person or id_text(annotation.get("model_version")),
+        "at": parse_time(annotation.get("created_at")),
+        "updated_at": parse_time(annotation.get("updated_at")),
     }
     for i, result in enumerate(annotation.get("result") or []):
         value, kind = result.get("value") or {}, result.get("type")
-        held = {
-            "choices": next(iter(value.get("choices") or [None])),
-            "rating": value.get("rating"),
-            "pairwise": value.get("selected"),
-            "textarea": " ".join(value.get("text") or [])
-            if isinstance(value.get("text"), list)
-            else None,
-        }.get(str(kind))
-        if held is None:
+        label = _label(value, str(kind))
+        if label is None:
             yield Skip(f"a result of type {kind} is no label")
             continue
-        name = str(result.get("from_name"))
-        yield from _said(ids, name, held, ask, f"{source}/{annotation.get('id')}/{i}", about)
+        key = f"{source}/{annotation.get('id')}/{i}"
+        yield from _signal(
+            ids, str(result.get("from_name")), label, mapping, {"key": key, **fields}
+        )
 
 
-def _said(
-    ids: Mapping[str, str], name: str, held: Any, ask: Ask, key: str, about: Mapping[str, Any]
+def _label(value: Mapping[str, Any], kind: str) -> Any:
+    """Return the label of a result; None if its type has none."""
+    text = value.get("text")
+    return {
+        "choices": next(iter(value.get("choices") or [None])),
+        "rating": value.get("rating"),
+        "pairwise": value.get("selected"),
+        "textarea": " ".join(text or []) if isinstance(text, list) else None,
+    }.get(kind)
+
+
+def _signal(
+    ids: Mapping[str, str], name: str, label: Any, mapping: UserMapping, fields: Mapping[str, Any]
 ) -> Iterator[Row]:
-    channel = channel_of(name, ask)
+    """Yield the events of one control."""
+    channel = mapped_channel(name, mapping)
     if channel is None:
         yield Skip(f"the control {name!r} is not mapped")
     elif channel == "preferred":
-        if held not in SIDES or not set(SIDES) <= ids.keys():
-            raise Bad(
-                f"a choice between left and right should name one of the two, and is {brief(held)}"
+        if label not in SIDES or not set(SIDES) <= ids.keys():
+            raise InvalidRecord(
+                f"a choice between left and right should name one of them, and is {shortened(label)}"
             )
         for this, other in (SIDES, SIDES[::-1]):
-            worth = {"response_id": ids[this], "other_response_id": ids[other], "key": key, **about}
-            yield Event("preferred", float(this == held), **worth)
+            pair: dict[str, Any] = {"response_id": ids[this], "other_response_id": ids[other]}
+            yield Event("preferred", float(this == label), **pair, **fields)
     elif "response" not in ids:
-        raise Bad(
-            f"{name!r} is about one answer, and the task has two: map it as preferred, or not"
+        raise InvalidRecord(
+            f"{name!r} is about one answer, and the task has two: map it as preferred, or not at all"
         )
     elif channel in {"comment", "correction"}:
-        yield Event(
-            channel, 1.0, **{"response_id": ids["response"], "key": key, **about}, text=str(held)
-        )
+        yield Event(channel, 1.0, response_id=ids["response"], **fields, text=str(label))
     else:
-        yield signal(channel, held, response_id=ids["response"], key=key, **about)
+        yield signal_event(channel, label, response_id=ids["response"], **fields)
 
 
 SOURCE = Source(
     title="Label Studio tasks, as gold labels",
     levels={"task": "annotation", "short task": "annotation"},
-    shape=shape,
+    record_kind=record_kind,
     rows=rows,
     covers="`annotation`: labels by design; ground truth counts before other annotations",
     wider="import the log of the product, and join these labels by fit --gold",
-    paths=frozenset({"prompt", "response", *SIDES}),
+    mappable=frozenset({"prompt", "response", *SIDES}),
 )

@@ -1,126 +1,123 @@
-"""LibreChat: the collection `messages`, as mongoexport or a driver writes it."""
+"""LibreChat: the collection `messages`, as mongoexport or a driver writes it.
+
+Fields read: ``messageId``, ``conversationId``, ``parentMessageId``, ``user``, ``isCreatedByUser``, ``text``
+or ``content``, ``model``, ``feedback`` (``rating``, ``tag``, ``text``), ``isTemporary``, ``error``,
+``unfinished``, ``createdAt``, ``updatedAt``.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from trueward.importers.channels import signal
-from trueward.importers.contract import Ask, Event, Record, Reject, Row, Skip, Source
-from trueward.importers.trees import Node, chat_rows, grown
-from trueward.importers.values import moment, said, word
+from trueward.importers.channels import signal_event
+from trueward.importers.contract import Event, Record, Reject, Row, Skip, Source, UserMapping
+from trueward.importers.trees import Node, build_tree, chat_rows
+from trueward.importers.values import content_text, id_text, parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 ROOT = "00000000-0000-0000-0000-000000000000"
+UNUSABLE = {  # flag -> why the message is no response
+    "isTemporary": "a message of a temporary chat",
+    "error": "an answer that ended in an error",
+    "unfinished": "an answer that was not finished",
+}
 
 
-def shape(record: Mapping[str, Any]) -> str | None:
-    """Know a message."""
-    return (
-        "message" if {"messageId", "conversationId", "isCreatedByUser"} <= record.keys() else None
-    )
+def record_kind(record: Mapping[str, Any]) -> str | None:
+    """Recognise a message."""
+    needed = {"messageId", "conversationId", "isCreatedByUser"}
+    return "message" if needed <= record.keys() else None
 
 
-def bundle(record: Record) -> str | None:
+def group_key(record: Record) -> str | None:
     """Keep the messages of a conversation together."""
     return f"{record.value['conversationId']}\n{record.value.get('user')}"
 
 
-def rows(unit: Sequence[Record], _: Ask) -> Iterator[Row]:
-    """Give the answers of a conversation, what its user did, and the thumbs."""
-    messages, torn = _one_each([record.value for record in unit])
-    yield from (Skip("an older copy of a message") for _ in range(len(unit) - len(messages) - torn))
-    yield from (
-        Reject("two messages of one id with different texts, as new as each other")
-        for _ in range(torn)
-    )
-    user, session = word(unit[0].value.get("user")), word(unit[0].value["conversationId"])
-    tree = grown(_node(m) for m in messages)
-    prefix = f"librechat:{session}/"  # two users may hold messages of one id
+def rows(records: Sequence[Record], _: UserMapping) -> Iterator[Row]:
+    """Yield the answers of a conversation, the implicit signals of its user, and the thumbs."""
+    messages, conflicts = _one_per_id([record.value for record in records])
+    older = len(records) - len(messages) - conflicts
+    yield from [Skip("an older copy of a message")] * older
+    reason = "two messages of one id with different texts, as new as each other"
+    yield from [Reject(reason)] * conflicts
+    user = id_text(records[0].value.get("user"))
+    session = id_text(records[0].value["conversationId"])
+    tree = build_tree(_node(m) for m in messages)
+    prefix = f"librechat:{session}/"  # two users may have messages of one id
     yield from chat_rows(tree, prefix, user, session)
     for m in messages:
         node, feedback = tree.nodes[str(m["messageId"])], m.get("feedback")
-        if node.id in tree.lost or node.unfit or not node.text or not isinstance(feedback, dict):
-            continue
-        yield from _feedback(prefix + node.id, feedback, m, user)
+        is_response = node.id not in tree.lost and not node.unusable and node.text
+        if is_response and isinstance(feedback, dict):
+            yield from _feedback(prefix + node.id, feedback, m, user)
 
 
-def _one_each(found: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], int]:
-    """Keep the newest of each id; of two that are as new and differ in text, neither."""
+def _one_per_id(messages: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], int]:
+    """Keep the newest copy of each id, and count copies that are as new but differ in text."""
     groups: dict[str, list[dict[str, Any]]] = {}
-    for m in found:
+    for m in messages:
         groups.setdefault(str(m["messageId"]), []).append(m)
-    kept, torn = [], 0
+    kept, conflicts = [], 0
     for copies in groups.values():
-        newest = max(_updated(m) for m in copies)
-        last = [m for m in copies if _updated(m) == newest]
-        if len({_text(m) for m in last}) > 1:
-            torn += len(copies)
+        newest = max(_updated_at(m) for m in copies)
+        latest = [m for m in copies if _updated_at(m) == newest]
+        if len({_text(m) for m in latest}) > 1:
+            conflicts += len(copies)
         else:
-            kept.append(min(last, key=lambda m: repr(sorted(m.items(), key=lambda item: item[0]))))
-    return kept, torn
+            kept.append(min(latest, key=lambda m: repr(sorted(m.items(), key=lambda i: i[0]))))
+    return kept, conflicts
 
 
-def _updated(m: Mapping[str, Any]) -> float:
-    at = moment(m.get("updatedAt"))
+def _updated_at(m: Mapping[str, Any]) -> float:
+    at = parse_time(m.get("updatedAt"))
     return at.timestamp() if at else 0.0
 
 
 def _node(m: Mapping[str, Any]) -> Node:
-    parent = word(m.get("parentMessageId"))
+    parent = id_text(m.get("parentMessageId"))
     return Node(
         id=str(m["messageId"]),
         parent=None if parent == ROOT else parent,
         role="user" if m["isCreatedByUser"] else "assistant",
         text=_text(m),
-        at=moment(m.get("createdAt")),
-        model=word(m.get("model")),
-        unfit=_unfit(m),
+        at=parse_time(m.get("createdAt")),
+        model=id_text(m.get("model")),
+        unusable=next((reason for key, reason in UNUSABLE.items() if m.get(key)), ""),
     )
-
-
-def _unfit(m: Mapping[str, Any]) -> str:
-    reasons = {
-        "isTemporary": "a message of a temporary chat",
-        "error": "an answer that ended in an error",
-        "unfinished": "an answer that was not finished",
-    }
-    return next((reason for key, reason in reasons.items() if m.get(key)), "")
 
 
 def _text(m: Mapping[str, Any]) -> str:
-    """Give the text, or where that is empty the parts of type text."""
+    """Return the text, or if it is empty the parts of type text."""
     if m.get("text"):
-        return said(m["text"])
-    parts = m.get("content") or []
-    return "".join(
-        said(p.get("text")) for p in parts if isinstance(p, dict) and p.get("type") == "text"
-    )
+        return content_text(m["text"])
+    parts = [p for p in m.get("content") or [] if isinstance(p, dict) and p.get("type") == "text"]
+    return "".join(content_text(p.get("text")) for p in parts)
 
 
 def _feedback(
     name: str, feedback: Mapping[str, Any], m: Mapping[str, Any], user: str | None
 ) -> Iterator[Row]:
-    """Give the thumb; the tag, which deployments name as they like, says nothing of good and bad."""
-    at = moment(m.get("updatedAt"))
-    about: dict[str, Any] = {"response_id": name, "source": "user", "actor_id": user, "at": at}
+    """Yield the thumb and the comment; tags have names of the deployment, and are kept as text only."""
+    at = parse_time(m.get("updatedAt"))
+    fields: dict[str, Any] = {"response_id": name, "source": "user", "actor_id": user, "at": at}
     if feedback.get("rating"):
         tag = feedback.get("tag")
-        thumb = signal("thumbs", feedback["rating"], **about, key="thumbs")
-        thumb.text = word(tag.get("key") if isinstance(tag, dict) else tag)
-        yield thumb
+        text = id_text(tag.get("key") if isinstance(tag, dict) else tag)
+        yield signal_event("thumbs", feedback["rating"], **fields, key="thumbs", text=text)
     if feedback.get("text"):
-        yield Event("comment", 1.0, **about, key="comment", text=str(feedback["text"]))
+        yield Event("comment", 1.0, **fields, key="comment", text=str(feedback["text"]))
 
 
 SOURCE = Source(
     title="LibreChat messages (mongoexport or JSON of the collection)",
     levels={"message": "full"},
-    shape=shape,
+    record_kind=record_kind,
     rows=rows,
-    bundle=bundle,
+    group_key=group_key,
     covers="`full`; do not also read the Langfuse scores that recent versions forward",
     wider="export the whole collection, with messages that have no feedback",
-    available=frozenset({"regenerate", "prompt_edit"}),
+    always_logged=frozenset({"regenerate", "prompt_edit"}),
 )

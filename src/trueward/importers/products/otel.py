@@ -1,12 +1,37 @@
-"""OpenTelemetry: GenAI spans and evaluation events, as OTLP/JSON or one record a line."""
+"""OpenTelemetry: GenAI spans and evaluation events, as OTLP/JSON or one record per line.
+
+Attributes read of spans: ``gen_ai.operation.name``, ``gen_ai.input.messages``, ``gen_ai.output.messages``,
+``gen_ai.system_instructions`` (older: ``gen_ai.prompt.N.*``, ``gen_ai.completion.N.*``),
+``gen_ai.response.id``, ``gen_ai.response.model`` or ``gen_ai.request.model``, ``gen_ai.conversation.id`` or
+``session.id``, ``user.id`` or ``enduser.id``; and ``trace_id``, ``span_id``, ``start``, ``events``. Of
+evaluations: ``gen_ai.evaluation.name``, ``.score.value``, ``.score.label``, ``.explanation``,
+``gen_ai.response.id``.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from trueward.importers.channels import channel_of, signal
-from trueward.importers.contract import Ask, Bad, Event, Record, Response, Row, Skip, Source
-from trueward.importers.values import answer, conversation, decoded, message, moment, said, word
+from trueward.importers.channels import mapped_channel, signal_event
+from trueward.importers.contract import (
+    Event,
+    InvalidRecord,
+    Record,
+    Response,
+    Row,
+    Skip,
+    Source,
+    UserMapping,
+)
+from trueward.importers.values import (
+    answer_text,
+    content_text,
+    decode_json,
+    id_text,
+    parse_time,
+    to_message,
+    to_messages,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -15,8 +40,8 @@ EVALUATION = "gen_ai.evaluation.result"
 ANSWERS = {"chat", "text_completion", "generate_content", "completion"}
 
 
-def shape(record: Mapping[str, Any]) -> str | None:
-    """Tell the envelope of OTLP from single spans and events."""
+def record_kind(record: Mapping[str, Any]) -> str | None:
+    """Tell an OTLP envelope from single spans and events."""
     if "resourceSpans" in record or "resourceLogs" in record:
         return "otlp"
     keys = record.keys() | _attributes(record).keys()
@@ -24,30 +49,22 @@ def shape(record: Mapping[str, Any]) -> str | None:
     if name is not None:
         return "event" if name == EVALUATION or "gen_ai.evaluation.name" in keys else None
     known = {"gen_ai.operation.name", "gen_ai.input.messages", "gen_ai.prompt.0.content"}
-    if not known.isdisjoint(keys):
-        return "span"
-    return (
-        "span"
-        if {"trace_id", "span_id", "attributes"} <= keys and "span_kind" not in keys
-        else None
-    )
+    is_span = {"trace_id", "span_id", "attributes"} <= keys and "span_kind" not in keys
+    return "span" if is_span or not known.isdisjoint(keys) else None
 
 
-def rows(unit: Sequence[Record], ask: Ask) -> Iterator[Row]:
-    """Give spans of a model's answer as responses, and evaluations with a mapped name as events."""
-    for record in unit:
-        held = _opened(record.value) if record.shape == "otlp" else iter([record.value])
-        for value in held:
+def rows(records: Sequence[Record], mapping: UserMapping) -> Iterator[Row]:
+    """Yield spans of model answers as responses, and evaluations with a mapped name as events."""
+    for record in records:
+        values = _unpack(record.value) if record.kind == "otlp" else iter([record.value])
+        for value in values:
             if _event_name(value) is None:
                 yield from _span(value)
+                span = {"trace_id": value.get("trace_id"), "parent_span_id": value.get("span_id")}
                 for event in value.get("events") or ():
-                    context = {
-                        "trace_id": value.get("trace_id"),
-                        "parent_span_id": value.get("span_id"),
-                    }
-                    yield from _event({**context, **event}, ask)
+                    yield from _event({**span, **event}, mapping)
             else:
-                yield from _event(value, ask)
+                yield from _event(value, mapping)
 
 
 def _span(value: Mapping[str, Any]) -> Iterator[Row]:
@@ -56,54 +73,53 @@ def _span(value: Mapping[str, Any]) -> Iterator[Row]:
     if operation not in ANSWERS:
         yield Skip(f"a span of the operation {operation} is no answer")
         return
-    asked, reply = a.get("gen_ai.input.messages"), a.get("gen_ai.output.messages")
-    asked = asked or _numbered(a, "gen_ai.prompt", "user")
-    reply = reply or _numbered(a, "gen_ai.completion", "assistant")
-    if not asked or not reply:
-        raise Bad("has no text: capturing content is switched off in the application, switch it on")
-    system = said(decoded(a.get("gen_ai.system_instructions")))
+    prompt = a.get("gen_ai.input.messages") or _numbered(a, "gen_ai.prompt", "user")
+    reply = a.get("gen_ai.output.messages") or _numbered(a, "gen_ai.completion", "assistant")
+    if not prompt or not reply:
+        raise InvalidRecord("has no text: the application does not capture content, switch it on")
+    system = content_text(decode_json(a.get("gen_ai.system_instructions")))
     yield Response(
-        response_id=f"otel:{word(value.get('span_id')) or a.get('gen_ai.response.id')}",
-        prompt=[*([message(system, "system")] if system else []), *conversation(asked)],
-        response=answer(reply),
-        user_id=word(a.get("user.id") or a.get("enduser.id")),
-        session_id=word(a.get("gen_ai.conversation.id") or a.get("session.id")),
-        shown_at=moment(value.get("start") or value.get("start_time")),
-        model=word(a.get("gen_ai.response.model") or a.get("gen_ai.request.model")),
-        group=word(a.get("gen_ai.response.id")),
+        response_id=f"otel:{id_text(value.get('span_id')) or a.get('gen_ai.response.id')}",
+        prompt=[*([to_message(system, "system")] if system else []), *to_messages(prompt)],
+        response=answer_text(reply),
+        user_id=id_text(a.get("user.id") or a.get("enduser.id")),
+        session_id=id_text(a.get("gen_ai.conversation.id") or a.get("session.id")),
+        shown_at=parse_time(value.get("start") or value.get("start_time")),
+        model=id_text(a.get("gen_ai.response.model") or a.get("gen_ai.request.model")),
+        group=id_text(a.get("gen_ai.response.id")),
     )
 
 
-def _event(value: Mapping[str, Any], ask: Ask) -> Iterator[Row]:
-    """Give an evaluation; nothing in it says who judged, so only a mapped name counts."""
+def _event(value: Mapping[str, Any], mapping: UserMapping) -> Iterator[Row]:
+    """Yield an evaluation; it does not say who judged, so only a mapped name counts."""
     a = _attributes(value)
     name = a.get("gen_ai.evaluation.name")
     if _event_name(value) != EVALUATION and name is None:
         yield Skip("an event that is no evaluation")
         return
-    channel = channel_of(name, ask)
+    channel = mapped_channel(name, mapping)
     if channel is None:
         yield Skip(
             f"the evaluation name {name!r} is not mapped, and nothing says whether a user gave it"
         )
         return
-    held = a.get("gen_ai.evaluation.score.value")
-    held = a.get("gen_ai.evaluation.score.label") if held is None else held
-    if held is None:
-        raise Bad("an evaluation needs a score.value or a score.label, and has neither")
-    span = word(value.get("parent_span_id") or value.get("span_id"))
-    at = moment(value.get("time") or value.get("timestamp"))
-    about: dict[str, Any] = {
+    score = a.get("gen_ai.evaluation.score.value")
+    score = a.get("gen_ai.evaluation.score.label") if score is None else score
+    if score is None:
+        raise InvalidRecord("an evaluation needs a score.value or a score.label, and has neither")
+    span = id_text(value.get("parent_span_id") or value.get("span_id"))
+    at = parse_time(value.get("time") or value.get("timestamp"))
+    fields: dict[str, Any] = {
         "response_id": None if span is None else f"otel:{span}",
-        "group": word(a.get("gen_ai.response.id")),
+        "group": id_text(a.get("gen_ai.response.id")),
         "source": "user",
         "at": at,
         "key": f"{name}/{at}",
     }
-    yield signal(channel, held, **about)
+    yield signal_event(channel, score, **fields)
     if a.get("gen_ai.evaluation.explanation"):
         text = str(a["gen_ai.evaluation.explanation"])
-        yield Event("comment", 1.0, **{**about, "key": f"{name}/{at}/comment"}, text=text)
+        yield Event("comment", 1.0, **{**fields, "key": f"{name}/{at}/comment"}, text=text)
 
 
 def _event_name(value: Mapping[str, Any]) -> str | None:
@@ -113,40 +129,37 @@ def _event_name(value: Mapping[str, Any]) -> str | None:
     return None if name is None else str(name)
 
 
-def _numbered(a: Mapping[str, Any], prefix: str, speaker: str) -> list[Any]:
-    """Put messages of older instrumentation together: gen_ai.prompt.0.role, gen_ai.prompt.0.content."""
-    found: list[Any] = []
-    while f"{prefix}.{len(found)}.content" in a:
-        i = len(found)
-        found.append(
-            {"role": a.get(f"{prefix}.{i}.role", speaker), "content": a[f"{prefix}.{i}.content"]}
-        )
-    return found
+def _numbered(a: Mapping[str, Any], prefix: str, role: str) -> list[Any]:
+    """Return the messages of older instrumentation: gen_ai.prompt.0.role, gen_ai.prompt.0.content."""
+    messages: list[Any] = []
+    while (key := f"{prefix}.{len(messages)}") and f"{key}.content" in a:
+        messages.append({"role": a.get(f"{key}.role", role), "content": a[f"{key}.content"]})
+    return messages
 
 
 def _attributes(value: Mapping[str, Any]) -> dict[str, Any]:
-    """Give attributes by name, from an object or from a list of key and typed value."""
-    held = value.get("attributes")
-    if isinstance(held, list):
-        return {pair["key"]: _typed(pair.get("value")) for pair in held if "key" in pair}
+    """Return attributes by name, from an object or from a list of keys and typed values."""
+    attributes = value.get("attributes")
+    if isinstance(attributes, list):
+        return {pair["key"]: _any_value(pair.get("value")) for pair in attributes if "key" in pair}
     flat = {k: v for k, v in value.items() if k.startswith(("gen_ai.", "event.name"))}
-    return {**flat, **(held if isinstance(held, dict) else {})}
+    return {**flat, **(attributes if isinstance(attributes, dict) else {})}
 
 
-def _typed(value: Any) -> Any:
-    """Give the value inside of an OTLP AnyValue."""
+def _any_value(value: Any) -> Any:
+    """Return the value inside an OTLP AnyValue."""
     if not isinstance(value, dict) or len(value) != 1:
         return value
-    (kind, held), *_ = value.items()
+    (kind, inner), *_ = value.items()
     if kind == "arrayValue":
-        return [_typed(v) for v in held.get("values", [])]
+        return [_any_value(v) for v in inner.get("values", [])]
     if kind == "kvlistValue":
-        return {pair["key"]: _typed(pair.get("value")) for pair in held.get("values", [])}
-    return held if kind.endswith("Value") else value
+        return {pair["key"]: _any_value(pair.get("value")) for pair in inner.get("values", [])}
+    return inner if kind.endswith("Value") else value
 
 
-def _opened(envelope: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the spans and the log records of an OTLP envelope under the names of single records."""
+def _unpack(envelope: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the spans and log records of an OTLP envelope with the keys of single records."""
     for resource in envelope.get("resourceSpans") or ():
         for scope in resource.get("scopeSpans") or ():
             for span in scope.get("spans") or ():
@@ -157,24 +170,16 @@ def _opened(envelope: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         for scope in resource.get("scopeLogs") or ():
             for log in scope.get("logRecords") or ():
                 time = log.get("timeUnixNano") or log.get("observedTimeUnixNano")
-                yield {
-                    **log,
-                    "parent_span_id": log.get("spanId"),
-                    "time": time,
-                    "eventName": _named(log),
-                }
-
-
-def _named(log: Mapping[str, Any]) -> str:
-    return _event_name(log) or "unnamed"
+                names = {"parent_span_id": log.get("spanId"), "time": time}
+                yield {**log, **names, "eventName": _event_name(log) or "unnamed"}
 
 
 SOURCE = Source(
     title="OpenTelemetry GenAI spans and evaluation events (OTLP/JSON or JSON lines)",
     levels={"otlp": "full", "span": "full", "event": None},
-    shape=shape,
+    record_kind=record_kind,
     rows=rows,
     covers="`full`, unless spans are sampled by their feedback",
     wider="export all spans, sampled without regard to feedback",
-    names={"user_thumbs": "thumbs"},
+    signals={"user_thumbs": "thumbs"},
 )

@@ -1,19 +1,36 @@
-"""Arize Phoenix: spans and their annotations, from the REST API or the dataframe client."""
+"""Arize Phoenix: spans and their annotations, from the REST API or the dataframe client.
+
+Fields read of spans: ``context.span_id``, ``context.trace_id``, ``span_kind``, ``start_time``, and the
+attributes ``llm.input_messages``, ``llm.output_messages``, ``input.value``, ``output.value``, ``user.id``,
+``session.id``, ``llm.model_name``. Of annotations: ``id``, ``name``, ``annotator_kind``, ``span_id`` or
+``trace_id``, ``result`` (``score``, ``label``, ``explanation``), ``identifier``, ``source``, ``user_id``,
+``created_at``, ``updated_at``.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from trueward.importers.channels import channel_of, number, signal
-from trueward.importers.contract import Actor, Ask, Bad, Event, Record, Response, Row, Skip, Source
-from trueward.importers.values import answer, conversation, moment, word
+from trueward.importers.channels import finite_number, mapped_channel, signal_event
+from trueward.importers.contract import (
+    Actor,
+    Event,
+    InvalidRecord,
+    Record,
+    Response,
+    Row,
+    Skip,
+    Source,
+    UserMapping,
+)
+from trueward.importers.values import answer_text, id_text, parse_time, to_messages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 
-def shape(record: Mapping[str, Any]) -> str | None:
-    """Tell spans from annotations, of the REST API and of a dataframe."""
+def record_kind(record: Mapping[str, Any]) -> str | None:
+    """Tell spans from annotations, of the REST API and of a data frame."""
     keys = record.keys()
     if "span_kind" in keys and ("context" in keys or "context.span_id" in keys):
         return "span"
@@ -22,14 +39,14 @@ def shape(record: Mapping[str, Any]) -> str | None:
     return "session annotation" if "annotator_kind" in keys else None
 
 
-def rows(unit: Sequence[Record], ask: Ask) -> Iterator[Row]:
-    """Give spans of kind LLM as responses and annotations as events."""
-    for record in unit:
+def rows(records: Sequence[Record], mapping: UserMapping) -> Iterator[Row]:
+    """Yield spans of kind LLM as responses, and annotations as events."""
+    for record in records:
         value = record.value
-        if record.shape == "session annotation":
+        if record.kind == "session annotation":
             yield Skip("an annotation of a session belongs to no single response")
-        elif record.shape == "annotation":
-            yield from _annotation(value, ask)
+        elif record.kind == "annotation":
+            yield from _annotation(value, mapping)
         elif value["span_kind"] != "LLM":
             yield Skip(f"a span of kind {value['span_kind']} is no answer")
         else:
@@ -37,116 +54,118 @@ def rows(unit: Sequence[Record], ask: Ask) -> Iterator[Row]:
 
 
 def _span(value: Mapping[str, Any]) -> Response:
-    held = value.get("context")
-    context: dict[str, Any] = held if isinstance(held, dict) else {}
+    context = value.get("context")
+    context = context if isinstance(context, dict) else {}
     attributes = _attributes(value)
     prompt = _messages(attributes, "llm.input_messages") or attributes.get("input.value")
     reply = _messages(attributes, "llm.output_messages") or attributes.get("output.value")
     return Response(
         response_id=f"phoenix:{context.get('span_id') or value.get('context.span_id')}",
-        prompt=conversation(prompt),
-        response=answer(reply),
-        user_id=word(attributes.get("user.id")),
-        session_id=word(attributes.get("session.id")),
-        shown_at=moment(value.get("start_time")),
-        model=word(attributes.get("llm.model_name")),
-        group=word(context.get("trace_id") or value.get("context.trace_id")),
+        prompt=to_messages(prompt),
+        response=answer_text(reply),
+        user_id=id_text(attributes.get("user.id")),
+        session_id=id_text(attributes.get("session.id")),
+        shown_at=parse_time(value.get("start_time")),
+        model=id_text(attributes.get("llm.model_name")),
+        group=id_text(context.get("trace_id") or value.get("context.trace_id")),
     )
 
 
 def _attributes(value: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the attributes under flat names, however deep they are."""
+    """Return the attributes with flat names, however deep they are nested."""
     flat = {
         k.removeprefix("attributes."): v for k, v in value.items() if k.startswith("attributes.")
     }
     stack = [("", value.get("attributes") or {})]
     while stack:
         prefix, level = stack.pop()
-        for key, held in level.items():
-            if isinstance(held, dict):
-                stack.append((f"{prefix}{key}.", held))
+        for key, inner in level.items():
+            if isinstance(inner, dict):
+                stack.append((f"{prefix}{key}.", inner))
             else:
-                flat[prefix + key] = held
+                flat[prefix + key] = inner
     return flat
 
 
 def _messages(attributes: Mapping[str, Any], name: str) -> list[Any] | None:
-    """Give a list of messages as it is, or put it together from flat keys with an index."""
+    """Return a list of messages, as it is or put together from flat keys with an index."""
     if isinstance(attributes.get(name), list):
         return list(attributes[name])
-    said: dict[int, dict[str, Any]] = {}
-    for key, held in attributes.items():
-        place, _, rest = key.removeprefix(f"{name}.").partition(".message.")
-        if key.startswith(f"{name}.") and place.isdigit():
-            said.setdefault(int(place), {})[rest] = held
-    return [_message(said[i]) for i in sorted(said)] or None
+    messages: dict[int, dict[str, Any]] = {}
+    for key, inner in attributes.items():
+        index, _, field = key.removeprefix(f"{name}.").partition(".message.")
+        if key.startswith(f"{name}.") and index.isdigit():
+            messages.setdefault(int(index), {})[field] = inner
+    return [_message(messages[i]) for i in sorted(messages)] or None
 
 
 def _message(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Give role and content; a content in parts has an index of its own."""
+    """Return role and content; a content in parts has an index of its own."""
     parts = {
-        int(key.split(".")[1]): str(held)
-        for key, held in fields.items()
+        int(key.split(".")[1]): str(text)
+        for key, text in fields.items()
         if key.startswith("contents.") and key.endswith("message_content.text")
     }
     content = fields.get("content") or "".join(parts[i] for i in sorted(parts))
     return {"role": fields.get("role", "user"), "content": content}
 
 
-def _annotation(value: Mapping[str, Any], ask: Ask) -> Iterator[Row]:
+def _annotation(value: Mapping[str, Any], mapping: UserMapping) -> Iterator[Row]:
     name = value.get("name", value.get("annotation_name"))
     result = value.get("result")
     if not isinstance(result, dict):
         result = {k.removeprefix("result."): v for k, v in value.items() if k.startswith("result.")}
     if name == "note":
-        yield Skip("a note is no judgement")
+        yield Skip("a note without a judgement")
         return
-    span = word(value.get("span_id") or value.get("context.span_id"))
-    held = result.get("score") if result.get("score") is not None else result.get("label")
+    span = id_text(value.get("span_id") or value.get("context.span_id"))
+    score = result.get("score")
+    judgement = score if score is not None else result.get("label")
     key = f"{name}/{value.get('identifier') or ''}"
-    about: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "response_id": None if span is None else f"phoenix:{span}",
-        "group": word(value.get("trace_id")) if span is None else None,
+        "group": id_text(value.get("trace_id")) if span is None else None,
         "source": _actor(value),
-        "at": moment(value.get("created_at")),
-        "event_id": word(value.get("id")),
-        "actor_id": word(value.get("user_id")) or word(value.get("identifier")),
+        "at": parse_time(value.get("created_at")),
+        "event_id": id_text(value.get("id")),
+        "actor_id": id_text(value.get("user_id")) or id_text(value.get("identifier")),
         "key": key,
-        "updated": moment(value.get("updated_at")),
+        "updated_at": parse_time(value.get("updated_at")),
     }
-    channel = channel_of(name, ask)
-    if channel is None and about["source"] == "judge" and result.get("score") is not None:
-        yield Event("rating", number(held), **about)
+    channel = mapped_channel(name, mapping)
+    if channel is None and fields["source"] == "judge" and score is not None:
+        yield Event("rating", finite_number(score), **fields)
     elif channel is None:
         yield Skip(f"the annotation name {name!r} is not mapped")
-    elif held is None:
-        yield Skip("an annotation without score and label says nothing")
+    elif judgement is None:
+        yield Skip("an annotation without score and label")
     else:
-        yield signal(channel, held, **about)
+        yield signal_event(channel, judgement, **fields)
         if result.get("explanation"):
-            more = {**about, "key": f"{key}/comment", "event_id": f"{about['event_id']}/comment"}
+            more = {**fields, "key": f"{key}/comment", "event_id": f"{fields['event_id']}/comment"}
             yield Event("comment", 1.0, **more, text=str(result["explanation"]))
 
 
 def _actor(value: Mapping[str, Any]) -> Actor:
-    """HUMAN by the API is the app's user, HUMAN in Phoenix's own pages a reviewer, the rest judges."""
+    """Return who annotated: HUMAN through the API is a user, HUMAN in the pages of Phoenix a reviewer."""
     kind = value["annotator_kind"]
     if kind in {"LLM", "CODE"}:
         return "judge"
     if kind != "HUMAN":
-        raise Bad(f"annotator_kind should be HUMAN, LLM or CODE, and is {kind!r}")
-    reviewed = value.get("source") == "APP" or (
-        value.get("trace_id") and "span_id" not in value and value.get("name") == "user_feedback"
+        raise InvalidRecord(f"annotator_kind should be HUMAN, LLM or CODE, and is {kind!r}")
+    is_on_trace = value.get("trace_id") and "span_id" not in value
+    is_review = value.get("source") == "APP" or (
+        is_on_trace and value.get("name") == "user_feedback"
     )
-    return "annotator" if reviewed else "user"
+    return "annotator" if is_review else "user"
 
 
 SOURCE = Source(
     title="Arize Phoenix spans and annotations (REST pages or data frames)",
     levels={"span": "full", "annotation": None, "session annotation": None},
-    shape=shape,
+    record_kind=record_kind,
     rows=rows,
     covers="`full`, given the spans beside the annotations; annotations alone hold no text",
     wider="export the spans of the project beside the annotations",
-    names={"user_feedback": "thumbs"},
+    signals={"user_feedback": "thumbs"},
 )

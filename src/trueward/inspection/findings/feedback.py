@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from trueward.data.capabilities import FEWEST, LogCapabilities
+from trueward.data.capabilities import MIN_PER_CLASS, LogCapabilities
 from trueward.estimation.requirements import sparse
 from trueward.inspection.chance import SIGNIFICANT, p_value
 from trueward.inspection.finding import SHOWN, Finding, percent, pluralised
@@ -92,28 +92,32 @@ def balance(log: Log) -> Iterator[Finding]:
 
 def too_few(log: Log) -> Iterator[Finding]:
     """Report whether each class has enough rows for a fit, and for a validation split."""
-    facts = LogCapabilities.of_log(log)
-    figures = {"prompts": facts.prompts, "rated": facts.rated, "good": facts.good}
-    missing = sparse(facts, reads_feedback=log.regime != "channels")
+    capabilities = LogCapabilities.from_log(log)
+    figures = {
+        "prompts": capabilities.prompts,
+        "rated": capabilities.rated,
+        "good": capabilities.good,
+    }
+    missing = sparse(capabilities, reads_feedback=log.regime != "channels")
     if missing is not None:
         yield Finding("too_few", "error", f"a fit needs {missing}", figures)
         return
-    clicks = "o" not in facts.columns
+    clicks = "o" not in capabilities.columns
     counts = {
-        "responses with a click" if clicks else "responses rated good": facts.good,
+        "responses with a click" if clicks else "responses rated good": capabilities.good,
         "responses without a click" if clicks else "responses rated bad": (
-            (facts.rows if clicks else facts.rated) - facts.good
+            (capabilities.rows if clicks else capabilities.rated) - capabilities.good
         ),
     }
     what, fewest = min(counts.items(), key=lambda item: item[1])
-    if log.regime == "channels" or fewest * HELD_OUT >= FEWEST:
+    if log.regime == "channels" or fewest * HELD_OUT >= MIN_PER_CLASS:
         return
     yield Finding(
         "too_few",
         "warning",
         f"the log has {fewest:,} {what}: a validation split of {HELD_OUT:.0%} of the "
-        f"{pluralised(facts.prompts, 'prompt')} gets about {fewest * HELD_OUT:.0f} of them, and a fit "
-        f"needs {FEWEST}",
+        f"{pluralised(capabilities.prompts, 'prompt')} gets about {fewest * HELD_OUT:.0f} of them, and a fit "
+        f"needs {MIN_PER_CLASS}",
         figures,
     )
 

@@ -111,8 +111,7 @@ def _rating_errors(log: Log) -> tuple[str, dict[str, Any], Severity]:
     figures = {"on_rated": good + bad, "agreement": agreeing, "rho_01": rho_01, "rho_10": rho_10}
     if min(good, bad) >= 10 and n["down"] / good + n["false_up"] / bad >= 1:
         words += (
-            "; rho_01 + rho_10 is 1 or more, so ratings mean the opposite of gold: check how both are "
-            "coded"
+            "; rho_01 + rho_10 >= 1, so ratings mean the opposite of gold: check how both are coded"
         )
         return words, figures, "error"
     return words, figures, "note"

@@ -1,0 +1,103 @@
+"""Comma-separated text, plain or gzipped; every cell is text until its column is given a type."""
+
+from __future__ import annotations
+
+import csv
+import zlib
+from typing import TYPE_CHECKING, NoReturn
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.csv as pacsv
+
+from trueward.core.errors import TruewardError
+
+from .cell_types import Place
+from .table import Table
+from .text_files import broken_gzip, decode_line, open_packed, read_lines
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .column_names import WantedColumns
+
+BLOCK = 1 << 28  # bytes; one row must fit in a block
+
+
+def read_csv(path: Path, wanted: WantedColumns) -> Table:
+    """Read the wanted columns as text; an empty cell, quoted or not, is the empty string.
+
+    Parameters
+    ----------
+    path : Path
+        A file whose first line names the columns.
+    wanted : WantedColumns
+        The columns to read.
+
+    Returns
+    -------
+    Table
+        With ``untyped`` set.
+
+    Raises
+    ------
+    TruewardError
+        If rows differ in their number of cells, a name occurs twice, or the file is damaged.
+
+    """
+    names = _header(path)
+    columns = [name for name in names if wanted(name)]
+    place = Place(str(path))
+    if not columns:
+        return Table({}, names, place, untyped=True)
+    try:
+        with open_packed(path) as file:
+            table = pacsv.read_csv(
+                file,
+                pacsv.ReadOptions(use_threads=False, block_size=BLOCK),
+                pacsv.ParseOptions(newlines_in_values=True),
+                pacsv.ConvertOptions(
+                    column_types=dict.fromkeys(names, pa.string()),
+                    include_columns=columns,
+                    strings_can_be_null=False,
+                ),
+            )
+    except (EOFError, zlib.error) as e:
+        raise broken_gzip(path) from e
+    except pa.ArrowException as e:
+        _refuse(path, e)
+    frame = pl.DataFrame(pl.from_arrow(table))
+    return Table({name: frame[name] for name in columns}, names, place, untyped=True)
+
+
+def _header(path: Path) -> tuple[str, ...]:
+    """Read the names of the columns, which must differ."""
+    with open_packed(path) as file:
+        lines = (decode_line(raw, i, path) for i, raw in enumerate(read_lines(file, path), 1))
+        try:
+            names = next((row for row in csv.reader(lines, strict=True) if row), [])
+        except csv.Error as e:
+            raise TruewardError(
+                f"the header of {path} should name the columns, but it cannot be read ({e}): "
+                "correct the first line"
+            ) from e
+    if names:
+        names[0] = names[0].removeprefix("\ufeff")
+    if duplicates := sorted({name for name in names if names.count(name) > 1}):
+        raise TruewardError(
+            f"{path} should name each column once, but its header has {duplicates[0]!r} "
+            f"{names.count(duplicates[0])} times: rename or drop one"
+        )
+    return tuple(names)
+
+
+def _refuse(path: Path, e: pa.ArrowException) -> NoReturn:
+    """Raise about the first line that is not UTF-8, else about the number of cells."""
+    with open_packed(path) as file:
+        for number, raw in enumerate(read_lines(file, path), 1):
+            decode_line(raw, number, path)
+    reason = " ".join(str(e).split()).removeprefix("CSV parse error: ")
+    raise TruewardError(
+        f"{path} should have the same number of cells in every row, but it cannot be read "
+        f"({reason[:200]}; the header is row 1): quote cells that hold commas or line breaks"
+    ) from e

@@ -1,0 +1,195 @@
+"""One table from any source: a file, a folder, a query, or a table in memory."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+import pyarrow as pa
+
+from trueward.core.errors import TruewardError, UsageError
+
+from .cell_types import Place
+from .columnar import read_arrow, read_parquet
+from .csv_files import read_csv
+from .databases import refuse_uri
+from .folders import read_folder
+from .json_lines import read_json
+from .queries import read_query
+from .table import Table, expanded, settled
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .cell_types import Column
+    from .column_names import WantedColumns
+
+
+def _parquet(path: Path, wanted: WantedColumns) -> Table:
+    return read_parquet([path], wanted, str(path))
+
+
+def _arrow(path: Path, wanted: WantedColumns) -> Table:
+    return read_arrow([path], wanted, str(path))
+
+
+#: End of a file name -> the reader of that format.
+READERS: dict[str, Callable[[Path, WantedColumns], Table]] = {
+    ".parquet": _parquet,
+    ".jsonl": read_json,
+    ".jsonl.gz": read_json,
+    ".ndjson": read_json,
+    ".ndjson.gz": read_json,
+    ".json": read_json,
+    ".json.gz": read_json,
+    ".csv": read_csv,
+    ".csv.gz": read_csv,
+    ".arrow": _arrow,
+    ".feather": _arrow,
+    ".ipc": _arrow,
+    ".sql": read_query,
+}
+
+
+def read_table(source: object, wanted: WantedColumns, split: str | None = None) -> Table:
+    """Read the wanted columns of a source.
+
+    Parameters
+    ----------
+    source : str, Path or table
+        A file in one of the formats of `READERS`, a folder with a data set, or a table of polars,
+        pandas or pyarrow.
+    wanted : WantedColumns
+        The columns to read; see `wanted_columns`.
+    split : str or None
+        Which split of a folder to read.
+
+    Returns
+    -------
+    Table
+        At least one row, if any wanted column exists. Columns ``context`` and ``channel`` of records
+        are expanded.
+
+    Raises
+    ------
+    TruewardError
+        If the source does not exist, cannot be read, or has no rows.
+    UsageError
+        If ``source`` is of another type, or ``split`` does not apply to it.
+
+    Examples
+    --------
+    >>> frame = pl.DataFrame({"prompt": ["Hi"], "other": [1]})
+    >>> from trueward.data.readers import wanted_columns
+    >>> read_table(frame, wanted_columns(["prompt"], [], None)).columns["prompt"].to_list()
+    ['Hi']
+
+    """
+    if isinstance(source, str | os.PathLike):
+        path = Path(source)
+        try:
+            table = _from_path(path, wanted, split)
+        except PermissionError as e:
+            raise TruewardError(
+                f"{e.filename or path} should be readable, but you have no permission to read it: "
+                "change its permissions or copy it"
+            ) from e
+        except OSError as e:
+            raise TruewardError(
+                f"{path} should be readable, but the system refuses ({e.strerror or e}): check the "
+                "path and the disk"
+            ) from e
+    elif split is not None:
+        raise UsageError(f"split={split} chooses from a folder of splits: drop it for a table")
+    else:
+        table = _from_memory(source, wanted)
+    if not table.names or not any(len(column) for column in table.columns.values()):
+        _refuse_rowless(table)
+    return expanded(table)
+
+
+def _refuse_rowless(table: Table) -> None:
+    """Raise if a table has no rows; a table without any wanted column is refused by its names later."""
+    if table.columns or not table.names:
+        raise TruewardError(
+            f"{table.source} should have a row per response, but it has no rows: check its origin"
+        )
+
+
+def _from_path(path: Path, wanted: WantedColumns, split: str | None) -> Table:
+    if not path.exists():
+        refuse_uri(path)
+        raise TruewardError(f"there is no file {path}: check the path")
+    if path.is_dir():
+        return read_folder(path, wanted, split)
+    if split is not None:
+        raise UsageError(f"split={split} chooses from a folder of splits: drop it for {path}")
+    if not path.is_file():
+        raise TruewardError(
+            f"{path} should be a file or a folder, but it is a device: save its content to a file"
+        )
+    name = path.name.lower()
+    ending = next((e for e in sorted(READERS, key=len, reverse=True) if name.endswith(e)), None)
+    if ending is None:
+        raise TruewardError(
+            f"{path} has an unsupported file type ({path.suffix or 'none'}): write it as one of "
+            f"{', '.join(READERS)}"
+        )
+    if not path.stat().st_size:
+        raise TruewardError(
+            f"{path} should hold a table, but it is empty: check the program that wrote it"
+        )
+    return READERS[ending](path, wanted)
+
+
+def _from_memory(source: object, wanted: WantedColumns) -> Table:
+    library = type(source).__module__.partition(".")[0]
+    if library == "pandas" and type(source).__name__ == "DataFrame":
+        return _from_pandas(source, wanted)
+    place = Place(f"the {library} {type(source).__name__}")
+    try:
+        if isinstance(source, pl.LazyFrame):
+            names = source.collect_schema().names()
+            frame = source.select([name for name in names if wanted(name)]).collect()
+        elif isinstance(source, pl.DataFrame):
+            names, frame = source.columns, source.select([n for n in source.columns if wanted(n)])
+        elif isinstance(source, pa.Table | pa.RecordBatch | pa.RecordBatchReader):
+            table = source.read_all() if isinstance(source, pa.RecordBatchReader) else source
+            names = list(table.schema.names)
+            chosen = table.select([name for name in dict.fromkeys(names) if wanted(name)])
+            frame = pl.DataFrame(pl.from_arrow(chosen))
+        else:
+            raise UsageError(
+                "a log is a path or a polars, pandas or pyarrow table, but this is "
+                f"a {type(source).__name__}: save it to a file or convert it to a table"
+            )
+    except (pl.exceptions.PolarsError, pa.ArrowException, KeyError, OSError) as e:
+        raise TruewardError(
+            f"{place.source} should hold a table, but it cannot be read "
+            f"({' '.join(str(e).split())[:200]}): correct the code that creates it"
+        ) from e
+    return Table({name: frame[name] for name in frame.columns}, tuple(names), place)
+
+
+def _from_pandas(source: Any, wanted: WantedColumns) -> Table:
+    """Convert column by column, so that only a column of mixed types becomes plain values."""
+    names = [str(name) for name in source.columns]
+    columns: dict[str, Column] = {}
+    for i, name in enumerate(names):
+        if not wanted(name):
+            continue
+        if name in columns:
+            raise TruewardError(
+                f"the pandas DataFrame should name each column once, but it has {name!r} twice: "
+                "rename or drop one"
+            )
+        values = source.iloc[:, i].reset_index(drop=True)
+        try:
+            columns[name] = pl.from_pandas(values, nan_to_null=True)
+        except (pa.ArrowException, pl.exceptions.PolarsError, TypeError, ValueError):
+            columns[name] = settled(
+                [None if null else v for v, null in zip(values, values.isna(), strict=True)]
+            )
+    return Table(columns, tuple(names), Place("the pandas DataFrame"))

@@ -1,0 +1,170 @@
+"""The files of an export, the sources that can be imported, and which source the files come from."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import itertools
+import pkgutil
+from dataclasses import replace
+from functools import cache
+from typing import TYPE_CHECKING
+
+from trueward.core.errors import TruewardError, UsageError
+from trueward.core.suggest import suggestion
+from trueward.data.readers import refuse_uri
+
+from . import products
+from .contract import Record, Source
+from .records import FORMATS, QUERY, file_format, read_records
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+SAMPLED = 20  # records of each file that decide on its source
+OWN_TABLES = {"responses", "events", "dataset"}  # the files of an import that are imported again
+
+
+def list_files(paths: Sequence[Path]) -> list[Path]:
+    """Return the named files, and the files of a known format in the named folders.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Files, queries (``.sql``) and folders.
+
+    Returns
+    -------
+    list of Path
+        Sorted, each once. Of a folder that an import wrote: its two tables and ``dataset.json``.
+
+    Raises
+    ------
+    TruewardError
+        If a path does not exist, or there are no files.
+    UsageError
+        If a named file has an unknown ending.
+
+    """
+    files: list[Path] = []
+    for path in paths:
+        if not path.exists():
+            refuse_uri(path)
+            raise TruewardError(f"there is no file {path}: check the path")
+        if path.is_dir():
+            files += _files_in(path)
+        elif not file_format(path) and path.suffix != QUERY:
+            raise UsageError(
+                f"{path} should end in one of {', '.join(FORMATS)}, {QUERY}, packed as .gz or .zst or not: "
+                "name a file of the export"
+            )
+        else:
+            files.append(path)
+    if not files:
+        raise TruewardError(
+            f"{paths[0]} should hold files of an export ({', '.join(FORMATS)}), but has none: name them"
+        )
+    return sorted(set(files))
+
+
+def _files_in(folder: Path) -> list[Path]:
+    below = sorted(path for path in folder.rglob("*") if path.is_file() and file_format(path))
+    files = [p for p in below if p.parent.name != "manifests" and p.name != "summary.json"]
+    if (folder / "dataset.json").is_file():
+        return [path for path in files if path.name.split(".")[0] in OWN_TABLES]
+    return files
+
+
+@cache
+def sources() -> Mapping[str, Source]:
+    """Return every source by the name of its module, in alphabetical order.
+
+    Returns
+    -------
+    mapping of str to Source
+        The ``SOURCE`` of each module of `trueward.importers.products` without a leading underscore.
+
+    Examples
+    --------
+    >>> sources()["langfuse"].signals
+    {'user-feedback': 'thumbs'}
+
+    """
+    package = products.__name__
+    result: dict[str, Source] = {}
+    for module in sorted(pkgutil.iter_modules(products.__path__), key=lambda m: m.name):
+        if module.name.startswith("_"):
+            continue
+        source = vars(importlib.import_module(f"{package}.{module.name}")).get("SOURCE")
+        if not isinstance(source, Source):
+            raise TypeError(f"importers/products/{module.name}.py must define SOURCE")
+        result[module.name] = replace(source, name=module.name)
+    return result
+
+
+def source_named(name: str) -> Source:
+    """Return the source of a name.
+
+    Parameters
+    ----------
+    name : str
+        Name of a source.
+
+    Returns
+    -------
+    Source
+        The source.
+
+    Raises
+    ------
+    UsageError
+        If there is no such source.
+
+    """
+    known = sources()
+    if name not in known:
+        raise UsageError(f"there is no source {name!r}: {suggestion(name, ['auto', *known])}")
+    return known[name]
+
+
+def detect_source(paths: Sequence[Path]) -> Source:
+    """Return the one source whose records all files hold, judged by the first records of each.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Files of one export.
+
+    Returns
+    -------
+    Source
+        The source.
+
+    Raises
+    ------
+    TruewardError
+        If no source fits every file.
+    UsageError
+        If several sources fit.
+
+    """
+    candidates = list(sources().values())
+    for path in paths:
+        with contextlib.closing(read_records(path)) as records:
+            first = [r.value for r in itertools.islice(records, SAMPLED) if isinstance(r, Record)]
+        if not first:
+            continue
+        candidates = [s for s in candidates if any(s.kind_of(value) for value in first)]
+        if not candidates:
+            keys = ", ".join(list(first[0])[:12])
+            raise TruewardError(
+                f"{path} should hold records of the same known source as the other files, but its keys "
+                f"are {keys}: name the source ({', '.join(sources())}), or write the generic tables"
+            )
+    if len(candidates) > 1:
+        raise UsageError(
+            f"{paths[0]} could be an export of {' or '.join(s.name for s in candidates)}: name the source "
+            "in place of auto"
+        )
+    return candidates[0]

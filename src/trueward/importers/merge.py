@@ -1,0 +1,218 @@
+"""Staged rows to the responses and events tables: checked, without copies, events joined to responses.
+
+Every choice depends on the content of rows and not on their order, so that shuffled files give the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, get_args
+
+import polars as pl
+
+from .channels import CHANNELS
+from .contract import Actor
+from .deduplicate import regenerate_events, split_faults, unique_responses
+from .schema import EVENTS, PLACE, REJECTED, STAGED_EVENTS, STAGED_RESPONSES
+from .spill import Scratch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .deduplicate import Faults
+    from .spill import Progress, SortedRanges
+    from .staging import StagedRows
+
+ACTORS = get_args(Actor)
+EVENT_ORDER = ("response_id", "at", "channel")
+
+
+@dataclass
+class Tables:
+    """The tables of an import, sorted, and the account of all rows.
+
+    Attributes
+    ----------
+    ranges : SortedRanges
+        The responses table.
+    shown_at : DataFrame
+        Columns ``response_id`` and ``shown_at`` of every response with an event, and of some others.
+    events : DataFrame
+        The events table.
+    rejected : DataFrame
+        File, line and reason of every rejected row.
+    skipped : dict of str to int
+        Number of valid records without a row, by reason.
+    read : dict of str to int
+        Number of records by kind.
+    duplicates : dict of str to int
+        Number of copies that were dropped, of ``responses`` and of ``events``.
+    events_without_response : int
+        Number of events whose response is not in the export.
+    channels : dict of str to int
+        Number of events by channel.
+
+    """
+
+    ranges: SortedRanges
+    shown_at: pl.DataFrame
+    events: pl.DataFrame
+    rejected: pl.DataFrame
+    skipped: dict[str, int]
+    read: dict[str, int]
+    duplicates: dict[str, int] = field(default_factory=dict)
+    events_without_response: int = 0
+    channels: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def responses(self) -> pl.DataFrame:
+        """The whole responses table in memory."""
+        return pl.concat([self.ranges.range(k) for k in range(len(self.ranges))])
+
+
+def merge_rows(
+    staged: StagedRows, protect: Callable[[pl.DataFrame], pl.DataFrame], progress: Progress
+) -> Tables:
+    """Check, de-duplicate and join the staged rows.
+
+    Parameters
+    ----------
+    staged : StagedRows
+        All rows of the import.
+    protect : callable
+        Applied to every row before it is stored: ids of people are hashed, texts redacted.
+    progress : callable
+        Called as ``progress(step, rows, total)``.
+
+    Returns
+    -------
+    Tables
+        The tables and the account.
+
+    """
+    frames = _with_equal_types(staged.events, STAGED_EVENTS)
+    events, rejected_events = split_faults(
+        pl.concat(frames, how="diagonal_relaxed").collect(), _event_faults()
+    )
+    events, event_copies = _latest_events(events)
+    parts = _with_equal_types(staged.responses, STAGED_RESPONSES)
+    scratch = Scratch(staged.scratch.parent)
+    unique = unique_responses(parts, _response_faults(), events, protect, scratch, progress)
+    related = unique.add_related(events)
+    keys = pl.concat(unique.keys)
+    events, unmatched = _join_responses(events.vstack(regenerate_events(related)), keys)
+    rejected = [*staged.rejected, *unique.rejected, rejected_events, unmatched]
+    order = [*EVENT_ORDER, *(name for name in EVENTS if name not in EVENT_ORDER)]
+    return Tables(
+        ranges=unique.ranges,
+        shown_at=protect(keys.drop("group")),
+        events=protect(events.select(*EVENTS)).sort(order),
+        rejected=pl.concat([pl.DataFrame(schema=REJECTED), *rejected]).sort(*REJECTED),
+        skipped=dict(sorted(staged.skipped.items())),
+        read=dict(sorted(staged.read.items())),
+        duplicates={"responses": unique.copies, "events": event_copies},
+        events_without_response=unmatched.height,
+        channels=dict(sorted(events["channel"].value_counts().iter_rows())),
+    )
+
+
+def _with_equal_types(frames: list[pl.LazyFrame], schema: dict[str, Any]) -> list[pl.LazyFrame]:
+    """Cast a context column to text if it is a number in one frame and text in another."""
+    empty = pl.LazyFrame(schema=schema)
+    schemas = [frame.collect_schema() for frame in frames]
+    types: dict[str, set[str]] = {}
+    for columns in schemas:
+        for name, dtype in columns.items():
+            if name.startswith("context.") and dtype != pl.Null:
+                types.setdefault(name, set()).add("number" if dtype.is_numeric() else str(dtype))
+    mixed = {name for name, found in types.items() if len(found) > 1}
+    even = [
+        frame.with_columns(pl.col(name).cast(pl.String) for name in mixed if name in columns)
+        for frame, columns in zip(frames, schemas, strict=True)
+    ]
+    return [empty, *even]
+
+
+# Reasons are built by concat_str: format panics if a column has an empty chunk (pola-rs/polars#25339).
+def _response_faults() -> Faults:
+    has_prompt = pl.col("prompt").list.len().fill_null(0) > 0
+    return [
+        (pl.col("response_id").is_null(), pl.lit("a response needs a response_id, and has none")),
+        (
+            ~has_prompt & (pl.col("precedence") != "owner"),
+            pl.lit("a response needs a prompt, and has none"),
+        ),
+        (pl.col("response").is_null(), pl.lit("a response needs a text, and has none")),
+        (
+            ~pl.col("p_ask").is_between(0, 1).fill_null(value=True),
+            pl.concat_str(pl.lit("p_ask should be a probability, and is "), "p_ask"),
+        ),
+    ]
+
+
+def _event_faults() -> Faults:
+    channel, source = (pl.col(name).fill_null("null") for name in ("channel", "source"))
+    known = pl.lit(f" is not one of {', '.join(CHANNELS)}")
+    actors = pl.lit("the source of an event should be user, annotator or judge, and is ")
+    return [
+        (
+            pl.col("response_id").is_null() & pl.col("group").is_null(),
+            pl.lit("an event needs a response_id, and has none"),
+        ),
+        (
+            ~pl.col("channel").is_in(list(CHANNELS)).fill_null(value=False),
+            pl.concat_str(pl.lit("the channel "), channel, known),
+        ),
+        (
+            ~pl.col("value").is_finite().fill_null(value=False),
+            pl.lit("an event needs a finite value, and has none"),
+        ),
+        (
+            ~pl.col("source").is_in(ACTORS).fill_null(value=False),
+            pl.concat_str(actors, source),
+        ),
+    ]
+
+
+def _latest_events(events: pl.DataFrame) -> tuple[pl.DataFrame, int]:
+    """Keep the latest event of each key; without a key, one of equal events or of one event id."""
+    content = [c for c in STAGED_EVENTS if c not in {"key", "updated_at", "raw", *PLACE}]
+    same = [c for c in content if c not in {"event_id", "text"}]
+    has_key, has_id = pl.col("key").is_not_null(), pl.col("event_id").is_not_null()
+    by_key = pl.struct("response_id", "group", "key").hash()
+    by_content = pl.struct(same).hash(2)
+    identity = pl.when(has_key).then(by_key).when(has_id).then(pl.col("event_id").hash(1))
+    may_repeat = identity.otherwise(by_content).is_duplicated()  # equal hashes may be a collision
+    single, several = events.filter(~may_repeat), events.filter(may_repeat)
+    order = ["updated_at", "at", *(c for c in content if c != "at")]
+    keyed = several.filter(has_key).sort(*order, descending=True, nulls_last=True)
+    keyed = keyed.unique(["response_id", "group", "key"], keep="first", maintain_order=True)
+    unkeyed = several.filter(~has_key).sort(*content, nulls_last=True)
+    with_id = unkeyed.filter(has_id).unique("event_id", keep="last", maintain_order=True)
+    others = unkeyed.filter(~has_id).unique(same, keep="first", maintain_order=True)
+    latest = pl.concat([single, keyed, with_id, others])
+    return latest, events.height - latest.height
+
+
+def _join_responses(
+    events: pl.DataFrame, responses: pl.DataFrame
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Give each event its response, or the last of its group; reject events that have neither."""
+    last = (
+        responses.filter(pl.col("group").is_not_null())
+        .sort("shown_at", "response_id")
+        .unique("group", keep="last", maintain_order=True)
+        .select("group", pl.col("response_id").alias("last"))
+    )
+    rows = events.join(last, on="group", how="left")
+    exists = pl.col("response_id").is_in(responses["response_id"].implode())
+    target = pl.when(exists | pl.col("last").is_null()).then("response_id").otherwise("last")
+    rows = rows.with_columns(target.alias("target"))
+    targets = responses.select(pl.col("response_id").alias("target"))
+    matched = rows.join(targets, on="target", how="semi")
+    unmatched = rows.join(targets, on="target", how="anti")
+    name = pl.coalesce("response_id", "group", pl.lit("?"))
+    without, missing = pl.lit(" without its response: "), pl.lit(" is not among the responses")
+    reason = pl.concat_str(pl.lit("a "), "channel", without, name, missing)
+    joined = matched.with_columns(pl.col("target").alias("response_id")).drop("last", "target")
+    return joined, unmatched.select(*PLACE, reason.alias("reason"))

@@ -1,0 +1,284 @@
+"""The steps of an import: detect the source, read and stage, merge, derive the log, write."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+from polars.exceptions import PolarsError
+
+from trueward.core.errors import TruewardError, UsageError
+
+from .channels import CHANNELS, THUMBS
+from .checks import check_scope, user_notes, widest_level
+from .columns import find_damaged
+from .contract import UserMapping
+from .dataset_info import dataset_info, read_document
+from .derive import preference_pairs, summarise_events
+from .detect import detect_source, list_files, source_named
+from .imported import ImportedLog, check_output
+from .merge import merge_rows
+from .privacy import PUBLIC_KEY, Redactor, hash_people, read_key
+from .queries import query_tables
+from .records import QUERY, file_format
+from .spill import Scratch, no_progress
+from .staging import stage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from .contract import Source
+    from .merge import Tables
+    from .spill import Progress
+    from .staging import StagedRows
+
+
+def import_log(
+    source: str,
+    paths: Sequence[str | os.PathLike[str]] | str | os.PathLike[str],
+    out: str | os.PathLike[str] | None = None,
+    *,
+    mapping: Sequence[tuple[str, str]] = (),
+    scale: tuple[float, float] | None = None,
+    positive: Sequence[str] = (),
+    negative: Sequence[str] = (),
+    hash_users: bytes | str | os.PathLike[str] | None = None,
+    redact: bool = False,
+    phone_regions: Sequence[str] = ("US",),
+    strict: bool = False,
+    scratch: Path | None = None,
+    progress: Progress = no_progress,
+) -> ImportedLog:
+    """Import the export of a product as a log, as ``trueward import`` does.
+
+    Parameters
+    ----------
+    source : str
+        Name of a product, such as ``langfuse``, or ``auto`` to detect it; see `sources`.
+    paths : path or sequence of paths
+        Files or folders of one export, or SQL queries (``.sql``) for the generic tables.
+    out : path, optional
+        Folder to write; an earlier import there is replaced. None writes nothing.
+    mapping : sequence of (str, str)
+        Pairs of our name and the name in the export: (channel, signal) or (``prompt``, path).
+    scale : (float, float), optional
+        Lowest and highest rating, if the export does not say.
+    positive, negative : sequence of str
+        Conditions that make feedback 1 or 0, such as ``thumbs_up`` or ``rating>=4``.
+    hash_users : bytes or path, optional
+        Secret key, or the file with it, that ids of people are hashed with.
+    redact : bool
+        Whether to remove e-mail addresses, phone numbers and secrets from texts. Ids of people are then
+        hashed for every source.
+    phone_regions : sequence of str
+        Countries whose phone numbers are found as they are dialled there.
+    strict : bool
+        Whether to raise, and write nothing, if any row is rejected.
+    scratch : Path, optional
+        Folder for temporary files; by default beside ``out``, else the system's.
+    progress : callable
+        Called as ``progress(step, rows, total)``; a total of 0 is unknown.
+
+    Returns
+    -------
+    ImportedLog
+        Tables, log and account; ``.log`` is the data frame.
+
+    Raises
+    ------
+    UsageError
+        If the request is wrong: an unknown source or channel, or ``out`` holds other files.
+    TruewardError
+        If the export cannot be read or has no responses.
+
+    Examples
+    --------
+    >>> import json, tempfile
+    >>> path = Path(tempfile.mkdtemp(), "responses.jsonl")
+    >>> row = {"response_id": "a", "prompt": "How?", "response": "So."}
+    >>> _ = path.write_text(json.dumps(row))
+    >>> import_log("auto", path).log.select("prompt", "response", "feedback").rows()
+    [('How?', 'So.', None)]
+
+    """
+    folder = None if out is None else Path(out)
+    if folder is not None:
+        check_output(folder)
+        scratch = scratch or folder.parent
+    if hash_users is not None and not isinstance(hash_users, bytes):
+        hash_users = read_key(Path(hash_users))
+    redactor = Redactor(tuple(phone_regions)) if redact else None
+    named = [paths] if isinstance(paths, str | os.PathLike) else paths
+    files, document, product = _inputs(source, [Path(path) for path in named])
+    names = user_mapping(product, mapping)
+    protect = _protection(product, hash_users, redactor)
+    tables = _read_tables(product, files, names, protect, Scratch(scratch), progress)
+    if redactor is not None:
+        tables = _redact_reasons(tables, redactor)
+    if not tables.ranges.height:
+        raise _no_responses(product, tables)
+    level = widest_level(product, tables)
+    info = dataset_info(product, level, document, scale=scale, positive=positive, negative=negative)
+    events = summarise_events(tables.shown_at, tables.events, info)
+    scope, lowered = check_scope(info.export_scope, tables, events)
+    info = replace(info, export_scope=scope)
+    notes = (*lowered, *user_notes(product, tables, info, events, hash_users))
+    redacted = None if redactor is None else dict(redactor.total)
+    pairs = preference_pairs(tables.events)
+    result = ImportedLog(product, tables, events, pairs, info, names, notes, redacted)
+    if strict and tables.rejected.height:
+        raise _some_rejected(tables.rejected)
+    if folder is not None:
+        result.write(folder, progress)
+    return result
+
+
+def _inputs(source: str, paths: list[Path]) -> tuple[list[Path], dict[str, Any], Source]:
+    """Return the files with rows, the content of ``dataset.json``, and the source."""
+    files = list_files(paths)
+    document = read_document(files)
+    files = [path for path in files if path.name != "dataset.json"]
+    if not files:
+        raise TruewardError(
+            "dataset.json describes tables, and no tables were given: name their files too"
+        )
+    if source == "auto" and any(path.suffix == QUERY for path in files):
+        source = "generic"
+    return files, document, detect_source(files) if source == "auto" else source_named(source)
+
+
+def user_mapping(source: Source, pairs: Sequence[tuple[str, str]]) -> UserMapping:
+    """Return names of signals and paths to texts, from the source's documentation and the user.
+
+    Parameters
+    ----------
+    source : Source
+        The product.
+    pairs : sequence of (str, str)
+        Our name (a channel, ``thumbs``, or a text of the source) and the name in the export.
+
+    Returns
+    -------
+    UserMapping
+        The names; the user's win.
+
+    Raises
+    ------
+    UsageError
+        If one of our names does not exist.
+
+    """
+    signals = dict(source.signals)
+    paths: dict[str, tuple[str, ...]] = {}
+    for ours, theirs in pairs:
+        if ours in CHANNELS or ours == THUMBS:
+            signals[theirs] = ours
+        elif ours in source.mappable:
+            paths[ours] = (*paths.get(ours, ()), theirs)
+        else:
+            known = ", ".join([*sorted(source.mappable), THUMBS, *CHANNELS])
+            raise UsageError(
+                f"--map {ours}={theirs}: {source.name} has nothing called {ours!r} to map; choose one "
+                f"of {known}"
+            )
+    return UserMapping(signals, paths)
+
+
+def _protection(
+    source: Source, key: bytes | None, redactor: Redactor | None
+) -> Callable[[pl.DataFrame], pl.DataFrame]:
+    """Return what hashes ids of people and redacts texts of rows before they are stored.
+
+    Network addresses are left out unless a secret key hashes them: there are few enough to guess them all.
+    """
+    left_out = {"user_id", "actor_id"} if source.ids_are_addresses and key is None else set()
+
+    def protect(rows: pl.DataFrame) -> pl.DataFrame:
+        if key is None and not source.hash_ids and redactor is None:
+            return rows
+        names = sorted(left_out & {*rows.columns})
+        nulls = [pl.lit(None, pl.String).alias(name) for name in names]
+        rows = hash_people(rows.with_columns(nulls), key or PUBLIC_KEY)
+        return rows if redactor is None else redactor.redact_rows(rows, key or PUBLIC_KEY)
+
+    return protect
+
+
+def _read_tables(
+    source: Source,
+    files: Sequence[Path],
+    mapping: UserMapping,
+    protect: Callable[[pl.DataFrame], pl.DataFrame],
+    scratch: Scratch,
+    progress: Progress,
+) -> Tables:
+    with query_tables(source, files) as queries:
+        staged = _stage_files(source, files, mapping, queries, scratch, progress)
+        try:
+            return merge_rows(staged, protect, progress)
+        except PolarsError as e:
+            raise _damaged_table(files) or e from e
+
+
+def _stage_files(
+    source: Source,
+    files: Sequence[Path],
+    mapping: UserMapping,
+    queries: Mapping[Path, tuple[str, pl.LazyFrame]],
+    scratch: Scratch,
+    progress: Progress,
+) -> StagedRows:
+    """Read typed tables by column, and all other files record by record."""
+    tables = {
+        path: source.read_columns(path)
+        for path in files
+        if source.read_columns and file_format(path) == ".parquet"
+    } | {**queries}
+    others = [path for path in files if not tables.get(path)]
+    staged = stage(source, others, mapping, scratch, progress)
+    for table in filter(None, tables.values()):
+        kind, rows = table
+        (staged.responses if kind == "response" else staged.events).append(rows)
+        staged.read[kind] += rows.select(pl.len()).collect().item()
+    return staged
+
+
+def _damaged_table(files: Sequence[Path]) -> TruewardError | None:
+    """Return the error about a damaged Parquet file, if there is one."""
+    damaged = find_damaged(path for path in files if file_format(path) == ".parquet")
+    if damaged is None:
+        return None
+    return TruewardError(
+        f"{damaged[0]} should be a whole Parquet file, but it cannot be read ({damaged[1]}): write or copy "
+        "it again"
+    )
+
+
+def _redact_reasons(tables: Tables, redactor: Redactor) -> Tables:
+    """Redact the reasons of rejected and skipped rows."""
+    reasons = sorted({*tables.rejected["reason"], *tables.skipped})
+    redacted = {reason: redactor.redact_reason(reason) for reason in reasons}
+    column = pl.col("reason").replace(list(redacted), list(redacted.values()))
+    skipped = {redacted[reason]: count for reason, count in tables.skipped.items()}
+    return replace(tables, rejected=tables.rejected.with_columns(column), skipped=skipped)
+
+
+def _no_responses(source: Source, tables: Tables) -> TruewardError:
+    reasons = [*tables.rejected["reason"].head(1).to_list(), *list(tables.skipped)[:1]]
+    reason = f" (the first reason: {reasons[0]})" if reasons else ""
+    wider = f"; {source.wider}" if source.wider else ""
+    return TruewardError(
+        f"an import needs responses, and none of the {sum(tables.read.values())} records of {source.title} "
+        f"became one{reason}: give the export that has the texts{wider}"
+    )
+
+
+def _some_rejected(rejected: pl.DataFrame) -> TruewardError:
+    first = rejected.row(0, named=True)
+    return TruewardError(
+        f"a strict import takes no rejected row, and there are {rejected.height}, the first in line "
+        f"{first['line']} of {first['file']} ({first['reason']}): correct it, or import without --strict"
+    )

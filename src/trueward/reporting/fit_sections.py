@@ -1,0 +1,176 @@
+"""Sections on the fits: rows, warnings, propensities, noise rates and other nuisances."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from trueward.plotting import intervals, lines
+
+from .charts import cell_text, distribution, figure
+from .page import Prose, Section, Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from trueward.model.reward_model import RewardModel
+
+    from .inputs import ReportInputs
+    from .page import Block
+
+COUNTS = frozenset({"folds", "rows"})
+SHOWN = {  # figures of nuisances that other sections show
+    "flip_rates": frozenset({"rho_01", "rho_10"}),
+    "propensity": COUNTS
+    | {"rated", "effective_sample_size", "largest_weight", "low", "clipped", "clipped_rated"},
+}
+
+
+def summary(inputs: ReportInputs) -> Section:
+    """Build the first section: one row a model, assumptions of the methods, warnings of the fits."""
+    head = ["model", "method", "fitted on", "with feedback", "calibrated"]
+    rows = [[name, m.method, *_counts(m)] for name, m in inputs.models.items()]
+    blocks: list[Block] = [Table("What was fitted", head, rows, frozenset({0, 1, 4}))]
+    methods = dict.fromkeys(m.estimator for m in inputs.models.values())
+    blocks += [Prose(f"Assumption of {method.name}: {method.assumption}.") for method in methods]
+    for name, m in inputs.models.items():
+        blocks += [Prose(f"{name}: {sentence}") for sentence in m.report.get("reasons", ())]
+        blocks += [Prose(f"Warning of the fit of {name}: {w}.") for w in m.report["warnings"]]
+    return Section("Summary", blocks)
+
+
+def _counts(m: RewardModel) -> list[str]:
+    rows, rated = m.report["rows"], m.report["rated"]
+    fitted = m.report.get("calibration")
+    calibration = f"by {fitted['kind']} on {fitted['gold']} labels" if fitted else "no"
+    return [f"{rows['train']:,} rows", f"{rated['train']:,}", calibration]
+
+
+def overlap(inputs: ReportInputs) -> Iterator[Block]:
+    """Yield propensities p = P(feedback given the text), with and without feedback, and the weights 1 / p."""
+    yield Prose(
+        "Methods that weight by 1 / p need p = P(feedback given the text) to be right and above 0. Where p "
+        "is near 0 for a kind of response, the log has no information on what users think of it."
+    )
+    if inputs.log is not None:
+        yield from _propensities(inputs)
+    fitted = {
+        name: report
+        for name, m in inputs.models.items()
+        if "effective_sample_size" in (report := m.report["nuisances"].get("propensity", {}))
+    }
+    if not fitted:
+        yield Prose(f"No propensity was fitted for {' or '.join(inputs.models)}.")
+        return
+    head = [
+        "model",
+        "rated rows",
+        "effective rows",
+        "largest weight",
+        "p clipped at",
+        "rows clipped",
+    ]
+    rows = [
+        [
+            name,
+            f"{a['rated']:,}",
+            f"{a['effective_sample_size']:,.0f}",
+            f"{a['largest_weight']:.1f}",
+            f"{a['low']:g}",
+            f"{a['clipped']:,}",
+        ]
+        for name, a in fitted.items()
+    ]
+    yield Table("Weights of the fits; effective rows: (sum w)^2 / sum w^2", head, rows)
+    yield from _propensity_calibration(fitted)
+
+
+def _propensity_calibration(fitted: dict[str, dict[str, Any]]) -> Iterator[Block]:
+    """Predicted p against the observed share of feedback, out of fold."""
+    points = [
+        {"predicted p": b["predicted"], "observed": b["observed"], "series": name}
+        for name, report in fitted.items()
+        for b in report.get("calibration_bins", ())
+    ]
+    if points:
+        yield figure(
+            lines,
+            points,
+            "predicted p",
+            "observed",
+            caption="Propensities of the fits against the observed share of feedback, out of fold",
+        )
+
+
+def _propensities(inputs: ReportInputs) -> Iterator[Block]:
+    data = inputs.data(next(iter(inputs.models)))
+    if data.o is None or "responds" not in data.eta:
+        yield Prose(
+            "A log of clicks does not show who read a response without reacting, so it has no propensity."
+        )
+        return
+    p, o = data.eta.responds.double().numpy(), data.o.numpy() > 0
+    if o.all():
+        yield Prose("Every response has feedback, so the log does not show who reacts.")
+        return
+    w = 1 / p[o].clip(1e-6)
+    yield distribution(
+        {"with feedback": p[o], "without": p[~o]},
+        "p = P(feedback given prompt and response)",
+        "P(feedback given the text), out of fold, of responses with and without feedback",
+        "Quantiles of P(feedback given the text)",
+    )
+    yield Prose(
+        f"Weighted by 1 / p, the {o.sum():,} responses with feedback have an effective sample size of "
+        f"{w.sum() ** 2 / (w**2).sum():,.0f}."
+    )
+
+
+def noise(inputs: ReportInputs) -> Iterator[Block]:
+    """Yield the noise rates of the feedback: estimated, given as options, or assumed to be 0."""
+    rows = []
+    for name, m in inputs.models.items():
+        rates = m.report["nuisances"].get("flip_rates", {})
+        for rate, what in (
+            ("rho_01", "P(rated bad given good)"),
+            ("rho_10", "P(rated good given bad)"),
+        ):
+            if rate in rates:
+                rows.append({"name": what, "series": name, **rates[rate]})
+            elif (given := getattr(m.estimator, rate, None)) is not None:
+                yield Prose(f"{name} was fitted with {rate} = {given:g}, {what}.")
+    without = [
+        name
+        for name, m in inputs.models.items()
+        if "flip_rates" not in m.report["nuisances"] and not getattr(m.estimator, "rho_01", None)
+    ]
+    if without:
+        yield Prose(f"No noise rates were estimated for {' or '.join(without)}.")
+    if rows:
+        yield figure(
+            intervals, rows, "rate", caption="Estimated noise rates with their 95 % intervals"
+        )
+
+
+def other_nuisances(inputs: ReportInputs) -> Iterator[Block]:
+    """Yield a table of all other figures of the nuisances."""
+    rows = []
+    for name, m in inputs.models.items():
+        for what, figures in m.report["nuisances"].items():
+            left = {k: v for k, v in figures.items() if k not in SHOWN.get(what, COUNTS)}
+            rows += [[name, what, *cells] for cells in _figures(left)]
+    if rows:
+        head = ["model", "nuisance", "figure", "value", "low", "high"]
+        yield Table("Other estimated nuisances", head, rows, frozenset({0, 1, 2}))
+    else:
+        yield Prose("The fits estimated no other nuisances.")
+
+
+def _figures(report: dict[str, Any]) -> Iterator[list[str]]:
+    for k, v in report.items():
+        label = k.replace("_", " ")
+        if isinstance(v, dict) and "value" in v:
+            yield [label, *(cell_text(v[end]) for end in ("value", "low", "high"))]
+        elif isinstance(v, dict):
+            yield from ([f"{label} {part}", cell_text(n), "", ""] for part, n in v.items())
+        elif isinstance(v, int | float) and not isinstance(v, bool):
+            yield [label, f"{v:,.4g}", "", ""]

@@ -1,0 +1,224 @@
+"""Sections on the quality of the models: metrics, calibration curves, mean scores by rating."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from trueward.plotting import intervals, lines
+
+from .charts import figure
+from .page import Prose, Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from trueward.evaluation.bootstrap import Estimate
+
+    from .inputs import ReportInputs
+    from .page import Block
+
+    Array = NDArray[np.float64]
+
+BINS = 10  # bins of a calibration curve, of equal numbers of responses
+FEWEST = 20  # responses in a bin
+LEVELS = 10  # largest number of ratings that are shown one by one
+DRAWN = ("auroc", "pair_accuracy", "r2", "brier")
+
+
+def on_test(inputs: ReportInputs) -> Iterator[Block]:
+    """Yield the metrics on the clean test."""
+    metrics = {name: inputs.metrics(name) for name in inputs.models}
+    one = next(iter(metrics.values()))
+    yield Prose(
+        f"On {one.rows:,} clean responses to {one.prompts:,} prompts, with 95 % intervals over prompts."
+    )
+    yield from _estimates(metrics, "Metrics on the clean test")
+
+
+def on_gold(inputs: ReportInputs) -> Iterator[Block]:
+    """Yield the audit on the log: metrics from a few gold labels and everything in the log."""
+    audits = {name: inputs.audit(name) for name in inputs.models}
+    one = next(iter(audits.values()))
+    yield Prose(
+        f"{one.gold:,} of {one.rows:,} logged responses have a gold label. A prediction from the log stands "
+        "in for the other labels, and the gold labels correct its mean: the estimates are unbiased even if "
+        "the prediction is poor."
+    )
+    yield from _estimates(audits, "Metrics on the logged responses")
+    for name, audit in audits.items():
+        yield from (Prose(f"{name}: {w}.") for w in audit.warnings)
+
+
+def _estimates(results: Mapping[str, Mapping[str, Estimate]], caption: str) -> Iterator[Block]:
+    names = list(dict.fromkeys(k for metrics in results.values() for k in metrics))
+    cells = [[k, *(str(metrics.get(k, "-")) for metrics in results.values())] for k in names]
+    table = Table(caption, ["metric", *results], cells)
+    rows = [
+        {
+            "name": k.replace("_", " "),
+            "series": model,
+            "value": e.value,
+            "low": e.low,
+            "high": e.high,
+        }
+        for k in DRAWN
+        for model, metrics in results.items()
+        if (e := metrics.get(k)) is not None and e.low is not None and e.value is not None
+    ]
+    yield table
+    if rows:
+        yield figure(
+            intervals, rows, "value", caption=f"{caption}: some of them, with 95 % intervals"
+        )
+
+
+def calibration(inputs: ReportInputs) -> Iterator[Block]:
+    """Yield calibration curves: P(preferred) against the share of good responses."""
+    if inputs.test is not None and "label" in inputs.test.columns:
+        truth = {name: inputs.labelled(name) for name in inputs.models}
+        what = "clean labels"
+        sets = {n: (inputs.preferred(n, "test"), t.r, t.group) for n, t in truth.items()}
+    else:
+        sets, what = {}, "gold labels"
+        for name in inputs.models:
+            data = inputs.data(name)
+            rows = data[data.audited]
+            sets[name] = (inputs.preferred(name, "log")[data.audited], rows.gold, rows.group)
+    points = [
+        {"P(preferred)": p, "share that is good": y, "low": low, "high": high, "series": name}
+        for name, (score, label, group) in sets.items()
+        if label is not None
+        for p, y, low, high in reliability(_array(score), _array(label), _ids(group, len(score)))
+    ]
+    if not points:
+        yield Prose(f"Too few {what} for a calibration curve: it needs {2 * FEWEST}.")
+        return
+    yield figure(
+        lines,
+        points,
+        "P(preferred)",
+        "share that is good",
+        diagonal=True,
+        unit=True,
+        caption=f"Calibration on {what}: on the dashed line P(preferred) is the share of good responses; "
+        "bars are 95 % intervals",
+    )
+
+
+def reliability(p: Array, y: Array, group: Array) -> Iterator[tuple[float, float, float, float]]:
+    """Compute a calibration curve with 95 % intervals, in bins of equal numbers of responses.
+
+    Parameters
+    ----------
+    p : (n,) array
+        P(preferred).
+    y : (n,) array
+        Labels in [0, 1], NaN where there is none.
+    group : (n,) array
+        Prompt of every row.
+
+    Yields
+    ------
+    tuple of float
+        Mean of p, mean of y, and the ends of its interval (see `clustered_wilson`), for each bin; nothing
+        with fewer than 40 labels.
+
+    """
+    known = ~np.isnan(y)
+    p, y, group = p[known], y[known], group[known]
+    count = min(BINS, len(p) // FEWEST)
+    if count < 2:
+        return
+    for rows in np.array_split(np.argsort(p, kind="stable"), count):
+        yield (float(p[rows].mean()), *clustered_wilson(y[rows], group[rows]))
+
+
+def clustered_wilson(y: Array, group: Array) -> tuple[float, float, float]:
+    """Compute a mean with Wilson's 95 % interval, clustered by prompt.
+
+    The n of Wilson's formula is the effective number y (1 - y) / s^2, with s the standard error clustered
+    by prompt, and at most the number of rows.
+
+    Parameters
+    ----------
+    y : (n,) array
+        Values in [0, 1].
+    group : (n,) array
+        Prompt of every row.
+
+    Returns
+    -------
+    mean, low, high : float
+        Mean of y and the ends of its interval.
+
+    """
+    n, m = len(y), float(y.mean())
+    own = np.bincount(np.unique(group, return_inverse=True)[1], weights=y - m)
+    square = float((own**2).sum()) / n**2
+    size = n if square == 0 else min(n, m * (1 - m) / square)
+    z = 1.96**2 / max(size, 1.0)
+    middle, half = (m + z / 2) / (1 + z), np.sqrt(z * (m * (1 - m) + z / 4)) / (1 + z)
+    return m, max(0.0, float(middle - half)), min(1.0, float(middle + half))
+
+
+def recovered(inputs: ReportInputs) -> Iterator[Block]:
+    """Yield the mean P(preferred) at every rating of the test."""
+    points = []
+    for name in inputs.models:
+        truth = inputs.labelled(name)
+        if truth.rating is None:
+            continue
+        p, quality = _array(inputs.preferred(name, "test")), _array(truth.rating)
+        ids = _ids(truth.group, len(p))
+        for at, rows in levels(quality):
+            m, low, high = clustered_wilson(p[rows], ids[rows])
+            points.append(
+                {"rating": at, "mean P(preferred)": m, "low": low, "high": high, "series": name}
+            )
+    if points:
+        yield figure(
+            lines,
+            points,
+            "rating",
+            "mean P(preferred)",
+            caption="Mean P(preferred) at every rating of the clean test, with 95 % intervals",
+        )
+
+
+def levels(quality: Array) -> Iterator[tuple[float, NDArray[np.int64]]]:
+    """Group rows by rating; with more than 10 ratings, by tenths of the rows.
+
+    Parameters
+    ----------
+    quality : (n,) array
+        Ratings, NaN where there is none.
+
+    Yields
+    ------
+    rating : float
+        The rating, or the mean rating of the tenth.
+    rows : array of int
+        Row numbers.
+
+    """
+    known = np.flatnonzero(~np.isnan(quality))
+    values = np.unique(quality[known])
+    if len(values) <= LEVELS:
+        for v in values:
+            yield float(v), np.flatnonzero(quality == v)
+        return
+    for rows in np.array_split(known[np.argsort(quality[known], kind="stable")], LEVELS):
+        yield float(quality[rows].mean()), rows
+
+
+def _array(t: Tensor) -> Array:
+    return np.asarray(t.detach().cpu().double().numpy(), dtype=np.float64)
+
+
+def _ids(group: Tensor | None, n: int) -> Array:
+    return np.arange(n, dtype=np.float64) if group is None else _array(group)
