@@ -1,11 +1,11 @@
-"""How well a linear head reads the default features, beside four simpler sets of features.
+"""AUROC of a linear head on the default features, and on four simpler sets of features.
 
     python benchmarks/features.py [--seeds 3] [--sets arena pku] [--json]
 
-For each set and seed: 20 % of the prompts are held out; every penalty, and whether TF-IDF reads the
-prompt as well, is chosen by 3-fold cross-validation over the other prompts; one L2-logistic head is
-fitted on all their clean labels; its AUROC on the held-out prompts is averaged over the seeds. The
-data stand in ../shared/data beside the checkout.
+For each set and seed, 20 % of the prompts are held out. The penalty, and whether TF-IDF reads the prompt,
+are chosen by 3-fold cross-validation over the other prompts. One L2-logistic head is fitted on all their
+clean labels. Its AUROC on the held-out prompts is averaged over the seeds. The data are read from
+../shared/data beside the checkout.
 """
 
 from __future__ import annotations
@@ -35,18 +35,20 @@ if TYPE_CHECKING:
 
 DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 PENALTIES = torch.tensor([1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3])
-STRENGTHS = (1.0, 3.0, 10.0)  # of the sparse head, 1 / penalty
+STRENGTHS = (1.0, 3.0, 10.0)  # 1 / penalty of the sparse head
 FOLDS = 3
 FIRST = 256 * wordllama.VECTORS  # column of the first surface feature
 COLUMNS = ("WordLlama", "surface", "TF-IDF", "WordLlama + surface", "default")
 
 
 def gptfuzz() -> pl.DataFrame:
+    """Jailbreak attempts; label: jailbroken, by human annotators."""
     rows = pl.read_parquet(DATA / "gptfuzz_human_labeled/data.parquet")
     return rows.select("prompt", "response", group="prompt", label="jailbroken")
 
 
 def upworthy() -> pl.DataFrame:
+    """Headlines of A/B tests; label: click rate above the median."""
     rows = pl.read_parquet(DATA / "upworthy_ab_tests/data.parquet")
     rows = rows.filter(pl.col("impressions") > 1000)
     rate = pl.col("clicks") / pl.col("impressions")
@@ -60,12 +62,14 @@ def upworthy() -> pl.DataFrame:
 
 
 def arena() -> pl.DataFrame:
+    """Answers of language models; label: score by GPT-4 above the median."""
     rows = pl.read_parquet(DATA / "arena_bench_v1_gpt4_score10/data.parquet")
     score = pl.col("score")
     return rows.select("prompt", "response", group="prompt_id", label=score > score.median())
 
 
 def pku() -> pl.DataFrame:
+    """Answers of PKU-SafeRLHF; label: rated safe in most comparisons."""
     rows = pl.read_parquet(DATA / "pku_saferlhf_pairs5k/data.parquet")
     pairs = rows.group_by("prompt_id", "prompt", "response", maintain_order=True)
     safe = pairs.agg(pl.col("is_safe").cast(pl.Float64).mean()).filter(pl.col("is_safe") != 0.5)
@@ -81,7 +85,7 @@ SETS: dict[str, Callable[[], pl.DataFrame]] = {
 
 
 def dense(x: Tensor, y: Tensor, group: Tensor, rest: Tensor, held: Tensor) -> float:
-    """AUROC of a head on standardised columns; all folds and penalties are fitted together."""
+    """Return the AUROC of a head on standardised columns; all folds and penalties are fitted together."""
     a, b = x[rest].float(), x[held].float()
     sd, mean = torch.std_mean(a, 0, correction=0)
     scale = torch.where(sd > 1e-6, 1 / (sd * x.shape[1] ** 0.5), 0)
@@ -99,7 +103,7 @@ def dense(x: Tensor, y: Tensor, group: Tensor, rest: Tensor, held: Tensor) -> fl
 
 
 def _heads(a: Tensor, y: Tensor, inside: Tensor) -> Tensor:
-    """Weights (d + 1, parts x penalties) by accelerated Newton steps with a fixed curvature.
+    """Fit weights (d + 1, parts x penalties) by accelerated Newton steps with a fixed curvature.
 
     c a'a / 4n + penalty bounds the curvature of every part of at least n / c rows (Boehning and
     Lindsay, 1988).
@@ -112,23 +116,23 @@ def _heads(a: Tensor, y: Tensor, inside: Tensor) -> Tensor:
     penalty = PENALTIES.repeat(parts)
     w = torch.zeros(a.shape[1] + 1, parts * many)
     w[-1] = torch.logit(y.mean())
-    ahead, t = w.clone(), 1.0
+    momentum, t = w.clone(), 1.0
     for _ in range(40):
-        gap = (torch.sigmoid(a @ ahead[:-1] + ahead[-1]) - y) * share
-        slope, new = a.T @ gap + penalty * ahead[:-1], ahead.clone()
+        gap = (torch.sigmoid(a @ momentum[:-1] + momentum[-1]) - y) * share
+        slope, new = a.T @ gap + penalty * momentum[:-1], momentum.clone()
         for j, step in enumerate(steps):
             new[:-1, j::many] -= step @ slope[:, j::many]
         new[-1] -= 4 * gap.sum(0)
         later = (1 + (1 + 4 * t * t) ** 0.5) / 2
-        ahead = new + (t - 1) / later * (new - w)
+        momentum = new + (t - 1) / later * (new - w)
         w, t = new, later
     return w
 
 
 def sparse(texts: list[list[str]], y: Tensor, group: Tensor, rest: Tensor, held: Tensor) -> float:
-    """AUROC of a head on sublinear TF-IDF 1-2-grams of one of ``texts``, chosen inside ``rest``."""
+    """Return the AUROC of a head on sublinear TF-IDF 1-2-grams of the best of ``texts``."""
     target, fold = y[rest].numpy(), fold_of(len(rest), FOLDS, 0, group[rest]).numpy()
-    found = []
+    candidates = []
     for text in texts:
         words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=2)
         a = words.fit_transform([text[i] for i in rest.tolist()])
@@ -142,18 +146,18 @@ def sparse(texts: list[list[str]], y: Tensor, group: Tensor, rest: Tensor, held:
                 )
                 for k in range(FOLDS)
             ]
-            found.append((float(np.mean(inner)), strength, a, b))
-    _, strength, a, b = max(found, key=lambda f: f[0])
+            candidates.append((float(np.mean(inner)), strength, a, b))
+    _, strength, a, b = max(candidates, key=lambda c: c[0])
     head = LogisticRegression(C=strength, max_iter=300).fit(a, target)
     return float(roc_auc_score(y[held].numpy(), head.decision_function(b)))
 
 
 def measure(name: str, seeds: int) -> dict[str, Any]:
-    """Give the AUROC of each column at each seed, and the speed of the default features."""
+    """Return the AUROC of each set of features at each seed, and the speed of the default features."""
     rows = SETS[name]().with_columns(pl.col("prompt", "response").fill_null(""))
     prompts, responses = rows["prompt"].to_list(), rows["response"].to_list()
     model = backbone("wordllama")
-    model.encode(prompts[:8], responses[:8])  # patterns are compiled and weights read once
+    model.encode(prompts[:8], responses[:8])  # compiles the patterns and loads the weights
     begin = time.perf_counter()
     x = model.encode(prompts, responses)
     speed = len(rows) / (time.perf_counter() - begin)
@@ -174,6 +178,7 @@ def measure(name: str, seeds: int) -> dict[str, Any]:
 
 
 def table(results: list[dict[str, Any]]) -> Iterator[str]:
+    """Yield the lines of a Markdown table."""
     yield "| set | rows | " + " | ".join(COLUMNS) + " | default - best other | texts/s |"
     yield "|---" * (len(COLUMNS) + 4) + "|"
     for result in results:
@@ -189,18 +194,18 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--sets", nargs="+", choices=list(SETS), default=list(SETS))
     parser.add_argument("--json", action="store_true")
-    given = parser.parse_args()
+    options = parser.parse_args()
     if not DATA.is_dir():
         print("skipped: there is no ../shared/data beside this checkout")
         return
     begin = time.perf_counter()
-    results = [measure(name, given.seeds) for name in given.sets]
-    if given.json:
-        print(json.dumps({"seeds": given.seeds, "cores": os.cpu_count(), "results": results}))
+    results = [measure(name, options.seeds) for name in options.sets]
+    if options.json:
+        print(json.dumps({"seeds": options.seeds, "cores": os.cpu_count(), "results": results}))
         return
     print("\n".join(table(results)))
     took = time.perf_counter() - begin
-    print(f"AUROC, mean of {given.seeds} splits; {os.cpu_count()} cores, {took:.0f} s in all")
+    print(f"AUROC, mean of {options.seeds} splits; {os.cpu_count()} cores, {took:.0f} s in all")
 
 
 if __name__ == "__main__":

@@ -39,7 +39,8 @@ from trueward.simulation import helpdesk
 from trueward.training.config import Train
 from trueward.training.microbatch import MicroBatches
 from trueward.training.preprocessing import Standardizer
-from trueward.training.step import Batch, TrainingProblem, clip_gradients
+from trueward.training.problem import Batch, TrainingProblem
+from trueward.training.step import clip_gradients
 from trueward.training.training_state import make_optimizer
 
 CASES: list[tuple[TuneMode, str, bool]] = [

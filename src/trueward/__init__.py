@@ -24,6 +24,11 @@ if TYPE_CHECKING:
     from .estimators._card import card
     from .estimators._registry import methods
     from .evaluation.audit import Audit, audit
+    from .evaluation.weighted_calibration import calibrate
+    from .exporting import export, verify_export
+    from .fitting.sweep import fit_many
+    from .importers import import_log
+    from .rlhf import align, training_data
     from .evaluation.evaluate import evaluate
     from .evaluation.sample_size import Plan, plan
     from .evaluation.sensitivity import Sensitivity, sensitivity
@@ -39,6 +44,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "read_log": "data.log",
+    "import_log": "importers",
     "Log": "data.log",
     "inspect": "inspection",
     "encode": "features",
@@ -46,6 +52,7 @@ _HOMES = {
     "Feedback": "data.feedback",
     "Columns": "data.feedback",
     "fit": "fitting.fit",
+    "fit_many": "fitting.sweep",
     "Train": "training.config",
     "tune": "fitting.finetune.tune",
     "RewardModel": "model.reward_model",
@@ -55,6 +62,7 @@ _HOMES = {
     "Labelled": "data.feedback",
     "evaluate": "evaluation.evaluate",
     "audit": "evaluation.audit",
+    "calibrate": "evaluation.weighted_calibration",
     "Audit": "evaluation.audit",
     "plan": "evaluation.sample_size",
     "Plan": "evaluation.sample_size",
@@ -63,6 +71,10 @@ _HOMES = {
     "refute": "refutation",
     "Refutation": "refutation",
     "report": "reporting",
+    "export": "exporting",
+    "verify_export": "exporting",
+    "training_data": "rlhf",
+    "align": "rlhf",
     "simulate": "simulation",
     "methods": "estimators._registry",
     "Method": "estimation.method",
@@ -73,6 +85,7 @@ _HOMES = {
 
 __all__ = [
     "read_log",
+    "import_log",
     "Log",
     "inspect",
     "encode",
@@ -80,6 +93,7 @@ __all__ = [
     "Feedback",
     "Columns",
     "fit",
+    "fit_many",
     "Train",
     "tune",
     "RewardModel",
@@ -89,6 +103,7 @@ __all__ = [
     "Labelled",
     "evaluate",
     "audit",
+    "calibrate",
     "Audit",
     "plan",
     "Plan",
@@ -97,6 +112,10 @@ __all__ = [
     "refute",
     "Refutation",
     "report",
+    "export",
+    "verify_export",
+    "training_data",
+    "align",
     "simulate",
     "methods",
     "Method",

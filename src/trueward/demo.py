@@ -1,4 +1,4 @@
-"""The main job on a world whose truth is known: simulate, inspect, fit six ways, compare."""
+"""The demo: simulate a log with known truth, inspect it, fit six methods and compare them."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from trueward.reporting import Page
     from trueward.simulation import World
 
+#: Method -> its options.
 FITS: dict[str, dict[str, Any]] = {
     "oracle": {},
     "naive": {},
@@ -37,14 +38,17 @@ FITS: dict[str, dict[str, Any]] = {
     "implicitrm": {"identify": "scar"},
     "anchored": {},
 }
-GOLD = 300  # trusted labels in the log, which anchored alone reads
+#: Gold labels in the log; only `anchored` uses them.
+GOLD = 300
+#: Introduction of the page.
 LEAD = (
-    "A generated help desk: answers of known quality, thumbs from the few users who react, some of them "
-    "wrong. oracle is fitted on every clean label and is the ceiling; the others see only the log; "
-    "implicitrm sees only the thumbs up, anchored also 300 trusted labels. All are measured on clean labels "
-    "of other questions."
+    "A generated help desk: answers of known quality and thumbs from the few users who react, some of them "
+    "wrong. oracle is trained on all true labels and is an upper bound. The other methods use only the log: "
+    "implicitrm only the thumbs up, anchored also 300 gold labels. All are evaluated on true labels of other "
+    "questions."
 )
-SHOWN = {
+#: Metric -> heading of its column.
+COLUMNS = {
     "auroc": "AUROC",
     "r2": "R2",
     "pair_accuracy": "pair accuracy",
@@ -54,7 +58,22 @@ SHOWN = {
 
 @dataclass(frozen=True, eq=False)
 class Demo:
-    """What the demo made and found: every method's model, and its metrics on the clean test."""
+    """Result of the demo.
+
+    Attributes
+    ----------
+    scenario : dict
+        Settings and realised rates of the simulation.
+    metrics : dict of str to Metrics
+        Metrics of each method on the clean test set.
+    models : dict of str to RewardModel
+        Model of each method.
+    log : Log
+        The simulated log.
+    test : Test
+        The clean test set.
+
+    """
 
     scenario: dict[str, Any]
     metrics: dict[str, Metrics]
@@ -63,32 +82,56 @@ class Demo:
     test: Test
 
     def table(self) -> str:
-        """The comparison as aligned text, every figure with its 95 % interval."""
+        """Return the comparison as aligned text, each metric with its 95 % interval."""
         width = max(map(len, self.metrics))
-        head = f"{'':<{width}}" + "".join(f"  {name:>22}" for name in SHOWN.values())
+        head = f"{'':<{width}}" + "".join(f"  {name:>22}" for name in COLUMNS.values())
         lines = [
-            f"{name:<{width}}" + "".join(f"  {found[k]!s:>22}" for k in SHOWN)
-            for name, found in self.metrics.items()
+            f"{name:<{width}}" + "".join(f"  {metrics[k]!s:>22}" for k in COLUMNS)
+            for name, metrics in self.metrics.items()
         ]
         return "\n".join([head, *lines])
 
     def page(self, command: str | None = None) -> Page:
-        """The report of the six models beside each other."""
-        found = report(self.models, self.log, self.test, command=command)
+        """Return the report that compares the six models.
+
+        Parameters
+        ----------
+        command : str, optional
+            The command that made the page, shown on it.
+
+        Returns
+        -------
+        Page
+
+        """
+        page = report(self.models, self.log, self.test, command=command)
         facts = ", ".join(f"{k} {v}" for k, v in self.scenario.items() if k != "realised")
-        return replace(
-            found, title="Six reward models from one log", lead=f"{LEAD} World: {facts}."
-        )
+        return replace(page, title="Six reward models from one log", lead=f"{LEAD} World: {facts}.")
 
 
-def run(say: Callable[[str], None], *, seed: int = 0, prompts: int = 1500) -> Demo:
-    """Run the demo; ``say`` gets a line as each part is done."""
+def run(progress: Callable[[str], None], *, seed: int = 0, prompts: int = 1500) -> Demo:
+    """Run the demo.
+
+    Parameters
+    ----------
+    progress : callable
+        Receives a line of text after each step.
+    seed : int
+        Seed of the simulation and of the fits.
+    prompts : int
+        Number of questions of the help desk.
+
+    Returns
+    -------
+    Demo
+
+    """
     world = _world(helpdesk(prompts, seed=seed), seed)
     log = replace(read_log(world.log), source="the simulated log")
-    say(
+    progress(
         f"simulated {len(log)} answers of a help desk, {log.feedback_rate:.0%} of them with a thumb"
     )
-    say(str(inspect(log)))
+    progress(str(inspect(log)))
     data = encode(log)
     truth = Labelled(
         data.x,
@@ -104,12 +147,21 @@ def run(say: Callable[[str], None], *, seed: int = 0, prompts: int = 1500) -> De
         source = truth if name == "oracle" else data
         models[name] = fit(name, source[train], source[val], seed=seed, **options)
         metrics[name] = evaluate(models[name], test, seed=seed)
-        say(f"fitted {name}: AUROC {metrics[name]['auroc'].value:.3f}")
+        progress(f"fitted {name}: AUROC {metrics[name]['auroc'].value:.3f}")
     return Demo(world.scenario, metrics, models, log, clean)
 
 
 def write_world(folder: Path, seed: int = 0) -> None:
-    """Write the demo's world as `simulate` does, to try the other commands on."""
+    """Write the simulated world of the demo, as input for the other commands.
+
+    Parameters
+    ----------
+    folder : Path
+        Gets the files of `World.write`.
+    seed : int
+        Seed of the simulation.
+
+    """
     _world(helpdesk(seed=seed), seed).write(folder)
 
 

@@ -1,8 +1,8 @@
 """The stable module for authors of methods in other packages.
 
-Its names keep their meaning between minor releases, and a name is removed only after a release that warns
-of it. Other modules of the library may change at any time. A package offers a method by an entry point of the
-group ``trueward.methods`` whose value is the module or the class; see docs/add_a_method.md.
+Its names keep their meaning between releases; all other modules of the library may change. A package offers
+a method by an entry point of the group ``trueward.methods`` whose value is the module or the class. See
+docs/add_a_method.md.
 
 - Contract: `Method`, `Claims`, `Opt`, `UsageError`, `TruewardError`.
 - Data: `Feedback`, `Labelled`, `Columns`, `LogCapabilities`, `Tensor`.

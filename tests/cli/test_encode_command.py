@@ -1,4 +1,4 @@
-"""Features made ahead, in parts, by several processes, in spite of interruptions: always the same bits."""
+"""`trueward encode` in shards, in several processes and after interruptions gives the same bits."""
 
 import json
 
@@ -44,17 +44,17 @@ def log(tmp_path):
 def run(capsys, *words, fails=0):
     with pytest.raises(SystemExit) as stop:
         main(list(map(str, words)))
-    told = capsys.readouterr()
-    assert (stop.value.code or 0) == fails, told.err
-    return told.err if fails else told.out
+    output = capsys.readouterr()
+    assert (stop.value.code or 0) == fails, output.err
+    return output.err if fails else output.out
 
 
 def files():
     return {p.name: p.read_bytes() for p in default_cache_folder().rglob("*.safetensors")}
 
 
-def never(monkeypatch):
-    """Make every further look at a text a failure."""
+def forbid_encoding(monkeypatch):
+    """Let every further call of encode fail."""
 
     def refuse(*_):
         raise AssertionError("a text was encoded again")
@@ -62,30 +62,30 @@ def never(monkeypatch):
     monkeypatch.setattr("trueward.features.transformers.transformer.Transformer.encode", refuse)
 
 
-def test_the_parts_of_several_processes_are_the_whole_and_fit_finds_them(
+def test_the_shards_are_bit_identical_to_one_run_and_fit_reads_them(
     bert, log, capsys, monkeypatch, tmp_path
 ):
     wanted = tw.encode(tw.read_log(log), backbone=f"{bert},dtype=float32", cache=False).x
     for i in (3, 1, 2):
-        told = run(
+        output = run(
             capsys, "encode", log, "--backbone", f"{bert},dtype=float32", "--shard", f"{i}/3"
         )
-        assert f"(part {i} of 3)" in told
+        assert f"(part {i} of 3)" in output
     assert len(files()) == 12
-    kept = files()
-    told = run(capsys, "encode", log, "--backbone", f"{bert},dtype=float32")
-    assert "94 of 94 rows in 12 blocks: 0 encoded now, 12 already in the cache" in told
-    never(monkeypatch)
+    cached = files()
+    output = run(capsys, "encode", log, "--backbone", f"{bert},dtype=float32")
+    assert "94 of 94 rows in 12 blocks: 0 encoded now, 12 already in the cache" in output
+    forbid_encoding(monkeypatch)
     assert torch.equal(tw.encode(tw.read_log(log), backbone=f"{bert},dtype=float32").x, wanted)
     run(
         capsys, "fit", "naive", log, "--backbone", f"{bert},dtype=float32", "--out", tmp_path / "rm"
     )
-    assert files() == kept
+    assert files() == cached
 
 
-def test_an_interrupted_run_keeps_what_is_done_and_goes_on(bert, log, capsys, monkeypatch):
-    whole = backbone(f"{bert},dtype=float32")
-    encode, calls = type(whole).encode, []
+def test_an_interrupted_run_keeps_its_blocks_and_continues(bert, log, capsys, monkeypatch):
+    model = backbone(f"{bert},dtype=float32")
+    encode, calls = type(model).encode, []
 
     def stopped(self, prompts, responses):
         calls.append(len(prompts))
@@ -94,43 +94,43 @@ def test_an_interrupted_run_keeps_what_is_done_and_goes_on(bert, log, capsys, mo
         return encode(self, prompts, responses)
 
     with monkeypatch.context() as patch:
-        patch.setattr(type(whole), "encode", stopped)
+        patch.setattr(type(model), "encode", stopped)
         run(capsys, "encode", log, "--backbone", f"{bert},dtype=float32", fails=130)
     assert len(files()) == 3
-    told = run(capsys, "encode", log, "--backbone", f"{bert},dtype=float32", "--json")
-    assert {k: json.loads(told)[k] for k in ("made", "there", "rows")} == {
+    output = run(capsys, "encode", log, "--backbone", f"{bert},dtype=float32", "--json")
+    assert {k: json.loads(output)[k] for k in ("made", "there", "rows")} == {
         "made": 9,
         "there": 3,
         "rows": N,
     }
     table = tw.read_log(log)
-    there = tw.encode(table, backbone=whole).x
-    assert torch.equal(there, tw.encode(table, backbone=whole, cache=False).x)
+    x = tw.encode(table, backbone=model).x
+    assert torch.equal(x, tw.encode(table, backbone=model, cache=False).x)
 
 
-def test_a_process_of_several_takes_its_own_part(bert, log, capsys, monkeypatch):
+def test_each_process_of_a_launcher_encodes_its_own_shard(bert, log, capsys, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     for rank in "01":
         monkeypatch.setenv("RANK", rank)
-        told = run(capsys, "encode", log, "--backbone", bert)
-        assert f"(part {int(rank) + 1} of 2)" in told
+        output = run(capsys, "encode", log, "--backbone", bert)
+        assert f"(part {int(rank) + 1} of 2)" in output
     assert len(files()) == 12
 
 
-def test_a_part_that_cannot_be_kept_is_an_error(bert, log, capsys, monkeypatch, tmp_path):
+def test_an_unwritable_cache_is_an_error(bert, log, capsys, monkeypatch, tmp_path):
     (tmp_path / "file").touch()
     monkeypatch.setenv("TRUEWARD_CACHE", str(tmp_path / "file"))
-    told = run(capsys, "encode", log, "--backbone", bert, fails=1)
-    assert "TRUEWARD_CACHE" in told
+    output = run(capsys, "encode", log, "--backbone", bert, fails=1)
+    assert "TRUEWARD_CACHE" in output
 
 
 @pytest.mark.parametrize("shard", ["0/2", "3/2", "2", "a/b", "1/0"])
-def test_a_part_that_cannot_be_is_a_usage_error(log, capsys, shard):
+def test_an_invalid_shard_is_a_usage_error(log, capsys, shard):
     assert "--shard should be i/N" in run(capsys, "encode", log, "--shard", shard, fails=2)
 
 
 @pytest.mark.parametrize(
-    ("name", "code", "says"),
+    ("name", "code", "message"),
     [
         ("Qwen/Qwen3-Embedding-0.6B", 1, "not on this machine, and HF_HUB_OFFLINE forbids"),
         ("wordlama", 2, "choose one of wordllama"),
@@ -138,13 +138,13 @@ def test_a_part_that_cannot_be_is_a_usage_error(log, capsys, shard):
         ("precomputed:x.npy", 2, "holds features, not text"),
     ],
 )
-def test_a_backbone_that_is_not_to_be_had_is_one_sentence(log, capsys, name, code, says):
-    told = run(capsys, "encode", log, "--backbone", name, fails=code)
-    assert says in told
-    assert told.count("\n") == 1
+def test_an_unavailable_backbone_is_one_message(log, capsys, name, code, message):
+    output = run(capsys, "encode", log, "--backbone", name, fails=code)
+    assert message in output
+    assert output.count("\n") == 1
 
 
-def test_a_model_on_such_features_scores_and_is_evaluated_on_text(bert, log, capsys, tmp_path):
+def test_a_model_on_a_language_model_scores_and_is_evaluated_on_text(bert, log, capsys, tmp_path):
     rm = tmp_path / "rm"
     run(capsys, "fit", "naive", log, "--backbone", f"{bert},layer=1", "--out", rm)
     assert json.loads(tw.load(rm).backbone)["layer"] == 1
@@ -155,21 +155,19 @@ def test_a_model_on_such_features_scores_and_is_evaluated_on_text(bert, log, cap
     assert own.reward.isfinite().all()
     truth = pl.read_parquet(log).with_columns(label=(pl.arange(0, N) % 13 > 5).cast(pl.Float64))
     truth.write_parquet(tmp_path / "test.parquet")
-    found = json.loads(run(capsys, "evaluate", rm, tmp_path / "test.parquet", "--json"))
-    assert found["auroc"]["value"] > 0.5
+    result = json.loads(run(capsys, "evaluate", rm, tmp_path / "test.parquet", "--json"))
+    assert result["auroc"]["value"] > 0.5
 
 
-def test_a_test_encoded_from_a_copy_of_the_folder_is_taken_and_another_layer_is_not(
-    bert, log, tmp_path
-):
+def test_evaluate_accepts_a_copy_of_the_model_and_refuses_another_layer(bert, log, tmp_path):
     import shutil
 
     train, held = tw.encode(tw.read_log(log), backbone=str(bert)).split(0.3, 0)
     model = tw.fit("naive", train, held, epochs=1)
     table = tw.read_test(pl.read_parquet(log).select("prompt", "response", label=pl.lit(1.0)))
     copy = shutil.copytree(bert, tmp_path / "copy")
-    again = tw.encode(table, backbone=str(copy))
-    assert torch.equal(again.x, tw.encode(table, backbone=str(bert)).x)
-    tw.evaluate(model, again)
+    data = tw.encode(table, backbone=str(copy))
+    assert torch.equal(data.x, tw.encode(table, backbone=str(bert)).x)
+    tw.evaluate(model, data)
     with pytest.raises(TruewardError, match="encode the test with the model's backbone"):
         tw.evaluate(model, tw.encode(table, backbone=f"{bert},layer=1"))

@@ -1,4 +1,4 @@
-"""Gold labels as the anchor: the regression by independent means, what it refuses, what its interval says."""
+"""Regression on gold labels: prior, bootstrap, interval, report, refusals."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ from trueward.model.reward_model import load
 
 
 @pytest.mark.parametrize(("of_features", "least", "most"), [(0.0, 0.0, 0.3), (2.0, 0.7, 2.0)])
-def test_features_count_as_far_as_the_labels_bear_them_out(of_features, least, most):
+def test_the_weight_of_the_features_follows_the_labels(of_features, least, most):
     sample, _ = gold_rows(1000, of_features=of_features)
     _, share = GoldRegression.fit(sample, CoefficientPrior(1.0, (1.0, 0.0), (0.0, 0.0)), 0)
     assert least <= sum(s * q for s, q in share.items()) <= most
@@ -28,7 +28,7 @@ def test_features_count_as_far_as_the_labels_bear_them_out(of_features, least, m
 
 
 @pytest.mark.parametrize(("scale", "usual"), [(0.1, 0.5), (3.0, 3.0)])
-def test_before_the_labels_features_may_add_as_much_as_the_log_says(scale, usual):
+def test_the_prior_scale_of_the_features_is_that_of_the_evidence(scale, usual):
     """Rows that weigh nothing leave the prior: half-normal, of sd .5 or that of the log's own log-odds."""
     sample, _ = gold_rows()
     said = sample.design[:, 1] / sample.design[:, 1].std() * scale
@@ -83,7 +83,7 @@ def log(n=1200, seed=0, *, golds=200, d=6, o=None, label=None):
     return Feedback(x, r * seen, seen, gold=known, group=torch.arange(n)), r
 
 
-def test_scores_come_with_an_interval_that_holds_them_and_survive_a_save(tmp_path):
+def test_scores_lie_in_their_interval_and_survive_a_save(tmp_path):
     (train, _), (val, _), (test, _) = log(), log(300, 1, golds=20), log(100, 2)
     model = fit("anchored", train, val)
     s = model.score_features(test.x)
@@ -104,7 +104,7 @@ def test_the_report_has_the_labels_the_coefficients_and_naive_on_the_same_labels
     assert set(about["held_out_brier"]) == {"anchored", "naive"}
 
 
-def test_the_prior_is_what_three_outcome_says_and_without_reactions_what_naive_says():
+def test_the_prior_is_three_outcome_or_naive_without_reactions():
     centres = {
         (): (0.0, 0.0, 0.0, 1.0),
         ("ratings",): (1.0,),
@@ -116,8 +116,8 @@ def test_the_prior_is_what_three_outcome_says_and_without_reactions_what_naive_s
         assert method.coefficient_prior.centre == centre, signals
 
 
-def test_as_evidence_three_outcome_is_that_of_the_method():
-    """Its place on the segment, of the same out-of-fold chances."""
+def test_the_evidence_three_outcome_has_the_segment_of_the_method():
+    """Both use the same out-of-fold probabilities."""
     (train, _), (val, _) = log(), log(300, 1, golds=20)
     ends = [
         fit(k, train, val).net.parameters("label_shift")["ends"]
@@ -141,7 +141,7 @@ def test_more_gold_labels_narrow_the_interval():
         (50, torch.zeros(1200), "all 50 gold labels say bad"),
     ],
 )
-def test_gold_labels_that_tell_nothing_are_refused_with_their_number(golds, label, words):
+def test_too_few_gold_labels_or_one_class_are_refused(golds, label, words):
     (train, _), (val, _) = log(golds=golds, label=label), log(300, 1, golds=0)
     with pytest.raises(TruewardError) as e:
         fit("anchored", train, val)
@@ -149,7 +149,7 @@ def test_gold_labels_that_tell_nothing_are_refused_with_their_number(golds, labe
     assert "\n" not in str(e.value)
 
 
-def test_it_reads_what_the_log_has():
+def test_signals_follow_the_columns_of_the_log():
     n = 40
     facts_of = {
         "rated in part": ({"o": torch.arange(n) % 2.0}, ("ratings", "reactions")),
@@ -169,7 +169,7 @@ def test_it_reads_what_the_log_has():
         )
 
 
-def test_evidence_is_three_class_log_odds_and_what_three_outcome_makes_of_them():
+def test_evidence_is_the_log_odds_of_three_classes_and_of_three_outcome():
     chances = Columns(
         noisy=torch.tensor([0.8]), responds=torch.tensor([0.3]), three_outcome=torch.tensor([0.7])
     )

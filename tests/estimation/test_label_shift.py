@@ -63,7 +63,7 @@ def rows(gamma, up, down, each=2000):
 GAMMA = np.array([0.0, 0.2, 0.4, 0.7, 1.0])
 
 
-def test_where_the_label_decides_the_line_is_found_and_the_rates_cut_it():
+def test_selection_by_the_label_gives_the_line_and_the_rates_cut_it():
     up, down = (GAMMA[:, None] * GOOD + (1 - GAMMA[:, None]) * BAD).T
     outcome, predicted, _ = rows(GAMMA, up, down)
     line = Line.of(outcome, predicted, np.ones(len(outcome)))
@@ -75,7 +75,7 @@ def test_where_the_label_decides_the_line_is_found_and_the_rates_cut_it():
     assert by == "rates"
 
 
-def test_noise_in_the_predictions_does_not_bend_the_line():
+def test_noise_in_the_predictions_does_not_bias_the_line():
     """Least squares of 1 on predicted (u, v) would: it attenuates. Canonical directions do not."""
     up, down = (GAMMA[:, None] * GOOD + (1 - GAMMA[:, None]) * BAD).T
     outcome, predicted, _ = rows(GAMMA, up, down, each=20_000)
@@ -86,13 +86,13 @@ def test_noise_in_the_predictions_does_not_bend_the_line():
     assert segment.bad.sum() == pytest.approx(M_0, abs=0.02)
 
 
-def test_selection_that_follows_the_features_bends_it_and_the_test_says_so():
+def test_selection_by_the_features_is_rejected_by_the_rank_test():
     seen = np.array([0.1, 0.5, 0.2, 0.6, 0.3])
     outcome, predicted, _ = rows(GAMMA, seen * GAMMA, seen * (1 - GAMMA))
     assert Line.of(outcome, predicted, np.ones(len(outcome))).second > 100
 
 
-def test_where_everybody_would_react_first_the_top_of_the_log_is_good():
+def test_rates_that_do_not_fit_take_the_top_of_the_log_as_good():
     """Flips that are not given: the good end has thumbs down, and no line leads to none."""
     steep = np.array([0.9, 0.1])
     up, down = (GAMMA[:, None] * 0.4 * steep + (1 - GAMMA[:, None]) * np.array([0.002, 0.002])).T
@@ -110,7 +110,7 @@ def feedback(outcome, predicted):
     return Feedback(torch.zeros(len(o), 1), y, o, eta=Columns(noisy=q, responds=p))
 
 
-def test_the_target_is_gamma_where_the_label_decides():
+def test_the_target_is_gamma_under_selection_by_the_label():
     up, down = (GAMMA[:, None] * GOOD + (1 - GAMMA[:, None]) * BAD).T
     outcome, predicted, gamma = rows(GAMMA, up, down)
     b = feedback(outcome, predicted)
@@ -121,7 +121,7 @@ def test_the_target_is_gamma_where_the_label_decides():
     assert (report["m_1"], report["m_0"]) == pytest.approx((M_1, M_0), abs=1e-3)
 
 
-def test_the_target_is_that_of_mar_where_it_does_not_and_the_report_warns():
+def test_the_target_is_that_of_mar_if_the_segment_is_rejected_with_a_warning():
     seen = np.array([0.1, 0.5, 0.2, 0.6, 0.3])
     noisy = RHO_10 + (1 - RHO_01 - RHO_10) * GAMMA
     outcome, predicted, gamma = rows(GAMMA, seen * noisy, seen * (1 - noisy))
@@ -146,7 +146,7 @@ def test_a_log_where_every_row_is_rated_is_refused():
         ({"rho_01": None}, "a number"),
     ],
 )
-def test_options_that_do_not_go_together_are_refused(given, words):
+def test_contradictory_options_are_refused(given, words):
     with pytest.raises(UsageError, match=words):
         make("three_outcome", given)
 

@@ -1,14 +1,11 @@
 """The logistic regression with a prior: against scikit-learn, weights, signs, folds."""
 
-import doctest
-
 import numpy as np
 import pytest
 from helpers.regressions import gold_rows
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
-from trueward.estimation import ridge_logistic
 from trueward.estimation.ridge_logistic import (
     CoefficientPrior,
     RegressionData,
@@ -87,7 +84,3 @@ def test_a_row_of_no_fold_gets_the_mean_of_all_fits():
     fits = [coefficients(sample.subset(fold != k)) for k in range(3)]
     assert p[0] == pytest.approx(np.mean([expit(design[0, :3] @ w) for w in fits]))
     assert p[1] == pytest.approx(expit(design[1, :3] @ fits[1]))
-
-
-def test_examples_in_docstrings_hold():
-    assert doctest.testmod(ridge_logistic).failed == 0

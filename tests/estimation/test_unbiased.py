@@ -112,7 +112,7 @@ def test_a_claimed_nuisance_makes_risk_and_gradient_those_of_the_truth(method, r
         ("ubpr", {}, {"propensity"}),
     ],
 )
-def test_the_check_has_teeth(name, given, right):
+def test_wrong_nuisances_fail_the_check(name, given, right):
     """Naive feedback, a wrong propensity, wrong rates and an uncorrected imputation all fail it."""
     m = make(name, given)
     flips = "clicks" not in m.needs

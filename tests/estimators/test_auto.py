@@ -47,7 +47,7 @@ LOGS = {
 
 
 @pytest.mark.parametrize("name", LOGS)
-def test_the_first_method_that_the_log_supports_is_taken(name):
+def test_the_first_method_that_the_log_supports_is_selected(name):
     columns, method, words = LOGS[name]
     made, sentences = make("auto").resolve(LogCapabilities.from_feedback(log(**columns)))
     assert made.name == method
@@ -63,7 +63,7 @@ def test_clicks_alone_give_an_interval():
 
 
 @pytest.mark.parametrize("name", LOGS)
-def test_what_is_taken_can_be_fitted(name):
+def test_the_selected_method_can_be_fitted(name):
     columns, method, _ = LOGS[name]
     train = log(**columns)
     model = fit("auto", train, train, epochs=2)

@@ -68,7 +68,7 @@ def test_in_two_steps_the_same_with_activity_found_first(copy, like, chance):
     )
 
 
-def test_a_negative_channel_speaks_for_the_bad():
+def test_a_negative_channel_is_evidence_for_bad():
     """copy 1 and regenerate 0: a satisfied user who copies; .4 are not satisfied, and they never copy."""
     found = loss(one_row(copy=1.0, regenerate=0.0), 0.6, (0.5, 0.2), negative=("regenerate",))
     assert found == pytest.approx(-math.log(0.6 * 0.5), abs=1e-5)
@@ -128,7 +128,7 @@ def test_independent_channels_agree_and_each_gives_the_mean_reward():
     assert pairs.apply(at, b)["target"].numpy() == pytest.approx(gamma, abs=1e-6)
 
 
-def test_channels_that_busy_users_share_disagree_and_the_report_says_so():
+def test_dependent_channels_disagree_and_the_report_warns():
     """Pairs give .55 / (1 + .25), three give .55 (1 + .75) / (1 + .25)^3."""
     b, _ = world(busy=0.5)
     _, report = agreement(("copy", "like", "share")).fit(b, b, 0)
@@ -157,7 +157,7 @@ CALLS = torch.arange(60)
         ((CALLS % 2).float(), (1 - CALLS % 2).float(), "no two channels fire together in 5 rows"),
     ],
 )
-def test_channels_that_tell_nothing_are_refused_with_the_number_of_rows(copy, like, words):
+def test_channels_without_information_are_refused_with_the_number_of_rows(copy, like, words):
     b = log(copy=copy, like=like)
     with pytest.raises(TruewardError) as e:
         fit("channels", *b.split(0.2))
@@ -189,7 +189,7 @@ def test_a_channel_that_is_not_logged_is_named():
         ({"channels": "a,b", "form": "ratio", "negative": "b"}, "no negative"),
     ],
 )
-def test_options_that_do_not_go_together_are_refused(given, words):
+def test_contradictory_options_are_refused(given, words):
     with pytest.raises(UsageError) as e:
         make("channels", given)
     assert words in str(e.value)

@@ -77,7 +77,7 @@ def test_sdr_by_hand():
     assert loss.item() == pytest.approx(2 + LN2 + math.log1p(math.exp(-2)))
 
 
-def test_sdr_balances_what_the_imputation_says_of_seen_and_unseen_rows():
+def test_sdr_balances_imputed_errors_of_rated_and_unrated_rows():
     """e^ = l(0, .) = ln 2 and l(2, 1/2): half their gap either side of the mean, 1 - o/p = -1 and 1."""
     out = zeros("reward", "propensity", "imputation")
     out["reward"] = torch.tensor([0.0, 2.0]).requires_grad_()
@@ -134,7 +134,7 @@ def test_with_both_wrong_it_is_not(name):
     assert not torch.allclose(got, ideal, rtol=0.02)
 
 
-def test_the_published_propensity_of_a_click_is_read_off_the_click():
+def test_the_published_propensity_of_a_click_is_a_function_of_the_click():
     """One click in four, alpha = 1/2: k (1/4 + 3/4 / 16) = .2, so k = .2 / (19/64) = 64/95."""
     b = rows([1.0, 0.0, 0.0, 0.0])
     published = click_propensity(0.5, 0.2)

@@ -78,7 +78,7 @@ def test_the_capped_risk_stops_falling_where_the_plain_one_does_not():
     assert float(capped_bce(s, t)[1]) == pytest.approx(-1.2, abs=1e-4)  # -6 * .2
 
 
-def test_a_negative_part_of_a_risk_is_worth_zero_and_steps_back():
+def test_a_negative_part_of_a_risk_is_zero_and_steps_back():
     part = torch.tensor(-3.0, requires_grad=True)
     value = nonnegative(part)
     value.backward()
@@ -135,7 +135,7 @@ def test_known_rates_are_used_as_they_are():
     assert "flip_rates" not in model.report["nuisances"]
 
 
-def test_the_backward_form_runs_away_where_the_forward_form_does_not():
+def test_the_backward_form_diverges_where_the_forward_form_does_not():
     """One label in eight is called wrong though none is: a net that separates them has no floor."""
     train, val = line(200, 0)[0], line(100, 1)[0]
     given = {"rho_01": 0.3, "rho_10": 0.3, "estimator": "none", "epochs": 300, "patience": 300}
@@ -192,7 +192,7 @@ def test_clicks_alone_give_an_interval_and_no_score():
     assert (scores.high == 1).all()
 
 
-def test_the_prior_pins_the_scale_that_clicks_leave_open():
+def test_the_prior_identifies_the_scale_of_clicks():
     """Clicks on half of the good answers: with P(good) = 1/2 the mean reward is clicks / activity."""
     g = torch.Generator().manual_seed(0)
     parts = []

@@ -211,7 +211,7 @@ def test_cvib_moves_rows_that_nobody_rated_towards_the_rated():
     assert out.reward.grad[1] < 0
 
 
-def test_cvib_has_nothing_to_say_without_a_rated_row():
+def test_cvib_is_zero_without_a_rated_row():
     assert value("cvib", {}, heads(reward=[1.0, 2.0]), rows([0.0, 0.0], [0.0, 0.0])) == 0
 
 
@@ -241,7 +241,7 @@ def test_ilde_by_hand():
     assert value("ilde", {}, out, b) == pytest.approx(first + second)
 
 
-def test_what_a_row_was_predicted_before_holds_against_its_label():
+def test_the_memory_of_a_row_opposes_its_label():
     """A wrong label pulls down; a memory of good predictions pulls less of it through."""
     slopes = []
     for was_good in (0.0, 0.6):
@@ -298,7 +298,7 @@ MIX = {
 }
 
 
-def test_selectmix_mixes_doubted_rows_with_sure_ones_of_their_class():
+def test_selectmix_mixes_doubtful_rows_with_confident_ones_of_their_class():
     b, found = rows(MIX["y"], MIX["o"], noisy=MIX["noisy"]), set()
     for k in range(20):
         partner, share = make("selectmix").mixing(b, torch.Generator().manual_seed(k))
@@ -459,7 +459,7 @@ def test_a_mixture_that_does_not_converge_leaves_the_split_as_it_was(monkeypatch
 
 
 @pytest.mark.parametrize(("t", "blamed"), [(0.2, True), (0.3, False), (1.0, False)])
-def test_rows_that_are_fitted_too_well_are_blamed_at_first(t, blamed):
+def test_rows_that_are_fitted_too_well_count_as_noisy_at_first(t, blamed):
     """fade s > 1 turns the label of a good answer: at .2 beyond s = 5, at .1 beyond s = 10."""
     method, (out, b) = make("dividemix"), separated()
     out["reward"] = torch.where(torch.arange(200) == 100, (2 * b.y - 1) * 7, out.reward)

@@ -123,7 +123,7 @@ def test_a_known_prior_needs_no_nuisance_network(name):
     assert "gold" in make(name, {"prior_from": "gold"}).needs
 
 
-def test_gold_labels_that_say_fewer_are_good_than_were_clicked_are_refused():
+def test_a_share_of_good_gold_labels_below_that_of_clicks_is_refused():
     b = clicks([1.0, 1.0, 0.0, 0.0], gold=[0.0, 0.0, 1.0, 0.0])
     with pytest.raises(TruewardError, match=r"share of good gold labels .*0\.25"):
         activity_rate(None, 0.9, gold=True).compute(b, 0)
@@ -140,7 +140,7 @@ def test_a_prior_that_would_be_ignored_is_refused(name, given):
 
 
 @pytest.mark.parametrize("name", ["upu", "nnpu", "bpr", "ubpr", "uprl", "recrec", "counterif"])
-def test_a_log_that_says_bad_is_refused(name):
+def test_a_log_with_negative_ratings_is_refused(name):
     from trueward.data.capabilities import LogCapabilities
     from trueward.estimation.requirements import lacking
 
@@ -188,7 +188,7 @@ def test_bpr_by_hand():
     assert s.grad.tolist() == pytest.approx([-(1 / 4 + 1 / 2) / 2, 1 / 8, 1 / 4, 0, 0])
 
 
-def test_bpr_does_not_see_what_a_prompt_adds_to_all_its_answers():
+def test_bpr_ignores_what_a_prompt_adds_to_all_its_answers():
     b = clicks([1.0, 0.0, 1.0, 0.0], [0, 0, 1, 1])
     s = leaf(0.3, -1.0, 2.0, 0.5)
     moved = s + torch.tensor([7.0, 7.0, -3.0, -3.0])
@@ -241,7 +241,7 @@ def test_uprl_by_hand():
     assert out.point.grad.tolist() == pytest.approx([-3 / 4, 1 / 4], rel=1e-4)
 
 
-def test_uprl_gives_the_head_that_was_asked_for():
+def test_uprl_gives_the_chosen_head():
     out = Columns(reward=leaf(1.0), point=leaf(2.0))
     assert make("uprl").reward(out).item() == 1
     assert make("uprl", {"score": "point"}).reward(out).item() == 2
@@ -304,7 +304,7 @@ def test_recrec_climbs_the_likelihood_of_implicitrm():
     assert torch.allclose(v.grad, q.grad)
 
 
-def test_recrec_is_pinned_to_popularity_only_where_it_is_asked_to():
+def test_recrec_uses_popularity_only_in_form_f():
     b = clicks([1.0, 0.0], popularity=[1.0, 0.0])
     out = Columns(reward=leaf(0.0, 0.0), exposure=leaf(0.0, 0.0))
     plain, pinned = (
@@ -316,7 +316,7 @@ def test_recrec_is_pinned_to_popularity_only_where_it_is_asked_to():
     assert make("recrec", {"form": "I"}).heads["exposure"] == "one"
 
 
-def test_the_popularity_of_a_prompt_is_read_off_its_clicks():
+def test_the_popularity_of_a_prompt_follows_its_clicks():
     """Four clicks, one, none: sqrt(4/4), sqrt(1/4), 0; a validation prompt with more counts as the most."""
     b = clicks([1.0] * 4 + [1.0, 0.0] + [0.0], [5] * 4 + [2, 2] + [9])
     at, report = popularity().fit(b, b, 0)
@@ -380,7 +380,7 @@ def test_the_distance_has_finite_gradients_where_rows_coincide():
     assert a.grad.isfinite().all()
 
 
-def test_the_distance_falls_when_it_is_followed():
+def test_gradient_steps_reduce_the_distance():
     g = torch.Generator().manual_seed(0)
     a, b = torch.randn(20, 3, generator=g).requires_grad_(), torch.randn(30, 3, generator=g) + 3
     before = wasserstein(a, b)

@@ -14,9 +14,10 @@ from scipy import stats
 from sklearn import metrics as sk
 
 from trueward.core.errors import TruewardError, UsageError
+from trueward.core.estimate import Estimate
 from trueward.data.feedback import Labelled
 from trueward.evaluation import metrics
-from trueward.evaluation.bootstrap import Estimate, quantile_levels
+from trueward.evaluation.bootstrap import quantile_levels
 from trueward.evaluation.evaluate import evaluate
 from trueward.evaluation.measure import measure
 
@@ -480,7 +481,6 @@ def test_text_is_encoded_with_the_backbone_of_the_model(monkeypatch):
     "module",
     [
         "audit",
-        "bootstrap",
         "evaluate",
         "measure",
         "metrics",

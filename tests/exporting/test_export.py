@@ -7,8 +7,8 @@ import torch
 from helpers.commands import run
 from helpers.language_logs import DECODERS, outcome, rewritten
 
-from trueward.core.errors import TruewardError
-from trueward.exporting import export, verify
+from trueward.core.errors import TruewardError, UsageError
+from trueward.exporting import export, verify, verify_export
 from trueward.exporting.request import PAD, fixed_chat_format
 from trueward.exporting.to_networks import linear_head
 from trueward.features import encode
@@ -37,6 +37,28 @@ def test_every_rule_is_kept_and_the_rewards_are_those_of_the_model(exported, tex
     assert kept.pop("vLLM") is None
     kept.pop("bos")  # may be kept with a word of warning
     assert all(kept.values()), str(found)
+
+
+def test_a_saved_model_and_a_log_are_exported_and_verified_by_their_paths(
+    exported, table, tmp_path
+):
+    model, made = exported
+    model.save(tmp_path / "rm")
+    again = export(str(tmp_path / "rm"), str(tmp_path / "out"), table)
+    assert again.card["weights_sha256"] == made.card["weights_sha256"]
+    result = verify_export(tmp_path / "out", table, model=tmp_path / "rm")
+    assert outcome(result)["reward model"]
+    with pytest.raises(UsageError, match="a log has its own responses"):
+        verify_export(tmp_path / "out", table, ["a response"])
+    with pytest.raises(UsageError, match="found 2 prompts and 1 responses"):
+        verify_export(tmp_path / "out", ["a", "b"], ["c"])
+
+
+def test_a_folder_of_somebody_else_is_not_overwritten(exported, texts, tmp_path):
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(TruewardError, match="is not an export"):
+        export(exported[0], tmp_path, *texts)
+    assert (tmp_path / "thesis.tex").exists()
 
 
 def test_transformers_loads_it_as_a_stock_class_and_scores_a_padded_batch(exported, texts):

@@ -3,6 +3,9 @@
 import json
 import shutil
 import socket
+from dataclasses import replace
+from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -12,12 +15,14 @@ from helpers.language_logs import DECODERS, events, outcome, rewritten, uncalibr
 
 from trueward.core.errors import TruewardError, UsageError
 from trueward.estimation.mixture_segment import Segment
+from trueward.estimation.reward_form import Evidence, EvidenceRegression
 from trueward.exporting import export, verify
 from trueward.exporting.networks import Term
 from trueward.exporting.shipped import modeling_trueward
 from trueward.exporting.to_networks import networks_of
 from trueward.features import encode
 from trueward.fitting.fit import fit
+from trueward.plugin import Computed, Method, bce, noisy, responds
 
 transformers = pytest.importorskip("transformers", reason="language models need the extra `text`")
 tiny = pytest.importorskip("helpers.tiny")
@@ -333,3 +338,102 @@ def test_from_a_shell(coded, table, tmp_path, capsys):
         ["verify-export", out, "--model", str(tmp_path / "rm"), "--allow-remote-code"], capsys
     )
     assert code == 0, said
+
+
+# --- methods of other packages -----------------------------------------------------------------
+
+RATINGS = Evidence("noisy", "odds", ("noisy",))
+UP = Evidence("up", "up", ("noisy", "responds"))
+
+
+class OwnEvidence(Method):
+    """A method of another package: s = .3 + 1.5 (e - .2) for the log-odds e of a thumb up."""
+
+    name: ClassVar[str] = "own_evidence"
+    declared: Evidence = UP
+
+    @property
+    def needs(self):
+        return frozenset({"o", "unrated"})
+
+    @property
+    def nuisances(self):
+        rates = (replace(nu, views="both") for nu in (noisy, responds))
+        return (
+            *rates,
+            Computed("anchor", ("target",), self.coefficients, self.target, features=True),
+        )
+
+    @staticmethod
+    def coefficients(train, _val, _seed):
+        more = torch.zeros(train.x.shape[1])  # coefficients of the features
+        w, centre = (
+            torch.cat([torch.tensor([0.3, 1.5]), more]),
+            torch.cat([torch.tensor([0.2]), more]),
+        )
+        return {"w": w, "centre": centre, "unit": torch.ones_like(centre)}, {}
+
+    @staticmethod
+    def target(fitted, b):
+        w, centre = fitted["w"].double(), fitted["centre"].double()
+        return {"target": torch.sigmoid(w[0] + w[1] * (UP.log_odds(b.eta) - centre[0]))}
+
+    def reward_form(self):
+        return EvidenceRegression(evidence=(self.declared,))
+
+    def loss(self, out, b):
+        return bce(out.reward, b.eta.target).mean()
+
+
+class OwnReward(Method):
+    """A method of another package that computes its reward in code of its own."""
+
+    name: ClassVar[str] = "own_reward"
+
+    def loss(self, out, b):
+        return bce(out.reward, b.y).mean()
+
+    def reward(self, out):
+        return 2 * torch.tanh(out.reward)
+
+
+def test_a_method_of_another_package_exports_the_reward_that_it_declares(rows, tmp_path):
+    model = fit(OwnEvidence(), *rows.split(0.2), nuisance_epochs=2)
+    h = rows.x.float()
+    expected = uncalibrated(model, h)
+    assert np.abs(networks_of(model, h)(h.numpy()) - expected).max() <= 1e-4 * expected.std()
+    export(model, tmp_path / "out", events(), allow_remote_code=True)
+    result = verify(tmp_path / "out", events(), model=model, allow_remote_code=True)
+    assert result.passed, str(result)
+
+
+def test_a_declared_form_that_is_not_the_reward_stops_the_export(rows, tmp_path):
+    model = fit(OwnEvidence(declared=RATINGS), *rows.split(0.2), nuisance_epochs=2)
+    with pytest.raises(TruewardError, match=r"correct reward_form\(\)"):
+        export(model, tmp_path / "out", events(), allow_remote_code=True)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_reward_in_code_of_its_own_is_distilled_or_refused(rows, tmp_path):
+    model = fit(OwnReward(), *rows.split(0.2), epochs=2, hidden=())
+    with pytest.raises(TruewardError, match=r"no folder carries.*--distil"):
+        export(model, tmp_path / "out", events(), allow_remote_code=True)
+    assert (
+        export(model, tmp_path / "out", events(), distil=True).card["head"]["kind"] == "distilled"
+    )
+
+
+# --- what an export tells about this machine ---------------------------------------------------
+
+
+@pytest.mark.parametrize("code", [True, False])
+def test_no_file_has_the_path_of_the_backbone(rows, tmp_path, code):
+    model = fit("naive", *rows.split(0.2), epochs=1, hidden=(3,) if code else ())
+    folder = export(model, tmp_path / "out", events(), allow_remote_code=code).folder
+    path = json.loads(model.backbone)["model"]
+    assert Path(path).is_absolute()
+    for file in (p for p in folder.rglob("*") if p.suffix in {".json", ".md"}):
+        assert path not in file.read_text(), file.name
+    if code:
+        config = json.loads((folder / "config.json").read_text())
+        assert config["base"]["_name_or_path"] == Path(path).name

@@ -1,4 +1,4 @@
-"""An embeddings server is asked in batches, patiently, and is never believed blindly."""
+"""The endpoint backbone: batched requests, retries, and checks of the server's answers."""
 
 import hashlib
 import json
@@ -19,11 +19,11 @@ TEXT = "the private words of a user"
 
 
 class Server(ThreadingHTTPServer):
-    """Embeds a text as 4 numbers from its hash; what it is told to do, it does first."""
+    """Embeds a text as 4 numbers from its hash; answers with the status codes in ``first`` first."""
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
-        self.asked, self.first, self.change, self.models = [], [], lambda answer: answer, ["m"]
+        self.requests, self.first, self.change, self.models = [], [], lambda answer: answer, ["m"]
 
     @property
     def url(self):
@@ -45,7 +45,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self):
         assert self.path == "/v1/embeddings"
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.asked.append((body, self.headers.get("Authorization")))
+        self.server.requests.append((body, self.headers.get("Authorization")))
         if self.server.first:
             code, headers = self.server.first.pop(0)
             if code == 0:
@@ -60,11 +60,11 @@ class Handler(BaseHTTPRequestHandler):
         ]
         self.answer(200, self.server.change({"data": rows[::-1], "model": body["model"]}))
 
-    def answer(self, code, value, headers=()):
-        raw = value if isinstance(value, bytes) else json.dumps(value).encode()
+    def answer(self, code, content, headers=()):
+        raw = content if isinstance(content, bytes) else json.dumps(content).encode()
         self.send_response(code)
-        for name, said in dict(headers).items():
-            self.send_header(name, said)
+        for name, value in dict(headers).items():
+            self.send_header(name, value)
         self.send_header("Content-Length", str(len(raw)))
         self.end_headers()
         self.wfile.write(raw)
@@ -72,16 +72,16 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server():
-    made = Server()
-    thread = threading.Thread(target=made.serve_forever, args=(0.01,))
+    running = Server()
+    thread = threading.Thread(target=running.serve_forever, args=(0.01,))
     thread.start()
-    yield made
-    made.shutdown()
+    yield running
+    running.shutdown()
     thread.join()
-    made.server_close()
+    running.server_close()
 
 
-def test_each_row_is_the_servers_vector_of_its_own_text(server):
+def test_each_row_is_the_embedding_of_its_own_text(server):
     model = backbone(f"{server.url},model=bge")
     n = ROWS + 3
     prompts, responses = [f"p{i}" for i in range(n)], [f"r{i} \ud800" for i in range(n)]
@@ -89,40 +89,40 @@ def test_each_row_is_the_servers_vector_of_its_own_text(server):
     assert x.dtype == torch.float16
     wanted = torch.tensor([vector(f"p{i}\n\nr{i} ?") for i in range(n)])
     assert torch.allclose(x.float(), wanted, atol=1e-3)
-    assert [len(body["input"]) for body, _ in server.asked] == [1, ROWS, 3]
-    assert {body["model"] for body, _ in server.asked} == {"bge"}
+    assert [len(body["input"]) for body, _ in server.requests] == [1, ROWS, 3]
+    assert {body["model"] for body, _ in server.requests} == {"bge"}
 
 
-def test_long_texts_go_in_smaller_requests(server):
+def test_long_texts_are_sent_in_smaller_requests(server):
     model = backbone(server.url)
     model.encode(["x" * 90_000] * 5, ["y"] * 5)
-    assert [len(body["input"]) for body, _ in server.asked] == [1, 2, 2, 1]
+    assert [len(body["input"]) for body, _ in server.requests] == [1, 2, 2, 1]
 
 
-def test_a_spec_gives_the_same_features_and_asks_nothing_before_there_is_text(server):
+def test_a_spec_recreates_the_backbone_without_a_request(server):
     model = backbone(f"{server.url}/embeddings,dimensions=3")
-    about = json.loads(model.spec())
-    assert (about["name"], about["model"], about["width"]) == ("endpoint", "m", 3)
-    asked = len(server.asked)
-    again = backbone(model.spec())
-    assert len(server.asked) == asked
-    assert again.spec() == model.spec()
-    assert torch.equal(again.encode(["a"], ["b"]), model.encode(["a"], ["b"]))
+    spec = json.loads(model.spec())
+    assert (spec["name"], spec["model"], spec["width"]) == ("endpoint", "m", 3)
+    before = len(server.requests)
+    recreated = backbone(model.spec())
+    assert len(server.requests) == before
+    assert recreated.spec() == model.spec()
+    assert torch.equal(recreated.encode(["a"], ["b"]), model.encode(["a"], ["b"]))
 
 
-def test_the_key_comes_from_the_environment_and_is_kept_nowhere(server, monkeypatch):
+def test_the_key_comes_from_the_environment_and_is_not_stored(server, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "for another server")
     assert backbone(server.url)
-    assert server.asked[-1][1] is None
+    assert server.requests[-1][1] is None
     monkeypatch.setenv("TRUEWARD_API_KEY", SECRET)
     model = backbone(server.url)
-    assert server.asked[-1][1] == f"Bearer {SECRET}"
+    assert server.requests[-1][1] == f"Bearer {SECRET}"
     assert SECRET not in model.spec()
     assert SECRET not in repr(model)
 
 
 @pytest.mark.parametrize("code", [408, 429, 500, 502, 503, 504, 0])
-def test_a_busy_server_is_asked_again_later_and_later(server, waits, code):
+def test_a_busy_server_is_retried_with_exponential_backoff(server, waits, code):
     model = backbone(server.url)
     server.first = [(code, {})] * 3
     assert model.encode(["a"], ["b"]).isfinite().all()
@@ -131,14 +131,14 @@ def test_a_busy_server_is_asked_again_later_and_later(server, waits, code):
     assert len(waits) == 3
 
 
-def test_the_wait_that_a_server_asks_for_is_kept_within_bounds(server, waits):
+def test_retry_after_is_followed_within_bounds(server, waits):
     model = backbone(server.url)
     server.first = [(429, {"Retry-After": "7"}), (503, {"Retry-After": "9999"})]
     model.encode(["a"], ["b"])
     assert waits == [7, http_json.MAX_WAIT]
 
 
-def test_the_tries_are_bounded_and_no_text_is_told(server, waits, monkeypatch):
+def test_the_tries_are_bounded_and_the_error_contains_no_text(server, waits, monkeypatch):
     monkeypatch.setenv("TRUEWARD_API_KEY", SECRET)
     model = backbone(server.url)
     server.first = [(503, {})] * 100
@@ -152,7 +152,7 @@ def test_the_tries_are_bounded_and_no_text_is_told(server, waits, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("code", "kind", "says"),
+    ("code", "kind", "message"),
     [
         (400, TruewardError, "too long for its model"),
         (401, TruewardError, "set TRUEWARD_API_KEY"),
@@ -161,16 +161,16 @@ def test_the_tries_are_bounded_and_no_text_is_told(server, waits, monkeypatch):
         (418, TruewardError, "HTTP 418"),
     ],
 )
-def test_a_refusal_is_final_and_one_sentence(server, waits, code, kind, says):
+def test_other_http_errors_are_not_retried(server, waits, code, kind, message):
     model = backbone(server.url)
     server.first = [(code, {"Location": "http://example.com/v1"})]
-    with pytest.raises(kind, match=says) as e:
+    with pytest.raises(kind, match=message) as e:
         model.encode([TEXT], [TEXT])
     assert waits == []
     assert TEXT not in str(e.value)
 
 
-def test_a_server_that_is_not_there_is_one_sentence(waits):
+def test_an_unreachable_server_is_an_error(waits):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -188,7 +188,7 @@ def wider(answer):
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "message"),
     [
         (fewer, "should answer with 3 embeddings, and answered with 2"),
         (wider, "embeddings of 4 and of 5 numbers"),
@@ -201,15 +201,15 @@ def wider(answer):
         (lambda a: b"<html>", "an answer that is not JSON"),
     ],
 )
-def test_an_answer_of_another_shape_is_refused(server, change, says):
+def test_an_answer_of_another_shape_is_an_error(server, change, message):
     model = backbone(server.url)
     server.change = change
-    with pytest.raises(TruewardError, match=says):
+    with pytest.raises(TruewardError, match=message):
         model.encode([TEXT] * 3, ["a", "b", "c"])
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e9])
-def test_a_vector_that_is_not_finite_names_its_row(server, value):
+def test_an_embedding_that_is_not_finite_is_an_error_with_its_row(server, value):
     model = backbone(server.url)
     bad = f"{TEXT}\n\nbad"
 
@@ -224,7 +224,7 @@ def test_a_vector_that_is_not_finite_names_its_row(server, value):
     assert TEXT not in str(e.value)
 
 
-def test_the_model_need_not_be_named_where_there_is_one(server):
+def test_the_model_is_optional_if_the_server_has_one(server):
     assert json.loads(backbone(server.url).spec())["model"] == "m"
     server.models = ["m", "n"]
     with pytest.raises(UsageError, match=r"serves 2 models \(m, n\): choose one"):
@@ -234,6 +234,6 @@ def test_the_model_need_not_be_named_where_there_is_one(server):
 @pytest.mark.parametrize(
     "address", ["http://user:pass@127.0.0.1/v1", "http:///v1", "http://h/v1?key=a"]
 )
-def test_an_address_holds_no_key(address):
+def test_an_address_with_a_key_is_refused(address):
     with pytest.raises(UsageError, match="TRUEWARD_API_KEY"):
         backbone(address)

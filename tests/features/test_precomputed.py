@@ -1,4 +1,4 @@
-"""Vectors made elsewhere keep their rows and their precision, and never bring a clean label."""
+"""Precomputed features keep their rows and precision; experiments leak no clean label."""
 
 from __future__ import annotations
 
@@ -51,41 +51,41 @@ KINDS = ["safetensors", "npy", "npz", "parquet list", "parquet array", "parquet 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_format_gives_the_rows_in_order(tmp_path, kind):
+def test_every_file_type_gives_the_rows_in_order(tmp_path, kind):
     data = encode(LOG, f"precomputed:{write(tmp_path, kind)}")
     assert data.x.tolist() == X.tolist()
     assert data.y.tolist() == [1, 0, 0]
     assert data.o.tolist() == [1, 1, 0]
-    assert data.backbone is None  # no text can be scored with them
+    assert data.backbone is None  # the model cannot score text
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_another_number_of_rows_is_refused_with_both_numbers(tmp_path, kind):
+def test_another_number_of_rows_is_an_error_with_both_numbers(tmp_path, kind):
     with pytest.raises(TruewardError, match=r"has 3, but .* has 2"):
         precomputed(write(tmp_path, kind, X[:2]), LOG)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
-def test_numbers_that_are_not_finite_are_refused_with_row_and_column(tmp_path, kind, bad):
+def test_numbers_that_are_not_finite_are_an_error_with_row_and_column(tmp_path, kind, bad):
     x = X.clone()
     x[2, 1] = bad
     with pytest.raises(TruewardError, match="row 3, column 2"):
         precomputed(write(tmp_path, kind, x), LOG)
 
 
-def test_a_test_takes_vectors_too():
+def test_a_test_takes_precomputed_features():
     frame = LOG.frame.select("prompt", "response", "prompt_id", label=pl.lit(1.0))
     assert precomputed(X, Test(frame, "test.csv")).r.tolist() == [1, 1, 1]
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
-def test_precision_stays(tmp_path, dtype):
+def test_half_and_single_precision_are_kept(tmp_path, dtype):
     save_file({"x": X.to(dtype)}, tmp_path / "x.safetensors")
     assert precomputed(tmp_path / "x.safetensors", LOG).x.dtype == dtype
 
 
-def test_double_precision_and_integers_become_single():
+def test_float64_and_integers_become_float32():
     assert precomputed(X.double().numpy(), LOG).x.dtype == torch.float32
     assert precomputed(X.long(), LOG).x.dtype == torch.float32
 
@@ -94,7 +94,7 @@ def test_an_array_is_not_copied():
     assert precomputed(X, LOG).x.data_ptr() == X.data_ptr()
 
 
-def test_a_table_among_several_is_named(tmp_path):
+def test_the_key_selects_one_of_several_tables(tmp_path):
     path = tmp_path / "x.safetensors"
     save_file({"left": X, "right": X + 1}, path)
     with pytest.raises(UsageError, match="left, right"):
@@ -106,13 +106,13 @@ def test_a_table_among_several_is_named(tmp_path):
 
 @pytest.mark.parametrize("name", ["x.safetensors", "x.npy", "x.npz", "x.parquet"])
 @pytest.mark.parametrize("content", [b"", b"not a table of numbers at all"])
-def test_a_file_that_is_not_what_its_name_says_is_one_sentence(tmp_path, name, content):
+def test_a_file_of_another_type_than_its_name_is_an_error(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(TruewardError, match="could not be read"):
         precomputed(tmp_path / name, LOG)
 
 
-def test_a_file_that_is_absent_or_of_another_kind_is_refused(tmp_path):
+def test_an_absent_or_unsupported_file_is_an_error(tmp_path):
     with pytest.raises(UsageError, match="there is no file"):
         precomputed(tmp_path / "x.npy", LOG)
     (tmp_path / "x.pkl").touch()
@@ -126,18 +126,18 @@ def test_pickled_objects_are_never_loaded(tmp_path):
         precomputed(tmp_path / "x.npy", LOG)
 
 
-def test_vectors_of_different_lengths_are_refused(tmp_path):
+def test_vectors_of_different_lengths_are_an_error(tmp_path):
     pl.DataFrame({"v": [[1.0, 2.0], [1.0], [2.0, 3.0]]}).write_parquet(tmp_path / "x.parquet")
     with pytest.raises(TruewardError, match=r"row 2 .* has 1"):
         precomputed(tmp_path / "x.parquet", LOG)
 
 
-def test_one_number_a_row_is_not_a_table():
+def test_one_number_per_row_is_an_error():
     with pytest.raises(TruewardError, match=r"shape \(3,\)"):
         precomputed(torch.zeros(3), LOG)
 
 
-# --- files with a whole experiment ------------------------------------------------------------
+# --- experiments ------------------------------------------------------------------------------
 
 
 def experiment(path, **changed):
@@ -159,9 +159,9 @@ def experiment(path, **changed):
     return path
 
 
-def test_the_clean_label_where_nothing_was_shown_is_dropped(tmp_path):
+def test_clean_labels_without_observation_are_dropped(tmp_path):
     train, val, test = precomputed(experiment(tmp_path / "e.safetensors"))
-    assert train.y.tolist() == [1, 0, 0]  # row 2 is good in truth, and nobody said so
+    assert train.y.tolist() == [1, 0, 0]  # the clean label of row 2 is 1, but its mask is 0
     assert train.o.tolist() == [1, 0, 1]
     assert val.y.tolist() == [0, 1]
     assert val.o.tolist() == [0, 1]
@@ -169,13 +169,13 @@ def test_the_clean_label_where_nothing_was_shown_is_dropped(tmp_path):
     assert test.rating.tolist() == [1.5, 3.5]
 
 
-def test_a_logged_propensity_is_a_nuisance_that_is_known(tmp_path):
+def test_a_logged_propensity_is_a_known_nuisance(tmp_path):
     train, val, _ = precomputed(experiment(tmp_path / "e.safetensors"))
     assert train.eta.propensity.tolist() == [0.5, 0.25, 0.75]
     assert not val.eta
 
 
-def test_labels_in_whole_numbers_booleans_and_columns_are_read(tmp_path):
+def test_labels_may_be_integers_booleans_or_columns(tmp_path):
     path = experiment(
         tmp_path / "e.safetensors",
         y_train_binary=torch.tensor([[1], [1], [0]]),
@@ -187,13 +187,13 @@ def test_labels_in_whole_numbers_booleans_and_columns_are_read(tmp_path):
     assert test.rating is None
 
 
-def test_half_precision_of_an_experiment_stays(tmp_path):
+def test_the_half_precision_of_an_experiment_is_kept(tmp_path):
     train, val, test = precomputed(experiment(tmp_path / "e.safetensors"))
     assert {train.x.dtype, val.x.dtype, test.x.dtype} == {torch.bfloat16}
 
 
 @pytest.mark.parametrize(
-    ("changed", "says"),
+    ("changed", "message"),
     [
         ({"mask_val": None}, "lacks mask_val"),
         ({"mask_train": torch.zeros(2)}, "mask_train .* 3 rows of X_train, and has 2"),
@@ -203,12 +203,12 @@ def test_half_precision_of_an_experiment_stays(tmp_path):
         ({"y_test": torch.tensor([float("nan"), 1.0])}, "y_test .* row 1"),
     ],
 )
-def test_an_experiment_that_does_not_fit_together_is_refused(tmp_path, changed, says):
-    with pytest.raises(TruewardError, match=says):
+def test_an_inconsistent_experiment_is_an_error(tmp_path, changed, message):
+    with pytest.raises(TruewardError, match=message):
         precomputed(experiment(tmp_path / "e.safetensors", **changed))
 
 
-def test_an_experiment_brings_its_own_feedback_and_takes_no_log(tmp_path):
+def test_an_experiment_takes_no_log(tmp_path):
     with pytest.raises(UsageError, match="without a log"):
         precomputed(experiment(tmp_path / "e.safetensors"), LOG)
 

@@ -19,7 +19,8 @@ from trueward.fitting.finetune.tune import tune
 from trueward.simulation import helpdesk, simulate
 from trueward.training.microbatch import MicroBatches
 from trueward.training.preprocessing import Standardizer
-from trueward.training.step import Batch, TrainingProblem, backward
+from trueward.training.problem import Batch, TrainingProblem
+from trueward.training.step import backward
 
 transformers = pytest.importorskip("transformers", reason="language models need the extra `text`")
 pytest.importorskip("peft", reason="adapters need the extra `text`")

@@ -24,7 +24,8 @@ from trueward.simulation import helpdesk, simulate
 from trueward.training import loop as engine
 from trueward.training.microbatch import MicroBatches
 from trueward.training.preprocessing import Standardizer
-from trueward.training.step import Batch, TrainingProblem, backward
+from trueward.training.problem import Batch, TrainingProblem
+from trueward.training.step import backward
 
 pytest.importorskip("transformers", reason="language models need the extra `text`")
 pytest.importorskip("peft", reason="adapters need the extra `text`")

@@ -7,7 +7,7 @@ from trueward.estimation.ridge_logistic import RegressionData
 
 
 def gold_rows(n=400, seed=0, k=2, d=5, *, of_evidence=1.0, of_features=0.0):
-    """A design of one, ``k`` pieces of evidence and ``d`` features, with labels drawn from them."""
+    """Return a design of 1, ``k`` pieces of evidence and ``d`` features with labels, and their P(good)."""
     rng = np.random.default_rng(seed)
     a = np.hstack(
         [np.ones((n, 1)), rng.standard_normal((n, k)), rng.standard_normal((n, d)) / np.sqrt(d)]

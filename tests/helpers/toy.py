@@ -1,4 +1,4 @@
-"""Small logs with every column a method may ask for."""
+"""Small logs with every column that a method may need, and every method with its variants."""
 
 from dataclasses import replace
 
@@ -12,7 +12,7 @@ def rates(n, rho_01=0.1, rho_10=0.2):
 
 
 def toy(n=6, seed=0, y=None, o=None, d=3):
-    """n rows with all columns and nuisances drawn at random; y and o may be given."""
+    """Return n rows with all columns and nuisances drawn at random; y and o may be given."""
     g = torch.Generator().manual_seed(seed)
 
     def u(*shape):
@@ -55,7 +55,7 @@ def toy(n=6, seed=0, y=None, o=None, d=3):
 
 
 def ready(method, b):
-    """The rows with what the engine adds for ``method``: its memory, and nobody mixed with anybody."""
+    """Return the rows with what training adds for ``method``: its memory, and a mixing of no rows."""
     columns = method.init_memory(b)
     if method.mixing(b, torch.Generator().manual_seed(0)) is not None:
         columns = columns | {"partner": torch.arange(len(b)), "share": torch.ones_like(b.y)}
@@ -63,7 +63,7 @@ def ready(method, b):
 
 
 def logits(method, n, seed=1, *, scale=1.0):
-    """A leaf of n random logits for every head, and of the hidden layer if it is read."""
+    """Return n random logits for every head, with gradients, and a hidden layer if the method reads it."""
     g = torch.Generator().manual_seed(seed)
     out = {h: (torch.randn(n, generator=g) * scale).requires_grad_() for h in method.heads}
     if method.hidden:
@@ -72,12 +72,12 @@ def logits(method, n, seed=1, *, scale=1.0):
 
 
 def every_variant():
-    """(id, method) for every method and every variant it declares."""
+    """Return (id, method) for every variant of every method."""
     from trueward.estimators._registry import methods
 
-    found = []
+    variants = []
     for name, cls in methods().items():
         for chosen in cls.variants:
             words = " ".join(f"{k}={v}" for k, v in chosen.items())
-            found.append((f"{name} {words}".strip(), cls(**chosen)))
-    return found
+            variants.append((f"{name} {words}".strip(), cls(**chosen)))
+    return variants

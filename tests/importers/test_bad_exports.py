@@ -1,4 +1,4 @@
-"""What is wrong with an export is counted with file, line and reason, and the rest is read."""
+"""Damaged and unexpected input: wrong records are rejected with file, line and reason, the rest is read."""
 
 from __future__ import annotations
 
@@ -352,7 +352,7 @@ def test_an_empty_export_is_refused(tmp_path):
 
 @pytest.mark.parametrize("name", sorted(p.name for p in FIXTURES.iterdir()))
 def test_no_value_of_a_wrong_type_ends_an_import_in_a_traceback(name, tmp_path):
-    """Each field of each record in turn is made a number, a list, an object, a text and nothing."""
+    """Each field of each record in turn becomes a number, a list, an object, a text and null."""
     if name.endswith(".csv"):
         records = pl.read_csv(FIXTURES / name, infer_schema=False).to_dicts()
     elif name.endswith("_v3.json"):

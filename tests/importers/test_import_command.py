@@ -1,4 +1,4 @@
-"""`trueward import` from a shell: the folder it writes, what it says, its exit codes, and what follows."""
+"""The command `trueward import`: its folder, output and exit codes, and the commands that read the folder."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_an_import_writes_a_folder_that_inspect_and_fit_read(tmp_path, command):
         "fit", "naive", tmp_path / "log" / "log.parquet", "--out", tmp_path / "rm", "--epochs", 1
     )
     assert code == 0, err
-    for path in (tmp_path / "rm").rglob("*"):  # who said what stays in the log
+    for path in (tmp_path / "rm").rglob("*"):  # ids of people stay in the log
         text = path.read_bytes()
         assert b"example.org" not in text
         assert not [u for u in log.frame["user_id"].unique() if u.encode() in text]
@@ -82,8 +82,8 @@ def test_the_responses_hold_messages_and_the_log_their_text(tmp_path, command):
     ]
     assert pl.read_parquet(tmp_path / "log" / "pairs.parquet").height == 1
     log = read_log(tmp_path / "log" / "log.parquet").frame.sort("response")
-    told = read_log(responses.with_columns(pl.lit(1).alias("feedback"))).frame.sort("response")
-    assert log["prompt"].to_list() == told["prompt"].to_list()
+    table = read_log(responses.with_columns(pl.lit(1).alias("feedback"))).frame.sort("response")
+    assert log["prompt"].to_list() == table["prompt"].to_list()
 
 
 def test_an_import_of_what_an_import_wrote_gives_the_same_log(tmp_path):
@@ -151,7 +151,7 @@ def test_tables_in_parquet_give_what_the_same_lines_give(tmp_path):
 )
 def test_ordered_and_shuffled_exports_give_the_same_bytes(name, tmp_path):
     records = [r for file in name.split() for r in fixture_records(file)]
-    records += records[::2]  # told twice
+    records += records[::2]  # copies
     for i in range(3):
         random.Random(i).shuffle(records)
         result = import_log("auto", [lines(tmp_path / f"{i}.jsonl", records)])

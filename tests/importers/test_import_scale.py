@@ -1,4 +1,4 @@
-"""Logs that memory does not hold: the same bytes in whatever order, pieces and packing the rows come."""
+"""Logs that exceed memory: order, batches, files and packing of the rows do not change the bytes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import pytest
 from helpers.product_exports import column, lines
 
 from trueward.core.errors import NotWrittenError
-from trueward.importers import import_log, imported, spill, staging
+from trueward.importers import import_log, imported, scratch, sorted_ranges, staging
 from trueward.importers.columns import read_columns
 
 TABLES = ("responses", "events", "log", "pairs")
@@ -28,16 +28,16 @@ START = 1_767_225_600_000_000  # 2026-01-01 in microseconds
 def small(monkeypatch):
     """Batches, ranges and row groups of a few rows, and no memory, so that a small log is a large one."""
     for module, name, rows in (
-        (spill, "MAX_ROWS", 17),
+        (sorted_ranges, "MAX_ROWS", 17),
         (imported, "ROW_GROUP", 19),
         (staging, "BATCH", 11),
-        (spill, "IN_MEMORY", 9_000),
+        (scratch, "IN_MEMORY", 9_000),
     ):
         monkeypatch.setattr(module, name, rows)
 
 
 def responses(n=200, *, step=1_000_000):
-    """Responses of chats of four, every tenth told twice, every fiftieth with two texts, some with none."""
+    """Responses of chats of four; every tenth has a copy, every fiftieth a second text, some no text."""
     rows = [
         {
             "response_id": f"r{i * 7919 % n:04d}",
@@ -56,7 +56,7 @@ def responses(n=200, *, step=1_000_000):
 
 
 def events(n=200):
-    """Events about responses and about none, some told twice, some of a channel that is none, and pairs."""
+    """Events with and without a response, some with a copy, some of an unknown channel, and pairs."""
     result = []
     for i in range(n):
         channel = ("thumbs_up", "thumbs_down", "copy", "preferred", "applause")[i % 5]
@@ -130,7 +130,7 @@ def test_a_log_in_many_ranges_is_the_log_in_one(tmp_path, monkeypatch, step):
     folder = parquet(tmp_path / "in", rows, signals)
     whole = import_log("generic", [folder])
     assert len(whole.tables.ranges) == 1
-    monkeypatch.setattr(spill, "MAX_ROWS", 17)
+    monkeypatch.setattr(sorted_ranges, "MAX_ROWS", 17)
     parts = import_log("generic", [folder])
     assert len(parts.tables.ranges) > 5
     largest = max(parts.tables.ranges.range(k).height for k in range(len(parts.tables.ranges)))
@@ -165,8 +165,8 @@ def test_an_export_given_twice_is_one(tmp_path, small):
     two = import_log("generic", [tmp_path / "in", tmp_path / "again"])
     assert two.log.equals(one.log)
     assert two.tables.events.equals(one.tables.events)
-    told = one.summary["duplicates"]["responses"]
-    assert two.summary["duplicates"]["responses"] == 2 * told + len(one.log)  # and each once more
+    copies = one.summary["duplicates"]["responses"]
+    assert two.summary["duplicates"]["responses"] == 2 * copies + len(one.log)  # and each once more
     torn = [
         result.tables.rejected["reason"].str.contains("two texts").sum() for result in (one, two)
     ]
@@ -204,12 +204,12 @@ def test_a_disk_that_takes_no_rows_is_one_sentence(tmp_path, small):
 PEAK = """
 import resource, sys
 from pathlib import Path
-from trueward.importers import import_log, imported, spill
+from trueward.importers import import_log, imported, sorted_ranges
 
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
-spill.MAX_ROWS = imported.ROW_GROUP = 20_000
+sorted_ranges.MAX_ROWS = imported.ROW_GROUP = 20_000
 before = peak()
 result = import_log("generic", [sys.argv[1]], Path(sys.argv[2], "out"))
 print(result.tables.ranges.height, peak() - before)

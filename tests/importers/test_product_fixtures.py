@@ -1,4 +1,4 @@
-"""Every fixture of the reference becomes the responses, events, coverage and log that it says."""
+"""The fixture of every product gives the expected responses, events, scope and log."""
 
 from __future__ import annotations
 

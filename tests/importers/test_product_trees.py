@@ -1,4 +1,4 @@
-"""What users did with the answers of a chat is read off its tree, whatever state the tree is in."""
+"""Prompts and implicit signals from chats as trees, damaged ones included."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_the_answer_before_a_repair_was_repaired_and_other_continued_ones_were_n
         ("a2", "continue", 1.0, "user"),
         ("a3", "branch_kept", 1.0, "user"),
     ]
-    # after the last answer nobody said anything: that is not logged, and no 0
+    # no turn follows the last answer: its signal is null and not 0
     assert column(result, "channel.repair") == {"a1": 1.0, "a2": 0.0, "a3": None}
 
 

@@ -1,4 +1,4 @@
-"""Every variant of an export that the reference names reads like the others, or is refused in words."""
+"""Every documented variant of an export gives the same rows, or is refused by name."""
 
 from __future__ import annotations
 
@@ -155,12 +155,12 @@ def test_langfuse_without_the_field_group_of_texts_stops(tmp_path):
 
 def test_answers_that_are_json_stay_text_and_calls_of_tools_are_no_answers(tmp_path):
     calls = {"role": "assistant", "content": None, "tool_calls": [{"function": {"name": "f"}}]}
-    told = [
+    observations = [
         {**OBSERVATIONS[0], "id": "a", "output": '{"name": "Fair Winds"}'},
         {**OBSERVATIONS[0], "id": "b", "output": '["Gale", "Breeze"]'},
         {**OBSERVATIONS[0], "id": "c", "output": json.dumps(calls)},
     ]
-    result = import_log("langfuse", [lines(tmp_path / "o.jsonl", told)])
+    result = import_log("langfuse", [lines(tmp_path / "o.jsonl", observations)])
     assert column(result, "response") == {"a": '{"name": "Fair Winds"}', "b": '["Gale", "Breeze"]'}
     assert result.summary["skipped"] == {"an answer without text, such as a tool call": 1}
     assert reasons(result) == []
@@ -472,7 +472,7 @@ def test_dify_pages_of_feedbacks_and_messages(tmp_path):
         "created_at": "2026-05-01T10:02:00",
     }
     (tmp_path / "feedbacks.json").write_text(json.dumps({"data": [rated]}))
-    said_page = [
+    feedbacks = [
         {
             **PAGE,
             "answer": "Check the cable.",
@@ -481,7 +481,7 @@ def test_dify_pages_of_feedbacks_and_messages(tmp_path):
         },
         {**PAGE, "id": "msg-2", "answer": "And then?", "feedback": None, "created_at": 1777629700},
     ]
-    page = {"limit": 20, "has_more": False, "data": said_page}
+    page = {"limit": 20, "has_more": False, "data": feedbacks}
     (tmp_path / "messages.json").write_text(json.dumps(page))
     result = import_log("auto", [tmp_path])
     assert column(result, "feedback") == {"msg-1": 1.0, "msg-2": None}

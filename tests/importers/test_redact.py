@@ -1,4 +1,4 @@
-"""Texts of an import without e-mail addresses, phone numbers and secrets; who wrote them stays unknown."""
+"""Redaction of e-mail addresses, phone numbers and secrets, and the ids of redacted rows."""
 
 from __future__ import annotations
 

@@ -3,17 +3,20 @@
 import json
 import shutil
 import signal
+from dataclasses import replace
 
 import polars as pl
 import pytest
 import torch
 from helpers.commands import run
 
+from trueward.cli.aligning import TrainingOptions
 from trueward.core.errors import TruewardError, UsageError
 from trueward.data.log import read_log
 from trueward.features import encode
 from trueward.fitting.fit import fit
-from trueward.rlhf import Align, Policy, align, read_prompts
+from trueward.model.reward_model import load
+from trueward.rlhf import Align, Policy, Reward, align, read_prompts
 from trueward.simulation import helpdesk, simulate
 
 pytest.importorskip("trl", reason="training takes the extra `rlhf`")
@@ -151,6 +154,32 @@ def words(fitted, policy, out, *more, prompts="world/log.parquet"):
     ]
     given += ["--prompts", str(fitted / prompts), "--out", str(out), "--steps", "2"]
     return [*given, "--prompts-a-step", "2", "--group", "2", "--length", "6", *more]
+
+
+def test_a_log_a_reward_and_paths_are_taken_as_a_user_has_them(fitted, folder, tmp_path):
+    log = read_log(fitted / "world/log.parquet")
+    pairs = log.frame["prompt"].to_list(), log.frame["response"].to_list()
+    reward = Reward.of(load(fitted / "rm"), *pairs)
+    settings = replace(SMALL, steps=1)
+    record = align(str(folder), [reward], log, str(tmp_path / "out"), settings)
+    assert record["rewards"] == ["trueward"]
+    assert record["prompts"] == log.frame["prompt"].n_unique()
+    assert record["ended"]["reward"] == pytest.approx(record["ended"]["rewards/trueward/mean"])
+
+
+def test_what_cannot_be_optimised_or_overwritten_is_refused(fitted, policy, tmp_path):
+    with pytest.raises(TruewardError, match=r"folder of fit.*Reward\.of"):
+        align(policy, [fitted / "rm"], ["how do i undo"], tmp_path / "out", SMALL)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/thesis.tex").touch()
+    with pytest.raises(TruewardError, match="not an aligned policy"):
+        align(policy, [longer], ["how do i undo"], tmp_path / "mine", SMALL)
+    with pytest.raises(UsageError, match="expected one weight"):
+        align(policy, [longer], ["how do i undo"], tmp_path / "out", weights=[1.0, 2.0])
+
+
+def test_the_command_has_the_defaults_of_the_settings():
+    assert TrainingOptions().settings() == Align()
 
 
 def test_from_a_shell(fitted, folder, tmp_path, capsys):

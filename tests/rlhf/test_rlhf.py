@@ -12,7 +12,7 @@ from trueward.core.errors import TruewardError, UsageError
 from trueward.data.log import read_log
 from trueward.features import encode
 from trueward.fitting.fit import fit
-from trueward.model.reward_model import Scores
+from trueward.model.reward_model import Scores, load
 from trueward.rlhf import Reward, best_of_n, openrlhf, training_data, trl, verl
 from trueward.simulation import helpdesk, simulate
 
@@ -181,6 +181,12 @@ def fitted(tmp_path_factory):
     world.write(folder / "world")
     fit("naive", *encode(read_log(world.log)).split(0.2), epochs=1).save(folder / "rm")
     return folder
+
+
+def test_training_data_of_a_saved_model_and_a_file_are_those_of_both_in_memory(fitted):
+    path = fitted / "world/log.parquet"
+    rows = training_data("trl-kto", fitted / "rm", path)
+    assert rows == training_data("trl-kto", load(fitted / "rm"), read_log(path))
 
 
 @pytest.mark.parametrize("kind", ["trl-pairs", "trl-kto", "nemo", "verl"])

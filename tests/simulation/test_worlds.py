@@ -11,10 +11,10 @@ from polars.testing import assert_frame_equal, assert_series_equal
 
 from trueward.core.errors import TruewardError, UsageError
 from trueward.simulation import MECHANISMS, PREDICTIONS, simulate, water_fill
-from trueward.simulation.chances import logistic_fill
 from trueward.simulation.mechanisms import mechanism_named
-from trueward.simulation.noise import flip_rates, flips
-from trueward.simulation.selection import Rated
+from trueward.simulation.propensity import logistic_fill
+from trueward.simulation.reactions import flip_rates, flips
+from trueward.simulation.selection import LogRows
 
 SHARES = (0.04, 0.065, 0.20, 0.41, 0.285)  # of the ratings 0 to 4, n = 1000 rows
 
@@ -39,7 +39,7 @@ def rated():
 def graded():
     """The 1000 rows of the reference shares, on [1, 5]."""
     rating = np.repeat(np.arange(5), np.round(1000 * np.array(SHARES)).astype(int)) + 1.0
-    return Rated(rating, (rating > 3).astype(float), lambda: np.zeros((1000, 1)), np.arange(1000))
+    return LogRows(rating, (rating > 3).astype(float), lambda: np.zeros((1000, 1)), np.arange(1000))
 
 
 def chance_by_rating(alpha, rate):
@@ -655,7 +655,7 @@ def test_settings_out_of_range_are_refused(options, words, rated):
 @pytest.mark.parametrize(
     ("frame", "words"),
     [
-        (rows_of([1.0, 2, float("nan"), 4]), "row 3, column rating: wanted a finite number"),
+        (rows_of([1.0, 2, float("nan"), 4]), "row 3, column rating: expected a finite number"),
         (rows_of([1.0, float("inf"), 3, 4]), "row 2, column rating"),
         (rows_of([1, None, 3, 4]), "row 2, column rating"),
         (rows_of([2, 2, 2, 2]), "all 4 rows have the rating 2"),

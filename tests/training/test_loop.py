@@ -31,7 +31,8 @@ from trueward.training.loop import train_net
 from trueward.training.microbatch import MicroBatches
 from trueward.training.networks import Net, Shape
 from trueward.training.preprocessing import InputTransform, Standardizer
-from trueward.training.step import Batch, TrainingProblem, backward, forward, make_batch, predict
+from trueward.training.problem import Batch, TrainingProblem, make_batch
+from trueward.training.step import backward, forward, predict
 
 VARIANTS = every_variant()
 

@@ -1,4 +1,4 @@
-"""`trueward demo`: the main job in under a minute, on a world that needs no outside data."""
+"""`trueward demo`: the main workflow in under a minute, on a simulated log."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ def demo(
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Simulate a log whose truth is known, inspect it, fit six ways, and compare."""
+    """Simulate a log with known truth, inspect it, fit six methods and compare them."""
     from trueward.demo import run, write_world
 
     writable(out, (".html",))
-    found = run(lambda line: typer.echo(line, err=True), seed=seed)
-    found.page(context.obj).save(out)
+    result = run(lambda line: typer.echo(line, err=True), seed=seed)
+    result.page(context.obj).save(out)
     if world is not None:
         write_world(world, seed)
     if as_json:
-        show_json({name: metrics.to_json() for name, metrics in found.metrics.items()})
+        show_json({name: metrics.to_json() for name, metrics in result.metrics.items()})
         return
-    typer.echo(f"\nTruth recovered on clean test answers, 95 % intervals:\n\n{found.table()}\n")
+    typer.echo(f"\nMetrics on clean test answers, with 95 % intervals:\n\n{result.table()}\n")
     typer.echo(f"The page: {out}")

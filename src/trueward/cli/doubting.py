@@ -33,8 +33,8 @@ def calibrate(
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Make P(preferred) what gold labels say, and learn from them how sure a decision is."""
-    from trueward.evaluation.weighted_calibration import calibrate as reweighted
+    """Calibrate P(preferred) on gold labels, and fit the conformal sets of decisions."""
+    from trueward.evaluation.weighted_calibration import calibrate as weighted_calibration
     from trueward.model.reward_model import claim, load
 
     if feedback and (gold is not None or chosen):
@@ -42,21 +42,21 @@ def calibrate(
     claim(out)
     rm = load(model)
     data = with_features(rm, read(log, gold, mapping, split))
-    found = reweighted(rm, data, chosen=chosen, feedback=feedback, seed=seed)
-    found.save(out)
-    about = found.report["calibration"]
+    calibrated = weighted_calibration(rm, data, chosen=chosen, feedback=feedback, seed=seed)
+    calibrated.save(out)
+    report = calibrated.report["calibration"]
     if as_json:
-        show_json(about)
+        show_json(report)
         return
-    losses = ", ".join(f"{k} {v:.4f}" for k, v in about["log_loss"].items())
+    losses = ", ".join(f"{k} {v:.4f}" for k, v in report["log_loss"].items())
     labels = "rated responses" if feedback else "gold labels"
-    typer.echo(f"{out}: calibrated by {about['kind']} on {about['gold']} {labels}")
+    typer.echo(f"{out}: calibrated by {report['kind']} on {report['gold']} {labels}")
     typer.echo(f"  log-loss on held-out labels: {losses}")
-    if "assumes" in about:
-        size = about["effective_sample_size"]
-        typer.echo(f"  weighted; effective sample size {size:g}; assumes: {about['assumes']}")
-    if "warning" in about:
-        typer.echo(f"  warning: {about['warning']}")
+    if "assumes" in report:
+        size = report["effective_sample_size"]
+        typer.echo(f"  weighted; effective sample size {size:g}; assumes: {report['assumes']}")
+    if "warning" in report:
+        typer.echo(f"  warning: {report['warning']}")
 
 
 def sensitivity(
@@ -73,22 +73,22 @@ def sensitivity(
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Say how ranking and scale move with the odds ratio of reacting, noise rates and priors."""
-    from trueward.evaluation.sensitivity import sensitivity as band
+    """Show how ranking and scale depend on the odds ratio of reacting, noise rates and priors."""
+    from trueward.evaluation.sensitivity import sensitivity as analyse
     from trueward.model.reward_model import load
 
     if figure is not None:
         writable(figure, (".svg", ".png"), "--figure")
     rm = load(model)
     table = read(log, gold, mapping, split) if log else fitted_on(rm, gold, mapping, split)
-    found = band(rm, with_features(rm, table), seed=seed)
+    result = analyse(rm, with_features(rm, table), seed=seed)
     if figure is not None:
-        if not found.odds:
-            raise UsageError("a log of clicks has no odds ratio of reacting to draw")
+        if not result.odds:
+            raise UsageError("a log of clicks has no odds ratio of reacting: leave out --figure")
         from trueward.plotting import curve
 
-        curve(found, figure)
-    show_json(found.to_json()) if as_json else typer.echo(str(found))
+        curve(result, figure)
+    show_json(result.to_json()) if as_json else typer.echo(str(result))
 
 
 def plan(
@@ -107,24 +107,26 @@ def plan(
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Say how many gold labels an audit needs, and draw the responses to label next."""
+    """Compute how many gold labels an audit needs, and draw the responses to label next."""
     import polars as pl
 
     from trueward.core.atomic_io import replacing
-    from trueward.evaluation.sample_size import plan as planned
+    from trueward.evaluation.sample_size import plan as plan_audit
     from trueward.model.reward_model import load
 
     if out is not None:
         writable(out, (".csv", ".jsonl"))
     rm = load(model)
     table = read(log, gold, mapping, split)
-    found = planned(rm, with_features(rm, table), metric, width, seed=seed)
+    result = plan_audit(rm, with_features(rm, table), metric, width, seed=seed)
     if out is not None:
-        rows = table.frame[found.rows.tolist()].select("prompt", "response")
+        rows = table.frame[result.rows.tolist()].select("prompt", "response")
         rows = rows.with_columns(pl.lit(None, dtype=pl.Float64).alias("gold"))
         with replacing(out) as path:
             (rows.write_csv if out.suffix == ".csv" else rows.write_ndjson)(path)
     if as_json:
-        show_json({k: v for k, v in vars(found).items() if k != "rows"} | {"more": len(found.rows)})
+        show_json(
+            {k: v for k, v in vars(result).items() if k != "rows"} | {"more": len(result.rows)}
+        )
     else:
-        typer.echo(str(found) + (f"; {out} has them, with an empty column gold" if out else ""))
+        typer.echo(str(result) + (f"; {out} has them, with an empty column gold" if out else ""))

@@ -74,7 +74,7 @@ def import_(
 ) -> None:
     """Turn the export of a product into a log; exit code 3 means that some rows were rejected."""
     if phone_region and not redact:
-        raise UsageError("--phone-region says what --redact looks for: give both, or neither")
+        raise UsageError("--phone-region applies to --redact only: give both, or neither")
     from trueward.importers import import_log
 
     result = import_log(

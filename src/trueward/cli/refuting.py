@@ -39,20 +39,20 @@ def refute(
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Try to refute a method on a log: placebos, leaks, halves; exit code 1 where a check fails."""
+    """Try to refute a method on a log: placebos, leaks, halves; exit code 1 if a check fails."""
     from trueward.features import encode
-    from trueward.refutation import ROWS, known
+    from trueward.refutation import ROWS, selected_checks
     from trueward.refutation import refute as try_to_refute
 
     chosen = pairs(option, "-o")
     from_log(method, {**chosen, "seed": seed})
-    names = None if only is None else known(name.strip() for name in only.split(","))
+    names = None if only is None else selected_checks(name.strip() for name in only.split(","))
     table = read(log, gold, mapping, split)
     if len(table) > ROWS:
         typer.echo(f"{len(table):,} rows: fits use a sample of {ROWS:,}", err=True)
     prompts = table.frame["prompt"].to_list()
     try:
-        found = try_to_refute(
+        result = try_to_refute(
             method,
             encode(table, backbone=backbone),
             texts=prompts,
@@ -63,6 +63,6 @@ def refute(
         )
     finally:
         finish_progress()
-    show_json(found.to_json()) if as_json else typer.echo(str(found))
-    if not found.passed:
+    show_json(result.to_json()) if as_json else typer.echo(str(result))
+    if not result.passed:
         raise typer.Exit(1)

@@ -36,11 +36,11 @@ def report(
     mapping: Map = None,
     split: Split = None,
     rows: Annotated[
-        int, typer.Option(min=100, help="Of the log and of the test that are read at most.")
+        int, typer.Option(min=100, help="Largest number of rows read of the log, and of the test.")
     ] = REPORT_ROWS,
     seed: Seed = 0,
 ) -> None:
-    """Write one self-contained page about a model, several beside each other, or a benchmark."""
+    """Write a self-contained report of one model, of several models, or of a benchmark."""
     from trueward.benchmark import Runs
     from trueward.benchmark.folder import ABOUT
     from trueward.data.log import read_test

@@ -26,13 +26,9 @@ def postpone(name: str) -> None:
     name : str
         A top-level module, such as ``torch``. ``from name import x`` and ``import name.sub`` load it at once.
 
-    Examples
-    --------
-    >>> import sys
-    >>> postpone("colorsys")
-    >>> import colorsys
-    >>> type(colorsys).__name__, colorsys.rgb_to_hsv(0.0, 0.0, 1.0)
-    ('PostponedModule', (0.6666666666666666, 1.0, 1.0))
+    Notes
+    -----
+    The module stands in for the real one also where it was bound by ``import name`` before it was loaded.
 
     """
     if name not in sys.modules:

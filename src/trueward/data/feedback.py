@@ -157,8 +157,8 @@ class Feedback:
         """
         if self.o is None:
             raise TruewardError(
-                "this method needs to know which responses were rated, but the log has clicks only: "
-                "add rows with negative feedback, or choose a method for clicks"
+                "expected a log that says which responses were rated, but this one has clicks only: "
+                "add negative feedback, or choose a method for clicks"
             )
         return self.o
 

@@ -98,7 +98,18 @@ def products(names: Sequence[str]) -> dict[tuple[str, ...], Product]:
 
 
 def rates(names: Sequence[str]) -> tuple[Nuisance, ...]:
-    """Return the nuisances that `agreement` reads, for these channels."""
+    """Return the nuisances that `agreement` reads.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Channels.
+
+    Returns
+    -------
+    tuple of Nuisance
+
+    """
     needed = dict.fromkeys(k for product in products(names).values() for k in product)
     return tuple(rate(*k) for k in needed)
 

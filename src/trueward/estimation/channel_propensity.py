@@ -75,9 +75,9 @@ def activity(name: str, names: tuple[str, ...], reads: str = "x") -> tuple[Estim
 
     a(x) = sigmoid(b_0 + b n(x) + w . x), fitted on rows where another channel fired, whose users are
     satisfied. n is the logit of `network`; b ~ N(0, 1); w ~ N(0, s^2) over the leading directions of x. s is
-    averaged over by its marginal likelihood without n: where the log-odds are linear in x the line fits, and
-    where they are not, s is small and b near 1. No folds are needed: the rows that train a(x) are known
-    to be satisfied and teach the reward the same whatever a(x) is. At most 10,000 rows of each part count.
+    averaged over by its marginal likelihood without n: s is small where the log-odds are not linear in x.
+    No folds are needed, since the rows that train a(x) teach the reward the same whatever a(x) is.
+    At most 10,000 rows of each part count.
 
     Parameters
     ----------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+from trueward.core.errors import UsageError
 from trueward.core.options import Opt
 
 PropensityClip = Annotated[
@@ -86,6 +87,30 @@ THETA_NEEDS: dict[str, frozenset[str]] = {
 }
 
 HEURISTIC = "none: a heuristic"
+
+
+def check_prior_used(method: str, option: str, *, used: bool, instead: str) -> None:
+    """Refuse a prior that another option would ignore.
+
+    Parameters
+    ----------
+    method : str
+        Name of the method, for the error.
+    option : str
+        The option that ignores the prior, as the user writes it.
+    used : bool
+        Whether there is no prior, or it is used.
+    instead : str
+        What to do.
+
+    Raises
+    ------
+    UsageError
+        If the prior would be ignored.
+
+    """
+    if not used:
+        raise UsageError(f"{method}: {option} would ignore the given prior; {instead}")
 
 
 def missing_at_random(right: str, given: str = "the features and the context") -> str:

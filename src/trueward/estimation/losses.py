@@ -19,14 +19,41 @@ if TYPE_CHECKING:
 def bce(s: Tensor, t: Tensor) -> Tensor:
     """Return l(s, t) = softplus(s) - t s, the cross-entropy of sigmoid(s) against any real target t.
 
+    Parameters
+    ----------
+    s : Tensor, shape (n,)
+        Logits.
+    t : Tensor, shape (n,)
+        Targets, any real numbers.
+
+    Returns
+    -------
+    Tensor, shape (n,)
+
+    Examples
+    --------
     >>> bce(torch.tensor([0.0, 2.0]), torch.tensor([1.0, 0.5]))
     tensor([0.6931, 1.1269])
+
     """
     return torch.nn.functional.softplus(s) - t * s
 
 
 def brier(s: Tensor, t: Tensor) -> Tensor:
-    """Return (sigmoid(s) - t)^2: bounded below for any real target t; its minimiser is sigmoid(s) = E[t]."""
+    """Return (sigmoid(s) - t)^2: bounded below for any real target t; its minimiser is sigmoid(s) = E[t].
+
+    Parameters
+    ----------
+    s : Tensor, shape (n,)
+        Logits.
+    t : Tensor, shape (n,)
+        Targets, any real numbers.
+
+    Returns
+    -------
+    Tensor, shape (n,)
+
+    """
     return (torch.sigmoid(s) - t).square()
 
 
@@ -81,15 +108,40 @@ def noisy_bce(s: Tensor, t: Tensor, rho_01: Tensor, rho_10: Tensor) -> Tensor:
 def masked_mean(value: Tensor, where: Tensor) -> Tensor:
     """Return the mean of ``value`` (n,) over ``where`` (n,); 0 with zero gradient if it is empty.
 
+    Parameters
+    ----------
+    value : Tensor, shape (n,)
+        Values to average.
+    where : Tensor, shape (n,)
+        1 or true for the rows that count.
+
+    Returns
+    -------
+    Tensor, scalar
+
+    Examples
+    --------
     >>> masked_mean(torch.tensor([1.0, 5.0]), torch.tensor([0.0, 0.0]))
     tensor(0.)
+
     """
     where = where.to(value.dtype)
     return (value * where).sum() / where.sum().clamp(min=1.0)
 
 
 def weighted_mean(value: Tensor, weight: Tensor) -> Tensor:
-    """Return sum(weight * value) / sum(weight), the self-normalised mean; 0 if all weights are 0."""
+    """Return sum(weight * value) / sum(weight), the self-normalised mean; 0 if all weights are 0.
+
+    Parameters
+    ----------
+    value, weight : Tensor, shape (n,)
+        Values to average, and their weights, 0 or more.
+
+    Returns
+    -------
+    Tensor, scalar
+
+    """
     total = weight.sum()
     return (value * weight).sum() / torch.where(total > 0, total, torch.ones_like(total))
 
@@ -98,13 +150,42 @@ def capped_bce(s: Tensor, t: Tensor, cap: float = 6.0) -> Tensor:
     """Return l(s, clamp(t, 0, 1)) - (t - clamp(t, 0, 1)) clamp(s, -cap, cap).
 
     Equals l(s, t) for abs(s) <= cap, and is bounded below by -cap abs(t - clamp(t, 0, 1)).
+
+    Parameters
+    ----------
+    s : Tensor, shape (n,)
+        Logits.
+    t : Tensor, shape (n,)
+        Targets, any real numbers.
+    cap : float
+        Largest absolute logit of the linear part.
+
+    Returns
+    -------
+    Tensor, shape (n,)
+
     """
     inside = t.clamp(0, 1)
     return bce(s, inside) - (t - inside) * s.clamp(-cap, cap)
 
 
 def nonnegative(part: Tensor) -> Tensor:
-    """Return max(part, 0) of a scalar risk; below 0 the gradient is that of -part (Kiryo et al. 2017)."""
+    """Return max(part, 0) of a scalar risk; below 0 the gradient is that of -part.
+
+    Parameters
+    ----------
+    part : Tensor, scalar
+        An estimate of a risk that cannot be negative.
+
+    Returns
+    -------
+    Tensor, scalar
+
+    References
+    ----------
+    Kiryo et al., NeurIPS 2017.
+
+    """
     return torch.where(part < 0, part.detach() - part, part)
 
 
@@ -145,15 +226,38 @@ def wasserstein(a: Tensor, b: Tensor, sharpness: float = 10.0, steps: int = 10) 
 
 
 def entropy(s: Tensor) -> Tensor:
-    """Return H(sigmoid(s)) = l(s, sigmoid(s)), the entropy in nats; finite gradients for every s."""
+    """Return H(sigmoid(s)) = l(s, sigmoid(s)), the entropy in nats; finite gradients for every s.
+
+    Parameters
+    ----------
+    s : Tensor, shape (n,)
+        Logits.
+
+    Returns
+    -------
+    Tensor, shape (n,)
+
+    """
     return bce(s, torch.sigmoid(s))
 
 
 def mean_logit(s: Tensor, v: Tensor) -> Tensor:
     """Return the logit of the mean of the probabilities sigmoid(s) and sigmoid(v).
 
+    Parameters
+    ----------
+    s, v : Tensor, shape (n,)
+        Logits.
+
+    Returns
+    -------
+    Tensor, shape (n,)
+
+    Examples
+    --------
     >>> mean_logit(torch.tensor([0.0, 60.0]), torch.tensor([0.0, -60.0]))
     tensor([0., 0.])
+
     """
     high = torch.logaddexp(torch.nn.functional.logsigmoid(s), torch.nn.functional.logsigmoid(v))
     return high - torch.logaddexp(
@@ -164,8 +268,24 @@ def mean_logit(s: Tensor, v: Tensor) -> Tensor:
 def smallest(key: Tensor, where: Tensor, share: float) -> Tensor:
     """Return (n,), 1 at the ceil(share * count) rows of ``where`` with the smallest key and at ties.
 
+    Parameters
+    ----------
+    key : Tensor, shape (n,)
+        What rows are sorted by.
+    where : Tensor, shape (n,)
+        1 for the rows that count.
+    share : float
+        Share of these rows to select, in (0, 1]; at least one is.
+
+    Returns
+    -------
+    Tensor, shape (n,)
+
+    Examples
+    --------
     >>> smallest(torch.tensor([3.0, 1.0, 2.0, 0.0]), torch.tensor([1.0, 1.0, 1.0, 0.0]), 0.5)
     tensor([0., 1., 1., 0.])
+
     """
     inside = key[where > 0].detach()
     if not len(inside):

@@ -124,5 +124,17 @@ class Method(Objective, final=False):
 
 
 def settings(method: Method) -> dict[str, Any]:
-    """Return the fields of a method as plain data, for a model card."""
+    """Return the fields of a method as plain data, for a model card.
+
+    Parameters
+    ----------
+    method : Method
+        The method.
+
+    Returns
+    -------
+    dict
+        Name of every option -> its value.
+
+    """
     return {f.name: getattr(method, f.name) for f in dataclasses.fields(method)}

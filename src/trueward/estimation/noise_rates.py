@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from trueward.core.errors import TruewardError
+from trueward.core.errors import TruewardError, UsageError
 from trueward.core.random import numpy_stream
 from trueward.data.splits import prompt_numbers
 
 from .nuisance_types import Derived
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from trueward.data.feedback import Feedback
@@ -76,6 +78,54 @@ def flip_rates(
         return rates, {"quantile": quantile, **_report(rates, draws, prompts)}
 
     return Derived("flip_rates", ("rho_01", "rho_10"), compute)
+
+
+def check_noise_rates(method: str, *rates: float | None) -> None:
+    """Refuse given noise rates that leave no signal.
+
+    Parameters
+    ----------
+    method : str
+        Name of the method, for the error.
+    *rates : float or None
+        rho_01 and rho_10; None is estimated.
+
+    Raises
+    ------
+    UsageError
+        If the given rates sum to 1 or more.
+
+    """
+    total = sum(r for r in rates if r is not None)
+    if total >= 1:
+        raise UsageError(f"{method}: rho_01 + rho_10 must be below 1, not {total:g}")
+
+
+def noise_rates(
+    estimated: Mapping[str, torch.Tensor],
+    y: torch.Tensor,
+    rho_01: float | None,
+    rho_10: float | None,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the given noise rates as tensors, and estimated ones in the place of None.
+
+    Parameters
+    ----------
+    estimated : Columns
+        Columns ``rho_01`` and ``rho_10``, as far as they are needed.
+    y : Tensor
+        Gives device and type.
+    rho_01, rho_10 : float or None
+        The given rates.
+
+    Returns
+    -------
+    rho_01, rho_10 : Tensor, scalar or shape (n,)
+
+    """
+    given = {"rho_01": rho_01, "rho_10": rho_10}
+    one, other = (estimated[k] if v is None else y.new_tensor(v) for k, v in given.items())
+    return one, other
 
 
 def _rank_within_fold(eta: NDArray[np.float64], fold: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -127,11 +127,36 @@ class Objective:
         """
 
     def init_memory(self, data: Feedback) -> Columns:  # noqa: ARG002 - subclasses read it
-        """Return the columns of ``b.eta`` that training itself updates, before the first epoch."""
+        """Return the columns of ``b.eta`` that training itself updates, before the first epoch.
+
+        Parameters
+        ----------
+        data : Feedback
+            The training rows, or the validation rows.
+
+        Returns
+        -------
+        Columns
+            (n,) each; empty if there is no memory.
+
+        """
         return Columns()
 
     def update_memory(self, out: Columns, b: Feedback) -> Columns:
-        """Return the columns of ``init_memory`` after an epoch, from the logits of all ``rows``."""
+        """Return the columns of ``init_memory`` after an epoch.
+
+        Parameters
+        ----------
+        out : Columns
+            Logits of all ``rows`` at the end of the epoch.
+        b : Feedback
+            These rows, with the memory of the epoch before in ``b.eta``.
+
+        Returns
+        -------
+        Columns
+
+        """
         raise AssertionError(type(self).__name__, out, b)
 
     def loss(self, out: Columns, b: Feedback) -> Tensor:
@@ -166,5 +191,15 @@ class Objective:
         """Return the (n,) logit that becomes the reward model's output, as `reward_form` declares it.
 
         Override `reward_form`, not this: export reads the declaration.
+
+        Parameters
+        ----------
+        out : Columns
+            Logits, one (n,) column per head.
+
+        Returns
+        -------
+        Tensor, shape (n,)
+
         """
         return self.reward_form().logit(out)

@@ -55,6 +55,18 @@ def design(v: Tensor, parameters: Parameters) -> Tensor:
 
 
 def row_weights(parts: list[Feedback]) -> Array:
-    """Return how many rows of the population each row of the parts stands for, 1 on average."""
+    """Return how many rows of the population each row stands for, 1 on average.
+
+    Parameters
+    ----------
+    parts : list of Feedback
+        Parts of a log, in the order of the result.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+        Over all parts together.
+
+    """
     weight = torch.cat([torch.ones_like(d.y) if d.weight is None else d.weight for d in parts])
     return (weight.double() / weight.double().mean()).cpu().numpy()

@@ -20,7 +20,18 @@ def every(data: Feedback) -> Tensor:
 
 
 def observed(data: Feedback) -> Tensor:
-    """Return the numbers of the rows with o = 1, for a loss that is 0 on all others."""
+    """Return the numbers of the rows with o = 1, for a loss that is 0 on all others.
+
+    Parameters
+    ----------
+    data : Feedback
+        The log; where it has no ``o``, all rows count.
+
+    Returns
+    -------
+    Tensor of int
+
+    """
     return every(data) if data.o is None else data.o.nonzero().squeeze(-1).cpu()
 
 

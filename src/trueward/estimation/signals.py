@@ -96,8 +96,10 @@ class LogSignals:
             REACTIONS: () if both else (Evidence("responds", "odds", ("responds",)),),
             CLICKS: three[:1],
         }
-        found = (e for s in self.names for e in pieces.get(s, (Evidence(s, "odds", (s,)),)))
-        return tuple({e.name: e for e in found}.values())
+        pieces_of_signals = (
+            e for s in self.names for e in pieces.get(s, (Evidence(s, "odds", (s,)),))
+        )
+        return tuple({e.name: e for e in pieces_of_signals}.values())
 
     def log_odds(self, eta: Columns) -> dict[str, Tensor]:
         """Return the evidence of the signals themselves, without the place on a segment.

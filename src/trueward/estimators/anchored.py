@@ -28,8 +28,6 @@ from trueward.estimation.signals import (
 if TYPE_CHECKING:
     from torch import Tensor
 
-PLACED = PLACE
-
 
 class Anchored(Method):
     """L = mean l(s, g), g = sigmoid(b_0 + b . e(x) + w . x) fitted on the gold labels.
@@ -66,9 +64,9 @@ class Anchored(Method):
 
     @property
     def needs(self) -> frozenset[str]:
-        chosen = self.signals if isinstance(self.signals, tuple) else ()
-        only_channels = chosen and not FEEDBACK.keys() & set(chosen)
-        return LogSignals(chosen).needs | {"gold"} | ({"channels"} if only_channels else set())
+        names = self.signals if isinstance(self.signals, tuple) else ()
+        only_channels = names and not FEEDBACK.keys() & set(names)
+        return LogSignals(names).needs | {"gold"} | ({"channels"} if only_channels else set())
 
     def reward_form(self) -> EvidenceRegression:
         return EvidenceRegression(evidence=self._signals.evidence)
@@ -116,22 +114,6 @@ class Anchored(Method):
     def evidence(self, b: Feedback) -> list[Tensor]:
         """Return the (n,) log-odds of every piece of evidence."""
         return [e.log_odds(b.eta) for e in self._signals.evidence]
-
-    @property
-    def pieces(self) -> dict[str, tuple[float, float]]:
-        """Of every piece of evidence the centre of its coefficient and the sign it may have."""
-        pieces = [e.name for e in self._signals.evidence]
-        return dict(
-            zip(
-                pieces,
-                zip(self.coefficient_prior.centre, self.coefficient_prior.sign, strict=True),
-                strict=True,
-            )
-        )
-
-    def signalled(self, b: Feedback) -> dict[str, Tensor]:
-        """(n,) log-odds of the signals themselves, by piece."""
-        return self._signals.log_odds(b.eta)
 
     def loss(self, out: Columns, b: Feedback) -> Tensor:
         return bce(out.reward, b.eta.target).mean()

@@ -19,7 +19,7 @@ from trueward.estimation.declarations import (
 )
 from trueward.estimation.losses import bce, brier, capped_bce, noisy_bce, nonnegative
 from trueward.estimation.method import Claims, Method
-from trueward.estimation.noise_rates import flip_rates
+from trueward.estimation.noise_rates import check_noise_rates, flip_rates, noise_rates
 from trueward.estimation.nuisance_types import Estimable
 from trueward.estimation.nuisances import noisy, propensity
 from trueward.estimation.samplers import every, observed
@@ -149,10 +149,8 @@ class CausalRM(Method):
         return "correction=forward, or risk=nonnegative or brier"
 
     def validate(self) -> None:
-        given = [r for r in (self.rho_01, self.rho_10) if r is not None]
-        if sum(given) >= 1:
-            raise UsageError(f"causalrm: rho_01 + rho_10 must be below 1, not {sum(given):g}")
-        if self.correction == "none" and given:
+        check_noise_rates("causalrm", self.rho_01, self.rho_10)
+        if self.correction == "none" and (self.rho_01, self.rho_10) != (None, None):
             raise UsageError(
                 "causalrm: correction=none would ignore the given noise rates; drop one"
             )
@@ -174,11 +172,7 @@ class CausalRM(Method):
             u = b.y.new_tensor([1 - self.quantile, self.quantile])
             low, high = torch.quantile(b.eta.noisy, u)
             estimated = Columns(rho_01=1 - high, rho_10=low)
-        given = {"rho_01": self.rho_01, "rho_10": self.rho_10}
-        rho_01, rho_10 = (
-            estimated[k] if v is None else b.y.new_tensor(v) for k, v in given.items()
-        )
-        return rho_01, rho_10
+        return noise_rates(estimated, b.y, self.rho_01, self.rho_10)
 
     def loss(self, out: Columns, b: Feedback) -> Tensor:
         s, (rho_01, rho_10) = out.reward, self.flips(b)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trueward.core.errors import UsageError
 from trueward.data.feedback import Columns, Feedback
 from trueward.estimation.declarations import NoiseRate01, NoiseRate10, RateQuantile
 from trueward.estimation.losses import masked_mean, noisy_bce
 from trueward.estimation.method import Method
-from trueward.estimation.noise_rates import flip_rates
+from trueward.estimation.noise_rates import check_noise_rates, flip_rates, noise_rates
 from trueward.estimation.nuisance_types import Estimable
 from trueward.estimation.nuisances import noisy
 from trueward.estimation.samplers import observed
@@ -51,14 +50,11 @@ class FCorrection(Method):
         )
 
     def validate(self) -> None:
-        given = [r for r in (self.rho_01, self.rho_10) if r is not None]
-        if sum(given) >= 1:
-            raise UsageError(f"f_correction: rho_01 + rho_10 must be below 1, not {sum(given):g}")
+        check_noise_rates("f_correction", self.rho_01, self.rho_10)
 
     def rows(self, data: Feedback) -> Tensor:
         return observed(data)
 
     def loss(self, out: Columns, b: Feedback) -> Tensor:
-        rho_01 = b.eta.rho_01 if self.rho_01 is None else b.y.new_tensor(self.rho_01)
-        rho_10 = b.eta.rho_10 if self.rho_10 is None else b.y.new_tensor(self.rho_10)
-        return masked_mean(noisy_bce(out.reward, b.y, rho_01, rho_10), b.seen)
+        rates = noise_rates(b.eta, b.y, self.rho_01, self.rho_10)
+        return masked_mean(noisy_bce(out.reward, b.y, *rates), b.seen)

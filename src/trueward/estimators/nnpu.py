@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import torch
 
-from trueward.core.errors import UsageError
 from trueward.core.options import Opt
 from trueward.data.feedback import Columns, Feedback
 from trueward.estimation.declarations import (
@@ -15,6 +14,7 @@ from trueward.estimation.declarations import (
     AnchorQuantile,
     ClassPrior,
     PriorFrom,
+    check_prior_used,
 )
 from trueward.estimation.losses import bce
 from trueward.estimation.method import Claims, Method
@@ -61,8 +61,8 @@ class NNPU(Method):
         return SCAR_ASSUMPTION
 
     def validate(self) -> None:
-        if self.prior is not None and self.prior_from == "gold":
-            raise UsageError("nnpu: prior_from=gold would ignore the given prior; drop one")
+        used = self.prior is None or self.prior_from == "anchor"
+        check_prior_used("nnpu", "prior_from=gold", used=used, instead="drop one")
 
     def batches(
         self, data: Feedback, rows: Tensor, size: int, g: torch.Generator

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import torch
 
-from trueward.core.errors import UsageError
 from trueward.core.options import Opt
 from trueward.data.feedback import Columns, Feedback
 from trueward.estimation.declarations import (
@@ -16,6 +15,7 @@ from trueward.estimation.declarations import (
     ThetaClip,
     ThetaPrior,
     ThetaQuantile,
+    check_prior_used,
 )
 from trueward.estimation.losses import bce
 from trueward.estimation.method import Claims, Method
@@ -75,8 +75,8 @@ class RMF(Method):
         return "cost=squared" if self.cost == "log" else ""
 
     def validate(self) -> None:
-        if self.prior is not None and self.theta == "logged":
-            raise UsageError("rmf: theta=logged would ignore the given prior; take theta=scar")
+        used = self.prior is None or self.theta == "scar"
+        check_prior_used("rmf", "theta=logged", used=used, instead="take theta=scar")
 
     def loss(self, out: Columns, b: Feedback) -> Tensor:
         s, t = out.reward, b.y / b.eta[THETA_COLUMN[self.theta]].clamp(min=self.clip)

@@ -14,6 +14,7 @@ from trueward.estimation.declarations import NOISE_RATE_01, NOISE_RATE_10
 from trueward.estimation.label_shift import label_shift
 from trueward.estimation.losses import bce, log_mixture
 from trueward.estimation.method import Claims, Method
+from trueward.estimation.noise_rates import check_noise_rates
 from trueward.estimation.nuisance_types import Estimable
 from trueward.estimation.nuisances import noisy, responds
 from trueward.estimation.reward_form import HeadLogit, RewardForm, SegmentPlacement
@@ -91,10 +92,7 @@ class ThreeOutcome(Method):
         )
 
     def validate(self) -> None:
-        if self.rho_01 + self.rho_10 >= 1:
-            raise UsageError(
-                f"three_outcome: rho_01 + rho_10 must be below 1, not {self.rho_01 + self.rho_10:g}"
-            )
+        check_noise_rates("three_outcome", self.rho_01, self.rho_10)
         if self.form == "two_step" and self.selection == "reward":
             raise UsageError("three_outcome: selection=reward needs form=joint")
 

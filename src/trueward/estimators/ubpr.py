@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import torch
 
-from trueward.core.errors import UsageError
 from trueward.core.options import Opt
 from trueward.data.feedback import Columns, Feedback
 from trueward.estimation.declarations import (
@@ -17,6 +16,7 @@ from trueward.estimation.declarations import (
     ThetaClip,
     ThetaPrior,
     ThetaQuantile,
+    check_prior_used,
 )
 from trueward.estimation.method import Claims, Method
 from trueward.estimation.nuisance_types import Estimable
@@ -71,8 +71,8 @@ class UBPR(Method):
         return "beta=0" if self.beta is None else ""
 
     def validate(self) -> None:
-        if self.prior is not None and self.theta == "logged":
-            raise UsageError("ubpr: theta=logged would ignore the given prior; take theta=scar")
+        used = self.prior is None or self.theta == "scar"
+        check_prior_used("ubpr", "theta=logged", used=used, instead="take theta=scar")
 
     def batches(
         self, data: Feedback, rows: Tensor, size: int, g: torch.Generator

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trueward.core.errors import UsageError
 from trueward.data.feedback import Columns, Feedback
 from trueward.estimation.declarations import (
     SCAR_ASSUMPTION,
     AnchorQuantile,
     ClassPrior,
     PriorFrom,
+    check_prior_used,
 )
 from trueward.estimation.losses import bce
 from trueward.estimation.method import Claims, Method
@@ -57,8 +57,8 @@ class UPU(Method):
         return "nnpu, which bounds the part of the loss that diverges"
 
     def validate(self) -> None:
-        if self.prior is not None and self.prior_from == "gold":
-            raise UsageError("upu: prior_from=gold would ignore the given prior; drop one")
+        used = self.prior is None or self.prior_from == "anchor"
+        check_prior_used("upu", "prior_from=gold", used=used, instead="drop one")
 
     def loss(self, out: Columns, b: Feedback) -> Tensor:
         return bce(out.reward, b.y / b.eta.activity_rate).mean()

@@ -27,10 +27,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from trueward.core.estimate import Estimate
     from trueward.data.feedback import Feedback
     from trueward.model.reward_model import RewardModel
-
-    from .bootstrap import Estimate
 
     Array = NDArray[np.float64]
     Index = NDArray[np.int64]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import ndtr, stdtrit
 
-from trueward.core.estimate import Estimate as Estimate  # noqa: PLC0414 - a name of this module, too
+from trueward.core.estimate import Estimate
 from trueward.core.random import numpy_stream
 
 if TYPE_CHECKING:

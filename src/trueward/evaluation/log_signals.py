@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,9 +11,9 @@ from trueward.core.errors import TruewardError
 from trueward.data.capabilities import LogCapabilities
 from trueward.data.feedback import Columns, Feedback
 from trueward.data.splits import split_rows
-from trueward.estimators._registry import make
+from trueward.estimation.signals import LogSignals
 from trueward.fitting.crossfit import CrossFitData, fit_nuisances
-from trueward.fitting.fit import configure
+from trueward.training.config import Train
 from trueward.training.preprocessing import InputTransform, principal_directions, project
 
 if TYPE_CHECKING:
@@ -46,7 +45,8 @@ def evidence_columns(s: Array, log: Feedback, seed: int) -> tuple[Array, Array]:
         The features in at most 256 leading directions; the mean square length of a row is 1.
 
     """
-    log_odds = _signal_reader(log).signalled(replace(log, eta=signal_probabilities(log, seed)))
+    signals = LogSignals.of(LogCapabilities.from_feedback(log))
+    log_odds = signals.log_odds(signal_probabilities(log, seed))
     columns = [torch.from_numpy(s), *log_odds.values()]
     if log.o is None:
         columns.append(log.y)
@@ -82,13 +82,13 @@ def signal_probabilities(log: Feedback, seed: int) -> Columns:
         If a signal cannot be fitted, for example because it is constant.
 
     """
-    method = _signal_reader(log)
-    _, cfg = configure(method, {"seed": seed})
+    signals = LogSignals.of(LogCapabilities.from_feedback(log))
+    cfg = Train(seed=seed)
     rest, held = split_rows(len(log), 0.2, seed, log.group)
     train, val = log[rest], log[held]
-    ground = CrossFitData(train, val, InputTransform.fit(train, cfg.dtype()), cfg)
-    (fitted,) = fit_nuisances([(ground, [method])])
-    logged = {nu.name for nu in method.nuisances} & set(log.eta)
+    data = CrossFitData(train, val, InputTransform.fit(train, cfg.dtype()), cfg)
+    (fitted,) = fit_nuisances([(data, [signals])])
+    logged = {nu.name for nu in signals.nuisances} & set(log.eta)
     eta = Columns({name: log.eta[name].cpu() for name in logged})
     for nu, fit in fitted.items():
         if isinstance(fit, TruewardError):
@@ -96,12 +96,6 @@ def signal_probabilities(log: Feedback, seed: int) -> Columns:
         eta[nu.name] = torch.empty(len(log))
         eta[nu.name][rest], eta[nu.name][held] = fit.train.cpu(), fit.val.cpu()
     return eta
-
-
-def _signal_reader(log: Feedback) -> Any:
-    """The method that reads every signal of a log as evidence, resolved for this log."""
-    method, _ = make("anchored").resolve(LogCapabilities.from_feedback(log))
-    return method
 
 
 def leading_directions(x: torch.Tensor) -> Array:

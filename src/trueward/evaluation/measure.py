@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from trueward.core.errors import TruewardError, UsageError
+from trueward.core.estimate import Estimate
 
 from . import metrics
-from .bootstrap import Estimate, Resamples, bootstrap, ece_interval, percentile_interval
+from .bootstrap import Resamples, bootstrap, ece_interval, percentile_interval
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -54,18 +54,58 @@ def auroc(score: Array, r: Array, w: Array) -> Array:
 
 
 def average(values: Array, w: Array) -> Array:
-    """(c,) averages over rows: sum w v / sum w."""
+    """Average values over rows: sum w v / sum w.
+
+    Parameters
+    ----------
+    values : (n,) array
+        Values.
+    w : (c, n) array
+        Row weights.
+
+    Returns
+    -------
+    (c,) array
+        NaN where all weights are 0.
+
+    """
     return ratio(w @ values, w.sum(axis=1))
 
 
 def nll(p: Array, r: Array) -> Array:
-    """(n,) negative log-likelihood, -r log p - (1 - r) log(1 - p), with p kept in [1e-7, 1 - 1e-7]."""
+    """Compute the negative log-likelihood of every row, -r log p - (1 - r) log(1 - p).
+
+    Parameters
+    ----------
+    p, r : (n,) array
+        P(preferred), kept in [1e-7, 1 - 1e-7], and labels in [0, 1].
+
+    Returns
+    -------
+    (n,) array
+        In nats, lower is better.
+
+    """
     q = np.clip(p, FLOOR, 1 - FLOOR)
     return np.asarray(-xlogy(r, q) - xlogy(1 - r, 1 - q))
 
 
 def r2(p: Array, r: Array, w: Array) -> Array:
-    """R2 = 1 - Brier / var(r): higher is better, 0 is a constant forecast of the mean."""
+    """R2 = 1 - Brier / var(r): higher is better, 0 is a constant forecast of the mean.
+
+    Parameters
+    ----------
+    p, r : (n,) array
+        P(preferred) and labels in [0, 1].
+    w : (c, n) array
+        Row weights.
+
+    Returns
+    -------
+    (c,) array
+        NaN where all labels are equal.
+
+    """
     shifted = r - r[0]
     mean, square = average(shifted, w), average(shifted**2, w)
     return 1 - ratio(average((p - r) ** 2, w), _variance(mean, square))
@@ -102,7 +142,21 @@ def calibration_gaps(p: Array, r: Array, w: Array, bins: int = 15) -> Array:
 
 
 def pearson(a: Array, b: Array, w: Array) -> Array:
-    """(c,) Pearson correlations: cov(a, b) / (sd a sd b)."""
+    """Pearson correlation: cov(a, b) / (sd a sd b).
+
+    Parameters
+    ----------
+    a, b : (n,) array
+        Values.
+    w : (c, n) array
+        Row weights.
+
+    Returns
+    -------
+    (c,) array
+        In [-1, 1]; NaN where ``a`` or ``b`` is constant.
+
+    """
     a, b = a - a[0], b - b[0]
     m_a, m_b = average(a, w), average(b, w)
     v_a = _variance(m_a, average(a * a, w))
@@ -111,7 +165,21 @@ def pearson(a: Array, b: Array, w: Array) -> Array:
 
 
 def spearman(a: Array, b: Array, w: Array) -> Array:
-    """(c,) Spearman correlations: Pearson of the mid-ranks of rows repeated w times."""
+    """Spearman correlation: Pearson correlation of the mid-ranks of rows repeated w times.
+
+    Parameters
+    ----------
+    a, b : (n,) array
+        Values; only their order counts.
+    w : (c, n) array
+        Row weights.
+
+    Returns
+    -------
+    (c,) array
+        In [-1, 1]; NaN where ``a`` or ``b`` is constant.
+
+    """
     x, y = _ranks(a, w), _ranks(b, w)  # of mean 0
     v_x, v_y = (w * x * x).sum(axis=1), (w * y * y).sum(axis=1)
     return np.clip(ratio((w * x * y).sum(axis=1), np.sqrt(v_x * v_y)), -1, 1)

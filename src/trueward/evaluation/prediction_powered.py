@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import expit, logit, stdtrit
 
-from .bootstrap import Estimate
+from trueward.core.estimate import Estimate
+
 from .influence_functions import INFLUENCE_FUNCTIONS, InfluenceFunction, clustered_error
 
 if TYPE_CHECKING:

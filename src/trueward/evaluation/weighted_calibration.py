@@ -136,6 +136,18 @@ def calibrate(
     .. [1] Tibshirani, Barber, Candes and Ramdas, Conformal prediction under covariate shift,
        NeurIPS 2019.
 
+    Examples
+    --------
+    >>> import torch, trueward as tw
+    >>> g = torch.Generator().manual_seed(0)
+    >>> x = torch.randn(400, 2, generator=g)
+    >>> r = (x[:, 0] + torch.randn(400, generator=g) > 0).float()
+    >>> gold = torch.where(torch.rand(400, generator=g) < 0.3, r, torch.nan)
+    >>> log = tw.Feedback(x, r, torch.ones(400), gold=gold, group=torch.arange(400) // 4)
+    >>> model = tw.calibrate(tw.fit("naive", *log.split(0.2), epochs=2), log)
+    >>> model.report["calibration"]["gold"] == len(log.audited)
+    True
+
     """
     if chosen and feedback:
         raise UsageError("calibrate takes chosen gold rows or feedback, not both: give one")

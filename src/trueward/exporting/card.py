@@ -90,7 +90,19 @@ def reward_card(
 
 
 def base_name(request: ExportRequest) -> str:
-    """Return the hub name of the backbone, or the name of its folder without the local path."""
+    """Return the name of the backbone, without any path of this machine.
+
+    Parameters
+    ----------
+    request : ExportRequest
+        The exported model and its backbone.
+
+    Returns
+    -------
+    str
+        The name on the hub, or the name of the backbone's folder.
+
+    """
     spec = json.loads(request.backbone.spec())
     name = str(spec.get("model", spec["name"]))
     return Path(name).name if Path(name).is_absolute() else name
@@ -161,7 +173,19 @@ def write_cards(
 
 
 def probability_sentence(card: dict[str, Any]) -> str:
-    """Say in one sentence how the reward becomes P(preferred)."""
+    """Say how the reward becomes P(preferred).
+
+    Parameters
+    ----------
+    card : dict
+        A reward card.
+
+    Returns
+    -------
+    str
+        One sentence with the formula, or with the calibration that is missing.
+
+    """
     a, d = (card["calibration"].get(k) for k in ("a", "d"))
     if a is None:
         kind = card["calibration"]["kind"]
@@ -170,12 +194,36 @@ def probability_sentence(card: dict[str, Any]) -> str:
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """List the safetensors files of a folder and of its sub-folders, sorted."""
+    """List the weights of a folder.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder.
+
+    Returns
+    -------
+    list of Path
+        Its safetensors files, those of sub-folders too, sorted.
+
+    """
     return sorted(folder.rglob("*.safetensors"))
 
 
 def sha256_of(files: Sequence[Path]) -> str:
-    """Return the SHA-256 of the concatenated SHA-256 digests of some files."""
+    """Hash some files.
+
+    Parameters
+    ----------
+    files : sequence of Path
+        The files, in order.
+
+    Returns
+    -------
+    str
+        SHA-256 of their concatenated SHA-256 digests, in hexadecimal.
+
+    """
     total = hashlib.sha256()
     for file in files:
         with file.open("rb") as f:

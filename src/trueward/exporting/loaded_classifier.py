@@ -80,7 +80,19 @@ class LoadedClassifier:
         return torch.nn.functional.normalize(h) if reading.get("normalize") else h
 
     def head(self, activations: Tensor) -> Tensor:
-        """Return the scores (n,) of (n, d) activations, computed by hand."""
+        """Compute scores from activations by hand.
+
+        Parameters
+        ----------
+        activations : Tensor of shape (n, d)
+            Pooled activations.
+
+        Returns
+        -------
+        Tensor of shape (n,), float32
+            The scores.
+
+        """
         if not self.has_code:
             weight: Tensor = self.network.score.weight[0].detach().float()
             return activations @ weight
@@ -149,7 +161,21 @@ class LoadedClassifier:
 
 
 def require_two(n: int, max_length: int) -> None:
-    """Raise RuleBroken if fewer than two texts are short enough; loaders cut long ones differently."""
+    """Require two texts that no loader cuts; loaders cut long texts differently.
+
+    Parameters
+    ----------
+    n : int
+        Number of texts that are short enough.
+    max_length : int
+        Longest text, in tokens.
+
+    Raises
+    ------
+    RuleBroken
+        If n is below 2.
+
+    """
     if n < 2:
         raise RuleBroken(
             f"expected 2 texts or more of at most {max_length} tokens, found {n}: give shorter --texts"
@@ -208,7 +234,23 @@ def load_classifier(folder: Path, dtype: torch.dtype, *, allow_code: bool, **opt
 def pad_batch(
     rows: Sequence[Sequence[int]], pad: int, *, left: bool = False
 ) -> tuple[Tensor, Tensor]:
-    """Return tokens and attention mask of a batch, (n, t) each, padded on one side."""
+    """Pad a batch on one side.
+
+    Parameters
+    ----------
+    rows : sequence of n sequences of int
+        Tokens of each text.
+    pad : int
+        The pad token.
+    left : bool, default=False
+        Pad on the left.
+
+    Returns
+    -------
+    tuple of two Tensors of shape (n, t)
+        Tokens and attention mask.
+
+    """
     longest = max(map(len, rows))
     ids = torch.full((len(rows), longest), pad)
     mask = torch.zeros_like(ids)
@@ -219,7 +261,23 @@ def pad_batch(
 
 
 def batch_logits(network: Any, rows: Sequence[Sequence[int]], pad: int = 0) -> Tensor:
-    """Return the logits (n,) of a batch of tokens, padded on the right, as the classifier computes them."""
+    """Compute the logits of a batch with the classifier itself.
+
+    Parameters
+    ----------
+    network : model of transformers
+        The classifier.
+    rows : sequence of n sequences of int
+        Tokens of each text.
+    pad : int, default=0
+        The pad token, used on the right.
+
+    Returns
+    -------
+    Tensor of shape (n,), float32
+        The logits.
+
+    """
     ids, mask = pad_batch(rows, pad)
     with torch.inference_mode():
         logits: Tensor = network(input_ids=ids, attention_mask=mask).logits[:, 0].float()

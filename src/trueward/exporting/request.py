@@ -129,7 +129,19 @@ class ChatFormat:
     added_pad: bool
 
     def canonical(self, prompt: str, response: str) -> str:
-        """Return the chat template's text of a prompt and a response."""
+        """Render a prompt and a response with the chat template.
+
+        Parameters
+        ----------
+        prompt, response : str
+            The texts of the user and of the assistant.
+
+        Returns
+        -------
+        str
+            The canonical text.
+
+        """
         return str(self.tokenizer.apply_chat_template(chat(prompt, response), tokenize=False))
 
     def ids(self, text: str) -> list[int]:
@@ -137,7 +149,19 @@ class ChatFormat:
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def complete(self, text: str) -> str:
-        """Return the canonical text of a rollout whose suffix may be cut: the rest is appended."""
+        """Append what is missing of the suffix to the text of a rollout.
+
+        Parameters
+        ----------
+        text : str
+            A canonical text that may lack all or part of the suffix.
+
+        Returns
+        -------
+        str
+            The canonical text.
+
+        """
         for length in range(len(self.suffix), 0, -1):
             if text.endswith(self.suffix[:length]):
                 return text[: len(text) - length] + self.suffix
@@ -159,7 +183,7 @@ class ChatFormat:
 
 
 def chat(prompt: str, response: str) -> list[dict[str, str]]:
-    """Return one user message and one assistant message."""
+    """Put a prompt and a response into messages."""
     return [{"role": "user", "content": prompt}, {"role": "assistant", "content": response}]
 
 

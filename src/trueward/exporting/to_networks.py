@@ -121,7 +121,7 @@ def linear_head(model: RewardModel, features: Tensor, *, distil: bool) -> Linear
     Returns
     -------
     LinearHead
-        The head, with the constant absorbed where that costs at most 2 % of sd(r).
+        The head. The constant is absorbed where that costs at most 2 % of sd(r).
 
     Raises
     ------
@@ -135,8 +135,7 @@ def linear_head(model: RewardModel, features: Tensor, *, distil: bool) -> Linear
     if not distil:
         raise TruewardError(
             f"stock loaders take one linear head, and the reward of {model.method} is none (hidden layers, "
-            "several members, or composed of nuisances): fit with --tune or -o hidden=, export with "
-            "--distil, or carry the head as code with --allow-remote-code"
+            "members or nuisances): fit with --tune or -o hidden=, or add --distil or --allow-remote-code"
         )
     return distilled_head(model, features)
 
@@ -159,8 +158,7 @@ def distilled_head(model: RewardModel, features: Tensor) -> LinearHead:
     model : RewardModel
         The model.
     features : Tensor of shape (n, d)
-        Features of at least 200 reference responses. Every fifth one is held out: the penalty is chosen and
-        the rank correlation measured there.
+        Features of at least 200 reference responses; every fifth one chooses the penalty.
 
     Returns
     -------
@@ -170,8 +168,7 @@ def distilled_head(model: RewardModel, features: Tensor) -> LinearHead:
     """
     if len(features) < MIN_REFERENCE:
         raise TruewardError(
-            f"--distil needs at least {MIN_REFERENCE} reference responses, found {len(features)}: give a "
-            "larger --reference"
+            f"--distil needs {MIN_REFERENCE} reference responses, found {len(features)}: add --reference"
         )
     rewards = torch.from_numpy(_rewards(model, features))
     return _with_constant(*_ridge(features.double(), rewards), features, "distilled")
@@ -182,8 +179,7 @@ def _rewards(model: RewardModel, h: Tensor) -> Array:
     rewards = replace(model, calibration=None).score_features(h).reward
     if rewards is None:
         raise TruewardError(
-            f"an export needs one score for each response, and {model.method} identifies only an interval: "
-            "fit another method"
+            f"an export needs a score, and {model.method} identifies only an interval: fit another method"
         )
     return rewards.double().numpy()
 
@@ -243,14 +239,14 @@ def _nuisance_nets(net: ComposedModel) -> dict[str, tuple[Layers, ...]]:
             lead, *more = (_layers(view, "reward") for view in part)
             if basis is not None:
                 lead = replace(lead, weights=(basis @ lead.weights[0], *lead.weights[1:]))
-            nets[_tensor_name(name)] = (lead, *more)
+            nets[_net_names((name,))[0]] = (lead, *more)
     return nets
 
 
 def _place(net: ComposedModel, segment: str, chances: tuple[str, ...], weight: float) -> Term:
     """Log-odds of the place on the fitted segment, or, without one, on that of the flip rates."""
     ((kind, ends),) = net.parameters(segment).items()
-    names = tuple(_tensor_name(k) for k in (chances if kind == "ends" else chances[:1]))
+    names = _net_names(chances if kind == "ends" else chances[:1])
     return Term("place", names, weight, tuple(ends.double().flatten().tolist()))
 
 
@@ -265,7 +261,7 @@ def _evidence_regression(
     terms = tuple(
         _place(net, piece.segment, piece.nuisances, c)
         if piece.kind == "place"
-        else Term(piece.kind, tuple(map(_tensor_name, piece.nuisances)), c)
+        else Term(piece.kind, _net_names(piece.nuisances), c)
         for piece, c in pairs
     )
     offset = np.full(net.members, w[0] - slope @ centre)
@@ -275,8 +271,9 @@ def _evidence_regression(
     return Networks(*standard, _nuisance_nets(net), terms, offset, linear, edge)
 
 
-def _tensor_name(nuisance: str) -> str:
-    return nuisance.replace(".", "_")
+def _net_names(nuisances: tuple[str, ...]) -> tuple[str, ...]:
+    """Names without dots, which separate the parts of a tensor's name."""
+    return tuple(name.replace(".", "_") for name in nuisances)
 
 
 def _ridge(h: Tensor, r: Tensor) -> tuple[Tensor, float, float]:

@@ -46,7 +46,24 @@ class RuleSkipped(Exception):  # noqa: N818
 
 
 def read_json(path: Path) -> Any:
-    """Return the content of a JSON file; RuleBroken if it cannot be read."""
+    """Read a JSON file.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    object
+        Its content.
+
+    Raises
+    ------
+    RuleBroken
+        If it cannot be read.
+
+    """
     try:
         return json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as e:
@@ -58,7 +75,21 @@ def read_json(path: Path) -> Any:
 def texts_to_score(
     prompts: Log | Sequence[str] | None, responses: Sequence[str] | None
 ) -> list[tuple[str, str]]:
-    """Return at most 64 pairs of prompt and response; built-in ones if there are none."""
+    """Choose the texts that an export is checked on.
+
+    Parameters
+    ----------
+    prompts : Log, sequence of str or None
+        Prompts, or a log.
+    responses : sequence of str or None
+        One response for each prompt; None with a log.
+
+    Returns
+    -------
+    list of (str, str)
+        The first 64 prompts with their responses, or built-in ones.
+
+    """
     pairs = list(zip(*reference_texts(prompts, responses), strict=True))
     return pairs[:MAX_TEXTS] or builtin_texts()
 
@@ -141,7 +172,26 @@ def check_cards(folder: Path, card: dict[str, Any], library: str) -> str:
 
 
 def model_rewards(model: RewardModel | None, pairs: Sequence[tuple[str, str]]) -> Tensor:
-    """Return the rewards (n,) of the exported model before its calibration; RuleSkipped without a model."""
+    """Compute the rewards of the exported model before its calibration.
+
+    Parameters
+    ----------
+    model : RewardModel or None
+        The model, if given.
+    pairs : sequence of n (str, str)
+        Prompts with their responses.
+
+    Returns
+    -------
+    Tensor of shape (n,), float32
+        The rewards.
+
+    Raises
+    ------
+    RuleSkipped
+        Without a model.
+
+    """
     if model is None:
         raise RuleSkipped(
             "the rewards were not compared with those of the model: give it with --model RM"
@@ -152,13 +202,44 @@ def model_rewards(model: RewardModel | None, pairs: Sequence[tuple[str, str]]) -
 
 
 def bfloat16_tolerance(model: RewardModel | None, dtype: str = "float32") -> float:
-    """Return what bfloat16 may cost, in sd, in the export (``dtype``) or in the features of the model."""
+    """Return the tolerance for scores or features in bfloat16.
+
+    Parameters
+    ----------
+    model : RewardModel or None
+        The exported model, whose features may be bfloat16.
+    dtype : str
+        Precision of the export.
+
+    Returns
+    -------
+    float
+        The tolerance in sd; 0 where all is float32.
+
+    """
     features = None if model is None else json.loads(model.backbone or "{}").get("dtype")
     return BFLOAT16 if "bfloat16" in (dtype, features) else 0.0
 
 
 def compare_ranks(scores: Tensor, expected: Tensor) -> str:
-    """Compare a distilled head with its model; RuleBroken below a rank correlation of 0.9."""
+    """Compare a distilled head with its model by rank.
+
+    Parameters
+    ----------
+    scores, expected : Tensor of shape (n,)
+        Scores of the head, and rewards of the model.
+
+    Returns
+    -------
+    str
+        The rank correlation.
+
+    Raises
+    ------
+    RuleBroken
+        If it is below 0.9.
+
+    """
     rank = spearman(scores, expected)
     if rank < MIN_RANK:
         raise RuleBroken(
@@ -200,5 +281,17 @@ def compare(scores: Tensor, expected: Tensor, tolerance: float, sd: float, what:
 
 
 def spearman(a: Tensor, b: Tensor) -> float:
-    """Return the rank correlation of two (n,) tensors."""
+    """Compute Spearman's rank correlation.
+
+    Parameters
+    ----------
+    a, b : Tensor of shape (n,)
+        The numbers.
+
+    Returns
+    -------
+    float
+        The correlation.
+
+    """
     return float(spearmanr(a.numpy(), b.numpy()).statistic)

@@ -57,7 +57,28 @@ class LoadedScorer:
 
     @staticmethod
     def load(folder: Path, pairs: list[tuple[str, str]], model: RewardModel | None) -> LoadedScorer:
-        """Read the card of a folder; RuleBroken if it cannot be read."""
+        """Read the card of a folder.
+
+        Parameters
+        ----------
+        folder : Path
+            The exported folder.
+        pairs : list of (str, str)
+            Prompts with their responses.
+        model : RewardModel or None
+            The model that was exported.
+
+        Returns
+        -------
+        LoadedScorer
+            The folder.
+
+        Raises
+        ------
+        RuleBroken
+            If the card cannot be read.
+
+        """
         return LoadedScorer(folder, read_json(folder / "reward_card.json"), pairs, model)
 
     @cached_property

@@ -116,7 +116,19 @@ class LoadedEncoder:
         return self.head(self.embeddings)
 
     def head(self, embeddings: Tensor) -> Tensor:
-        """Return the rewards (n,) of (n, d) vectors."""
+        """Apply the modules of the head.
+
+        Parameters
+        ----------
+        embeddings : Tensor of shape (n, d)
+            Vectors before the head.
+
+        Returns
+        -------
+        Tensor of shape (n,)
+            The rewards.
+
+        """
         return self._through(embeddings, self._modules[self._head_start :])[:, 0]
 
     @property

@@ -198,7 +198,7 @@ def fill(
     Returns
     -------
     FillCount
-        Number of blocks encoded and found, and number of rows.
+        Number of blocks encoded now, of blocks already in the cache, and of rows.
 
     Raises
     ------
@@ -217,7 +217,7 @@ def fill(
             store.write(key, _encode_block(model, p, r, part.start))
             if not store.path(key).is_file():
                 raise NotWrittenError(
-                    f"the features cannot be kept, because {store.folder} cannot be written: free disk "
+                    f"features cannot be cached, because {store.folder} cannot be written: free disk "
                     "space, or set TRUEWARD_CACHE to a writable folder"
                 )
         count = FillCount(count.encoded + (not cached), count.cached + cached, count.rows + len(p))

@@ -15,10 +15,10 @@ from trueward.core.errors import TruewardError, UsageError
 
 from .backbone_names import parse_options
 from .http_json import JsonRequest, request_json
-from .texts import BadRowError, check_pairs, replace_surrogates
+from .texts import BadRowError, check_pairs, replace_surrogates, row_slices
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from torch import Tensor
 
@@ -97,7 +97,7 @@ class Endpoint:
         check_pairs(prompts, responses)
         texts = [replace_surrogates(f"{p}\n\n{r}") for p, r in zip(prompts, responses, strict=True)]
         out = torch.empty(len(texts), self.width, dtype=torch.float16)
-        for part in _request_slices(texts):
+        for part in row_slices([len(text) for text in texts], ROWS, CHARACTERS):
             v = _embeddings(self.address, self.model, self.dimensions, texts[part], self.width)
             bad = np.flatnonzero(~(np.abs(v) <= FLOAT16_MAX).all(axis=1))
             if len(bad):
@@ -157,17 +157,6 @@ def from_spec(spec: dict[str, Any]) -> Endpoint:
     return Endpoint(
         str(spec["address"]), str(spec["model"]), int(spec["width"]), spec.get("dimensions")
     )
-
-
-def _request_slices(texts: Sequence[str]) -> Iterator[slice]:
-    start, size = 0, 0
-    for i, text in enumerate(texts):
-        if i > start and (i - start >= ROWS or size + len(text) > CHARACTERS):
-            yield slice(start, i)
-            start, size = i, 0
-        size += len(text)
-    if start < len(texts):
-        yield slice(start, len(texts))
 
 
 def api_key(address: str) -> str | None:

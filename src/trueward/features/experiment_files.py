@@ -43,8 +43,8 @@ def is_experiment(names: Sequence[str]) -> bool:
 def read_experiment(path: Path) -> Experiment:
     """Read the training, validation and test data of an experiment.
 
-    These files hold the clean label where the mask is 0. It is set to 0 here, so that Feedback
-    holds nothing that a log would not show. ``propensity_*`` becomes ``eta.propensity`` and
+    These files hold the clean label even where the mask is 0. Such labels are replaced with 0, so that
+    Feedback holds nothing that a log would not show. ``propensity_*`` becomes ``eta.propensity`` and
     ``y_test`` the rating. The graded ``y_train`` and ``y_val`` are labels and are not read.
 
     Parameters

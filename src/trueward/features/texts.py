@@ -71,29 +71,39 @@ def replace_surrogates(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
-def row_slices(prompts: Sequence[str], responses: Sequence[str]) -> Iterator[slice]:
-    """Split the rows into consecutive slices of bounded size.
+def row_slices(
+    sizes: Sequence[int], max_rows: int = SLICE_ROWS, max_characters: int = SLICE_CHARACTERS
+) -> Iterator[slice]:
+    """Split the rows of a table into consecutive slices of bounded size.
 
     Parameters
     ----------
-    prompts, responses : sequence of str, length n
-        Texts of the rows.
+    sizes : sequence of int, length n
+        Number of characters of each row.
+    max_rows : int, default 512
+        Largest number of rows of a slice.
+    max_characters : int, default 1,000,000
+        Largest number of characters of a slice; a single row may have more.
 
     Yields
     ------
     slice
-        At most 512 rows and 1,000,000 characters; a single row may have more characters.
+        Rows of one slice.
+
+    Examples
+    --------
+    >>> list(row_slices([3, 3, 9, 1], max_characters=8))
+    [slice(0, 2, None), slice(2, 3, None), slice(3, 4, None)]
 
     """
-    start, size = 0, 0
-    for i in range(len(prompts)):
-        row = len(prompts[i]) + len(responses[i])
-        if i > start and (i - start >= SLICE_ROWS or size + row > SLICE_CHARACTERS):
+    start, total = 0, 0
+    for i, size in enumerate(sizes):
+        if i > start and (i - start >= max_rows or total + size > max_characters):
             yield slice(start, i)
-            start, size = i, 0
-        size += row
-    if start < len(prompts):
-        yield slice(start, len(prompts))
+            start, total = i, 0
+        total += size
+    if start < len(sizes):
+        yield slice(start, len(sizes))
 
 
 def check_pairs(prompts: Sequence[str], responses: Sequence[str]) -> None:

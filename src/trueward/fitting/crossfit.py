@@ -24,13 +24,15 @@ from trueward.training.preprocessing import (
     principal_directions,
     project,
 )
-from trueward.training.step import TrainingProblem, predict
+from trueward.training.problem import TrainingProblem
+from trueward.training.step import predict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from trueward.data.feedback import Feedback
     from trueward.estimation.method import Method
+    from trueward.estimation.signals import LogSignals
     from trueward.training.checkpoints import Checkpoints
     from trueward.training.networks import Net
     from trueward.training.training_state import TrainingState
@@ -193,14 +195,14 @@ def fit_nuisance(
 
 
 def fit_nuisances(
-    requests: Sequence[tuple[CrossFitData, Sequence[Method]]], threads: int = 1
+    requests: Sequence[tuple[CrossFitData, Sequence[Method | LogSignals]]], threads: int = 1
 ) -> list[NuisanceFits]:
-    """Fit the nuisances that methods need and logs lack, each once a log, for all logs at once.
+    """Fit the nuisances that methods or signals need and logs lack, each once a log, for all logs at once.
 
     Parameters
     ----------
-    requests : sequence of (CrossFitData, sequence of Method)
-        Logs, and the methods to be fitted on each.
+    requests : sequence of (CrossFitData, sequence of Method or LogSignals)
+        Logs, and what is to be fitted on each.
     threads : int, default 1
         Number of stacks of networks trained at once.
 

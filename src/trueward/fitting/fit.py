@@ -86,8 +86,8 @@ def fit(
     ('ips', 400)
 
     """
-    asked, cfg = configure(method, {**chosen, **(method_options or {})})
-    resolved, reasons = resolve(asked, train)
+    requested, cfg = configure(method, {**chosen, **(method_options or {})})
+    resolved, reasons = resolve(requested, train)
     log = PreparedLog.of(resolved, train, val, cfg)
     store = None
     if checkpoint is not None:

@@ -13,7 +13,7 @@ from trueward.estimation.nuisance_types import Computed, Nuisance
 from trueward.estimation.nuisances import Clip
 from trueward.estimation.samplers import every, population
 from trueward.model.nuisance_columns import fill_nuisances, with_columns
-from trueward.training.step import without_features
+from trueward.training.problem import without_features
 
 from .crossfit import fit_nuisance, unclipped
 

@@ -11,7 +11,7 @@ import torch
 
 from trueward.data.feedback import Columns
 from trueward.training.preprocessing import InputTransform, row_digests
-from trueward.training.step import TrainingProblem
+from trueward.training.problem import TrainingProblem
 
 from .checks import check_splits, require_capabilities, require_finite
 from .crossfit import CrossFitData

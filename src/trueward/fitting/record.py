@@ -16,7 +16,8 @@ from trueward.model.composed_model import ComposedModel
 from trueward.model.reward_model import RewardModel
 from trueward.training.config import Train
 from trueward.training.preprocessing import InputTransform
-from trueward.training.step import TrainingProblem, member_logits, predict
+from trueward.training.problem import TrainingProblem, member_logits
+from trueward.training.step import predict
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from trueward.estimation.method import Method
     from trueward.model.reward_model import RewardModel
     from trueward.training.config import Train
-    from trueward.training.step import TrainingProblem
+    from trueward.training.problem import TrainingProblem
     from trueward.training.training_state import TrainingState
 
     from .options import FitOptions
@@ -124,8 +124,8 @@ def fit_many(
 def _check(
     job: FitJob, chosen: Mapping[str, Any], logs: dict[tuple[object, ...], PreparedLog]
 ) -> _CheckedJob:
-    asked, cfg = configure(job.method, {**chosen, "seed": job.seed})
-    method, reasons = resolve(asked, job.train)
+    requested, cfg = configure(job.method, {**chosen, "seed": job.seed})
+    method, reasons = resolve(requested, job.train)
     same = (id(job.train), id(job.val), method.takes_truth)
     log = logs.get((*same, cfg.dtype()))
     if log is None:

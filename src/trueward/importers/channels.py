@@ -21,7 +21,7 @@ class Channel:
     kind : {"explicit", "implicit"}
         Whether users state it (a rating) or do it (a copy).
     polarity : {"+", "-", "graded", "relative", "none"}
-        What the signal says about the response.
+        Whether the signal is good or bad for the response, or by its value.
     absence : str
         Meaning of a response without the signal.
 
@@ -100,7 +100,19 @@ def finite_number(value: Any, name: str = "value") -> float:
 
 
 def shortened(value: Any) -> str:
-    """Return a value on one line, with at most 40 characters."""
+    """Return a value on one line, with at most 40 characters.
+
+    Parameters
+    ----------
+    value : object
+        Any value of a record.
+
+    Returns
+    -------
+    str
+        Its ``repr`` on one line, cut with three dots.
+
+    """
     text = " ".join(repr(value).split())
     return text if len(text) <= 40 else f"{text[:37]}..."
 
@@ -164,5 +176,19 @@ def signal_event(channel: str, value: Any, **fields: Any) -> Event:
 
 
 def mapped_channel(name: Any, mapping: UserMapping) -> str | None:
-    """Return the channel of a signal name; None if it is not mapped."""
+    """Return the channel of a signal name; None if it is not mapped.
+
+    Parameters
+    ----------
+    name : object
+        Name of a signal in the export; anything but text is not mapped.
+    mapping : UserMapping
+        The names of the import.
+
+    Returns
+    -------
+    str or None
+        The channel, or ``thumbs``.
+
+    """
     return mapping.signals.get(name) if isinstance(name, str) else None

@@ -102,13 +102,39 @@ def cast_column(name: str, dtype: pl.DataType, wanted: Any) -> pl.Expr | None:
 
 
 def to_utc(column: pl.Expr, dtype: pl.Datetime) -> pl.Expr:
-    """Return times in the type ``TIME``; times without a zone are UTC."""
+    """Return times in the type ``TIME``; times without a zone are UTC.
+
+    Parameters
+    ----------
+    column : Expr
+        A datetime column.
+    dtype : Datetime
+        Its type.
+
+    Returns
+    -------
+    Expr
+        The times in UTC.
+
+    """
     zoned = column if dtype.time_zone else column.dt.replace_time_zone("UTC")
     return zoned.dt.convert_time_zone("UTC").cast(TIME)
 
 
 def number_to_micros(column: pl.Expr) -> pl.Expr:
-    """Return microseconds since 1970 of a number whose size says its unit; see `values.parse_time`."""
+    """Return microseconds since 1970 of a number whose size determines its unit; see `values.parse_time`.
+
+    Parameters
+    ----------
+    column : Expr
+        Seconds, milli-, micro- or nanoseconds since 1970.
+
+    Returns
+    -------
+    Expr
+        Whole microseconds, as Float64.
+
+    """
     number = column.cast(pl.Float64)
     units = [pl.when(number.abs() < limit).then(pl.lit(unit)) for limit, unit in TIME_UNITS]
     return (number / pl.coalesce(units) * 1e6).round(mode="half_to_even")
@@ -148,7 +174,19 @@ def _cast_messages(column: pl.Expr, dtype: pl.DataType) -> pl.Expr | None:
 
 
 def role_and_content(column: pl.Expr) -> pl.Expr:
-    """Return a list of structs with only the fields role and content, as ``MESSAGES``."""
+    """Return a list of structs with only the fields role and content, as ``MESSAGES``.
+
+    Parameters
+    ----------
+    column : Expr
+        A list of structs that have these fields, and perhaps others.
+
+    Returns
+    -------
+    Expr
+        The messages.
+
+    """
     both = pl.struct(pl.element().struct.field("role"), pl.element().struct.field("content"))
     return column.list.eval(both).cast(MESSAGES)
 
@@ -164,7 +202,19 @@ def _context_columns(schema: dict[str, pl.DataType]) -> list[pl.Expr]:
 
 
 def find_damaged(paths: Iterable[Path]) -> tuple[Path, str] | None:
-    """Return the first Parquet file that cannot be read to its end, and its reader's error."""
+    """Return the first Parquet file that cannot be read to its end, and its reader's error.
+
+    Parameters
+    ----------
+    paths : iterable of Path
+        Parquet files.
+
+    Returns
+    -------
+    tuple of (Path, str) or None
+        None if all files are whole.
+
+    """
     for path in paths:
         try:
             for _ in pl.scan_parquet(path).collect_batches():

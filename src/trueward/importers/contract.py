@@ -161,8 +161,9 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Skip:
-    """A valid record, or part of one, without a response or a signal; counted by its reason."""
+    """A valid record, or part of one, without a response or a signal."""
 
+    #: Why it gives no row; skipped records are counted by reason.
     reason: str
 
 
@@ -170,6 +171,7 @@ class Skip:
 class Reject:
     """A part of a record that cannot be used, such as one message of a chat."""
 
+    #: What is wrong with it, written to the rejected rows.
     reason: str
 
 
@@ -249,7 +251,19 @@ class Source:
     name: str = ""
 
     def kind_of(self, value: Mapping[str, Any]) -> str | None:
-        """Return the kind of a record; None if it is not of this source or has unexpected types."""
+        """Return the kind of a record; None if it is not of this source or has unexpected types.
+
+        Parameters
+        ----------
+        value : mapping
+            A JSON object or table row.
+
+        Returns
+        -------
+        str or None
+            A key of ``levels``, or None.
+
+        """
         try:
             return self.record_kind(value)
         except WRONG_TYPE:

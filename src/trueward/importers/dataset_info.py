@@ -93,7 +93,14 @@ class DatasetInfo:
     negative: tuple[str, ...] = ()
 
     def labels(self) -> pl.Expr:
-        """Return 1 for a positive event, 0 for a negative one, null for both or neither."""
+        """Return 1 for a positive event, 0 for a negative one, null for both or neither.
+
+        Returns
+        -------
+        Expr
+            Float64, for the rows of the events table.
+
+        """
         good, bad = (_any_holds(conditions) for conditions in (self.positive, self.negative))
         return pl.when(good & ~bad).then(1.0).when(bad & ~good).then(0.0)
 
@@ -112,7 +119,7 @@ def dataset_info(
     positive: Sequence[str] = (),
     negative: Sequence[str] = (),
 ) -> DatasetInfo:
-    """Join what the source declares, what ``dataset.json`` says and what the user asks; the last wins.
+    """Join the facts of the source, of ``dataset.json`` and of the user; the last wins.
 
     Parameters
     ----------

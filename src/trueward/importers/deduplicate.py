@@ -12,15 +12,24 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from .schema import PLACE, REJECTED, RESPONSES, STAGED_EVENTS, STAGED_RESPONSES, with_prompt_ids
-from .spill import Scratch, SortedRanges, compact_copy, prefetched, range_starts, rows_at_once
+from .schema import (
+    PLACE,
+    REJECTED,
+    RESPONSES,
+    STAGED_EVENTS,
+    STAGED_RESPONSES,
+    split_faults,
+    with_prompt_ids,
+)
+from .scratch import Scratch, compact_copy
+from .sorted_ranges import SortedRanges, prefetched, range_starts, rows_at_once
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from .spill import Progress
+    from .schema import Faults
+    from .sorted_ranges import Progress
 
-Faults = list[tuple[pl.Expr, pl.Expr]]  # condition of a fault, and its reason
 EVENT_KEYS = ("response_id", "shown_at", "group")  # what events are joined by
 # rows whose fate depends on others: of a trace, regenerated, or not a plain answer
 IS_RELATED = (
@@ -60,12 +69,31 @@ class UniqueResponses:
     copies: int = 0
 
     def add(self, rows: pl.DataFrame) -> None:
-        """Add rows that do not depend on others."""
+        """Add rows that do not depend on others.
+
+        Parameters
+        ----------
+        rows : DataFrame
+            Valid rows, each id once.
+
+        """
         self.keys.append(compact_copy(rows.filter("is_named").select(EVENT_KEYS)))
         self.ranges.add(self.protect(rows))
 
     def add_related(self, events: pl.DataFrame) -> pl.DataFrame:
-        """Decide on the rows that depend on others, add those that stay, and return them."""
+        """Decide on the rows that depend on others, add those that stay, and return them.
+
+        Parameters
+        ----------
+        events : DataFrame
+            Staged events, which name responses.
+
+        Returns
+        -------
+        DataFrame
+            The rows that stay.
+
+        """
         rows = _with_owner(pl.concat(self.related))
         rows = _name_regenerated(_drop_superseded(rows, events))
         self.keys.append(rows.select(EVENT_KEYS))
@@ -167,28 +195,6 @@ def _checked(
         yield with_prompt_ids(valid), rejected
 
 
-def split_faults(rows: pl.DataFrame, faults: Faults) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Separate the rows without a fault from the rejected ones.
-
-    Parameters
-    ----------
-    rows : DataFrame
-        Staged rows.
-    faults : list of (Expr, Expr)
-        Conditions and reasons; the first that holds counts.
-
-    Returns
-    -------
-    tuple of (DataFrame, DataFrame)
-        Valid rows, and rejected ones in the columns ``REJECTED``.
-
-    """
-    reason = pl.coalesce([pl.when(condition).then(text) for condition, text in faults])
-    marked = rows.with_columns(reason.alias("reason"))
-    rejected = marked.filter(pl.col("reason").is_not_null()).select(*PLACE, "reason")
-    return marked.filter(pl.col("reason").is_null()).drop("reason"), rejected
-
-
 def _flags(rows: pl.LazyFrame, events: pl.DataFrame) -> pl.DataFrame:
     """Return for each row whether its id may occur twice, and whether an event may name it."""
     has_siblings = pl.col("sibling_group").is_not_null()
@@ -229,7 +235,7 @@ def _one_per_id(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, int]:
 
 
 def _with_owner(responses: pl.DataFrame) -> pl.DataFrame:
-    """Give answers without a user or session those of their trace."""
+    """Fill in missing users and sessions of answers from their trace."""
     owners = responses.filter(pl.col("precedence").is_in(["fallback", "owner"]))
     owners = owners.group_by("group").agg(
         *(pl.col(name).drop_nulls().min().alias(f"trace_{name}") for name in OWNED)

@@ -17,7 +17,7 @@ from trueward.core.errors import UsageError
 
 from .dataset_info import SCHEMA
 from .derive import derive_log
-from .spill import no_progress, prefetched, rows_for
+from .sorted_ranges import no_progress, prefetched, rows_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .dataset_info import DatasetInfo
     from .derive import EventSummary
     from .merge import Tables
-    from .spill import Progress
+    from .sorted_ranges import Progress
 
 ROW_GROUP = 125_000  # rows, at most
 SHOWN_REASONS = 20  # reasons of rejection in the summary
@@ -73,7 +73,14 @@ class ImportedLog:
         return pl.concat([log for _, log in self.parts()])
 
     def parts(self) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
-        """Yield responses and their log in order of time, as many at a time as memory holds."""
+        """Yield responses and their log in order of time, as many at a time as memory holds.
+
+        Yields
+        ------
+        tuple of (DataFrame, DataFrame)
+            Rows of the responses table, and their rows of the log.
+
+        """
         events = self.event_summary
         for responses, summary in self.tables.ranges.joined(events.rows):
             yield responses, derive_log(responses, summary, events.columns, self.info)

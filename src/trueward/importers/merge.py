@@ -12,15 +12,15 @@ import polars as pl
 
 from .channels import CHANNELS
 from .contract import Actor
-from .deduplicate import regenerate_events, split_faults, unique_responses
-from .schema import EVENTS, PLACE, REJECTED, STAGED_EVENTS, STAGED_RESPONSES
-from .spill import Scratch
+from .deduplicate import regenerate_events, unique_responses
+from .schema import EVENTS, PLACE, REJECTED, STAGED_EVENTS, STAGED_RESPONSES, split_faults
+from .scratch import Scratch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .deduplicate import Faults
-    from .spill import Progress, SortedRanges
+    from .schema import Faults
+    from .sorted_ranges import Progress, SortedRanges
     from .staging import StagedRows
 
 ACTORS = get_args(Actor)
@@ -197,7 +197,7 @@ def _latest_events(events: pl.DataFrame) -> tuple[pl.DataFrame, int]:
 def _join_responses(
     events: pl.DataFrame, responses: pl.DataFrame
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Give each event its response, or the last of its group; reject events that have neither."""
+    """Assign each event its response, or the last of its group; reject events without either."""
     last = (
         responses.filter(pl.col("group").is_not_null())
         .sort("shown_at", "response_id")

@@ -87,7 +87,7 @@ CUT = re.compile(r"[^'\"]+\.\.\.")
 BETWEEN = r"[\s()（）\[\].\-/~‐-―]{0,4}"  # digits of a phone number
 PHONE_HEAD = rf"\d(?:{BETWEEN}\d){{6}}"
 DIGITS = re.compile(rf"[+＋]?{BETWEEN}\d(?:{BETWEEN}\d){{6,}}")
-CALL_WORDS = re.compile(  # before digits without a separator, they say that it is a phone number
+CALL_WORDS = re.compile(  # before digits without separators, they mark a phone number
     r"(?i)\b(?:phone|tel|telephone|cell|mobile|call|text|sms|whatsapp|fax|handy|telefon|móvil|portable)\b"
 )
 WORDS_BEFORE = 40  # characters before a number that may hold one of CALL_WORDS
@@ -125,7 +125,19 @@ class PhoneNumbers:
         self.plans = [(region, _digit_pattern(region)) for region in regions]
 
     def spans(self, text: str) -> list[tuple[int, int]]:
-        """Return start and end of each number; bare digits count only after a word such as phone."""
+        """Return start and end of each number; bare digits count only after a word such as phone.
+
+        Parameters
+        ----------
+        text : str
+            Any text.
+
+        Returns
+        -------
+        list of (int, int)
+            Sorted, without overlap.
+
+        """
         spans: list[tuple[int, int]] = []
         for start, end in sorted(self._candidates(text)):
             before = text[max(0, start - WORDS_BEFORE) : start]

@@ -24,7 +24,8 @@ from .merge import merge_rows
 from .privacy import PUBLIC_KEY, Redactor, hash_people, read_key
 from .queries import query_tables
 from .records import QUERY, file_format
-from .spill import Scratch, no_progress
+from .scratch import Scratch
+from .sorted_ranges import no_progress
 from .staging import stage
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
     from .contract import Source
     from .merge import Tables
-    from .spill import Progress
+    from .sorted_ranges import Progress
     from .staging import StagedRows
 
 

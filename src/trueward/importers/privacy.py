@@ -175,7 +175,19 @@ class Redactor:
         return _without_addresses(result, key)
 
     def redact_reason(self, reason: str) -> str:
-        """Return the reason of a rejection without values that would be redacted."""
+        """Return the reason of a rejection without values that would be redacted.
+
+        Parameters
+        ----------
+        reason : str
+            Why a record was rejected or skipped; it may quote values.
+
+        Returns
+        -------
+        str
+            The redacted sentence.
+
+        """
         reason = self.redact_text(reason)[0]
         for pattern, replacement in CUTS:
             reason = pattern.sub(replacement, reason)

@@ -20,10 +20,10 @@ from trueward.data.readers.json_stream import (
     INVALID_BYTES,
     InvalidJson,
     json_documents,
-    open_packed,
     parse_json_line,
 )
 from trueward.data.readers.messages import shown
+from trueward.data.readers.text_files import open_packed
 
 from .contract import Record
 
@@ -62,7 +62,19 @@ class UnreadableRecord:
 
 
 def file_format(path: Path) -> str:
-    """Return the format that a file name says, without its compression; empty if unknown."""
+    """Return the format by the ending of a file name, without compression; empty if unknown.
+
+    Parameters
+    ----------
+    path : Path
+        A file, such as ``log.jsonl.gz``.
+
+    Returns
+    -------
+    str
+        One of ``FORMATS``, or an empty string.
+
+    """
     name = path.name.lower()
     for packed in PACKED:
         name = name.removesuffix(packed)

@@ -1,4 +1,4 @@
-"""Columns of the responses and events tables, as written and as staged during an import."""
+"""Columns of the responses and events tables, as written and as staged, and operations on their rows."""
 
 from __future__ import annotations
 
@@ -48,6 +48,29 @@ STAGED_RESPONSES = {
 }
 STAGED_EVENTS = {**EVENTS, "group": pl.String, "key": pl.String, "updated_at": TIME, **PLACE}
 REJECTED = {**PLACE, "reason": pl.String}
+Faults = list[tuple[pl.Expr, pl.Expr]]  # condition of a fault, and its reason
+
+
+def split_faults(rows: pl.DataFrame, faults: Faults) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Separate the rows without a fault from the rejected ones.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Staged rows.
+    faults : list of (Expr, Expr)
+        Conditions and reasons; the first that holds counts.
+
+    Returns
+    -------
+    tuple of (DataFrame, DataFrame)
+        Valid rows, and rejected ones in the columns ``REJECTED``.
+
+    """
+    reason = pl.coalesce([pl.when(condition).then(text) for condition, text in faults])
+    marked = rows.with_columns(reason.alias("reason"))
+    rejected = marked.filter(pl.col("reason").is_not_null()).select(*PLACE, "reason")
+    return marked.filter(pl.col("reason").is_null()).drop("reason"), rejected
 
 
 def with_prompt_ids(rows: pl.DataFrame) -> pl.DataFrame:

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from .contract import Row, Source, UserMapping
-    from .spill import Progress, Scratch
+    from .scratch import Scratch
+    from .sorted_ranges import Progress
 
 BATCH = 20_000  # rows that are Python objects at a time
 GROUPED_BATCH = 5_000  # records that are Python objects while they are sorted by group
@@ -148,7 +149,7 @@ def record_groups(
     Parameters
     ----------
     source : Source
-        The product; its ``group_key`` says which records belong together.
+        The product; its ``group_key`` defines which records belong together.
     paths : sequence of Path
         The files.
 

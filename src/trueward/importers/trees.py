@@ -90,7 +90,19 @@ class Tree:
     lost: dict[str, str] = field(default_factory=dict)
 
     def prompt(self, node: Node) -> tuple[list[Message], bool]:
-        """Return the messages above a node, and whether older ones were left out."""
+        """Return the messages above a node, and whether older ones were left out.
+
+        Parameters
+        ----------
+        node : Node
+            A message that is connected to the root.
+
+        Returns
+        -------
+        tuple of (list of Message, bool)
+            At most ``MAX_PROMPT`` messages, the oldest first.
+
+        """
         messages: list[Message] = []
         parent = node.parent
         while parent is not None and len(messages) < MAX_PROMPT:
@@ -100,11 +112,35 @@ class Tree:
         return messages[::-1], parent is not None
 
     def siblings(self, node: Node) -> list[Node]:
-        """Return the other messages of the same role below the same parent."""
+        """Return the other messages of the same role below the same parent.
+
+        Parameters
+        ----------
+        node : Node
+            A message of the tree.
+
+        Returns
+        -------
+        list of Node
+            In order of time.
+
+        """
         return [n for n in self.children[node.parent] if n.role == node.role and n is not node]
 
     def branch(self, leaf: str | None) -> set[str]:
-        """Return the ids on the path from the root to ``leaf``."""
+        """Return the ids on the path from the root to ``leaf``.
+
+        Parameters
+        ----------
+        leaf : str or None
+            Id of a message; None gives no ids.
+
+        Returns
+        -------
+        set of str
+            Ids, that of the leaf included.
+
+        """
         ids: set[str] = set()
         while leaf is not None and leaf in self.depth and leaf not in ids:
             ids.add(leaf)

@@ -124,6 +124,14 @@ def quantile_bucket(column: str, count: int) -> pl.Expr:
     """Return the number, 0 to ``count`` - 1, of the quantile that each value falls in.
 
     Equal values fall into the same quantile.
+
+    Parameters
+    ----------
+    column : str
+        Column of numbers.
+    count : int
+        Number of quantiles, such as 10 for tenths of the rows.
+
     """
     place = pl.col(column).rank("min").cast(pl.Int64) - 1
     return place * count // pl.col(column).count()

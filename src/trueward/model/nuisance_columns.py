@@ -85,7 +85,16 @@ def fill_nuisances(
 
 
 def with_columns(data: Feedback, columns: Mapping[str, Tensor]) -> Feedback:
-    """Return the rows with columns added to ``eta``."""
+    """Return the rows with columns added to ``eta``.
+
+    Parameters
+    ----------
+    data : Feedback
+        The rows.
+    columns : mapping of str to Tensor
+        (n,) columns by name.
+
+    """
     return replace(data, eta=data.eta | Columns(columns))
 
 

@@ -17,7 +17,7 @@ from trueward.estimation.method import Method, settings
 from trueward.estimators._registry import make
 from trueward.training.networks import Net, Shape
 from trueward.training.preprocessing import InputTransform, Standardizer
-from trueward.training.step import member_logits
+from trueward.training.problem import member_logits
 
 from .calibration import Calibration
 from .composed_model import ComposedModel
@@ -273,6 +273,11 @@ def load(folder: str | Path) -> RewardModel:
     ----------
     folder : str or Path
         Its folder.
+
+    Returns
+    -------
+    RewardModel
+        The model, on the CPU.
 
     Raises
     ------

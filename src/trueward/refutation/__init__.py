@@ -3,7 +3,7 @@
 After the refuters of DoWhy (Sharma and Kiciman 2020); the limits are measured on the log itself.
 """
 
-from .run import CHECKS, ROWS, Refutation, known, refute
+from .run import CHECKS, ROWS, Refutation, refute, selected_checks
 from .trial import Check
 
-__all__ = ["CHECKS", "ROWS", "Check", "Refutation", "known", "refute"]
+__all__ = ["CHECKS", "ROWS", "Check", "Refutation", "refute", "selected_checks"]

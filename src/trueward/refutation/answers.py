@@ -112,6 +112,18 @@ class Answers:
 
 
 def correlation(a: Array, b: Array) -> float:
-    """Spearman's rank correlation of two (n,) scores; 0 where one of them is constant."""
+    """Spearman's rank correlation; 0 where one of the scores is constant.
+
+    Parameters
+    ----------
+    a, b : (n,) array
+        Scores.
+
+    Returns
+    -------
+    float
+        In [-1, 1].
+
+    """
     rho = float(metrics.spearman(a, b, np.ones((1, len(a))))[0])
     return 0.0 if np.isnan(rho) else rho

@@ -162,7 +162,7 @@ def _unmoved(t: Trial, name: str, what: str, change: Change) -> Check:
 
 
 def _reads_context(method: Method) -> bool:
-    estimated = {getattr(nu, "reads", "") for nu in method.nuisances}
+    estimated = {nu.reads for nu in method.nuisances}
     return bool({"z", "xz"} & {*method.heads.values(), *estimated})
 
 
@@ -179,6 +179,19 @@ def permuted(d: Feedback, g: torch.Generator) -> Feedback:
 
     Gold labels are permuted among gold rows. Features, context, weights and any other nuisance stay in
     their rows.
+
+    Parameters
+    ----------
+    d : Feedback
+        Rows of a log.
+    g : torch.Generator
+        Source of random numbers.
+
+    Returns
+    -------
+    Feedback
+        The changed rows.
+
     """
     i = torch.randperm(len(d), generator=g)
     moved = {k: v[i] if k == "propensity" else v for k, v in d.eta.items()}
@@ -197,6 +210,19 @@ def tossed(d: Feedback, g: torch.Generator) -> Feedback:
 
     Whether feedback was given, its value, every channel and every gold label are then independent of the
     rows and of each other.
+
+    Parameters
+    ----------
+    d : Feedback
+        Rows of a log.
+    g : torch.Generator
+        Source of random numbers.
+
+    Returns
+    -------
+    Feedback
+        The changed rows.
+
     """
     d = permuted(d, g)
     ratings = torch.where(d.o > 0, d.y, torch.nan) if d.o is not None else d.y
@@ -210,19 +236,46 @@ def tossed(d: Feedback, g: torch.Generator) -> Feedback:
 
 
 def with_context(d: Feedback, g: torch.Generator) -> Feedback:
-    """Add a random column to the context."""
+    """Add a random column to the context.
+
+    Parameters
+    ----------
+    d : Feedback
+        Rows of a log.
+    g : torch.Generator
+        Source of random numbers.
+
+    """
     column = torch.randn(len(d), 1, generator=g)
     return replace(d, z=column if d.z is None else torch.cat([d.z, column.to(d.z)], 1))
 
 
 def with_features(d: Feedback, g: torch.Generator) -> Feedback:
-    """Add random columns to the features, one for every 20."""
+    """Add random columns to the features, one for every 20.
+
+    Parameters
+    ----------
+    d : Feedback
+        Rows of a log.
+    g : torch.Generator
+        Source of random numbers.
+
+    """
     columns = torch.randn(len(d), max(1, round(SHARE * d.x.shape[1])), generator=g)
     return replace(d, x=torch.cat([d.x, columns.to(d.x)], 1))
 
 
 def with_channel(d: Feedback, g: torch.Generator) -> Feedback:
-    """Add a channel that fires at random, as often as the others on average."""
+    """Add a channel that fires at random, as often as the others on average.
+
+    Parameters
+    ----------
+    d : Feedback
+        Rows of a log.
+    g : torch.Generator
+        Source of random numbers.
+
+    """
     rate = torch.stack([v.nanmean() for v in d.channels.values()]).nanmean()
     fired = torch.rand(len(d), generator=g) < rate
     return replace(d, channels=d.channels | {NULL: fired.to(d.y)})

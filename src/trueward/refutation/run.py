@@ -161,7 +161,7 @@ def refute(
     (True, 0.0)
 
     """
-    names = known(only)
+    names = selected_checks(only)
     configured, _ = configure(method, {**options, "seed": seed})
     if configured.takes_truth:
         raise UsageError(
@@ -215,7 +215,7 @@ def _check(name: str, trial: Trial) -> Check:
         return Check(name, None, None, None, str(e))
 
 
-def known(only: Iterable[str] | None) -> list[str]:
+def selected_checks(only: Iterable[str] | None) -> list[str]:
     """Return the names of the checks to run, and refuse unknown ones.
 
     Parameters

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from trueward.evaluation.bootstrap import Estimate
+    from trueward.core.estimate import Estimate
 
     from .inputs import ReportInputs
     from .page import Block

@@ -134,7 +134,19 @@ def align(
 
 
 def check_output(out: Path) -> None:
-    """Raise TruewardError if a path exists that is neither an empty folder nor an aligned policy."""
+    """Refuse to overwrite anything but an aligned policy or an empty folder.
+
+    Parameters
+    ----------
+    out : Path
+        The folder to write.
+
+    Raises
+    ------
+    TruewardError
+        If something else is there.
+
+    """
     reusable = out.is_dir() and (not any(out.iterdir()) or (out / RECORD).exists())
     if out.exists() and not reusable:
         raise TruewardError(
@@ -143,7 +155,21 @@ def check_output(out: Path) -> None:
 
 
 def check_weights(rewards: int, weights: Sequence[float] | None) -> None:
-    """Raise UsageError unless there is one weight for each of the rewards, or none at all."""
+    """Check the number of weights.
+
+    Parameters
+    ----------
+    rewards : int
+        Number of rewards.
+    weights : sequence of float or None
+        Weight of each reward, if given.
+
+    Raises
+    ------
+    UsageError
+        If there is not one weight for each reward.
+
+    """
     if weights is not None and len(weights) != rewards:
         raise UsageError(
             f"expected one weight (--weight) for each of the {rewards} rewards, found {len(weights)}"

@@ -170,7 +170,24 @@ def grpo_config(trl: Any, folder: Path, settings: Align, weights: Sequence[float
 
 
 def lora_config(rank: int | None) -> Any:
-    """Return the configuration of adapters of this rank on all linear layers; None for no rank."""
+    """Return the configuration of adapters on all linear layers.
+
+    Parameters
+    ----------
+    rank : int or None
+        Rank of the adapters; None trains all weights.
+
+    Returns
+    -------
+    peft.LoraConfig or None
+        The configuration.
+
+    Raises
+    ------
+    TruewardError
+        If peft is not installed.
+
+    """
     if rank is None:
         return None
     try:

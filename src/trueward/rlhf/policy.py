@@ -82,7 +82,16 @@ class Policy:
 
 
 def save_policy(trainer: Any, folder: Path) -> None:
-    """Write the trained policy with its tokenizer; adapters are merged."""
+    """Write the trained policy with its tokenizer; adapters are merged.
+
+    Parameters
+    ----------
+    trainer : trl.GRPOTrainer
+        The trainer at the end of the run.
+    folder : Path
+        Where to write.
+
+    """
     model = trainer.accelerator.unwrap_model(trainer.model)
     if hasattr(model, "merge_and_unload"):
         model = model.merge_and_unload()

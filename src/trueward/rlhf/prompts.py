@@ -64,7 +64,19 @@ def read_prompts(
 
 
 def as_messages(prompt: object) -> Messages:
-    """Return a prompt, a text or a list of messages, as a list of messages with text as content."""
+    """Return a prompt as a list of messages whose contents are text.
+
+    Parameters
+    ----------
+    prompt : str or list of messages
+        The prompt; a text becomes a user message.
+
+    Returns
+    -------
+    list of messages
+        The messages.
+
+    """
     if isinstance(prompt, str):
         return [{"role": "user", "content": prompt}]
     assert isinstance(prompt, list)  # `flatten` has checked it

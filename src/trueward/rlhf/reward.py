@@ -167,7 +167,26 @@ def best_of_n(reward: Reward, prompt: object, candidates: Sequence[object]) -> i
 
 
 def texts(values: Sequence[object], speaker: str) -> list[str]:
-    """Return texts unchanged, and lists of messages as the text that a log has of them."""
+    """Turn lists of messages into the text that a log has of them.
+
+    Parameters
+    ----------
+    values : sequence of str or lists of messages
+        Prompts or responses.
+    speaker : {"user", "assistant"}
+        Who says them.
+
+    Returns
+    -------
+    list of str
+        The texts.
+
+    Raises
+    ------
+    TruewardError
+        If a value is neither text nor messages.
+
+    """
     try:
         return [flatten(v, speaker) for v in values]
     except Malformed as e:

@@ -130,7 +130,17 @@ def verl(reward: Reward) -> Callable[..., dict[str, float]]:
 
 
 def plain(text: str) -> str:
-    """Return a templated text without the marks of its template.
+    """Remove the marks of a chat template.
+
+    Parameters
+    ----------
+    text : str
+        A templated text.
+
+    Returns
+    -------
+    str
+        The text between the marks, stripped.
 
     Examples
     --------

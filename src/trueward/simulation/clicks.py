@@ -1,6 +1,8 @@
-"""Who clicks: mechanisms whose log has a 1 or nothing, and so cannot say who could have reacted.
+"""Mechanisms of clicks: the feedback is positive or missing (positive-unlabelled).
 
-mu is P(A = 1 | r* = 1, ...), the activity of a satisfied user; y = r* A but for mis-clicks.
+y = r* A: a user clicks if the response is good and the user is active. mu = P(A = 1 | r* = 1, ...) is
+the activity of a satisfied user. The first line of each docstring is its formula, in the terms of
+`selection`.
 """
 
 from __future__ import annotations
@@ -9,97 +11,108 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .chances import direction, logistic_fill, power, quality, standardised, water_fill
-from .selection import Rated, Selection, people, rating, situation
+from .propensity import logistic_fill, power, water_fill
+from .scores import quality_score, random_score, standardised
+from .selection import LogRows, Selection, assign_users, device_and_position, rating
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
 
-SHARES = {"copy": 1.0, "like": 0.5, "share": 0.25}  # mean activity of a channel, in rates
+#: Mean activity of each channel, as a multiple of the rate.
+CHANNEL_RATES = {"copy": 1.0, "like": 0.5, "share": 0.25}
 
 
-def implicit(r: Rated, alpha: float, rate: float, rng: np.random.Generator) -> Selection:
-    """Click with y = o r*, o as in `rating`: no click may mean bad, or that nobody looked."""
+def implicit(r: LogRows, alpha: float, rate: float, rng: np.random.Generator) -> Selection:
+    """y = r* A, mu as p in `rating`: no click means a bad response or an inactive user."""
     return Selection(rating(r, alpha, rate, rng).propensity, clicks=True)
 
 
-def misclick(r: Rated, alpha: float, rate: float, rng: np.random.Generator) -> Selection:
-    """Click with y = 0 with chance rho_01 if r* A = 1, with y = 1 with chance rho_10 if r* A = 0.
+def misclick(r: LogRows, alpha: float, rate: float, rng: np.random.Generator) -> Selection:
+    """P(y = 0 | r* A = 1) = rho_01, P(y = 1 | r* A = 0) = rho_10: clicks with label noise.
 
-    A as in `implicit`; f = rho_01 misses a click that was meant, g = rho_10 makes one that was not.
+    A as in `implicit`. rho_01 is the rate of missed clicks, rho_10 the rate of accidental clicks.
     """
     mu = rating(r, alpha, rate, rng).propensity
     return Selection(mu, clicks=True, misclicks=True)
 
 
-def scar(r: Rated, alpha: float, rate: float, rng: np.random.Generator) -> Selection:
-    """Click with y = r* A, P(A) = rate, whatever alpha is: naive ranks right and needs a prior."""
+def scar(r: LogRows, alpha: float, rate: float, rng: np.random.Generator) -> Selection:
+    """y = r* A, mu = rate: selected completely at random; alpha has no effect.
+
+    The naive method ranks correctly here. Probabilities need the prior P(r* = 1).
+    """
     del alpha, rng
     return Selection(np.full(len(r.label), rate), clicks=True)
 
 
-def mu_z(r: Rated, alpha: float, rate: float, rng: np.random.Generator) -> Selection:
-    """Click with y = r* A, logit mu = a - log(1/alpha) (device + (position - 1)/2), both logged.
+def mu_z(r: LogRows, alpha: float, rate: float, rng: np.random.Generator) -> Selection:
+    """y = r* A, logit mu = a - log(1/alpha) (device + (position - 1)/2): activity from the context.
 
-    Neither knows anything of the response, so the split of reward from activity is identified.
+    device and position are logged and independent of the response, so reward and activity are
+    identified.
     """
-    cost, shown = situation(len(r.label), rng)
+    cost, columns = device_and_position(len(r.label), rng)
     mu = logistic_fill(np.log(alpha) * cost, rate)
-    return Selection(mu, context=shown, clicks=True)
+    return Selection(mu, context=columns, clicks=True)
 
 
-def mu_x(r: Rated, alpha: float, rate: float, rng: np.random.Generator) -> Selection:
-    """Click with y = r* A, logit mu = a + log(1/alpha) x v', v' partly along the quality direction.
+def mu_x(r: LogRows, alpha: float, rate: float, rng: np.random.Generator) -> Selection:
+    """y = r* A, logit mu = a + log(1/alpha) x v', v' correlated with quality: not identified.
 
-    x v' = the ridge fit of the rating on x plus x v, v random and turned to agree with it; all
-    standardised. Not identified: one channel cannot tell what is liked from what invites a click.
+    x v' is the ridge fit of the rating on x plus x v, both standardised, with v random and its sign
+    chosen for a positive correlation. One channel cannot separate quality from activity.
     """
     x = r.features()
-    good, other = quality(x, r.rating), direction(x, rng)
-    side = -1.0 if good @ other < 0 else 1.0
-    mu = logistic_fill(-np.log(alpha) * standardised(good + side * other), rate)
+    good, other = quality_score(x, r.rating), random_score(x, rng)
+    sign = -1.0 if good @ other < 0 else 1.0
+    mu = logistic_fill(-np.log(alpha) * standardised(good + sign * other), rate)
     return Selection(mu, clicks=True)
 
 
-def two_channel(r: Rated, alpha: float, rate: float, rng: np.random.Generator) -> Selection:
-    """Log y^k = r* A^k, A^copy and A^like independent given x, with chances mu_k(x).
+def two_channel(r: LogRows, alpha: float, rate: float, rng: np.random.Generator) -> Selection:
+    """y^k = r* A^k for k = copy, like; mu_k proportional to (1/alpha)^(x v_k): two channels.
 
-    mu_k is water-filled from w = (1/alpha)^(standardised x v_k), each k with its own v_k; the mean
-    of mu_copy is the rate and that of mu_like half of it.
+    A^copy and A^like are independent given x. Each k has its own random v_k. The mean of mu_copy is
+    the rate; the mean of mu_like is half the rate.
     """
     x = r.features()
     mu = {
-        k: water_fill(power(alpha, -direction(x, rng)), SHARES[k] * rate) for k in ("copy", "like")
+        k: water_fill(power(alpha, -random_score(x, rng)), CHANNEL_RATES[k] * rate)
+        for k in ("copy", "like")
     }
-    return Selection(_any(mu), channels=mu)
+    return Selection(_any_channel(mu), channels=mu)
 
 
-def channels(r: Rated, alpha: float, rate: float, rng: np.random.Generator) -> Selection:
-    """Log y^k = r* A^k as in `two_channel`, and a third: mean mu_share is a quarter of the rate."""
-    x = r.features()
-    mu = {
-        k: water_fill(power(alpha, -direction(x, rng)), share * rate) for k, share in SHARES.items()
-    }
-    return Selection(_any(mu), channels=mu)
+def channels(r: LogRows, alpha: float, rate: float, rng: np.random.Generator) -> Selection:
+    """y^k = r* A^k for k = copy, like, share; mu_k as in `two_channel`: three channels.
 
-
-def channels_users(r: Rated, alpha: float, rate: float, rng: np.random.Generator) -> Selection:
-    """Log three y^k = r* A^k, logit mu_k = a_k + log(1/alpha) x v_k + b_u, b_u ~ N(0, 1) of user u.
-
-    Busy users do everything: given x alone the channels are dependent, given x and the user not.
+    The mean of mu_share is a quarter of the rate.
     """
     x = r.features()
-    who, count = people(r.group, rng)
-    b = rng.standard_normal(count)[who]
     mu = {
-        k: logistic_fill(-np.log(alpha) * direction(x, rng) + b, share * rate)
-        for k, share in SHARES.items()
+        k: water_fill(power(alpha, -random_score(x, rng)), multiple * rate)
+        for k, multiple in CHANNEL_RATES.items()
     }
-    return Selection(_any(mu), channels=mu, user=who, truth={"user_effect": b})
+    return Selection(_any_channel(mu), channels=mu)
 
 
-def _any(mu: dict[str, Array]) -> Array:
-    """Give the chance that at least one of independent actions happens."""
+def channels_users(r: LogRows, alpha: float, rate: float, rng: np.random.Generator) -> Selection:
+    """y^k = r* A^k, logit mu_k = a_k + log(1/alpha) x v_k + b_u, b_u ~ N(0, 1) of user u.
+
+    The channels are independent given x and the user, and dependent given x alone.
+    """
+    x = r.features()
+    user, count = assign_users(r.group, rng)
+    b = rng.standard_normal(count)[user]
+    mu = {
+        k: logistic_fill(-np.log(alpha) * random_score(x, rng) + b, multiple * rate)
+        for k, multiple in CHANNEL_RATES.items()
+    }
+    return Selection(_any_channel(mu), channels=mu, user=user, truth={"user_effect": b})
+
+
+def _any_channel(mu: dict[str, Array]) -> Array:
+    """Return P(at least one channel is active), the channels independent."""
     return np.asarray(1 - np.prod([1 - m for m in mu.values()], axis=0), dtype=np.float64)

@@ -1,4 +1,4 @@
-"""A generated help desk: questions and answers of known quality, from no outside data."""
+"""A generated help desk: rated answers of known quality, without outside data."""
 
 from __future__ import annotations
 
@@ -20,19 +20,30 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-STYLES = 4  # of a list
+#: Styles of `listed`.
+STYLES = 4
+#: First words of the steps after the first, in running text.
 LINKS = ("Then ", "Next, ", "After that, ", "Also, ")
 
 
 @dataclass(frozen=True)
 class Ask:
-    """What a question is about."""
+    """The subject of a question.
+
+    Attributes
+    ----------
+    product : Product
+        The product.
+    task : Task
+        The task.
+
+    """
 
     product: Product
     task: Task
 
     def fill(self, text: str) -> str:
-        """Put the product's and the task's words into ``text``."""
+        """Return ``text`` with {product}, {home}, {settings} and {topic} filled in."""
         return text.format(
             product=self.product.name,
             home=self.product.home,
@@ -49,37 +60,63 @@ def helpdesk(
     products: int = len(PRODUCTS),
     tasks: int = len(TASKS),
 ) -> pl.DataFrame:
-    """Write ``n_prompts`` different questions with ``answers`` different answers each.
+    """Generate distinct questions to a help desk, each with distinct rated answers.
 
-    Columns: prompt, response, rating (0 to 4; good is above 2), prompt_id, kind. Raters differ:
-    each kind of answer has its usual rating (`RATINGS`) and often gets a neighbouring one, so not
-    even the kind separates good from bad. A larger world begins with the smaller one.
+    The rating of an answer is drawn from P(rating | kind of answer) (`RATINGS`), so the kind does
+    not determine the label. The rows for fewer prompts are a prefix of the rows for more.
+
+    Parameters
+    ----------
+    n_prompts : int
+        Number of questions.
+    answers : int
+        Answers to each question.
+    seed : int
+        Seed of the random streams.
+    products, tasks : int
+        Number of products and of tasks that the questions are about.
+
+    Returns
+    -------
+    polars.DataFrame, n_prompts * answers rows
+        Columns prompt, response, rating (0 to 4; good is above 2), prompt_id, kind.
+
+    Raises
+    ------
+    UsageError
+        If a number is out of range.
+
+    Examples
+    --------
+    >>> helpdesk(10, answers=2).shape
+    (20, 5)
+
     """
     if n_prompts < 1 or answers < 1:
         raise UsageError(
-            f"a help desk needs at least 1 prompt and 1 answer, and got n_prompts={n_prompts}, "
+            f"a help desk needs at least 1 prompt and 1 answer, found n_prompts={n_prompts}, "
             f"answers={answers}"
         )
     if not (0 < products <= len(PRODUCTS) and 0 < tasks <= len(TASKS)):
         raise UsageError(
-            f"a help desk is asked about 1 to {len(PRODUCTS)} products and 1 to {len(TASKS)} tasks, and got "
+            f"a help desk has 1 to {len(PRODUCTS)} products and 1 to {len(TASKS)} tasks, found "
             f"products={products}, tasks={tasks}"
         )
-    asked: set[str] = set()
+    prompts: set[str] = set()
     rows: list[tuple[str, str, int, str, str]] = []
     for i in range(n_prompts):
         rng = numpy_stream(seed, "helpdesk", i)
         ask = Ask(_pick(rng, PRODUCTS[:products]), _pick(rng, TASKS[:tasks]))
         prompt = _question(ask, rng)
-        if prompt in asked:
+        if prompt in prompts:
             prompt = f"{prompt} (ticket {100000 + i})"
-        asked.add(prompt)
-        given: set[str] = set()
-        while len(given) < answers:
+        prompts.add(prompt)
+        responses: set[str] = set()
+        while len(responses) < answers:
             kind = str(rng.choice(list(SHARES), p=list(SHARES.values())))
             response = ANSWERS[kind](ask, rng)
-            if response not in given:
-                given.add(response)
+            if response not in responses:
+                responses.add(response)
                 rating = int(rng.choice(5, p=RATINGS[kind]))
                 rows.append((prompt, response, rating, f"q{i:05d}", kind))
     names = ("prompt", "response", "rating", "prompt_id", "kind")
@@ -90,7 +127,7 @@ def _question(ask: Ask, rng: np.random.Generator) -> str:
     device, since = _pick(rng, words.DEVICES), _pick(rng, words.SINCE)
     name = ask.product.name
     if rng.random() < 0.5:
-        want = _pick(rng, ask.task.asks)
+        wish = _pick(rng, ask.task.asks)
         form = _pick(
             rng,
             (
@@ -102,7 +139,7 @@ def _question(ask: Ask, rng: np.random.Generator) -> str:
             ),
         )
     else:
-        want = _pick(rng, ask.task.symptoms)
+        wish = _pick(rng, ask.task.symptoms)
         form = _pick(
             rng,
             (
@@ -113,17 +150,17 @@ def _question(ask: Ask, rng: np.random.Generator) -> str:
             ),
         )
     details = [_pick(rng, words.TRIED), _pick(rng, words.TEAMS).format(n=rng.integers(2, 90))]
-    kept = [d for d in details if rng.random() < 0.55]
-    core = form.format(want=want, name=name, device=device, since=since)
-    return _join([_pick(rng, words.OPENERS), core, *kept, _pick(rng, words.CLOSERS)])
+    chosen = [d for d in details if rng.random() < 0.55]
+    core = form.format(want=wish, name=name, device=device, since=since)
+    return _join([_pick(rng, words.OPENERS), core, *chosen, _pick(rng, words.CLOSERS)])
 
 
 def _complete(ask: Ask, rng: np.random.Generator) -> str:
-    """List all the steps, now and then without the last or the first."""
+    """All the steps; with probability 0.3 without the first or the last."""
     steps = list(ask.task.steps)
     if rng.random() < 0.3:
         steps.pop(_pick(rng, (0, -1)))
-    return _dressed(ask, _listed([ask.fill(s) for s in steps], rng), rng)
+    return _framed(ask, _listed([ask.fill(s) for s in steps], rng), rng)
 
 
 def _terse(ask: Ask, rng: np.random.Generator) -> str:
@@ -133,49 +170,49 @@ def _terse(ask: Ask, rng: np.random.Generator) -> str:
 
 
 def _partial(ask: Ask, rng: np.random.Generator) -> str:
-    """Begin well, then say nothing in particular."""
+    """One or two correct steps, then vague ones."""
     steps = [ask.fill(s) for s in ask.task.steps[: int(rng.integers(1, 3))]]
     steps += [ask.fill(v) for v in _some(rng, words.VAGUE, 1, 3)]
-    return _dressed(ask, _listed(steps, rng), rng)
+    return _framed(ask, _listed(steps, rng), rng)
 
 
 def _vague(ask: Ask, rng: np.random.Generator) -> str:
-    """Say nothing in particular, at any length and also as a list."""
-    return _dressed(ask, _listed([ask.fill(v) for v in _some(rng, words.VAGUE, 2, 6)], rng), rng)
+    """Vague steps only, of any number and style."""
+    return _framed(ask, _listed([ask.fill(v) for v in _some(rng, words.VAGUE, 2, 6)], rng), rng)
 
 
 def _off_topic(ask: Ask, rng: np.random.Generator) -> str:
-    """Answer another question well."""
+    """A correct answer to another task."""
     other = Ask(ask.product, _other(rng, TASKS, ask.task))
     return _complete(other, rng) if rng.random() < 0.7 else _terse(other, rng)
 
 
 def _wrong_product(ask: Ask, rng: np.random.Generator) -> str:
-    """Answer the question well for another product."""
+    """A correct answer for another product."""
     other = Ask(_other(rng, PRODUCTS, ask.product), ask.task)
     text = _complete(other, rng) if rng.random() < 0.7 else _terse(other, rng)
     return text if other.product.name in text else f"For {other.product.name}. {text}"
 
 
 def _truncated(ask: Ask, rng: np.random.Generator) -> str:
-    """Stop in the middle of a sentence."""
+    """A complete answer, cut in the middle."""
     text = _complete(ask, rng)
     cut = text[: int(len(text) * rng.uniform(0.2, 0.8))]
     return cut.rsplit(" ", 1)[0].rstrip(" .,;:-\n")
 
 
 def _refusing(ask: Ask, rng: np.random.Generator) -> str:
-    said = _some(rng, words.REFUSALS, 1, 3)
-    return ask.fill(_join([_pick(rng, words.INTROS), *said, _pick(rng, words.OUTROS)]))
+    refusals = _some(rng, words.REFUSALS, 1, 3)
+    return ask.fill(_join([_pick(rng, words.INTROS), *refusals, _pick(rng, words.OUTROS)]))
 
 
 def _rude(ask: Ask, rng: np.random.Generator) -> str:
-    """Dismiss the question, sometimes with a hint of the answer."""
+    """Rude remarks, with probability 0.3 followed by the short answer."""
     hint = _pick(rng, ask.task.short) if rng.random() < 0.3 else ""
     return ask.fill(_join([*_some(rng, words.RUDE, 1, 3), hint]))
 
 
-def _dressed(ask: Ask, body: str, rng: np.random.Generator) -> str:
+def _framed(ask: Ask, body: str, rng: np.random.Generator) -> str:
     check = _pick(rng, words.CHECKS) if rng.random() < 0.5 else ""
     tail = _join([check, _pick(rng, words.OUTROS)])
     glue = "\n" if "\n" in body else " "
@@ -187,7 +224,20 @@ def _listed(steps: Sequence[str], rng: np.random.Generator) -> str:
 
 
 def listed(steps: Sequence[str], style: int) -> str:
-    """Set out steps as numbers, bullets, sentences or one flowing sentence after another."""
+    """Format steps as a list.
+
+    Parameters
+    ----------
+    steps : sequence of str
+        The steps, without numbers and periods.
+    style : int
+        0: numbered lines; 1: bullets; 2: sentences; 3: sentences with linking words.
+
+    Returns
+    -------
+    str
+
+    """
     capital = [s[0].upper() + s[1:] for s in steps]
     if style == 0:
         return "\n".join(f"{k}. {s}." for k, s in enumerate(capital, start=1))
@@ -208,7 +258,7 @@ def _pick(rng: np.random.Generator, options: Sequence[T]) -> T:
 
 
 def _some(rng: np.random.Generator, options: Sequence[str], low: int, high: int) -> list[str]:
-    """Pick ``low`` to ``high`` different options in random order."""
+    """Draw ``low`` to ``high`` different options in random order."""
     chosen = rng.permutation(len(options))[: int(rng.integers(low, high + 1))]
     return [options[int(k)] for k in chosen]
 
@@ -217,6 +267,7 @@ def _other(rng: np.random.Generator, options: Sequence[T], than: T) -> T:
     return _pick(rng, [o for o in options if o != than])
 
 
+#: Kind of answer -> function that writes one.
 ANSWERS: dict[str, Callable[[Ask, np.random.Generator], str]] = {
     "complete": _complete,
     "terse": _terse,
@@ -228,6 +279,7 @@ ANSWERS: dict[str, Callable[[Ask, np.random.Generator], str]] = {
     "refusing": _refusing,
     "rude": _rude,
 }
+#: P(kind of answer).
 SHARES = {
     "complete": 0.28,
     "terse": 0.2,
@@ -239,7 +291,8 @@ SHARES = {
     "refusing": 0.07,
     "rude": 0.08,
 }
-RATINGS = {  # chance of each rating 0 to 4
+#: P(rating = 0, 1, 2, 3, 4 | kind of answer).
+RATINGS = {
     "complete": (0.0, 0.01, 0.04, 0.25, 0.7),
     "terse": (0.0, 0.02, 0.08, 0.7, 0.2),
     "partial": (0.02, 0.18, 0.7, 0.09, 0.01),

@@ -1,4 +1,4 @@
-"""The phrases that questions and answers are put together from."""
+"""Phrases of the questions and answers of the help desk."""
 
 DEVICES = (
     "on my Android phone",

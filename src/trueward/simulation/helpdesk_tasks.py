@@ -1,4 +1,4 @@
-"""What the help desk is asked about: products and tasks, all made up."""
+"""Products and tasks of the help desk, all fictitious."""
 
 from __future__ import annotations
 
@@ -7,7 +7,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Product:
-    """A product and what its menus are called."""
+    """A product and the names of its menus.
+
+    Attributes
+    ----------
+    name, home, settings : str
+        Names of the product, its home page and its settings page.
+
+    """
 
     name: str
     home: str
@@ -16,11 +23,26 @@ class Product:
 
 @dataclass(frozen=True)
 class Task:
-    """A thing that customers want, and how it is really done."""
+    """A task of a customer and its correct solution.
+
+    Attributes
+    ----------
+    topic : str
+        Name of the task.
+    asks : tuple of str
+        Complete "How do I ...".
+    symptoms : tuple of str
+        Complete "With {product}, ...".
+    steps : tuple of str
+        The steps of the solution, in order.
+    short : tuple of str
+        The solution in one sentence; alternatives.
+
+    """
 
     topic: str
-    asks: tuple[str, ...]  # completes "How do I ..."
-    symptoms: tuple[str, ...]  # completes "With {product}, ..."
+    asks: tuple[str, ...]
+    symptoms: tuple[str, ...]
     steps: tuple[str, ...]
     short: tuple[str, ...]
 

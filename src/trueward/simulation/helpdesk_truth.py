@@ -1,4 +1,4 @@
-"""What an answer of the help desk is truly worth, read off its text alone, whoever wrote it."""
+"""True quality of any answer to a help desk question, computed from its text."""
 
 from __future__ import annotations
 
@@ -16,35 +16,80 @@ from .helpdesk_tasks import PRODUCTS, TASKS
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    Slot = tuple[frozenset[str], int, int]  # phrases of which so many to so many are said
+    Slot = tuple[frozenset[str], int, int]  # phrases, fewest and most of them in the text
 
+#: P(rating > 2) of each kind of answer; 0 for texts of no kind.
 QUALITY = {kind: chances[3] + chances[4] for kind, chances in RATINGS.items()} | {"foreign": 0.0}
+#: First characters of a step in a list.
 MARK = re.compile(r"(?:\d+\. |- |First, |Then |Next, |After that, |Also, )")
+#: Separator of steps.
 SPLIT = re.compile(r"\n|(?<=\.) ")
 
 
 def quality(prompt: str, response: str) -> float:
-    """P(rating > 2) of ``response``, a function of the text alone: that of the kind of answer it is."""
+    """Return P(rating > 2 | kind of answer), a function of the text alone.
+
+    Parameters
+    ----------
+    prompt : str
+        A question of `helpdesk`.
+    response : str
+        Any text.
+
+    Returns
+    -------
+    float
+        In [0, 1].
+
+    Raises
+    ------
+    TruewardError
+        If the prompt is not a question of the help desk.
+
+    """
     return QUALITY[kind_of(prompt, response)]
 
 
 def kind_of(prompt: str, response: str) -> str:
-    """Name the kind that can have written ``response``, the best where several can.
+    """Return the kind of an answer; if several kinds can produce the text, the best one.
 
-    The kinds are those of `helpdesk`. What none of them can have written is "foreign": no rater of
-    this world has seen its like, and it counts as good for nobody. Space around the text is ignored.
+    Parameters
+    ----------
+    prompt : str
+        A question of `helpdesk`.
+    response : str
+        Any text. Leading and trailing space is ignored.
+
+    Returns
+    -------
+    str
+        A kind of `helpdesk`, or "foreign" if no kind can produce the text. The quality of foreign
+        texts is 0.
+
+    Raises
+    ------
+    TruewardError
+        If the prompt is not a question of the help desk.
+
     """
-    return _kind(asked(prompt), response.strip())
+    return _kind(subject(prompt), response.strip())
 
 
 @lru_cache(maxsize=65536)
-def asked(prompt: str) -> Ask:
-    """Read off a question what it is about."""
+def subject(prompt: str) -> Ask:
+    """Return the product and the task that a question names.
+
+    Raises
+    ------
+    TruewardError
+        If the prompt does not name exactly one of each.
+
+    """
     products = [p for p in PRODUCTS if p.name in prompt]
     tasks = [t for t in TASKS if any(w in prompt for w in (*t.asks, *t.symptoms))]
     if len(products) != 1 or len(tasks) != 1:
         raise TruewardError(
-            f"a question of the help desk names one product and one task, and {prompt[:60]!r} names "
+            f"a question of the help desk names one product and one task; {prompt[:60]!r} names "
             f"{len(products)} and {len(tasks)}"
         )
     return Ask(products[0], tasks[0])
@@ -53,19 +98,19 @@ def asked(prompt: str) -> Ask:
 def _kind(ask: Ask, text: str) -> str:
     if _answers(ask, text):
         return "complete" if _complete(ask, text) else "terse"
-    found = _items(ask, text)
-    if found in ("partial", "vague"):
-        return found
+    kind = _partial_or_vague(ask, text)
+    if kind:
+        return kind
     intro, outro = _one(ask, words.INTROS), _one(ask, words.OUTROS)
-    if _said(text, (intro, (_filled(ask, words.REFUSALS), 1, 3), outro)):
+    if _matches(text, (intro, (_filled(ask, words.REFUSALS), 1, 3), outro)):
         return "refusing"
-    if _said(text, ((_filled(ask, words.RUDE), 1, 3), _one(ask, ask.task.short))):
+    if _matches(text, ((_filled(ask, words.RUDE), 1, 3), _one(ask, ask.task.short))):
         return "rude"
     if any(_answers(Ask(ask.product, t), text) for t in TASKS if t != ask.task):
         return "off_topic"
     if any(_for_another(Ask(p, ask.task), text) for p in PRODUCTS if p != ask.product):
         return "wrong_product"
-    return "truncated" if text and _begun(ask, text) else "foreign"
+    return "truncated" if text and _is_prefix(ask, text) else "foreign"
 
 
 def _answers(ask: Ask, text: str) -> bool:
@@ -80,28 +125,28 @@ def _for_another(ask: Ask, text: str) -> bool:
 
 
 def _complete(ask: Ask, text: str) -> bool:
-    return any(body in _lists(ask) for body in _undressed(ask, text))
+    return any(body in _lists(ask) for body in _bodies(ask, text))
 
 
 def _terse(ask: Ask, text: str) -> bool:
     short = (_filled(ask, ask.task.short), 1, 1)
-    return _said(text, (_one(ask, words.INTROS), short, _one(ask, words.CHECKS)))
+    return _matches(text, (_one(ask, words.INTROS), short, _one(ask, words.CHECKS)))
 
 
-def _items(ask: Ask, text: str) -> str:
-    """Tell a list that begins well and one that says nothing from all else."""
+def _partial_or_vague(ask: Ask, text: str) -> str:
+    """Return "partial", "vague", or an empty string for all other texts."""
     steps = [ask.fill(s) for s in ask.task.steps[:2]]
     vague = _filled(ask, words.VAGUE)
     known = {phrase.lower(): phrase for phrase in (*steps, *vague)}
-    for body in _undressed(ask, text):
+    for body in _bodies(ask, text):
         parts = [MARK.sub("", p, count=1).removesuffix(".").lower() for p in SPLIT.split(body)]
-        said = [known[p] for p in parts if p in known]
-        n = len(said) - sum(s in vague for s in said)
-        rest = said[n:]
-        whole = any(listed(said, style) == body for style in range(STYLES)) if said else False
+        phrases = [known[p] for p in parts if p in known]
+        n = len(phrases) - sum(s in vague for s in phrases)
+        rest = phrases[n:]
+        whole = bool(phrases) and any(listed(phrases, k) == body for k in range(STYLES))
         if (
             whole
-            and said[:n] == steps[:n]
+            and phrases[:n] == steps[:n]
             and len(set(rest)) == len(rest)
             and vague.issuperset(rest)
         ):
@@ -112,8 +157,8 @@ def _items(ask: Ask, text: str) -> str:
     return ""
 
 
-def _begun(ask: Ask, text: str) -> bool:
-    """Whether a complete answer begins like ``text``, which is none itself."""
+def _is_prefix(ask: Ask, text: str) -> bool:
+    """Return whether ``text`` is the beginning of a complete answer."""
     for intro, body in product(_phrases(ask, words.INTROS), _lists(ask)):
         glue = "\n" if "\n" in body else " "
         head = f"{intro}{glue}{body}" if intro else body
@@ -125,8 +170,8 @@ def _begun(ask: Ask, text: str) -> bool:
     return False
 
 
-def _undressed(ask: Ask, text: str) -> Iterator[str]:
-    """Give what may be the list in ``text``, without what may be said before and after it."""
+def _bodies(ask: Ask, text: str) -> Iterator[str]:
+    """Yield the possible lists of steps in ``text``, without the introduction and the end."""
     for intro, glue in product(_phrases(ask, words.INTROS), ("\n", " ")):
         head = intro + glue if intro else ""
         if not text.startswith(head):
@@ -141,21 +186,21 @@ def _undressed(ask: Ask, text: str) -> Iterator[str]:
 
 @lru_cache(maxsize=1024)
 def _lists(ask: Ask) -> frozenset[str]:
-    """Give all the steps, or all but the first or the last, in every style."""
+    """Return all the steps, or all but the first or the last, in every style."""
     steps = [ask.fill(s) for s in ask.task.steps]
     chosen = (steps, steps[1:], steps[:-1])
     return frozenset(listed(c, style) for c in chosen for style in range(STYLES))
 
 
-def _said(text: str, slots: Sequence[Slot]) -> bool:
-    """Whether ``text`` is different phrases of each slot, in the order of the slots, one space between."""
+def _matches(text: str, slots: Sequence[Slot]) -> bool:
+    """Return whether ``text`` consists of distinct phrases of the slots, in order, joined by spaces."""
     if not slots or not text:
         return not text and all(low == 0 for _, low, _ in slots)
     (phrases, low, high), later = slots[0], slots[1:]
-    if low == 0 and _said(text, later):
+    if low == 0 and _matches(text, later):
         return True
     return high > 0 and any(
-        _said(text[len(p) + 1 :], ((phrases - {p}, max(low - 1, 0), high - 1), *later))
+        _matches(text[len(p) + 1 :], ((phrases - {p}, max(low - 1, 0), high - 1), *later))
         for p in phrases
         if text == p or text.startswith(f"{p} ")
     )
@@ -174,6 +219,7 @@ def _phrases(ask: Ask, phrases: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(ask.fill(p) for p in phrases))
 
 
+#: Possible ends of an answer.
 TAILS = tuple(
     dict.fromkeys(" ".join(s for s in pair if s) for pair in product(words.CHECKS, words.OUTROS))
 )

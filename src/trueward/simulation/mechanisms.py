@@ -1,6 +1,7 @@
-"""Every mechanism by its name: a function of `selection` or `clicks` that gives a Selection.
+"""The mechanisms of `selection` and `clicks`, by name.
 
-Nothing is registered: writing the function is enough.
+Every function there that is annotated to return a `Selection` is a mechanism. It takes the rows
+(`LogRows`), alpha in (0, 1], the rate in (0, 1] and a random generator.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from .selection import Rated, Selection
+    from .selection import LogRows, Selection
 
-MECHANISMS: dict[str, Callable[[Rated, float, float, np.random.Generator], Selection]] = {
+#: Name -> mechanism.
+MECHANISMS: dict[str, Callable[[LogRows, float, float, np.random.Generator], Selection]] = {
     name: f
     for module in (selection, clicks)
     for name, f in vars(module).items()
@@ -28,11 +30,29 @@ MECHANISMS: dict[str, Callable[[Rated, float, float, np.random.Generator], Selec
     and f.__module__ == module.__name__
     and f.__annotations__.get("return") == "Selection"
 }
+#: Names of the mechanisms whose feedback is positive or missing.
 CLICKS = tuple(name for name, f in MECHANISMS.items() if f.__module__ == clicks.__name__)
 
 
 def mechanism_named(name: str) -> str:
-    """Give the key of ``name`` in MECHANISMS; hyphens and underscores are the same."""
+    """Return the key of a mechanism.
+
+    Parameters
+    ----------
+    name : str
+        In any case, with hyphens or underscores.
+
+    Returns
+    -------
+    str
+        A key of `MECHANISMS`.
+
+    Raises
+    ------
+    UsageError
+        If there is no such mechanism.
+
+    """
     key = name.strip().lower().replace("-", "_")
     if key not in MECHANISMS:
         raise UsageError(f"there is no mechanism {name!r}: {suggestion(name, MECHANISMS)}")

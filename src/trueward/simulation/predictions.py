@@ -1,12 +1,17 @@
-"""Predictions that are wrong in a known way, made from the truth: nothing is trained.
+"""Synthetic predictions with a known error, to measure the bias of an estimated loss.
 
-The check is |L^ - L| / L: L = mean l(s, r*) of these predictions over all rows, L^ what a method
-estimates of it from the log. The four matrices come from recommender systems with ratings from 1
-to 5 (Schnabel et al., ICML 2016; Li et al., KDD 2024), written down here from memory; the constants
-that CausalRM took for its reward data are not known. Ratings are rescaled to [1, 5] as in
-`simulate`, changed as there, and read as a probability of r* = 1 by P = .1 + .2 (rating' - 1), that
-is .1, .3, .5, .7, .9 on five levels. On two levels, as with labels, the second from the top is the
-bottom: FOUR is ONE, and ROTATE predicts the opposite of the truth.
+The bias is |L^ - L| / L. L = mean l(s, r*) is the true loss of the predictions s over all rows, and L^
+is a method's estimate of L from the log. No model is trained.
+
+The ratings are rescaled to [1, 5] (rating') and changed by one of four rules. The changed rating gives
+P(r* = 1) = .1 + .2 (rating' - 1), which is .1, .3, .5, .7, .9 on five levels. On two levels (labels)
+the second level from the top is the bottom: FOUR equals ONE, and ROTATE predicts the opposite of r*.
+
+Notes
+-----
+The rules are those of recommender systems with ratings 1 to 5 (Schnabel et al., ICML 2016; Li et al.,
+KDD 2024), as we know them. The constants of the reward data of CausalRM are not published.
+
 """
 
 from __future__ import annotations
@@ -26,31 +31,45 @@ if TYPE_CHECKING:
 
 
 def one(rating: NDArray[Any], rng: np.random.Generator) -> Array:
-    """Predict the truth, but the top level for as many rows of the lowest as there are top ones.
+    """ONE: the true rating, but the top for m random rows of the lowest level; m rows are at the top.
 
-    So half of the predicted best are the worst; all of the lowest level if there are too few.
+    If the lowest level has fewer than m rows, all of them are changed.
+
+    Parameters
+    ----------
+    rating : array, shape (n,)
+        Ratings or labels, finite, on at least two levels.
+    rng : numpy.random.Generator
+        Source of random numbers.
+
+    Returns
+    -------
+    array of float, shape (n,)
+        P(r* = 1), in [0.1, 0.9]. The same holds for the other three rules.
+
     """
     return _raised(_five(rating), 0, rng)
 
 
 def four(rating: NDArray[Any], rng: np.random.Generator) -> Array:
-    """Predict the truth, but the top level for as many rows of the second best as top ones."""
+    """FOUR: as ONE, with rows of the second level from the top in place of the lowest."""
     return _raised(_five(rating), -2, rng)
 
 
 def rotate(rating: NDArray[Any], rng: np.random.Generator) -> Array:
-    """Predict each level one too low, and the lowest as the highest."""
+    """ROTATE: each level is predicted one too low, the lowest as the highest."""
     del rng
     levels, place = np.unique(_five(rating), return_inverse=True)
-    return _chance(levels[place - 1])
+    return _probability(levels[place - 1])
 
 
 def skew(rating: NDArray[Any], rng: np.random.Generator) -> Array:
-    """Predict N(rating', ((6 - rating') / 2)^2), kept within [1, 5]: the worse, the vaguer."""
+    """SKEW: N(rating', ((6 - rating') / 2)^2), clipped to [1, 5]."""
     r = _five(rating)
-    return _chance(np.clip(rng.normal(r, (6 - r) / 2), 1, 5))
+    return _probability(np.clip(rng.normal(r, (6 - r) / 2), 1, 5))
 
 
+#: Name -> rule.
 PREDICTIONS: dict[str, Callable[[NDArray[Any], np.random.Generator], Array]] = {
     "ONE": one,
     "FOUR": four,
@@ -64,19 +83,19 @@ def _five(rating: NDArray[Any]) -> Array:
     r = np.asarray(rating, dtype=np.float64)
     if r.ndim != 1 or len(r) == 0 or not np.isfinite(r).all() or r.min() == r.max():
         raise TruewardError(
-            "predictions are made from a row of finite ratings on two levels at least; give the "
+            "synthetic predictions need finite ratings on at least two levels, shape (n,); pass the "
             "true rating or label of every row"
         )
     return np.asarray(1 + 4 * (r - r.min()) / (r.max() - r.min()), dtype=np.float64)
 
 
-def _chance(rating: Array) -> Array:
-    """Read a rating on [1, 5] as P(r* = 1), within [.1, .9]."""
+def _probability(rating: Array) -> Array:
+    """Return P(r* = 1) in [.1, .9] of a rating in [1, 5]."""
     return 0.1 + 0.2 * (rating - 1)
 
 
 def _raised(rating: Array, level: int, rng: np.random.Generator) -> Array:
-    """Predict the top for random rows of one level, counted from the bottom or (-1) the top."""
-    made, at = rating.copy(), np.flatnonzero(rating == np.unique(rating)[level])
-    made[rng.permutation(at)[: int((rating == rating.max()).sum())]] = rating.max()
-    return _chance(made)
+    """Raise random rows of one level to the top; negative levels count from the top."""
+    changed, rows = rating.copy(), np.flatnonzero(rating == np.unique(rating)[level])
+    changed[rng.permutation(rows)[: int((rating == rating.max()).sum())]] = rating.max()
+    return _probability(changed)

@@ -1,7 +1,6 @@
-"""From rated answers to a log with known truth: a split, a selection, noise, and an audit.
+"""Simulate a log of feedback with known truth: split, selection, label noise and gold labels.
 
-Split, context, selection, noise and gold have a random stream each: changing one does not change
-the others.
+Each of these steps has its own random stream, so a change of one does not change the others.
 """
 
 from __future__ import annotations
@@ -20,9 +19,9 @@ from trueward.core.random import numpy_stream
 
 from .mechanisms import CLICKS, MECHANISMS, mechanism_named
 from .rated import RatedTable, read_rated
-from .react import react, sparse
-from .selection import Rated
-from .surface import surface
+from .reactions import draw_reactions, sparse
+from .scores import text_statistics
+from .selection import LogRows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,30 +29,58 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 _TEXT = ("prompt", "response", "prompt_id")
+#: Files of a written world.
 FILES = ("log.parquet", "test.parquet", "truth.parquet", "scenario.json")
+#: Mechanisms that log several channels.
 CHANNELS = {"two_channel", "channels", "channels_users"}
-RATE, CLICK_RATE = 0.2, 0.5  # of the papers
+#: Default mean propensity, for thumbs and for clicks; the values of the papers.
+RATE, CLICK_RATE = 0.2, 0.5
 
 
 @dataclass(frozen=True, eq=False)
 class World:
-    """A log as a product would see it, and the truth that only an evaluation may open.
+    """A simulated log, a clean test set, and the truth of the log.
 
-    ``truth`` has, row by row with the log: label (r*, which is gamma itself), rating, propensity
-    (p; the chance of any action where there are channels), observed, flipped; mu and activity (A)
-    of clicks; propensity.k (mu_k) and activity.k of channel k; user_effect (b_u), leniency (c_u)
-    and opinion of users; flip_rate under `idn`.
+    Attributes
+    ----------
+    log : polars.DataFrame
+        The log that a product would have: prompt, response, prompt_id and, depending on the
+        mechanism, feedback, user_id, context.*, channel.*, gold.
+    test : polars.DataFrame
+        Other prompts, every row with its true label: prompt, response, prompt_id, label, rating.
+    truth : polars.DataFrame
+        One row for each row of the log; for evaluation only. label (r*), rating, propensity (p;
+        with channels, P(any action)), observed and flipped. Clicks: mu and activity (A). Channel k:
+        propensity.k (mu_k) and activity.k. Users: user_effect (b_u), leniency (c_u) and opinion.
+        `idn`: flip_rate.
+    scenario : dict
+        All settings, the sizes, and the realised rates under ``realised``.
+
     """
 
-    log: pl.DataFrame  # prompt, response, prompt_id, feedback?, user_id?, context|channel.*?, gold?
-    test: pl.DataFrame  # prompt, response, prompt_id, label, rating: clean and complete
+    log: pl.DataFrame
+    test: pl.DataFrame
     truth: pl.DataFrame
-    scenario: dict[str, Any]  # every setting, and what it came to
+    scenario: dict[str, Any]
 
     def write(self, folder: str | Path) -> Path:
-        """Write log.parquet, test.parquet, truth.parquet and scenario.json: all of them or none.
+        """Write log.parquet, test.parquet, truth.parquet and scenario.json, all or none.
 
-        A world that is already there is replaced; a folder with anything else in it is refused.
+        Parameters
+        ----------
+        folder : str or Path
+            Created if it does not exist. An earlier world in it is replaced.
+
+        Returns
+        -------
+        Path
+            The absolute path of the folder.
+
+        Raises
+        ------
+        TruewardError
+            If the folder has other files.
+
         """
         folder = Path(folder).resolve()
         if folder.is_dir():
@@ -62,7 +89,7 @@ class World:
             others = [folder.name] if folder.exists() else []
         if others:
             raise TruewardError(
-                f"{folder} holds {others[0]}, which is not part of a world and would be lost; "
+                f"{folder} has {others[0]}, which is not a file of a simulated world and would be lost; "
                 "choose a new folder"
             )
         with replacing(folder) as path:
@@ -88,70 +115,110 @@ def simulate(
     seed: int = 0,
     features: NDArray[Any] | None = None,
 ) -> World:
-    """Log feedback on ``rated`` (prompt, response, rating or label, prompt_id?) as users would.
+    """Simulate a log of selective, noisy feedback on rated answers.
 
-    mechanism: who reacts, one of MECHANISMS. alpha in (0, 1]: the smaller, the stronger the
-    selection. rate: mean chance of a reaction, of the first where there are several; None is .2,
-    and .5 for clicks. rho_01, rho_10: P(observed 0 | true 1), P(observed 1 | true 0). gold: trusted
-    labels, drawn uniformly over all rows of the log. threshold: r* = rating > threshold; None is
-    the median of the distinct ratings. features: (n, d), what is selected on; None takes lengths,
-    punctuation and hashed words.
+    A user reacts with the propensity p of the mechanism. The feedback is r* = 1[rating > threshold],
+    flipped with the probability rho_01 (if r* = 1) or rho_10 (if r* = 0).
+
+    Parameters
+    ----------
+    rated : polars.DataFrame
+        Columns prompt, response, rating (or label in [0, 1]), optionally prompt_id.
+    mechanism : str
+        Who reacts: a key of `trueward.simulation.MECHANISMS`.
+    alpha : float
+        Strength of the selection, in (0, 1]. 1 is no selection; smaller is stronger.
+    rate : float, optional
+        Mean propensity, in (0, 1]; with several channels, of the first. None: 0.2, for clicks 0.5.
+    rho_01, rho_10 : float
+        Noise rates P(observed 0 | true 1) and P(observed 1 | true 0).
+    gold : int
+        Number of gold labels, drawn uniformly over the rows of the log.
+    test_share : float
+        Share of the prompts in the test set, in (0, 1).
+    threshold : float, optional
+        r* = rating > threshold. None: the median of the distinct ratings.
+    seed : int
+        Seed of the random streams.
+    features : array of float, shape (n, d), optional
+        The x of mechanisms that depend on it, one row for each row of ``rated``. None: lengths,
+        punctuation and hashed words of the text.
+
+    Returns
+    -------
+    World
+
+    Raises
+    ------
+    UsageError
+        If a setting is out of range.
+    TruewardError
+        If the rated table is invalid.
+
+    Examples
+    --------
+    >>> from trueward.simulation import helpdesk, simulate
+    >>> world = simulate(helpdesk(50), mechanism="rating", alpha=0.5, rho_10=0.1, gold=20)
+    >>> len(world.log), len(world.test), int(world.log["gold"].count())
+    (160, 40, 20)
+
     """
     name = mechanism_named(mechanism)
     rate = (CLICK_RATE if name in CLICKS else RATE) if rate is None else rate
     _check(name, alpha, rate, rho_01 + rho_10)
     table = read_rated(rated, threshold, features)
     rows, held = table.split(test_share, seed)
-    sel = MECHANISMS[name](_seen(table, rows), alpha, rate, numpy_stream(seed, "context"))
+    context = numpy_stream(seed, "context")
+    selection = MECHANISMS[name](_log_rows(table, rows), alpha, rate, context)
     label = table.label[rows]
-    came = react(sel, label, rho_01, rho_10, seed)
+    reactions = draw_reactions(selection, label, rho_01, rho_10, seed)
     settings = {"mechanism": name, "alpha": alpha, "rate": rate, "rho_01": rho_01, "rho_10": rho_10}
     settings |= {"gold": gold, "test_share": test_share, "threshold": table.threshold, "seed": seed}
     frame = table.frame.with_columns(pl.Series("label", table.label))
     return World(
-        log=frame[rows].select(_TEXT).with_columns(*came.shown, *_gold(label, gold, seed)),
+        log=frame[rows].select(_TEXT).with_columns(*reactions.columns, *_gold(label, gold, seed)),
         test=frame[held].select(*_TEXT, "label", "rating"),
-        truth=frame[rows].select("label", "rating").hstack(pl.DataFrame(came.truth)),
-        scenario=settings | _sizes(table, rows, held) | {"realised": came.realised(label)},
+        truth=frame[rows].select("label", "rating").hstack(pl.DataFrame(reactions.truth)),
+        scenario=settings | _sizes(table, rows, held) | {"realised": reactions.realised(label)},
     )
 
 
 def _check(name: str, alpha: float, rate: float, rho: float) -> None:
-    """Refuse settings out of range, before any work."""
+    """Raise if a setting is out of range."""
     if not 0 < alpha <= 1:
-        raise UsageError(f"alpha must lie in (0, 1], where 1 is no selection, and is {alpha}")
+        raise UsageError(f"alpha must lie in (0, 1], where 1 is no selection, found {alpha}")
     if not 0 < rate <= 1:
-        raise UsageError(f"the rate of feedback must lie in (0, 1] and is {rate}")
+        raise UsageError(f"the rate of feedback must lie in (0, 1], found {rate}")
     if name in CHANNELS and rho != 0:
-        raise UsageError(f"the mechanism {name} has no label noise; leave rho_01 and rho_10 0")
+        raise UsageError(f"the mechanism {name} has no label noise; set rho_01 and rho_10 to 0")
 
 
-def _seen(table: RatedTable, rows: NDArray[np.int64]) -> Rated:
-    """Show the log's rows to a mechanism, ratings rescaled to [1, 5] over the log."""
+def _log_rows(table: RatedTable, rows: NDArray[np.int64]) -> LogRows:
+    """Return the rows of the log, with the ratings rescaled to [1, 5] over the log."""
     rating = table.frame["rating"].to_numpy()[rows]
     low, high = rating.min(), rating.max()
     if low == high or table.label[rows].min() == table.label[rows].max():
         raise TruewardError(
-            "after the test prompts were set aside every response left for the log is equally "
-            "good; rate more prompts, or take another test_share or seed"
+            "all responses of the log are equally good after the split into log and test; rate more "
+            "prompts, or use another test_share or seed"
         )
 
     def features() -> Array:
         if table.features is not None:
             return table.features[rows]
         text = table.frame[rows]
-        return surface(text["prompt"].to_list(), text["response"].to_list())
+        return text_statistics(text["prompt"].to_list(), text["response"].to_list())
 
     scaled = 1 + 4 * (rating - low) / (high - low)
-    return Rated(scaled, table.label[rows], features, table.group[rows])
+    return LogRows(scaled, table.label[rows], features, table.group[rows])
 
 
 def _gold(label: Array, count: int, seed: int) -> list[pl.Series]:
-    """Audit ``count`` rows of all that were shown; a larger audit contains a smaller one."""
+    """Draw ``count`` gold labels uniformly; a larger draw contains a smaller one."""
     if not 0 <= count <= len(label):
         raise UsageError(
-            f"gold={count} trusted labels were wanted from a log of {len(label)} rows; ask for a "
-            "number from 0 to that"
+            f"gold={count} is out of range for a log of {len(label)} rows; use a number from 0 to "
+            f"{len(label)}"
         )
     drawn = np.zeros(len(label), dtype=bool)
     drawn[numpy_stream(seed, "gold").permutation(len(label))[:count]] = True

@@ -18,16 +18,8 @@ from trueward.core.threads import in_threads
 from trueward.data.feedback import Columns
 
 from .config import Train, width_factor
-from .step import (
-    TrainingProblem,
-    backward,
-    backward_stacked,
-    clip_gradients,
-    make_batch,
-    member_logits,
-    predict,
-    without_features,
-)
+from .problem import TrainingProblem, make_batch, member_logits, without_features
+from .step import backward, backward_stacked, clip_gradients, predict
 from .training_state import TrainingRun, TrainingState, make_optimizer, plan_run, restore_best
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from .networks import TrainableNet
-    from .step import Batch, TrainingProblem
+    from .problem import Batch, TrainingProblem
 
 LOG = logging.getLogger("trueward")
 NEAR = 1e-5  # of the largest: gradients that differ by less are equal up to rounding

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -186,61 +186,6 @@ class InputTransform:
         return parts
 
 
-class RowSource(Protocol):
-    """Network inputs of the rows of one data split, by row number."""
-
-    def __len__(self) -> int:
-        """Return the number of rows."""
-
-    def widths(self) -> dict[str, int]:
-        """Return the number of columns of every input."""
-
-    def __call__(self, rows: Tensor, names: set[str], /) -> dict[str, Tensor]:
-        """Return the named inputs of some rows.
-
-        Parameters
-        ----------
-        rows : Tensor
-            (k,) row numbers.
-        names : set of str
-            Inputs to return.
-
-        """
-
-
-@dataclass(frozen=True)
-class FeatureRows:
-    """Row source of a log whose features are in memory.
-
-    Attributes
-    ----------
-    data : Feedback
-        The rows.
-    transform : InputTransform
-        Standardises a batch of them.
-
-    """
-
-    data: Feedback
-    transform: InputTransform
-
-    def __len__(self) -> int:
-        """Return the number of rows."""
-        return len(self.data)
-
-    def widths(self) -> dict[str, int]:
-        """Return the number of columns of every input."""
-        return self.transform.widths()
-
-    def __call__(self, rows: Tensor, names: set[str]) -> dict[str, Tensor]:
-        """Standardise the named inputs of some rows; see `RowSource`."""
-        x, z = self.data.x, self.data.z
-        rows = rows.to(x.device)
-        context = None if z is None else z.index_select(0, rows)
-        own = x.index_select(0, rows)  # 3 times faster than x[rows]
-        return self.transform(own, context, names, in_place=True)
-
-
 def row_digests(x: Tensor) -> Tensor:
     """Compute a number per row that changes with every value and is not finite where a value is not.
 
@@ -327,7 +272,16 @@ def project(x: Tensor, transform: InputTransform, basis: Tensor) -> Tensor:
 
 
 def spread_rows(n: int, most: int) -> Tensor:
-    """Return at most ``most`` row numbers below ``n``, evenly spread."""
+    """Return row numbers, evenly spread.
+
+    Parameters
+    ----------
+    n : int
+        Number of rows.
+    most : int
+        Largest number of row numbers.
+
+    """
     return torch.arange(most) * n // most if n > most else torch.arange(n)
 
 

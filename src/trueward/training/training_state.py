@@ -16,7 +16,7 @@ from trueward.estimation.samplers import population
 from .config import Train, default_epochs
 from .microbatch import MicroBatches
 from .networks import Net, Shape
-from .step import without_features
+from .problem import without_features
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from trueward.data.feedback import Columns
 
     from .networks import TrainableNet
-    from .step import TrainingProblem
+    from .problem import TrainingProblem
 
 
 @dataclass
@@ -178,6 +178,11 @@ def plan_run(problem: TrainingProblem, cfg: Train) -> TrainingRun:
 def restore_best(run: TrainingRun) -> TrainingState:
     """Restore each member's best weights, and return the state.
 
+    Parameters
+    ----------
+    run : TrainingRun
+        A run that has ended.
+
     Raises
     ------
     TruewardError
@@ -226,5 +231,14 @@ def _initial(problem: TrainingProblem, cfg: Train) -> TrainingState:
 
 
 def make_optimizer(net: TrainableNet, cfg: Train) -> torch.optim.AdamW:
-    """Return AdamW over the parameters; the loop sets its learning rate in every step."""
+    """Return AdamW over the parameters; the loop sets its learning rate in every step.
+
+    Parameters
+    ----------
+    net : TrainableNet
+        The network.
+    cfg : Train
+        The settings: weight decay.
+
+    """
     return torch.optim.AdamW(net.parameters(), lr=0.0, weight_decay=cfg.weight_decay, fused=True)

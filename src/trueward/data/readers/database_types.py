@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from trueward.core.errors import TruewardError
 
@@ -147,20 +146,20 @@ def _stored(values: pa.Array) -> pa.Array:
 
 
 def _text(values: pa.Array) -> pl.Series:
-    return _same(pc.cast(_stored(values), pa.string()))
+    return _same(_stored(values).cast(pa.string()))
 
 
 def _number(values: pa.Array) -> pl.Series:
-    return _same(pc.cast(_stored(values), pa.float64()))
+    return _same(_stored(values).cast(pa.float64()))
 
 
 def _boolean(values: pa.Array) -> pl.Series:
-    return _same(pc.cast(_stored(values), pa.bool_()))
+    return _same(_stored(values).cast(pa.bool_()))
 
 
 def _time(values: pa.Array) -> pl.Series:
     zone = values.type.tz if pa.types.is_timestamp(values.type) else None
-    times = _same(pc.cast(values, pa.timestamp("us", zone), safe=False))
+    times = _same(values.cast(pa.timestamp("us", zone), safe=False))
     return times.dt.convert_time_zone("UTC") if zone else times
 
 

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import codecs
-import gzip
-import io
 import json
 import re
 from typing import IO, TYPE_CHECKING, Any
 
-import pyarrow as pa
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 CHUNK = 1 << 20  # bytes of the first read for a value; doubled while the value is longer
 SPACE, COMMA = re.compile(r"[ \t\r\n]*"), re.compile(r"[ \t\r\n,]*")
@@ -26,28 +21,6 @@ Document = tuple[
 
 class InvalidJson(ValueError):  # noqa: N818 - a finding about one line, which the caller words
     """The reason why a line is not JSON."""
-
-
-def open_packed(path: Path) -> IO[bytes]:
-    """Open a file for reading bytes, decompressed if its name ends in .gz or .zst.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-
-    Returns
-    -------
-    binary file
-        Damage shows while reading: EOFError, zlib.error or OSError.
-
-    """
-    name = path.name.lower()
-    if name.endswith(".gz"):
-        return gzip.open(path)  # type: ignore[return-value]
-    if name.endswith(".zst"):
-        return io.BufferedReader(pa.input_stream(str(path), compression="zstd"))
-    return path.open("rb")
 
 
 def parse_json_line(raw: bytes) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import zlib
 from typing import IO, TYPE_CHECKING
 
@@ -16,7 +17,7 @@ UTF8_BOM = b"\xef\xbb\xbf"
 
 
 def open_packed(path: Path) -> IO[bytes]:
-    """Open a file for reading; a name that ends in ``.gz`` is decompressed.
+    """Open a file for reading; a name that ends in ``.gz`` or ``.zst`` is decompressed.
 
     Parameters
     ----------
@@ -29,7 +30,14 @@ def open_packed(path: Path) -> IO[bytes]:
         To be closed by the caller.
 
     """
-    return gzip.open(path) if path.name.lower().endswith(".gz") else path.open("rb")  # type: ignore[return-value]
+    name = path.name.lower()
+    if name.endswith(".gz"):
+        return gzip.open(path)  # type: ignore[return-value]
+    if name.endswith(".zst"):
+        import pyarrow as pa  # noqa: PLC0415 - heavy, and rarely needed
+
+        return io.BufferedReader(pa.input_stream(str(path), compression="zstd"))
+    return path.open("rb")
 
 
 def read_lines(file: IO[bytes], path: Path) -> Iterator[bytes]:

@@ -105,7 +105,7 @@ class WordLlama:
         out = np.empty((len(prompts), self.width), np.float16)
         size = [(len(p), len(r)) for p, r in zip(prompts, responses, strict=True)]
         p, r = [truncate_middle(t) for t in prompts], [truncate_middle(t) for t in responses]
-        for part in row_slices(p, r):
+        for part in row_slices([len(a) + len(b) for a, b in zip(p, r, strict=True)]):
             out[part] = self._rows(p[part], r[part], np.array(size[part], np.float64))
         return out
 

@@ -49,7 +49,7 @@ class TextRows:
         return {"text": 1}
 
     def __call__(self, rows: Tensor, _names: set[str]) -> dict[str, Tensor]:
-        """Return the log's numbers of some rows; see `trueward.training.preprocessing.RowSource`."""
+        """Return the log's numbers of some rows; see `trueward.training.row_sources.RowSource`."""
         return {"text": self.numbers[rows.cpu()]}
 
 

@@ -17,7 +17,7 @@ from trueward.fitting.out_of_fold import estimate_nuisances
 from trueward.fitting.prepared import PreparedLog
 from trueward.training.checkpoints import Checkpoints
 from trueward.training.loop import train_net
-from trueward.training.step import TrainingProblem, without_features
+from trueward.training.problem import TrainingProblem, without_features
 
 from .network import TextRows
 

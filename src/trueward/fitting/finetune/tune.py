@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from trueward.training.config import Train
     from trueward.training.loop import Progress
     from trueward.training.preprocessing import Standardizer
-    from trueward.training.step import TrainingProblem
+    from trueward.training.problem import TrainingProblem
 
     from .network import TuneMode
     from .start import FrozenFit
@@ -132,7 +132,7 @@ def tune(
     """
     team = launched_processes()
     with team.raise_together():
-        asked, cfg = configure(method, {**chosen, **(method_options or {})})
+        requested, cfg = configure(method, {**chosen, **(method_options or {})})
         base = tunable_backbone(backbone, team)
         view, own_cfg = nuisance_view(frozen, base), _settings(cfg, how)
         texts = (log.frame["prompt"].to_list(), log.frame["response"].to_list())
@@ -142,7 +142,7 @@ def tune(
         fitted = None
         if team.main:
             tuning = (how, rank)
-            fitted = fit_frozen(asked, log, cfg, base, view, val, checkpoint, progress, tuning)
+            fitted = fit_frozen(requested, log, cfg, base, view, val, checkpoint, progress, tuning)
         start = team.broadcast(None if fitted is None else fitted.start)
         store = None if checkpoint is None else Checkpoints(Path(checkpoint), start.key)
         rows, truncated = base.rendering.tokenize(*texts)

@@ -19,7 +19,8 @@ from trueward.importers.contract import (
     Source,
     UserMapping,
 )
-from trueward.importers.values import answer_text, first_value, id_text, to_messages
+from trueward.importers.messages import answer_text, to_messages
+from trueward.importers.values import first_value, id_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -29,7 +30,7 @@ SUGGESTION = ".suggestion"
 
 
 def record_kind(record: Mapping[str, Any]) -> str | None:
-    """Recognise a record in the flat or the nested form."""
+    """Return the kind of a record: record (flat) or nested record."""
     if "_server_id" not in record:
         return None
     if any(key.endswith((RESPONSES, SUGGESTION)) for key in record):

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from trueward.importers.channels import signal_event
 from trueward.importers.contract import Event, Record, Response, Row, Skip, Source, UserMapping
-from trueward.importers.values import id_text, parse_time, to_message
+from trueward.importers.messages import to_message
+from trueward.importers.values import id_text, parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +24,7 @@ CUT = 500  # characters of an answer in the export
 
 
 def record_kind(record: Mapping[str, Any]) -> str | None:
-    """Tell a row of the export, a feedback of a page and a message apart."""
+    """Return the kind of a record: feedback (of the export), feedback page or message."""
     keys = record.keys()
     if {"feedback_rating_raw", "ai_response"} <= keys:
         return "feedback"

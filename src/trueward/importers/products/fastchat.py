@@ -24,14 +24,8 @@ from trueward.importers.contract import (
     Source,
     UserMapping,
 )
-from trueward.importers.values import (
-    answer_text,
-    decode_json,
-    id_text,
-    parse_time,
-    to_message,
-    to_messages,
-)
+from trueward.importers.messages import answer_text, to_message, to_messages
+from trueward.importers.values import decode_json, id_text, parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -55,7 +49,7 @@ TRUE_SPELLINGS = {"1", "1.0", "True"}
 
 
 def record_kind(record: Mapping[str, Any]) -> str | None:
-    """Tell chats, votes and battles of a server log from published battles."""
+    """Return the kind of a record: chat, vote, battle or published battle."""
     keys = record.keys()
     if {"tstamp", "type"} <= keys and ("state" in keys or "states" in keys):
         return "battle" if "states" in keys else "chat" if record["type"] == "chat" else "vote"

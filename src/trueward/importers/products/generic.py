@@ -23,14 +23,15 @@ from trueward.importers.contract import (
     Source,
     UserMapping,
 )
-from trueward.importers.values import content_text, id_text, parse_time
+from trueward.importers.messages import content_text
+from trueward.importers.values import id_text, parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 
 def record_kind(record: Mapping[str, Any]) -> str | None:
-    """Tell a response from an event."""
+    """Return the kind of a record: response or event."""
     keys = record.keys()
     if {"response_id", "prompt", "response"} <= keys:
         return "response"

@@ -20,7 +20,8 @@ from trueward.importers.contract import (
     Source,
     UserMapping,
 )
-from trueward.importers.values import answer_text, decode_json, id_text, parse_time, to_messages
+from trueward.importers.messages import answer_text, to_messages
+from trueward.importers.values import decode_json, id_text, parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -29,7 +30,7 @@ NO_REFERENCE = {"0", "00000000-0000-0000-0000-000000000000"}
 
 
 def record_kind(record: Mapping[str, Any]) -> str | None:
-    """Recognise a request, and a row of the CSV that lacks the needed fields."""
+    """Return the kind of a record: request, or row of a CSV, which lacks needed fields."""
     if {"request_id", "response_id", "request_properties"} <= record.keys():
         return "request"
     return "row of a CSV" if {"request_created_at", "response_status"} <= record.keys() else None

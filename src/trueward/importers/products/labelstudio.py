@@ -23,7 +23,8 @@ from trueward.importers.contract import (
     Source,
     UserMapping,
 )
-from trueward.importers.values import answer_text, first_value, id_text, parse_time, to_messages
+from trueward.importers.messages import answer_text, to_messages
+from trueward.importers.values import first_value, id_text, parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -32,7 +33,7 @@ SIDES = ("left", "right")
 
 
 def record_kind(record: Mapping[str, Any]) -> str | None:
-    """Tell a task from the short form, which has the data at the top level."""
+    """Return the kind of a record: task, or short task with the data at the top level."""
     if "data" in record and ("annotations" in record or "completions" in record):
         return "task"
     return "short task" if {"annotation_id", "annotator"} <= record.keys() else None

@@ -24,7 +24,8 @@ from trueward.importers.contract import (
     Source,
     UserMapping,
 )
-from trueward.importers.values import answer_text, id_text, parse_time, snake_case, to_messages
+from trueward.importers.messages import answer_text, to_messages
+from trueward.importers.values import id_text, parse_time, snake_case
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -34,7 +35,7 @@ TRACE_KEYS = {"session_id", "user_id", "public", "bookmarked", "release", "tags"
 
 
 def record_kind(record: Mapping[str, Any]) -> str | None:
-    """Tell scores, observations and traces apart."""
+    """Return the kind of a record: score, observation or trace."""
     keys = {snake_case(key) for key in record}
     if {"data_type", "source", "name"} <= keys and ("trace_id" in keys or "subject" in keys):
         return "score"

@@ -23,14 +23,8 @@ from trueward.importers.contract import (
     Source,
     UserMapping,
 )
-from trueward.importers.values import (
-    answer_text,
-    decode_json,
-    first_value,
-    id_text,
-    parse_time,
-    to_messages,
-)
+from trueward.importers.messages import answer_text, to_messages
+from trueward.importers.values import decode_json, first_value, id_text, parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -49,7 +43,7 @@ ACTORS: dict[str, Actor] = {"model": "judge", "api": "user", "app": "annotator"}
 
 
 def record_kind(record: Mapping[str, Any]) -> str | None:
-    """Tell runs from feedback."""
+    """Return the kind of a record: run or feedback."""
     keys = record.keys()
     if {"run_type", "trace_id", "inputs"} <= keys or {"run_type", "session_id"} <= keys:
         return "run"

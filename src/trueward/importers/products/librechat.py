@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from trueward.importers.channels import signal_event
 from trueward.importers.contract import Event, Record, Reject, Row, Skip, Source, UserMapping
+from trueward.importers.messages import content_text
 from trueward.importers.trees import Node, build_tree, chat_rows
-from trueward.importers.values import content_text, id_text, parse_time
+from trueward.importers.values import id_text, parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -26,13 +27,13 @@ UNUSABLE = {  # flag -> why the message is no response
 
 
 def record_kind(record: Mapping[str, Any]) -> str | None:
-    """Recognise a message."""
+    """Return the kind of a record: message."""
     needed = {"messageId", "conversationId", "isCreatedByUser"}
     return "message" if needed <= record.keys() else None
 
 
 def group_key(record: Record) -> str | None:
-    """Keep the messages of a conversation together."""
+    """Return the conversation and the user, whose messages are read together."""
     return f"{record.value['conversationId']}\n{record.value.get('user')}"
 
 

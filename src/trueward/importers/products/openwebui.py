@@ -26,8 +26,9 @@ from trueward.importers.contract import (
     Source,
     UserMapping,
 )
+from trueward.importers.messages import content_text
 from trueward.importers.trees import Node, Tree, build_tree, chat_rows
-from trueward.importers.values import content_text, id_text, parse_time
+from trueward.importers.values import id_text, parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -37,7 +38,7 @@ NO_RATING = (None, "", 0, "0")
 
 
 def record_kind(record: Mapping[str, Any]) -> str | None:
-    """Tell a feedback record from a chat."""
+    """Return the kind of a record: feedback or chat."""
     meta, chat = record.get("meta"), record.get("chat")
     if isinstance(meta, dict) and "message_id" in meta and ("type" in record or "data" in record):
         return "feedback"
@@ -45,7 +46,7 @@ def record_kind(record: Mapping[str, Any]) -> str | None:
 
 
 def group_key(record: Record) -> str | None:
-    """Keep a chat and the feedback on it together."""
+    """Return the id of the chat, so that a chat and its feedback are read together."""
     value = record.value
     return id_text(value.get("id")) if record.kind == "chat" else _chat_id(value)
 

@@ -23,15 +23,8 @@ from trueward.importers.contract import (
     Source,
     UserMapping,
 )
-from trueward.importers.values import (
-    answer_text,
-    content_text,
-    decode_json,
-    id_text,
-    parse_time,
-    to_message,
-    to_messages,
-)
+from trueward.importers.messages import answer_text, content_text, to_message, to_messages
+from trueward.importers.values import decode_json, id_text, parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -41,7 +34,7 @@ ANSWERS = {"chat", "text_completion", "generate_content", "completion"}
 
 
 def record_kind(record: Mapping[str, Any]) -> str | None:
-    """Tell an OTLP envelope from single spans and events."""
+    """Return the kind of a record: otlp (an envelope of many), span or event."""
     if "resourceSpans" in record or "resourceLogs" in record:
         return "otlp"
     keys = record.keys() | _attributes(record).keys()
@@ -91,7 +84,7 @@ def _span(value: Mapping[str, Any]) -> Iterator[Row]:
 
 
 def _event(value: Mapping[str, Any], mapping: UserMapping) -> Iterator[Row]:
-    """Yield an evaluation; it does not say who judged, so only a mapped name counts."""
+    """Yield an evaluation; it does not name who judged, so only a mapped name counts."""
     a = _attributes(value)
     name = a.get("gen_ai.evaluation.name")
     if _event_name(value) != EVALUATION and name is None:
@@ -99,9 +92,7 @@ def _event(value: Mapping[str, Any], mapping: UserMapping) -> Iterator[Row]:
         return
     channel = mapped_channel(name, mapping)
     if channel is None:
-        yield Skip(
-            f"the evaluation name {name!r} is not mapped, and nothing says whether a user gave it"
-        )
+        yield Skip(f"the evaluation name {name!r} is not mapped, and it may not be from a user")
         return
     score = a.get("gen_ai.evaluation.score.value")
     score = a.get("gen_ai.evaluation.score.label") if score is None else score

@@ -23,14 +23,15 @@ from trueward.importers.contract import (
     Source,
     UserMapping,
 )
-from trueward.importers.values import answer_text, id_text, parse_time, to_messages
+from trueward.importers.messages import answer_text, to_messages
+from trueward.importers.values import id_text, parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 
 def record_kind(record: Mapping[str, Any]) -> str | None:
-    """Tell spans from annotations, of the REST API and of a data frame."""
+    """Return the kind of a record: span, annotation or session annotation."""
     keys = record.keys()
     if "span_kind" in keys and ("context" in keys or "context.span_id" in keys):
         return "span"

@@ -1,30 +1,21 @@
-"""Rows that exceed memory: temporary files, and an external sort by time and id in ranges."""
+"""External sort of rows that exceed memory: by time and id, in ranges that are sorted one by one."""
 
 from __future__ import annotations
 
-import contextlib
-import io
-import itertools
-import shutil
-import tempfile
-import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import polars as pl
-from polars.exceptions import PolarsError
-
-from trueward.core.errors import NotWrittenError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from .scratch import Scratch
+
 T = TypeVar("T")
 Progress = Callable[[str, int, int], None]  # step, rows done, rows in total (0: unknown)
-IN_MEMORY = 1 << 27  # bytes of rows that a Scratch holds in memory
 MAX_ROWS = 250_000  # rows in memory at a time
 MAX_TEXT = 1 << 27  # bytes of their texts, about
 SAMPLED = 5_000  # sampled ids for each range
@@ -37,88 +28,51 @@ TEXT_BYTES = pl.col("response").str.len_bytes().fill_null(0) + pl.col("prompt").
 
 
 def no_progress(_step: str, _rows: int, _total: int) -> None:
-    """Report nothing."""
-
-
-class Scratch:
-    """Holds data frames in memory, and beyond ``IN_MEMORY`` bytes in temporary files.
-
-    The files are removed when the object is garbage-collected.
+    """Report nothing.
 
     Parameters
     ----------
-    parent : Path, optional
-        Folder in which to make the temporary folder; the system's by default.
+    _step : str
+        What is being done.
+    _rows : int
+        Rows done.
+    _total : int
+        Rows in total; 0 if unknown.
 
     """
 
-    def __init__(self, parent: Path | None = None) -> None:
-        self.parent = parent
-        self.folder: Path | None = None
-        self.numbers = itertools.count()
-        self.size = 0  # bytes in memory
-
-    def hold(self, rows: pl.DataFrame) -> pl.LazyFrame:
-        """Store rows and return a lazy frame of them.
-
-        Parameters
-        ----------
-        rows : DataFrame
-            Any rows.
-
-        Returns
-        -------
-        LazyFrame
-            The same rows.
-
-        Raises
-        ------
-        NotWrittenError
-            If the disk refuses.
-
-        """
-        if self.size < IN_MEMORY:
-            copy = compact_copy(rows)
-            self.size += int(copy.estimated_size())
-            return copy.lazy()
-        with self._disk_errors():
-            path = (self.folder or self._make_folder()) / f"{next(self.numbers)}.arrow"
-            rows.write_ipc(path, compression="lz4")
-        return pl.scan_ipc(path)
-
-    def _make_folder(self) -> Path:
-        if self.parent is not None:
-            self.parent.mkdir(parents=True, exist_ok=True)
-        self.folder = Path(tempfile.mkdtemp(prefix=".trueward-rows-", dir=self.parent))
-        weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
-        return self.folder
-
-    @contextlib.contextmanager
-    def _disk_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except (OSError, PolarsError) as e:
-            raise NotWrittenError(
-                f"temporary rows could not be written to {self.parent or tempfile.gettempdir()} "
-                f"({' '.join(str(e).split())}): free some space, or choose another disk"
-            ) from e
-
-
-def compact_copy(rows: pl.DataFrame) -> pl.DataFrame:
-    """Return a copy that does not keep the large batch in memory of which ``rows`` are a few."""
-    buffer = io.BytesIO()
-    rows.write_ipc(buffer)
-    buffer.seek(0)
-    return pl.read_ipc(buffer)
-
 
 def rows_for(mean_bytes: float | None) -> int:
-    """Return how many rows to hold at a time if each has ``mean_bytes`` bytes of text."""
+    """Return how many rows to hold at a time if each has ``mean_bytes`` bytes of text.
+
+    Parameters
+    ----------
+    mean_bytes : float or None
+        Mean text of a row; None or 0 for no text.
+
+    Returns
+    -------
+    int
+        Between 1,000 and ``MAX_ROWS``.
+
+    """
     return min(MAX_ROWS, max(1_000, int(MAX_TEXT / max(mean_bytes or 0, 1))))
 
 
 def rows_at_once(rows: pl.LazyFrame) -> int:
-    """Return how many of these rows to hold at a time, judged by the first thousand."""
+    """Return how many of these rows to hold at a time, judged by the first thousand.
+
+    Parameters
+    ----------
+    rows : LazyFrame
+        Staged responses.
+
+    Returns
+    -------
+    int
+        See `rows_for`.
+
+    """
     return rows_for(rows.head(1_000).select(TEXT_BYTES.mean()).collect().item())
 
 
@@ -183,7 +137,14 @@ class SortedRanges:
         return self.starts.height + 1
 
     def add(self, rows: pl.DataFrame) -> None:
-        """Add rows of any ranges."""
+        """Add rows of any ranges.
+
+        Parameters
+        ----------
+        rows : DataFrame
+            Has the columns of the schema.
+
+        """
         rows = rows.select(self.schema.names())
         self.height += rows.height
         self.text_bytes += rows.select(TEXT_BYTES.sum()).item()
@@ -194,13 +155,39 @@ class SortedRanges:
             self.parts[k].append(self.scratch.hold(part))
 
     def split(self, rows: pl.DataFrame) -> Iterator[tuple[int, pl.DataFrame]]:
-        """Yield the number of each range and the rows in it; rows have the columns ``SORT_KEY``."""
+        """Yield the number of each range and the rows in it; rows have the columns ``SORT_KEY``.
+
+        Parameters
+        ----------
+        rows : DataFrame
+            Rows of any ranges.
+
+        Yields
+        ------
+        tuple of (int, DataFrame)
+            Ranges without rows are left out.
+
+        """
         numbered = rows.with_columns(self._range_numbers(rows).alias("range"))
         parts = numbered.partition_by("range", as_dict=True, include_key=False)
         yield from ((int(k), part) for (k,), part in parts.items())
 
     def range(self, k: int, columns: Sequence[str] | None = None) -> pl.DataFrame:
-        """Return the sorted rows of range ``k``, from 0, in all or some columns."""
+        """Return the sorted rows of range ``k``, from 0, in all or some columns.
+
+        Parameters
+        ----------
+        k : int
+            Number of the range, from 0.
+        columns : sequence of str, optional
+            Columns to return; all by default.
+
+        Returns
+        -------
+        DataFrame
+            Sorted by ``SORT_KEY``.
+
+        """
         names = list(columns or self.schema.names())
         needed = [*names, *(name for name in SORT_KEY if name not in names)]
         frames = [pl.LazyFrame(schema=self.schema), *self.parts[k]]
@@ -246,7 +233,19 @@ class SortedRanges:
 
 
 def prefetched(items: Iterator[T]) -> Iterator[T]:
-    """Yield items; while one is used, a thread computes the next."""
+    """Yield items; while one is used, a thread computes the next.
+
+    Parameters
+    ----------
+    items : iterator
+        Its items are computed in a thread.
+
+    Yields
+    ------
+    object
+        The items, in order.
+
+    """
     with ThreadPoolExecutor(1) as thread:
         future = thread.submit(_next_item, items)
         while item := future.result():
