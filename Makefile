@@ -2,13 +2,18 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test check lint types docs clean
+.PHONY: demo test batteries check lint types docs clean
 
 demo: .venv/demo           ## run the main job: simulate, inspect, fit six ways, compare
 	$(BIN)/trueward demo
 
-test: .venv/ready          ## all tests, the slow ones included; two processes of one thread, a file in one of them
-	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile $(TESTS)
+PYTEST = OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -q -n 2
+
+test: .venv/ready          ## all tests but the batteries; two processes of one thread, a file in one of them
+	$(PYTEST) --dist loadfile -m "not battery" $(TESTS)
+
+batteries: .venv/ready     ## coverage of intervals over hundreds of worlds, and a language model tuned to recovery
+	$(PYTEST) -m battery
 
 lint: .venv/ready
 	$(BIN)/ruff format --check .

@@ -1,8 +1,8 @@
-"""Seconds to fit our estimators beside naive on the same log, medians of three.
+"""Fit time of our estimators relative to naive on the same log, medians of three runs.
 
 python benchmarks/beyond_cost.py
 
-Features are random numbers, as many as the real sets have; one row in five is rated and 300 have a gold label.
+The features are random, with the sizes of the real sets. One row in five is rated; 300 rows have a gold label.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ROUNDS = 3
 
 
 def log(rows: int, width: int, seed: int, golds: int) -> Feedback:
-    """Selection by the label; the first rows have gold labels."""
+    """Return a log with selection on the label; the first rows have gold labels."""
     g = torch.Generator().manual_seed(seed)
     x = torch.randn(rows, width, generator=g)
     u = x[:, 0] + 0.7 * x[:, 1] * x[:, 2] + 0.5 * x[:, 3] + 0.5 * torch.randn(rows, generator=g)

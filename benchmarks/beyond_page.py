@@ -1,12 +1,12 @@
-"""docs/beyond.md: what was asked of the estimators, and what they do, from finished runs.
+"""Write docs/beyond.md from finished runs: targets of the estimators and their results.
 
 trueward benchmark run beyond --data ../shared/data --out runs/beyond
 python benchmarks/channels_page.py > runs/channels.md
 python benchmarks/beyond_cost.py > runs/cost.md
 python benchmarks/beyond_page.py --beyond runs/beyond --channels runs/channels.md --cost runs/cost.md --out docs/beyond.md
 
-A cell is one set under one mechanism and noise. `anchored` is taken as it is, every other method recalibrated by
-Platt's method on the same gold labels (R2 + gold); all figures are means over seeds.
+A cell is one set with one mechanism and noise. All methods except `anchored` are recalibrated by Platt scaling on the
+same gold labels (R2 + gold). All results are means over seeds.
 """
 
 from __future__ import annotations
@@ -31,51 +31,52 @@ if TYPE_CHECKING:
 
 GOLD_ALONE = "gold labels alone"
 TOLERANCE = 0.005
-RECALIBRATED = (("r2", "r2_gold"), ("auroc", "auroc"))  # ours, and a rival's + gold
+# Metric of anchored, and metric of the other methods.
+RECALIBRATED = (("r2", "r2_gold"), ("auroc", "auroc"))
 TRUTHFUL = ("oracle", "clean-mcar")
 SHOWN = ("clean-mcar", "anchored", "naive", GOLD_ALONE, "three_outcome")
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One scenario and its means; ``whole`` where every method of the benchmark has been run."""
+    """One scenario and its means; ``whole``: every method of the benchmark has finished."""
 
     section: Section
     whole: bool
 
     @property
     def name(self) -> str:
-        """Set, mechanism, alpha and noise."""
+        """The set, mechanism, alpha and noise."""
         s = self.section.settings
         noise = f"{s['rho_01']:g}/{s['rho_10']:g}" if s["rho_01"] or s["rho_10"] else "none"
         return f"{s['set']} | {s['mechanism']} {s['alpha']:g} | {noise}"
 
     @property
     def mechanism(self) -> str:
-        """Who reacts."""
+        """The mechanism."""
         return str(self.section.settings["mechanism"])
 
     def values(self, method: str, metric: str) -> dict[int, float]:
-        """A method's figure by seed, where it could be fitted."""
+        """Return a metric of a method by seed."""
         rows = [r for r in self.section.rows if r["method"] == method and r.get("metrics")]
         return {
             r["seed"]: r["metrics"][metric] for r in rows if r["metrics"].get(metric) is not None
         }
 
     def mean(self, method: str, metric: str) -> float:
-        """Its mean over seeds; NaN without any."""
+        """Return the mean over seeds; NaN without values."""
         found = self.values(method, metric)
         return sum(found.values()) / len(found) if found else math.nan
 
     def differences(
         self, metric: str, rival: str, theirs: str, method: str = "anchored"
     ) -> dict[int, float]:
-        """What a method has more than its rival, by seed, where both have a figure."""
+        """Return the differences between a method and its rival, by seed."""
         mine, other = self.values(method, metric), self.values(rival, theirs)
         return {s: mine[s] - other[s] for s in sorted(mine.keys() & other.keys())}
 
     def gap(self, metric: str, rival: str, theirs: str, method: str = "anchored") -> float:
-        """Their mean; infinite where the rival has no figure."""
+        """Return the mean difference; infinite if the rival has no values."""
         if not self.values(method, metric):
             return -math.inf
         found = self.differences(metric, rival, theirs, method)
@@ -83,25 +84,25 @@ class Cell:
 
     @property
     def rivals(self) -> list[str]:
-        """Every method that a log allows, gold labels alone among them."""
+        """All applicable methods, with the gold labels alone."""
         apart = (*TRUTHFUL, "anchored", "auto")
         return [m for m in self.methods if m not in apart]
 
     @property
     def methods(self) -> Iterable[str]:
-        """Every method with a figure."""
+        """All methods with a result."""
         return dict.fromkeys(f.method for f in self.section.figures)
 
 
 def counted(cells: Sequence[Cell], good: Sequence[bool]) -> str:
-    """Say how many cells do, and name those that do not."""
+    """Return the number of cells that reach a target, and the names of the others."""
     missing = [c.name.replace(" | ", ", ") for c, g in zip(cells, good, strict=True) if not g]
     names = f" (not: {'; '.join(missing)})" if missing else ""
     return f"{sum(good)} of {len(good)}{names}"
 
 
 def like_clean(cells: Sequence[Cell]) -> list[bool]:
-    """Anchored has the R2 of clean-mcar, and its AUROC within .01."""
+    """Return whether anchored reaches the R2 of clean-mcar, and its AUROC within .01."""
     clean = "clean-mcar"
     return [
         c.gap("r2", clean, "r2") >= 0 and c.gap("auroc", clean, "auroc") >= -0.01 for c in cells
@@ -109,22 +110,22 @@ def like_clean(cells: Sequence[Cell]) -> list[bool]:
 
 
 def not_below(cells: Sequence[Cell], rival: str, metric: str, theirs: str, by: float) -> list[bool]:
-    """Anchored is no more than ``by`` below."""
+    """Return whether anchored is at most ``by`` below the rival."""
     return [c.gap(metric, rival, theirs) >= -by for c in cells]
 
 
 def best(cells: Sequence[Cell]) -> list[bool]:
-    """Anchored beats every other method recalibrated on the same labels."""
+    """Return whether anchored is above every other method, recalibrated on the same gold labels."""
     return [all(c.gap("r2", m, "r2_gold") > 0 for m in c.rivals) for c in cells]
 
 
 def ranks(cells: Sequence[Cell], rival: str, by: float) -> list[bool]:
-    """AUROC of three_outcome is no more than ``by`` below."""
+    """Return whether the AUROC of three_outcome is at most ``by`` below the rival."""
     return [c.gap("auroc", rival, "auroc", "three_outcome") >= -by for c in cells]
 
 
 def asked(cells: Sequence[Cell]) -> list[str]:
-    """A line for everything that was asked."""
+    """Return a line for each target."""
     of = {m: [c for c in cells if c.mechanism == m] for m in {c.mechanism for c in cells}}
     strong = [c for c in of["rating"] if c.section.settings["alpha"] < 0.3]
     weak = [c for c in of["rating"] if c.section.settings["alpha"] > 0.3]
@@ -168,7 +169,7 @@ def asked(cells: Sequence[Cell]) -> list[str]:
 
 
 def missed(cells: Sequence[Cell]) -> list[str]:
-    """By how much anchored misses clean-mcar and its best rival, in the cells where it does."""
+    """Return the differences to clean-mcar and to the best rival, in the cells that miss the target."""
     lines = ["| cell | against | R2 | AUROC |", "|---|---|---|---|"]
     for c in cells:
         if c.mechanism in ("rating", "label") and not like_clean([c])[0]:
@@ -187,7 +188,7 @@ def missed(cells: Sequence[Cell]) -> list[str]:
 
 
 def by_draw(cells: Sequence[Cell]) -> list[str]:
-    """What anchored has more than three_outcome + gold, by set and seed, means over the cells."""
+    """Return the differences between anchored and three_outcome + gold, by set and seed."""
     seeds = sorted({seed for c in cells for seed in c.values("anchored", "r2")})
     lines = [
         f"| set | {' | '.join(f'seed {seed}' for seed in seeds)} |",
@@ -207,14 +208,14 @@ def by_draw(cells: Sequence[Cell]) -> list[str]:
 
 
 def _with(by_seed: dict[int, float]) -> str:
-    """A mean over seeds with its 95 % interval by Student's t."""
+    """Return a mean over seeds with its 95 % t-interval."""
     values = list(by_seed.values())
     half = t.ppf(0.975, len(values) - 1) * stdev(values) / len(values) ** 0.5
     return f"{mean(values):+.3f} ± {half:.3f}"
 
 
 def table(cells: Sequence[Cell]) -> list[str]:
-    """R2 / AUROC of the methods that matter, a cell a row."""
+    """Return the table of R2 / AUROC, one cell a row."""
     lines = [
         f"| set | mechanism | noise | {' | '.join(SHOWN)} |",
         f"|---|---|---|{'---:|' * len(SHOWN)}",

@@ -1,11 +1,11 @@
-"""One click or several: R2 of what learns from clicks on the generated help desk, and the interval of one click.
+"""One click channel or several: R2 of methods for clicks on the generated help desk.
 
 python benchmarks/channels_page.py
 
-Five worlds, each with two or three independent channels, or with busy users who do everything, at two rates of the
-first channel. `implicitrm` sees the first channel only, as a log of clicks, and is given the true share of good
-answers: more than a product knows. The interval [P(click), 1] of one click is held against what the generator states,
-P(good | kind of answer), in every tenth of the test answers by P(click): their mean must lie in the mean interval.
+Five seeds, with two or three independent channels or with channels that depend on the user, at two rates of the first
+channel. `implicitrm` uses the first channel as a log of clicks and gets the true prior, which a product does not have.
+The interval [P(click), 1] of one channel is compared with the true P(good | kind of answer) in each decile of the test
+answers by P(click): the mean truth must lie in the mean interval.
 """
 
 from __future__ import annotations
@@ -23,10 +23,8 @@ from trueward.data.splits import split_rows
 from trueward.simulation.helpdesk import RATINGS, helpdesk
 
 MECHANISMS = ("two_channel", "channels", "channels_users")
-RATES = (
-    0.5,
-    0.2,
-)  # mean activity of the first channel; the second has half of it, the third a quarter
+# Mean activity of the first channel; the second has half of it, the third a quarter.
+RATES = (0.5, 0.2)
 SEEDS = (0, 1, 2, 3, 4)
 TENTHS = 10
 PROMPTS = 3000
@@ -41,13 +39,13 @@ METHODS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def one_click(log: pl.DataFrame) -> pl.DataFrame:
-    """The first channel as a log of clicks: 1 or nothing."""
+    """Return the first channel as a log of clicks, 1 or missing."""
     clicked = pl.when(pl.col("channel.copy") > 0).then(1.0).alias("feedback")
     return log.with_columns(clicked).drop(c for c in log.columns if c.startswith("channel."))
 
 
 def measured(mechanism: str, rate: float, seed: int) -> tuple[dict[str, float], float]:
-    """R2 of every method, and the share of the tenths in which the interval of one click holds."""
+    """Return R2 of every method, and the share of deciles in which the interval of one channel holds."""
     rated = helpdesk(PROMPTS, seed=seed)
     world = tw.simulate(rated, mechanism=mechanism, rate=rate, seed=seed)
     test = tw.encode(tw.read_test(world.test))
@@ -80,14 +78,14 @@ def measured(mechanism: str, rate: float, seed: int) -> tuple[dict[str, float], 
 
 
 def held(low: np.ndarray, kinds: np.ndarray) -> float:
-    """Share of tenths by ``low`` with a mean P(good | kind) of at least the mean of ``low``."""
+    """Return the share of deciles of ``low`` with a mean P(good | kind) of at least the mean ``low``."""
     good = np.array([sum(RATINGS[k][3:]) for k in kinds])
     tenths = np.array_split(np.argsort(low), TENTHS)
     return float(np.mean([good[rows].mean() >= low[rows].mean() for rows in tenths]))
 
 
 def encoded(log: pl.DataFrame) -> tw.Feedback:
-    """Text to features."""
+    """Return the features and the feedback of a log."""
     return tw.encode(tw.read_log(log))
 
 

@@ -1,4 +1,4 @@
-"""Seconds of every command on a log of 100,000 text responses, for benchmarks/doubt_page.py."""
+"""Run time of every command on a log of 100,000 text responses, for benchmarks/doubt_page.py."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ COMMANDS = {
 
 
 def world(place: Path) -> None:
-    """A log of 100,000 answers of the help desk, 300 with a gold label, and a test table of 2,000 prompts."""
+    """Write a log of 100,000 help desk answers, 300 with a gold label, and a test of 2,000 prompts."""
     made = simulate(helpdesk(PROMPTS, seed=0), gold=300, test_share=0.06, seed=0)
     made.log.head(ROWS).write_parquet(place / "log.parquet")
     made.test.write_parquet(place / "test.parquet")
 
 
 def timed(words: str, place: Path, cache: Path) -> tuple[float, float]:
-    """Seconds by the clock and of the processor."""
+    """Return wall-clock and CPU seconds of a command."""
     env = {**os.environ, "TRUEWARD_CACHE": str(cache)}
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     line = [sys.executable, "-m", "trueward", *words.split()]
@@ -53,7 +53,7 @@ def timed(words: str, place: Path, cache: Path) -> tuple[float, float]:
 
 
 def command_lines(out: Path) -> list[str]:
-    """Every command with an empty cache of features, and again with a full one."""
+    """Return the table of all commands, with an empty and with a filled feature cache."""
     place = (out / "commands").resolve()
     place.mkdir(exist_ok=True)
     if not (place / "test.parquet").exists():

@@ -1,9 +1,9 @@
-"""What would be gained by labelling next what is worth most, for benchmarks/doubt_page.py.
+"""Gain of active labelling in interval width, for benchmarks/doubt_page.py.
 
-100 gold labels are there, drawn evenly, and 200 more are drawn: evenly, or with chances pi half even and half in
-proportion to |psi(1) - psi(0)| sqrt(g (1 - g)), psi the metric's influence, g the prediction of a label. The estimate
-is that of methods 4.6, the mean of psi^ + 1[drawn]/pi (psi - psi^); its standard error given the world is exact here,
-for the world knows every label.
+The log has 100 gold labels, drawn uniformly. 200 more are drawn: uniformly, or with pi half uniform and half
+proportional to |psi(1) - psi(0)| sqrt(g (1 - g)), where psi is the influence function of the metric and g the predicted
+label. The estimate is the mean of psi^ + 1[drawn]/pi (psi - psi^) (methods, 4.6). Its conditional standard error is
+computed exactly from the simulated truth.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ METRICS = ("brier", "nll", "accuracy", "good")
 
 
 def narrower(seed: int) -> dict[str, float]:
-    """By which share the standard error is smaller than that of an even draw."""
+    """Return the relative reduction of the standard error against a uniform draw."""
     rows, r = worlds.audited(seed, by_prompt=False, golds=THERE)
     n, rest = len(r), ~rows.known
     even = MORE / rest.sum()
@@ -43,7 +43,7 @@ def narrower(seed: int) -> dict[str, float]:
 
 
 def draw_lines(each: Callable) -> list[str]:
-    """Mean share by which an interval is narrower at the same number of labels."""
+    """Return the table of the mean reduction at the same number of labels."""
     found = list(each(narrower, LOGS))
     lines = ["| metric | narrower | from | to |", "|---|---:|---:|---:|"]
     for name in METRICS:

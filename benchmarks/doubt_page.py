@@ -1,10 +1,9 @@
-"""Everything docs/doubt.md and docs/refute.md claim, measured: a page of tables.
+"""Measure the claims of docs/doubt.md and docs/refute.md and print them as tables.
 
 python benchmarks/doubt_page.py --data ../shared/data > runs/doubt.md       # --only evaluate,audit --jobs 2
 
-Coverage is of 95 % intervals and sets over 500 generated worlds (the audit: 1,000; rates and sets: 200), 93 to 97 asked; a standard
-error of chance is 1 %.
-What a part came to is kept in runs/doubt/, and a part that is there is not measured again unless --only names it.
+Coverage is measured for 95 % intervals and sets over 500 simulations (audit: 1,000; noise rates and sets: 200). The target
+is 93 to 97 %; the Monte Carlo standard error is 1 %. Finished parts are stored in runs/doubt/; --only measures a part again.
 """
 
 from __future__ import annotations
@@ -41,8 +40,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
 WORLDS = 500
-FITTED = 200  # where every world takes fits of its own
-AUDITS = 1000  # worlds of the audit, whose metrics hit and miss together
+FITTED = 200  # simulations that need fits
+AUDITS = 1000  # simulations of the audit, whose metrics are correlated
 BANDS = 20
 TESTS = (50, 100, 300)  # prompts of a test table
 LOGS = ((4000, 4), (4000, 64))  # rows and features of a log whose noise rates are read
@@ -56,7 +55,7 @@ KINDS = (
 
 
 def shares(each: Iterable[dict[str, bool]]) -> dict[str, float]:
-    """Mean of every column over the worlds that have it."""
+    """Return the mean of every column."""
     found: dict[str, list[bool]] = {}
     for one in each:
         for name, hit in one.items():
@@ -65,27 +64,27 @@ def shares(each: Iterable[dict[str, bool]]) -> dict[str, float]:
 
 
 def rows(title: str, found: dict[str, float]) -> list[str]:
-    """One line of a table: a name and its percentages."""
+    """Return a line of a table: a name and percentages."""
     return [
         f"| {title} | " + " | ".join(f"{v:.1%}".replace("%", "") for v in found.values()) + " |"
     ]
 
 
 def head(first: str, names: Iterable[str]) -> list[str]:
-    """The head of a table."""
+    """Return the head of a table."""
     names = list(names)
     return [f"| {first} | " + " | ".join(names) + " |", "|---" + "|---:" * len(names) + "|"]
 
 
 def tested(prompts: int, truth: dict[str, float], seed: int) -> dict[str, bool]:
-    """Which intervals of `evaluate` hold the truth."""
+    """Return which intervals of `evaluate` contain the truth."""
     p, r, group = worlds.table(seed, prompts)
     found = measure(p, r=r, group=group, seed=seed)
     return {k: e.low <= truth[k] <= e.high for k, e in found.items() if e.low is not None}
 
 
 def evaluate_lines(each: Callable) -> list[str]:
-    """Coverage on test tables; the truth is a table of 800,000 rows."""
+    """Return the coverage on test tables; the truth is computed on 800,000 rows."""
     p, r, group = worlds.table(10**6, 200_000)
     truth = {k: e.value for k, e in measure(p, r=r, group=group, draws=0).items()}
     lines = head("test table", truth)
@@ -96,7 +95,7 @@ def evaluate_lines(each: Callable) -> list[str]:
 
 
 def audited(by_prompt: bool, seed: int) -> dict[str, bool]:
-    """Which intervals of an audit hold the truth of the logged rows."""
+    """Return which intervals of an audit contain the truth of the logged rows."""
     made, r = worlds.audited(seed, by_prompt=by_prompt)
     known = {
         k: e.value for k, e in measure(made.p, score=made.s, r=r, group=made.group, draws=0).items()
@@ -107,7 +106,7 @@ def audited(by_prompt: bool, seed: int) -> dict[str, bool]:
 
 
 def audit_lines(each: Callable) -> list[str]:
-    """Coverage of the prediction-powered audit: 2,000 rows, 300 gold labels."""
+    """Return the coverage of the prediction-powered audit: 2,000 rows, 300 gold labels."""
     lines = head("gold labels", (*INFLUENCE_FUNCTIONS, "pair_accuracy"))
     for name, by_prompt in (("300 rows", False), ("75 prompts of 4", True)):
         lines += rows(name, shares(each(partial(audited, by_prompt), AUDITS)))
@@ -115,7 +114,7 @@ def audit_lines(each: Callable) -> list[str]:
 
 
 def read_rates(n: int, features: int, seed: int) -> tuple[dict[str, bool], tuple[float, float]]:
-    """Which intervals of the noise rates hold .1 and .2, and the estimates."""
+    """Return which intervals of the noise rates contain .1 and .2, and the estimates."""
     train, val = worlds.anchored(seed, n=n, width=features).split(0.2)
     cfg = Train(seed=seed)
     data = CrossFitData(train, val, InputTransform.fit(train, cfg.dtype()), cfg)
@@ -126,7 +125,7 @@ def read_rates(n: int, features: int, seed: int) -> tuple[dict[str, bool], tuple
 
 
 def rates_lines(each: Callable) -> list[str]:
-    """Coverage of the estimated noise rates where anchors exist, the proxy fitted out of fold."""
+    """Return the coverage of the estimated noise rates, with anchors and an out-of-fold proxy."""
     lines = head("log", ("rho_01 = .1", "rho_10 = .2", "mean estimates, of 100"))
     for n, features in LOGS:
         found = list(each(partial(read_rates, n, features), FITTED))
@@ -139,7 +138,7 @@ def rates_lines(each: Callable) -> list[str]:
 
 
 def decided(model: tw.RewardModel, seed: int) -> dict[str, float]:
-    """Share of 1,000 fresh responses whose set at 95 % has the label."""
+    """Return the share of 1,000 new responses whose 95 % set contains the label."""
     even, picked = worlds.labelled(seed, by_x=False)[0], worlds.labelled(seed, by_x=True)[0]
     assert picked.o is not None
     picked = replace(picked, eta=signal_probabilities(picked, seed))
@@ -161,7 +160,7 @@ def decided(model: tw.RewardModel, seed: int) -> dict[str, float]:
 
 
 def sets_lines(each: Callable) -> list[str]:
-    """Mean coverage of conformal sets, and the spread over worlds."""
+    """Return the mean coverage of conformal sets and its standard deviation over simulations."""
     model = tw.fit("naive", *worlds.labelled(10**6, by_x=False)[0].split(0.2))
     found = list(each(partial(decided, model), FITTED))
     lines = ["| labels | has the label | sd over worlds |", "|---|---:|---:|"]
@@ -172,14 +171,14 @@ def sets_lines(each: Callable) -> list[str]:
 
 
 def banded(seed: int) -> dict[str, bool]:
-    """Whether the sensitivity band holds the mean truth."""
+    """Return whether the sensitivity band contains the mean of the truth."""
     b, r = worlds.selected(seed)
     low, high = tw.sensitivity(tw.fit("naive", *b.split(0.2), seed=seed), b).band
     return {"held": low <= float(r.mean()) <= high}
 
 
 def band_lines(each: Callable) -> list[str]:
-    """Share of the worlds, odds ratios from 1/5 to 5, whose mean truth lies in the band."""
+    """Return the share of simulations, odds ratios 1/5 to 5, with the mean of the truth in the band."""
     held = shares(each(banded, BANDS))["held"]
     return [
         f"{held:.0%} of {BANDS} logs of 12,000 rows with an odds ratio of reacting from 1/5 to 5."
@@ -187,7 +186,7 @@ def band_lines(each: Callable) -> list[str]:
 
 
 def narrower(place: Path, mechanism: str, seed: int) -> tuple[float, float, float]:
-    """Share by which the log narrows the Brier interval on real answers, and both widths."""
+    """Return the relative reduction of the Brier interval by the log, and both widths."""
     d = pl.read_parquet(place / "gptfuzz_human_labeled" / "data.parquet")
     answers = d.select("prompt", "response", pl.col("jailbroken").cast(pl.Float64).alias("rating"))
     made = tw.simulate(answers, mechanism=mechanism, rho_01=0.1, rho_10=0.2, gold=300, seed=seed)
@@ -202,7 +201,7 @@ def narrower(place: Path, mechanism: str, seed: int) -> tuple[float, float, floa
 
 
 def width_lines(each: Callable, place: Path) -> list[str]:
-    """The Brier interval with the log beside that of the gold labels alone, gptfuzz, 300 labels."""
+    """Return the Brier intervals with the log and with the gold labels alone (gptfuzz, 300 labels)."""
     lines = ["| mechanism | narrower, mean of 5 | each | mean width | gold alone |"]
     lines += ["|---|---:|---|---:|---:|"]
     for mechanism in ("rating", "label"):
@@ -231,11 +230,13 @@ TITLES = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument(
-        "--data", type=Path, default=Path("../shared/data"), help="the folder with real sets"
+        "--data", type=Path, default=Path("../shared/data"), help="folder of the real sets"
     )
     parser.add_argument("--only", default="", help="parts to measure again: " + ", ".join(TITLES))
-    parser.add_argument("--jobs", type=int, default=2, help="worlds at once")
-    parser.add_argument("--out", type=Path, default=Path("runs/doubt"), help="where parts are kept")
+    parser.add_argument("--jobs", type=int, default=2, help="parallel simulations")
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs/doubt"), help="folder of the finished parts"
+    )
     given = parser.parse_args()
     asked = [name for name in given.only.split(",") if name]
     if unknown := sorted(set(asked) - set(TITLES)):
@@ -265,7 +266,7 @@ def main() -> None:
 
 
 def spread(pool: ProcessPoolExecutor, one: Callable, count: int) -> Sequence:
-    """Measure ``count`` worlds, several at once, in order."""
+    """Run ``count`` simulations in parallel; return the results in order."""
     return list(pool.map(one, range(count), chunksize=max(1, min(10, count // 8))))
 
 

@@ -1,4 +1,4 @@
-"""What refutation flags, for benchmarks/doubt_page.py: planted faults, and sound fits that it must leave alone."""
+"""Detection rate of refutation on planted faults and on sound fits, for benchmarks/doubt_page.py."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ LOGS = 40
 
 
 class Parrot(Method):
-    """L = mean l(s, imputation): it learns from what was made of the labels before, not from feedback."""
+    """L = mean l(s, imputation): trains on a given imputation and ignores the feedback."""
 
     def loss(self, out: Columns, b: Feedback) -> torch.Tensor:
-        """Repeat it."""
+        """Return the loss on the imputation."""
         return bce(out.reward, b.eta.imputation).mean()
 
 
 def sound(log: Feedback, seed: int) -> bool:
-    """Whether no check refutes a fit to a log without faults."""
+    """Return whether a fit to a log without faults passes all checks."""
     return tw.refute("naive", log, seed=seed).passed
 
 
 def leak(log: Feedback, seed: int) -> bool:
-    """Whether a feature that holds the feedback passes as no leak."""
+    """Return whether a log with the feedback as a feature passes the check for leaks."""
     coin = (torch.rand(len(log), generator=torch.Generator().manual_seed(seed)) < 0.5).float()
     assert log.o is not None
     known = torch.where(log.o > 0, log.y, coin)
@@ -44,7 +44,7 @@ def leak(log: Feedback, seed: int) -> bool:
 
 
 def copies(log: Feedback, seed: int) -> bool:
-    """Whether 2 % of the prompts under a second id, with the same answers, pass as no copies."""
+    """Return whether 2 % duplicated prompts, under new ids, pass the check for duplicates."""
     assert log.group is not None
     again = log[torch.arange(len(log) // 50)]
     both = {f: torch.cat([getattr(log, f), getattr(again, f)]) for f in ("x", "y", "o")}
@@ -54,7 +54,7 @@ def copies(log: Feedback, seed: int) -> bool:
 
 
 def parrot(log: Feedback, seed: int) -> bool:
-    """Whether a method that knows labels without the feedback passes as learning from it."""
+    """Return whether a method that ignores the feedback passes the placebo check."""
     assert log.o is not None
     told = replace(log, eta=log.eta | {"imputation": (log.x[:, 0] > 0).float()})
     return tw.refute(Parrot(), told, seed=seed, only=["placebo_feedback"], epochs=6).passed
@@ -64,13 +64,13 @@ FAULTS = {"leaked label": leak, "duplicated prompt": copies, "placebo that works
 
 
 def verdicts(seed: int) -> dict[str, bool]:
-    """What was refuted on one log, planted faults and none."""
+    """Return which faults are flagged on one log, and whether a sound fit is."""
     log = worlds.plain(seed, n=900)
     return {name: not of(log, seed) for name, of in (FAULTS | {"sound fit": sound}).items()}
 
 
 def refute_lines(each: Callable) -> list[str]:
-    """How many of the logs were flagged."""
+    """Return the table of flagged logs."""
     found = list(each(verdicts, LOGS))
     lines = [f"| fault | flagged, of {LOGS} logs |", "|---|---:|"]
     return lines + [f"| {name} | {int(np.sum([v[name] for v in found]))} |" for name in found[0]]

@@ -1,4 +1,4 @@
-"""Generated worlds whose truth is known, for benchmarks/doubt_page.py: tables, logs, gold labels."""
+"""Simulated tables and logs with known truth, for benchmarks/doubt_page.py."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def table(seed: int, prompts: int) -> tuple[Array, Array, NDArray[np.int64]]:
-    """P(preferred), label and prompt of four answers a prompt; prompts differ in how good theirs are."""
+    """Return P(preferred), label and prompt of four answers a prompt, with a random effect of the prompt."""
     rng = np.random.default_rng(seed)
     group = np.repeat(np.arange(prompts), 4)
     x = rng.standard_normal((4 * prompts, 2))
@@ -32,7 +32,7 @@ def table(seed: int, prompts: int) -> tuple[Array, Array, NDArray[np.int64]]:
 def audited(
     seed: int, *, by_prompt: bool, n: int = 2000, golds: int = 300
 ) -> tuple[AuditRows, Array]:
-    """Rows of an audit and their labels, as in tests/evaluation/test_audit.py: the good react more, a seventh wrongly."""
+    """Return audit rows and labels, as in tests/evaluation/test_audit.py: selection on the label, noise rate .15."""
     rng = np.random.default_rng(seed)
     group = np.repeat(np.arange(n // 4), 4)
     x = rng.standard_normal((n, 6))
@@ -51,7 +51,7 @@ def audited(
 
 
 def anchored(seed: int, *, n: int, width: int) -> Feedback:
-    """Half are rated, the good wrongly with chance .1 and the bad with .2; most are surely good or bad."""
+    """Return a log with anchors: half rated at random, noise rates .1 and .2, P(r = 1) mostly near 0 or 1."""
     g = torch.Generator().manual_seed(seed)
     x = torch.randn(n, width, generator=g)
     r = (torch.rand(n, generator=g) < torch.sigmoid(8 * x[:, 0])).float()
@@ -63,7 +63,7 @@ def anchored(seed: int, *, n: int, width: int) -> Feedback:
 def labelled(
     seed: int, *, by_x: bool, n: int = 1000, golds: int = 300
 ) -> tuple[Feedback, torch.Tensor]:
-    """Gold rows drawn evenly, or by x_2, and rated rows by x_2; the higher x_2, the less x_1 says of a label."""
+    """Return a log with gold labels drawn uniformly or by x_2; ratings by x_2; a large x_2 weakens the effect of x_1."""
     g = torch.Generator().manual_seed(seed)
     x = torch.randn(n, 4, generator=g)
     r = (
@@ -77,7 +77,7 @@ def labelled(
 
 
 def selected(seed: int, *, n: int = 12_000) -> tuple[Feedback, torch.Tensor]:
-    """Ratings without noise; the odds that a good answer is rated are 1/5 to 5 times those of a bad one."""
+    """Return a log without noise; the odds ratio of being rated, good to bad, is between 1/5 and 5."""
     g = torch.Generator().manual_seed(seed)
     ratio = (2 * float(torch.rand(1, generator=g)) - 1) * math.log(5)
     x = torch.randn(n, 4, generator=g)
@@ -87,7 +87,7 @@ def selected(seed: int, *, n: int = 12_000) -> tuple[Feedback, torch.Tensor]:
 
 
 def plain(seed: int, *, n: int = 1500, width: int = 16) -> Feedback:
-    """A log that a fit can be trusted on: half are rated, at random and without noise."""
+    """Return a log without faults: half rated, completely at random, without noise."""
     g = torch.Generator().manual_seed(seed)
     x = torch.randn(n, width, generator=g)
     r = (torch.rand(n, generator=g) < torch.sigmoid(3 * x[:, 0])).float()

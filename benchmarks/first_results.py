@@ -1,9 +1,9 @@
-"""First results on real texts: seven methods on four rated sets, and one true feedback log.
+"""First results on real texts: methods on four rated sets, and one real feedback log.
 
 python benchmarks/first_results.py --data ../shared/data --out docs/first_results.md
 
-Every figure of docs/first_results.md is printed by this command. The sets are read in place. Learners see the
-simulated log only; the clean test prompts are opened once, by `evaluate`.
+This command prints all numbers of docs/first_results.md. The methods use only the simulated log; the clean test prompts
+are used once, by `evaluate`.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def gptfuzz(folder: Path) -> pl.DataFrame:
 
 
 def upworthy(folder: Path) -> pl.DataFrame:
-    """CTR quintiles within impressions > 1 000; the test is the prompt, the headline the response."""
+    """Return quintiles of the click-through rate for over 1 000 impressions; the A/B test is the prompt."""
     d = pl.read_parquet(folder / "upworthy_ab_tests" / "data.parquet")
     d = d.filter(pl.col("impressions") > 1000)
     rank = (pl.col("clicks") / pl.col("impressions")).rank("ordinal") - 1
@@ -83,12 +83,12 @@ def topical(folder: Path) -> pl.DataFrame:
 
 @dataclass(frozen=True)
 class RatedSet:
-    """One rated set, how it is read, and what counts as good."""
+    """A rated set: its folder, reader, threshold and description."""
 
     folder: str
     read: Callable[[Path], pl.DataFrame]
     threshold: float | None  # r* = rating > threshold; None: the median of the levels
-    says: str
+    description: str
 
 
 SETS = {
@@ -114,7 +114,7 @@ SETS = {
 
 
 def job(where: tuple[str, str, float, int]) -> list[dict[str, object]]:
-    """Fit all methods on one draw of one world; give one row a method."""
+    """Fit all methods on one simulated log; return one row a method."""
     data, name, alpha, seed = where
     torch.set_num_threads(1)
     chosen = SETS[name]
@@ -150,7 +150,7 @@ def job(where: tuple[str, str, float, int]) -> list[dict[str, object]]:
 
 
 def run(data: Path, names: list[str], workers: int) -> list[dict[str, object]]:
-    """Run every job in processes of one thread each, the largest sets first."""
+    """Run all jobs in single-threaded processes, the largest sets first."""
     jobs = [(str(data), n, a, s) for n in reversed(names) for a in ALPHAS for s in SEEDS]
     rows: list[dict[str, object]] = []
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
@@ -164,7 +164,7 @@ def run(data: Path, names: list[str], workers: int) -> list[dict[str, object]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--out", type=Path, help="Markdown to write")
+    parser.add_argument("--out", type=Path, help="Markdown file to write")
     parser.add_argument("--json", type=Path, help="also write the rows as JSON")
     parser.add_argument("--sets", nargs="*", default=list(SETS), choices=list(SETS))
     parser.add_argument("--workers", type=int, default=2)
@@ -174,7 +174,9 @@ def main() -> None:
     rows = run(args.data, args.sets, args.workers)
     if args.json:
         args.json.write_text(json.dumps(rows, indent=1))
-    text = page(rows, {n: SETS[n].says for n in args.sets}, qa_section(args.data), seeds=len(SEEDS))
+    text = page(
+        rows, {n: SETS[n].description for n in args.sets}, qa_section(args.data), seeds=len(SEEDS)
+    )
     if args.out:
         args.out.write_text(text, "utf-8")
     print(text)

@@ -1,4 +1,4 @@
-"""The page of first results, from its rows."""
+"""Write the page of first results from its rows."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ equally likely to give one.
 
 
 def page(rows: list[dict], says: dict[str, str], qa: str, seeds: int) -> str:
-    """Give the whole page as Markdown."""
+    """Return the page as Markdown."""
     command = "python benchmarks/first_results.py --data ../shared/data --out docs/first_results.md"
     parts = [HEAD.format(seeds=seeds, command=command)]
     for name, text in says.items():
@@ -59,7 +59,7 @@ random span of as many words from the same passage; for unanswerable questions `
 
 
 def table(rows: list[dict]) -> str:
-    """One table: a row a method, means over seeds and paired differences to naive."""
+    """Return a table with one row a method: means over seeds and paired differences to naive."""
     lines = ["| method | " + " | ".join(SHOWN.values()) + " |", "|---" * (len(SHOWN) + 1) + "|"]
     naive = {r["seed"]: r for r in rows if r["method"] == "naive"}
     for method in dict.fromkeys(r["method"] for r in rows):
@@ -77,7 +77,7 @@ def table(rows: list[dict]) -> str:
 
 
 def cell(metric: str, method: str, mine: list[dict], naive: dict) -> str:
-    """Mean over seeds, and against naive."""
+    """Return the mean over seeds and the difference to naive."""
     mean = f"{statistics.mean(r[metric] for r in mine):.3f}"
     if method == "naive" or metric == "mean_reward":
         return mean
@@ -88,7 +88,7 @@ def cell(metric: str, method: str, mine: list[dict], naive: dict) -> str:
 
 
 def summary(rows: list[dict]) -> str:
-    """Count, for each method of the papers, the worlds where it is worse than naive."""
+    """Return the number of settings in which each method is worse than naive."""
     lines = ["| method | worlds | AUROC worse than naive | R2 worse than naive | runs that failed |",
              "|---|---|---|---|---|"]  # fmt: skip
     for method in dict.fromkeys(r["method"] for r in rows):
@@ -109,7 +109,7 @@ def summary(rows: list[dict]) -> str:
 
 
 def gap(rows: list[dict], method: str, world: tuple, metric: str) -> float | None:
-    """Mean difference to naive in one world, over the seeds that did not fail."""
+    """Return the mean difference to naive in one setting, over the finished seeds."""
     here = [r for r in rows if (r["set"], r["alpha"]) == world and "failed" not in r]
     naive = {r["seed"]: r[metric] for r in here if r["method"] == "naive"}
     gaps = [r[metric] - naive[r["seed"]] for r in here if r["method"] == method]

@@ -1,4 +1,4 @@
-"""A true feedback log: what `inspect` says of it, and what fitted models say of expert answers."""
+"""A real feedback log: its inspection, and the accuracy of fitted models on expert answers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FITS = {
 
 
 def user_log(folder: Path) -> pl.DataFrame:
-    """Users' own verdicts: Correct 1, Wrong 0; Partially Correct is neither and is left out."""
+    """Return the feedback of users: Correct 1, Wrong 0; Partially Correct is excluded."""
     d = pl.read_parquet(folder / "data.parquet").filter(pl.col("feedback") != "Partially Correct")
     return d.select(
         prompt_text(),
@@ -45,7 +45,7 @@ def prompt_text() -> pl.Expr:
 
 
 def expert_pairs(folder: Path, seed: int = 0) -> pl.DataFrame:
-    """For each expert question the right answer and a wrong one from the same passage.
+    """Return the correct answer to each expert question and a wrong answer from the same passage.
 
     Answerable: the annotated span against a random span of as many words. Unanswerable: NO ANSWER
     against a random span of three words.
@@ -64,13 +64,13 @@ def expert_pairs(folder: Path, seed: int = 0) -> pl.DataFrame:
 
 
 def span(text: str, words: int, rng: np.random.Generator) -> str:
-    found = text.split()
-    start = int(rng.integers(max(1, len(found) - words)))
-    return " ".join(found[start : start + words])
+    tokens = text.split()
+    start = int(rng.integers(max(1, len(tokens) - words)))
+    return " ".join(tokens[start : start + words])
 
 
 def qa_section(data: Path) -> str:
-    """Markdown on the true log."""
+    """Return the section on the real log as Markdown."""
     folder = data / "qa_user_feedback"
     log = replace(tw.read_log(user_log(folder)), source="qa_user_feedback")
     pairs = expert_pairs(folder)

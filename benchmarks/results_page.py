@@ -1,13 +1,13 @@
-r"""docs/benchmark.md from three finished runs: mechanisms, real and selection.
+r"""Write docs/benchmark.md from three finished runs: mechanisms, real and selection.
 
 python benchmarks/results_page.py --mechanisms runs/mechanisms --real runs/real --selection runs/selection \
     --out docs/benchmark.md
 
-Every figure of the page is read from the runs, also those in the prose of `benchmark_findings.md`, where
+All numbers of the page are computed from the runs, also those in the text of `benchmark_findings.md`:
 `{{gap RUN|SET/MECHANISM|METHOD|METRIC}}` is a difference to naive, `{{value ...}}` a mean over seeds,
-`{{added ...}}` what choosing on the test adds to it, `{{range RUN|MECHANISMS|METHOD|METRIC}}` the span of differences to
-naive over sets and these mechanisms, `{{better RUN|METHOD|METRIC}}` and `{{worse ...}}` how many scenarios' intervals lie above or below 0, and
-`{{failed RUN|METHOD}}` how many fits were refused or ran away.
+`{{added ...}}` the gain of selection on the test set, `{{range RUN|MECHANISMS|METHOD|METRIC}}` the range of differences to
+naive over sets and these mechanisms, `{{better RUN|METHOD|METRIC}}` and `{{worse ...}}` the number of scenarios with an interval above or below 0, and
+`{{failed RUN|METHOD}}` the number of failed fits.
 """
 
 from __future__ import annotations
@@ -23,8 +23,7 @@ from typing import TYPE_CHECKING
 from scipy.stats import kendalltau
 
 from trueward.benchmark import Runs
-from trueward.benchmark.figure import draw
-from trueward.benchmark.overview import BETTER, WORSE, mark, overview
+from trueward.benchmark.overview import BETTER, WORSE, draw_recovered, mark, overview
 from trueward.benchmark.summary import OBSERVABLE, ON_TEST, sections
 from trueward.benchmark.table import markdown, plus_minus
 from trueward.core.atomic_io import replacing
@@ -260,7 +259,7 @@ def main() -> None:
         for s in found["mechanisms"]
     ]
     with tempfile.TemporaryDirectory() as scratch:
-        files, reason = draw(drawn, "r2", Path(scratch))
+        files, reason = draw_recovered(drawn, "r2", Path(scratch))
         if reason is not None:
             raise SystemExit(reason)
         with replacing(figures / "recovered.svg") as path:

@@ -1,15 +1,14 @@
-"""Twenty methods on five logs as one sweep, beside the same fits one after another.
+"""Run time of twenty methods on five logs, as one sweep and as separate fits.
 
 python benchmarks/sweep_speed.py [--rows 20000] [--dim 256] [--seeds 5] [--repeats 1] [--json]
 
-One after another: `fit` of every method on every log, with all cores for each fit. The sweep: one call of `fit_many`
-with a thread a core; the seeds of a method are stacked networks, a nuisance that several methods share is fitted once
-a log. Both in fp32, both from features in memory.
-limit: the ratio if nothing in the sweep took time but its matrix products, each as long as torch takes for that product
-alone, over and over on the same numbers, a core each; beside it the limit if they all ran at the speed of torch's
-product of two 1024 x 1024 matrices. Both measured in the same run.
-differ: the largest difference of P(preferred) on 2 000 fresh rows over all fits, each fit with the one core that a
-stack of the sweep has; beside it what `fit` differs from itself by when it has all cores instead.
+Separate: `fit` of every method on every log, with all cores for each fit. Sweep: one call of `fit_many` with one thread
+a core; the seeds of a method are stacked networks, and a nuisance of several methods is fitted once a log. Both use fp32
+and features in memory.
+limit: the ratio if the sweep consisted only of its matrix products, timed alone, one core each; and the limit if all of
+them had the FLOP rate of torch's product of two 1024 x 1024 matrices. Both are measured in the same run.
+differ: the largest difference of P(preferred) on 2 000 new rows over all fits, with one core for each fit; and the
+difference between `fit` with one core and with all cores.
 """
 
 from __future__ import annotations
@@ -65,7 +64,7 @@ def features(rows: int, dim: int) -> Tensor:
 
 @cache
 def log(rows: int, dim: int, seed: int) -> tuple[Feedback, Feedback]:
-    """Rate a fifth of the rows, by the features; flip some labels; set a fifth of the prompts aside."""
+    """Return a log with a fifth of the rows rated by x, label noise, and a fifth of the prompts for validation."""
     x, g = features(rows, dim)[:rows], torch_stream(seed, "sweep_speed", "log")
     u = x[:, 0] + 0.7 * x[:, 1] * x[:, 2] + 0.5 * torch.randn(rows, generator=g)
     o = (torch.rand(rows, generator=g) < torch.sigmoid(1.5 * x[:, 3] - 1.9)).float()
@@ -93,7 +92,7 @@ def jobs(rows: int, dim: int, seeds: int) -> dict[tuple[str, int], FitJob]:
 
 
 def alone(job: FitJob) -> Any:
-    """`fit` of one job."""
+    """Fit one job."""
     try:
         return fit(job.method, job.train, job.val, seed=job.seed, **FP32)
     except TruewardError as e:
@@ -109,7 +108,7 @@ def _label(name: str, given: dict[str, Any]) -> str:
 
 
 class Products(TorchDispatchMode):
-    """Counts matrix products by what is multiplied: (operation, shapes, strides) -> times."""
+    """Counts matrix products: (operation, shapes, strides) -> number."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -122,7 +121,7 @@ class Products(TorchDispatchMode):
 
 
 def products(rows: int, dim: int) -> tuple[float, float]:
-    """FLOP of the matrix products in the sweep of one log, and seconds they take when nothing else runs."""
+    """Return the FLOP of the matrix products of a sweep over one log, and their run time alone."""
     with FlopCounterMode(display=False) as counted, Products() as found:
         sweep(jobs(rows, dim, 1), 1)
     alone = in_threads(lambda item: replayed(*item), list(found.seen.items()), CORES)
@@ -130,7 +129,7 @@ def products(rows: int, dim: int) -> tuple[float, float]:
 
 
 def replayed(product: Any, times: int) -> float:
-    """Seconds of ``times`` products of these shapes, from the median of some."""
+    """Return the seconds of ``times`` products of these shapes, from a median."""
     func, operands = product
     args = [torch.empty_strided(*o).normal_() for o in operands]
     taken = []
@@ -142,7 +141,7 @@ def replayed(product: Any, times: int) -> float:
 
 
 def speed() -> float:
-    """FLOP/s of torch's matrix product with all cores."""
+    """Return the FLOP/s of torch's matrix product with all cores."""
     a, b = torch.randn(1024, 1024), torch.randn(1024, 1024)
     taken = []
     for _ in range(20):
@@ -196,7 +195,7 @@ def main() -> None:
 
 
 def apart(a: list[Any], b: list[Any], rows: int, dim: int) -> float:
-    """Give the largest difference of P(preferred) on fresh rows over all fits."""
+    """Return the largest difference of P(preferred) on new rows over all fits."""
     gaps = [
         (torch.tensor(predicted(m, rows, dim)) - torch.tensor(predicted(n, rows, dim))).abs().max()
         for m, n in zip(a, b, strict=True)

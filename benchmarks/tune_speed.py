@@ -1,15 +1,14 @@
-"""What a step of tuning costs beside the same model's own forward and backward pass on the same batches.
+"""Cost of a fine-tuning step relative to the forward and backward pass of the same model.
 
 python benchmarks/tune_speed.py [--model FOLDER] [--rows 64] [--micro 16] [--repeats 7] [--json]
 
-Needs the extra trueward[text]. Without --model it builds a decoder of Qwen3's kind with random weights (4
-layers of 256 columns, the tokenizer that wordllama carries). The texts are answers of the demo's help desk.
-A step is all that the engine does with a batch: the gradient of the method's loss, slice by slice, its
-norm, AdamW. `bare` runs the same model, with its weights as they are, forward and backward over the same
-slices, ready as tensors, under a mean of logits. In every repeat all are timed one after the other, in turns
-who is first; figures are medians over the repeats, and ratios are medians of ratios within one repeat. On a
-CPU seconds are those of the processor, which other work on the machine lengthens least. Memory is the
-peak of a process that makes two steps, less what it held once the model was there.
+Needs the extra trueward[text]. Without --model it builds a Qwen3 decoder with random weights (4 layers, width
+256, the tokenizer of wordllama). The texts are answers of the demo's help desk.
+A step has the gradient of the method's loss over all micro-batches, the gradient norm and AdamW. `bare` runs
+the forward and backward pass of the same model on the same micro-batches, as tensors, with a mean of logits as
+the loss. Every repeat times all cases in rotating order; results are medians over repeats, and ratios are
+medians of the ratios within a repeat. On a CPU the seconds are CPU time. Memory is the peak of a process that
+makes two steps, less its memory after the model is loaded.
 """
 
 from __future__ import annotations
@@ -70,7 +69,7 @@ def learner(
 
 
 def step(net: TunedNet, method: str, n: int, micro: int) -> Callable[[], None]:
-    """Give one step of the engine on all rows."""
+    """Return one training step on all rows."""
     g, place = torch.Generator().manual_seed(0), net.device
     y, o = (torch.randint(0, 2, (n,), generator=g).float() for _ in "yo")
     eta = Columns(propensity=torch.full((n,), 0.5), imputation=torch.full((n,), 0.5))
@@ -92,7 +91,7 @@ def step(net: TunedNet, method: str, n: int, micro: int) -> Callable[[], None]:
 
 
 def bare(base: Transformer, how: TuneMode, n: int, micro: int) -> Callable[[], None]:
-    """Give the model's own forward and backward pass over the slices of a step."""
+    """Return the forward and backward pass of the model over the micro-batches of a step."""
     rows, _ = base.rendering.tokenize(*texts(n))
     order = torch.tensor([len(r.ids) for r in rows]).argsort(descending=True, stable=True)
     ready = [base.inputs([rows[i] for i in part]) for part in order.split(micro)]
@@ -135,7 +134,7 @@ def measure(name: str, given: argparse.Namespace) -> list[dict[str, Any]]:
         net = learner(open_model(name), how, method, n, checkpointing=checkpointing)
         works[how, method, checkpointing] = step(net, method, n, micro)
     for work in works.values():
-        work()  # memory is touched, and a loss that needs two passes is found out
+        work()  # allocates the memory, and detects losses with two passes
     taken: dict[Any, list[float]] = {key: [] for key in works}
     for k in range(given.repeats):
         keys = list(works)
@@ -156,7 +155,7 @@ def measure(name: str, given: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def peak(name: str, how: str, method: str, checkpointing: bool, n: int, micro: int) -> float:
-    """Give megabytes, measured in a process of its own."""
+    """Return the peak memory in megabytes, measured in a separate process."""
     words = [name, how, method, str(int(checkpointing)), str(n), str(micro)]
     done = subprocess.run(
         [sys.executable, __file__, "--peak", *words], capture_output=True, text=True, check=True
@@ -164,7 +163,7 @@ def peak(name: str, how: str, method: str, checkpointing: bool, n: int, micro: i
     return float(done.stdout.split()[-1])
 
 
-def tell_peak(words: list[str]) -> None:
+def print_peak(words: list[str]) -> None:
     name, how, method, checkpointing, n, micro = words
     base, rows = open_model(name), int(n)
     torch.set_num_threads(1)
@@ -172,7 +171,7 @@ def tell_peak(words: list[str]) -> None:
     cuda = base.device.type == "cuda"
     before = torch.cuda.memory_allocated() / 1024 if cuda else held("VmRSS")
     if not cuda:
-        Path("/proc/self/clear_refs").write_text("5")  # the peak so far is forgotten
+        Path("/proc/self/clear_refs").write_text("5")  # resets the peak
     net = learner(base, how, method, rows, checkpointing=checkpointing == "1")  # type: ignore[arg-type]
     work = step(net, method, rows, int(micro))
     work()
@@ -182,14 +181,14 @@ def tell_peak(words: list[str]) -> None:
 
 
 def held(what: str) -> float:
-    """Kilobytes that this process holds now (VmRSS) or held at most (VmHWM)."""
+    """Return the kilobytes of this process: now (VmRSS) or at the peak (VmHWM)."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return float(next(line.split()[1] for line in lines if line.startswith(what)))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--model", help="a backbone")
+    parser.add_argument("--model", help="backbone")
     parser.add_argument("--rows", type=int, default=64)
     parser.add_argument("--micro", type=int, default=16)
     parser.add_argument("--repeats", type=int, default=7)
@@ -197,7 +196,7 @@ def main() -> None:
     parser.add_argument("--peak", nargs=6, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.peak:
-        tell_peak(given.peak)
+        print_peak(given.peak)
         return
     with tempfile.TemporaryDirectory() as scratch:
         name = given.model or decoder(Path(scratch, "qwen3"), layers=4, columns=256)

@@ -13,7 +13,8 @@ import trueward.estimation.losses
 
 
 def test_the_public_names_in_the_order_a_user_meets_them():
-    assert tw.__all__[:6] == ["read_log", "Log", "inspect", "encode", "precomputed", "Feedback"]
+    first = ["read_log", "import_log", "Log", "inspect", "encode", "precomputed", "Feedback"]
+    assert tw.__all__[:7] == first
     assert {"fit", "RewardModel", "load", "read_test", "evaluate", "simulate", "methods"} <= set(
         tw.__all__
     )

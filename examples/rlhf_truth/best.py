@@ -1,4 +1,4 @@
-"""Best of n: the policy before any training writes many answers to a question, and a reward picks one."""
+"""Best of n: a reward selects among many answers of the initial policy."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CHOICES = (1, 2, 4, 8, 16, 32, 64)
 
 
 def candidates(out: Path, size: Size, asked: list[str]) -> pl.DataFrame:
-    """Answers of the policy to every question, one after the other, with their truth; kept once written."""
+    """Return answers of the policy to every question with their true quality; they are stored."""
     file = out / "candidates.parquet"
     if not file.exists():
         prompts = [p for p in asked for _ in range(size.candidates)]
@@ -37,7 +37,7 @@ def candidates(out: Path, size: Size, asked: list[str]) -> pl.DataFrame:
 
 
 def paid(reward: Callable[..., list[float]], made: pl.DataFrame) -> list[float]:
-    """What a reward function of TRL's pays for every answer."""
+    """Return the value of a TRL reward function for every answer."""
     prompts = [[{"role": "user", "content": p}] for p in made["prompt"]]
     completions = [[{"role": "assistant", "content": r}] for r in made["response"]]
     return reward(prompts=prompts, completions=completions)
@@ -46,10 +46,10 @@ def paid(reward: Callable[..., list[float]], made: pl.DataFrame) -> list[float]:
 def best_of(
     reward: NDArray[np.float64], quality: NDArray[np.float64], n: int
 ) -> NDArray[np.float64]:
-    """(m,) expected quality of the best by reward among n of the N answers to each of m questions, both (m, N).
+    """Return the expected quality of the best of n answers by reward, shape (m,); inputs are (m, N).
 
-    Over all choices of n answers, the one of rank k from below is the best with chance
-    C(k - 1, n - 1) / C(N, n): no draw is made. Of equals the one that was written later counts as better.
+    The expectation is over all subsets of n of the N answers: the answer of rank k from below is the best with
+    probability C(k - 1, n - 1) / C(N, n). Of equal rewards the later answer counts as better.
     """
     many = reward.shape[1]
     chance = np.array([comb(k, n - 1) / comb(many, n) for k in range(many)])
@@ -60,7 +60,7 @@ def best_of(
 def chosen(
     reward: Callable[..., list[float]], made: pl.DataFrame, size: Size
 ) -> dict[str, dict[str, float]]:
-    """By n, the mean truth of what the reward picks, and its mean reward."""
+    """Return the mean true quality and the mean reward of the selected answers, by n."""
     shape = (-1, size.candidates)
     pays = np.array(paid(reward, made)).reshape(shape)
     quality = made["truth"].to_numpy().reshape(shape)
@@ -75,7 +75,7 @@ def chosen(
 
 
 def section(found: Runs, settings: dict[str, Any]) -> list[str]:
-    """What best-of-n is worth by each reward, and against naive within a log."""
+    """Return the table of best-of-n for each reward, and the differences to naive within a log."""
     several = [n for n in CHOICES[::2] if n <= settings["candidates"]]
 
     def worth(n: int) -> Callable[[Run], float]:

@@ -1,4 +1,4 @@
-"""The page of the experiment, from its results: every figure of it is computed here."""
+"""Write the page of the experiment from its results; all numbers are computed."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     from seeds import Run, Runs
 
-POINTS = 10  # of a curve: each is the mean over a tenth of the steps
+POINTS = 10  # points of a curve; each is the mean over a tenth of the steps
 TRUE, FALL = "rewards/truth/mean", 0.05
-NEAR = 0.02  # of a KL weight that holds a policy near, by the name of the page
+NEAR = 0.02  # KL weights above this keep the policy close, in the title of the page
 LIMITS = [
     "## What this does not show",
     "",
@@ -39,7 +39,7 @@ SHOWN = ("complete", "terse", "partial", "vague", "wrong_product", "truncated", 
 
 
 def curve(run: Run, name: str) -> list[float]:
-    """A metric over training: means over tenths of the steps."""
+    """Return a metric over training, as means over tenths of the steps."""
     values = [s[name] for s in run["steps"]]
     n = min(POINTS, len(values))
     edges = [round(k * len(values) / n) for k in range(n + 1)]
@@ -47,7 +47,7 @@ def curve(run: Run, name: str) -> list[float]:
 
 
 def write_page(out: Path, page: Path) -> None:
-    """Write the page and its two figures beside it."""
+    """Write the page and its two figures."""
     settings = json.loads((out / "settings.json").read_text("utf-8"))
     begun = json.loads((out / "start.json").read_text("utf-8"))
     found, best = results(out, "results"), results(out, "best")
@@ -103,7 +103,7 @@ def _head(settings: Run, begun: Run, seeds: int, logs: int, out: Path, page: Pat
 
 
 def _table(found: Runs) -> list[str]:
-    """What the policies are worth at the end."""
+    """Return the table of the final policies."""
     rows = [
         "## What the policies are worth",
         "",
@@ -129,7 +129,7 @@ def _table(found: Runs) -> list[str]:
 
 
 def _over(found: Runs) -> list[str]:
-    """Proxy against truth: whether the one goes up while the other goes down."""
+    """Return the table of over-optimisation: proxy reward and true quality."""
     rows = [
         "## What the reward says, and what is true",
         "",
@@ -161,19 +161,19 @@ def _over(found: Runs) -> list[str]:
 
 
 def _best(run: Run) -> float:
-    """The highest true quality of a tenth."""
+    """Return the highest true quality of a tenth."""
     return max(curve(run, TRUE))
 
 
 def fell(run: Run) -> bool:
-    """Whether the truth fell after its best while the reward rose."""
+    """Return whether the true quality fell after its maximum while the reward rose."""
     proxy, true = curve(run, "reward"), curve(run, TRUE)
     best = true.index(max(true))
     return true[best] - true[-1] > FALL and proxy[-1] > proxy[best]
 
 
 def _said(found: Runs) -> list[str]:
-    """The tables in a few sentences, each computed."""
+    """Return the summary of the tables in sentences."""
     runs = [r for arm, every in found.items() if arm != TRUTH for r in every]
     worse = sum(curve(r, TRUE)[-1] < curve(r, TRUE)[0] for r in runs)
     return [
@@ -187,7 +187,7 @@ def _said(found: Runs) -> list[str]:
 
 
 def _kinds(found: Runs, begun: Run) -> list[str]:
-    """What kinds of answers the policies write."""
+    """Return the table of the kinds of answers."""
     rows = [
         "## What they write",
         "",
@@ -209,13 +209,13 @@ def _kinds(found: Runs, begun: Run) -> list[str]:
 
 
 def _failures(found: Runs) -> list[str]:
-    """What could not be fitted, in its own words."""
+    """Return the failed fits with their errors."""
     lost = [(arm, r) for arm, runs in found.items() for r in runs if "failed" in r]
     return [f"`{arm}`, seed {r['seed']}, has no policy: {r['failed']}" for arm, r in lost]
 
 
 def _figures(found: Runs, page: Path) -> None:
-    """True quality over training, and beside it what each reward believes."""
+    """Draw the true quality over training, and the prediction of each reward."""
     alt = altair()
     points, believed = [], []
     for arm, runs in found.items():

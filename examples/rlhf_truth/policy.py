@@ -1,4 +1,4 @@
-"""A small language model of the help desk, learned from its answers: the policy before any reward."""
+"""The initial policy: a small language model pretrained on answers of the help desk."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CHATML = (
 
 
 def tokenizer(texts: list[str], vocabulary: int) -> Any:
-    """Byte-level BPE whose pieces may span words, but not lines or sentences."""
+    """Train a byte-level BPE tokenizer; tokens may span words, not lines or sentences."""
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -33,7 +33,7 @@ def tokenizer(texts: list[str], vocabulary: int) -> Any:
     made.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary,
-        min_frequency=len(texts) // 400,  # no piece is one question
+        min_frequency=len(texts) // 400,  # no token is a whole question
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         special_tokens=list(MARKS),
         show_progress=False,
@@ -47,7 +47,7 @@ def tokenizer(texts: list[str], vocabulary: int) -> Any:
 
 
 def pretrained(folder: Path, size: Size, seed: int) -> None:
-    """Learn all kinds of answers, good and bad as they come, from questions of a world of their own."""
+    """Pretrain the policy on all kinds of answers to generated questions."""
     import torch
     from transformers import (
         DataCollatorForSeq2Seq,
@@ -100,7 +100,7 @@ def pretrained(folder: Path, size: Size, seed: int) -> None:
 
 
 def _row(words: Any, prompt: str, response: str) -> dict[str, list[int]]:
-    """The tokens of a question and its answer; only the answer and its end are learned."""
+    """Return the tokens of a question and its answer; the loss is on the answer and its end."""
     said = [{"role": "user", "content": prompt}]
     asked = words.apply_chat_template(said, add_generation_prompt=True, tokenize=False)
     question = words(asked).input_ids
@@ -109,7 +109,7 @@ def _row(words: Any, prompt: str, response: str) -> dict[str, list[int]]:
 
 
 def answers(folder: Path, prompts: list[str], length: int, seed: int = 0) -> list[str]:
-    """One answer to every prompt, sampled as in training."""
+    """Sample one answer to every prompt, with the sampling of the training."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 

@@ -1,4 +1,4 @@
-"""Rewards learned from one biased, noisy log, and the truth itself as a reward."""
+"""Rewards learned from one biased, noisy log, and the true quality as a reward."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ METHODS: dict[str, tuple[str, dict[str, Any]]] = {
     "clean labels": ("oracle", {}),
 }
 ARMS = (*METHODS, TRUTH)
-GOLD = 300  # trusted labels in the log, which anchored alone reads
+GOLD = 300  # gold labels in the log; only anchored uses them
 
 
 def truth(
@@ -42,7 +42,7 @@ def truth(
     log_metric: Callable[[str, float], None] | None = None,
     **_columns: Any,
 ) -> list[float]:
-    """P(good) of every answer, and the share of every kind among the metrics."""
+    """Return the true P(good) of every answer; log the share of every kind."""
     kinds = [
         kind_of(p[-1]["content"], c[0]["content"])
         for p, c in zip(prompts, completions, strict=True)
@@ -54,7 +54,7 @@ def truth(
 
 
 def of_policy(folder: Path, size: Size, seed: int) -> pl.DataFrame:
-    """Rated answers that the policy itself writes: a kind is rated as in `helpdesk`, what is foreign 0."""
+    """Return answers of the policy, rated by kind as in `helpdesk`; foreign text is rated 0."""
     asked = desk(size.logged, seed, size, answers=1).select("prompt", "prompt_id")
     table = pl.concat([asked] * 4).sort("prompt_id", maintain_order=True)
     prompts = table["prompt"].to_list()
@@ -70,7 +70,7 @@ def of_policy(folder: Path, size: Size, seed: int) -> pl.DataFrame:
 def learned(
     arm: str, rated: pl.DataFrame, alpha: float, seed: int
 ) -> tuple[Reward, dict[str, float]]:
-    """The reward of a method on the log of a seed, and its metrics on clean labels of other questions."""
+    """Return the reward of a method fitted on the log, and its metrics on true labels of other questions."""
     method, options = METHODS[arm]
     world = simulate(rated, threshold=2, alpha=alpha, rho_01=0.1, rho_10=0.2, gold=GOLD, seed=seed)
     data = tw.encode(tw.read_log(world.log))
@@ -89,7 +89,7 @@ def learned(
 def rewards(
     arm: str, rated: pl.DataFrame, alpha: float, seed: int
 ) -> tuple[list[Any], list[float], dict[str, float]]:
-    """Reward functions for `align` with their weights, the truth with none; metrics of the learned one."""
+    """Return the reward functions for `align`, their weights (truth: 0) and the reward model's metrics."""
     if arm == TRUTH:
         return [truth], [1.0], {}
     reward, metrics = learned(arm, rated, alpha, seed)

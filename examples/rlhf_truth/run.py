@@ -1,17 +1,16 @@
-"""Policies trained with rewards learned from one biased log, measured by the truth.
+"""Train policies with rewards learned from one biased log, and evaluate them by the true quality.
 
 python examples/rlhf_truth/run.py --out runs/rlhf_truth                   # two cores, 17 minutes
 python examples/rlhf_truth/run.py --out runs/rlhf_truth --size large      # a GPU
 python examples/rlhf_truth/run.py --out runs/rlhf_truth --page docs/rlhf_truth.md
-python examples/rlhf_truth/run.py --out runs/rlhf_truth_near --kl 0.05       # held near the first policy
-python examples/rlhf_truth/run.py --out runs/rlhf_truth_desk --log desk      # a log of answers it does not write
+python examples/rlhf_truth/run.py --out runs/rlhf_truth_near --kl 0.05       # close to the initial policy
+python examples/rlhf_truth/run.py --out runs/rlhf_truth_desk --log desk      # a log of other answers
 
-A small language model learns to answer the questions of the generated help desk as its answers are, good and
-bad. From there `trueward.rlhf.align` (TRL's GRPO) trains one policy a seed for each of: rewards learned from
-the same log by several methods, a reward learned from clean labels, and the truth itself. What every policy
-writes is graded by the truth (`trueward.simulation.helpdesk_truth`) at every step. Beside the training, every reward
-picks the best of n answers of the first policy. What is done is kept in --out: the same command goes on where it
-was.
+A small language model is pretrained on questions and answers of the generated help desk, good and bad answers.
+From there `trueward.rlhf.align` (TRL's GRPO) trains one policy a seed with each reward: rewards learned from the
+same log by several methods, a reward learned from true labels, and the true quality itself. The true quality of
+all samples (`trueward.simulation.helpdesk_truth`) is recorded at every step. Without training, every reward also
+selects the best of n answers of the initial policy. Results are stored in --out; the same command continues.
 """
 
 from __future__ import annotations
@@ -46,22 +45,22 @@ from trueward.simulation.helpdesk_truth import QUALITY, kind_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-OWN, ASKED, TRAINED = 1_000_001, 1_000_002, 1_000_003  # seeds of worlds that no log is of
+OWN, ASKED, TRAINED = 1_000_001, 1_000_002, 1_000_003  # seeds that no log uses
 
 
 def keep(path: Path, value: Any) -> None:
-    """Write JSON, all or nothing."""
+    """Write JSON atomically."""
     with replacing(path) as file:
         file.write_text(json.dumps(value, indent=1), encoding="utf-8")
 
 
 def questions(n: int, seed: int, size: Size) -> list[str]:
-    """Questions of a world of their own."""
+    """Return generated questions."""
     return desk(n, seed, size, answers=1)["prompt"].to_list()
 
 
 def graded(folder: Path, size: Size) -> dict[str, Any]:
-    """The truth of one answer each to questions that no policy was trained on, with kinds and lengths."""
+    """Return the true quality, kinds and lengths of one answer to each of the held-out questions."""
     asked = questions(size.asked, ASKED, size)
     said = answers(folder, asked, size.length)
     kinds = [kind_of(p, r) for p, r in zip(asked, said, strict=True)]
@@ -76,17 +75,17 @@ def graded(folder: Path, size: Size) -> dict[str, Any]:
 
 
 def start(out: Path, size: Size) -> None:
-    """Make the policy before any reward, grade it, and keep many of its answers."""
+    """Pretrain the initial policy, evaluate it, and store its candidate answers."""
     if not (out / "start.json").exists():
         if not (out / "start/config.json").exists():
-            print("learning to write", file=sys.stderr)
+            print("pretraining the policy", file=sys.stderr)
             pretrained(out / "start", size, OWN)
         keep(out / "start.json", graded(out / "start", size))
-    candidates(out, size, questions(size.asked, ASKED, size))  # once, before jobs that share them
+    candidates(out, size, questions(size.asked, ASKED, size))  # once, before the jobs that use them
 
 
 def logged(out: Path, size: Size, seed: int, log: str) -> pl.DataFrame:
-    """Rated answers of a seed: those of the desk, or those that the policy writes, kept once written."""
+    """Return the rated answers of a seed, of the help desk or of the policy; the latter are stored."""
     if log == "desk":
         return desk(size.logged, seed, size)
     file = out / f"answers-{seed}.parquet"
@@ -98,25 +97,25 @@ def logged(out: Path, size: Size, seed: int, log: str) -> pl.DataFrame:
 
 
 def kept(out: Path, what: str, arm: str, seed: int) -> Path:
-    """Where a result is."""
+    """Return the file of a result."""
     return out / what / f"{arm.replace(' ', '-')}-{seed}.json"
 
 
 def quiet() -> None:
-    """One thread a process where there is no GPU, and no word of libraries."""
+    """Use one thread a process without a GPU, and silence the libraries."""
     for name in ("httpx", "transformers", "trueward"):
         logging.getLogger(name).setLevel(logging.ERROR)
     torch.set_num_threads(1 if not torch.cuda.is_available() else 8)
 
 
 def told(out: Path, size: Size, seed: int) -> str:
-    """Have the answers of a log."""
+    """Generate the answers of a log."""
     quiet()
     return f"log {seed}: {len(logged(out, size, seed, 'policy'))} answers of the policy"
 
 
 def pick(out: Path, arm: str, seed: int, size: Size, alpha: float, log: str) -> str:
-    """Best-of-n by one reward; what it found is in a file of its name."""
+    """Run best-of-n with one reward and store the result."""
     quiet()
     began, found = time.monotonic(), {"arm": arm, "seed": seed}
     try:
@@ -130,7 +129,7 @@ def pick(out: Path, arm: str, seed: int, size: Size, alpha: float, log: str) -> 
 
 
 def job(out: Path, arm: str, seed: int, size: Size, alpha: float, kl: float, log: str) -> str:
-    """Train and grade one policy; what it found is in a file of its name."""
+    """Train and evaluate one policy and store the result."""
     quiet()
     began, file = time.monotonic(), kept(out, "results", arm, seed)
     place = out / "policies" / file.stem
@@ -165,7 +164,7 @@ def job(out: Path, arm: str, seed: int, size: Size, alpha: float, kl: float, log
 
 
 def done(todo: list[tuple[Any, ...]], jobs: int) -> Iterator[str]:
-    """Do so many jobs at once, and tell of each."""
+    """Run jobs in parallel; yield a message for each."""
     if jobs == 1:
         yield from (work(*given) for work, *given in todo)
         return
@@ -175,23 +174,30 @@ def done(todo: list[tuple[Any, ...]], jobs: int) -> Iterator[str]:
 
 
 def main(words: list[str] | None = None) -> None:
-    """Run what is not there yet, and write the page."""
+    """Run the unfinished jobs and write the page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--size", choices=SIZES, default="small")
-    parser.add_argument("--alpha", type=float, default=0.5, help="the smaller, the more selection")
+    parser.add_argument(
+        "--alpha", type=float, default=0.5, help="strength of the selection, smaller is stronger"
+    )
     parser.add_argument("--kl", type=float, default=0.005)
     parser.add_argument(
-        "--log", choices=("policy", "desk"), default="policy", help="whose answers it has"
+        "--log",
+        choices=("policy", "desk"),
+        default="policy",
+        help="source of the answers of the log",
     )
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
-    parser.add_argument("--seeds", type=int, help="policies of each [what the size says]")
-    parser.add_argument("--logs", type=int, help="logs for best-of-n [what the size says]")
+    parser.add_argument("--seeds", type=int, help="policies for each reward [from the size]")
+    parser.add_argument("--logs", type=int, help="logs for best-of-n [from the size]")
     parser.add_argument("--jobs", type=int, default=1 if torch.cuda.is_available() else 2)
-    parser.add_argument("--page", type=Path, help="write the page and its figures here")
+    parser.add_argument(
+        "--page", type=Path, help="file of the page; its figures are written beside it"
+    )
     given = parser.parse_args(words)
     size, out = SIZES[given.size], given.out
-    more = {"seeds", "logs"}  # of which there can be more later
+    more = {"seeds", "logs"}  # can be increased later
     settings = {
         "size": given.size,
         **{k: v for k, v in asdict(size).items() if k not in more},
@@ -202,7 +208,7 @@ def main(words: list[str] | None = None) -> None:
     out.mkdir(parents=True, exist_ok=True)
     file = out / "settings.json"
     if file.exists() and json.loads(file.read_text("utf-8")) != settings:
-        sys.exit(f"error: {out} was made with other settings: give another folder")
+        sys.exit(f"error: {out} was created with other settings: use another folder")
     keep(file, settings)
     start(out, size)
     seeds, logs, log = given.seeds or size.seeds, given.logs or size.logs, given.log

@@ -1,4 +1,4 @@
-"""How large the experiment is: tiny for a test, small for two CPU cores, large for a GPU."""
+"""Sizes of the experiment: tiny for a test, small for two CPU cores, large for a GPU."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Size:
-    """Of the policy, of the log, and of the training with rewards."""
+    """Size of the policy, the log and the training."""
 
-    questions: int  # that the policy learns to answer before any reward, four answers each
+    questions: int  # of the pretraining, four answers each
     vocabulary: int
     width: int
     layers: int
-    steps: int  # of that learning, 64 answers each
+    steps: int  # of the pretraining, 64 answers each
     logged: int  # questions in the log, four answers each
     align_steps: int
-    prompts: int  # a step
+    prompts: int  # for each step
     group: int
     lr: float  # of the training with rewards
-    length: int = 48  # tokens of an answer at most
-    asked: int = 256  # questions of the final measurement
-    candidates: int = 64  # answers to each of these, of which a reward picks the best
+    length: int = 48  # most tokens of an answer
+    asked: int = 256  # questions of the evaluation
+    candidates: int = 64  # answers to each of them, for best-of-n
     seeds: int = 3  # of the training with rewards
-    logs: int = 20  # whose rewards pick the best of n
-    products: int = 3  # that the desk is asked about
+    logs: int = 20  # for best-of-n
+    products: int = 3  # of the help desk
     tasks: int = 4
 
 
@@ -54,5 +54,5 @@ SIZES = {
 
 
 def desk(questions: int, seed: int, size: Size, answers: int = 4) -> pl.DataFrame:
-    """The help desk of a size: questions with rated answers."""
+    """Return questions and rated answers of the help desk."""
     return helpdesk(questions, answers, seed, products=size.products, tasks=size.tasks)

@@ -1,4 +1,4 @@
-"""The benchmark: rules kept by the code, jobs that resume, bad configs, an honest table."""
+"""The benchmark: separation of log and truth, resumed runs, invalid configs, tables."""
 
 import dataclasses
 import json
@@ -12,20 +12,21 @@ import torch
 from helpers.commands import run
 
 from trueward.benchmark import Runs, read_config, ready, run_benchmark, work
-from trueward.benchmark.draw import drawn, labels
-from trueward.benchmark.intervals import mean, share
+from trueward.benchmark.draw import labels
 from trueward.benchmark.jobs import Unit, grouped
+from trueward.benchmark.metrics import scaled_on_gold
 from trueward.benchmark.overview import overview
 from trueward.benchmark.prepared import prepare
 from trueward.benchmark.runner import jobs_of
+from trueward.benchmark.sampling import sample
 from trueward.benchmark.search import Between, OneOf, criterion, draws, space_of
-from trueward.benchmark.summary import Figure, Section
+from trueward.benchmark.summary import Figure, Section, mean, share
 from trueward.benchmark.table import write_table
 from trueward.core.errors import NotWrittenError, TruewardError, UsageError
 from trueward.core.estimate import Estimate
 from trueward.data.feedback import Feedback, Labelled
-from trueward.estimation import method
 from trueward.estimation.nuisances import platt
+from trueward.estimators import _registry
 from trueward.estimators._registry import method_class
 
 SMALL = """
@@ -77,7 +78,7 @@ def done(tmp_path_factory):
 # the rules
 
 
-def test_every_ready_config_reads():
+def test_every_packaged_config_is_valid():
     assert {"quick", "real", "mechanisms", "prediction-matrices"} <= set(ready())
     for name in ready():
         config = read_config(name)
@@ -86,7 +87,7 @@ def test_every_ready_config_reads():
         assert config.about
 
 
-def test_learners_get_feedback_and_the_brackets_their_number_of_clean_labels(tmp_path, monkeypatch):
+def test_methods_use_feedback_and_reference_methods_true_labels(tmp_path, monkeypatch):
     jobs, folders = first_jobs(config_of(tmp_path))
     seen, given = {}, {}
 
@@ -111,10 +112,10 @@ def test_learners_get_feedback_and_the_brackets_their_number_of_clean_labels(tmp
     assert all(d.y[d.o == 0].abs().max() == 0 for d in given["naive"])
 
 
-def test_no_prompt_is_on_two_sides(tmp_path):
+def test_training_validation_and_test_share_no_prompt(tmp_path):
     jobs, folders = first_jobs(config_of(tmp_path))
     scenario = json.dumps(dataclasses.asdict(jobs[0].scenario), sort_keys=True)
-    draw = drawn(folders["synthetic"], jobs[0].digest, scenario, 0)
+    draw = sample(folders["synthetic"], jobs[0].digest, scenario, 0)
     group = draw.prepared.rows["group"].to_numpy()
     sides = [set(group[r]) for r in (draw.rows_train, draw.rows_val, draw.test.rows)]
     assert sum(map(len, sides)) == len(set.union(*sides)) == 175
@@ -126,13 +127,13 @@ def test_no_prompt_is_on_two_sides(tmp_path):
     assert torch.equal(train.x, x[torch.from_numpy(draw.rows_train)])
 
 
-def test_gold_labels_scale_every_score_alike_and_rank_nothing(tmp_path):
+def test_r2_gold_is_r2_after_platt_scaling_on_gold_labels(tmp_path):
     jobs, folders = first_jobs(
         config_of(tmp_path, SMALL.replace("rate: 0.5", "rate: 0.5\ngold: 60"))
     )
     job = next(j for j in jobs if j.method.label == "naive" and j.scenario.mechanism == "rating")
     scenario = json.dumps(dataclasses.asdict(job.scenario), sort_keys=True)
-    draw = drawn(folders[job.set], job.digest, scenario, job.seed)
+    draw = sample(folders[job.set], job.digest, scenario, job.seed)
     x, gold = draw.gold()
     assert len(x) == len(gold) == 60
     truth = torch.cat([draw.truth_train.label, draw.truth_val.label])
@@ -147,7 +148,7 @@ def test_gold_labels_scale_every_score_alike_and_rank_nothing(tmp_path):
     slope, offset = platt(5 * x[:, 0].float() + 20, gold)
     p = torch.sigmoid(slope * (5 * test.x[:, 0].double() + 20) + offset)
     brier = (p - test.r).square().mean() / (test.r.mean() * (1 - test.r.mean()))
-    found = work.scaled_on_gold(Model(), draw, test)
+    found = scaled_on_gold(Model(), draw, test)
     assert found == {"r2_gold": pytest.approx(1 - float(brier), abs=1e-4)}
     assert run_job(job, folders[job.set])["metrics"]["r2_gold"] is not None
     oracle = next(j for j in jobs if j.method.label == "oracle" and j.scenario == job.scenario)
@@ -165,7 +166,7 @@ def test_a_job_is_a_function_of_its_config(tmp_path):
     assert len({j.key for j in jobs}) == len(jobs)
 
 
-def test_units_keep_processes_busy_and_seeds_together(tmp_path):
+def test_units_fill_the_processes_and_keep_seeds_together(tmp_path):
     jobs, _ = first_jobs(config_of(tmp_path))
     pairs = [(job, "") for job in jobs]
     rows = {"synthetic": 700}
@@ -181,7 +182,7 @@ def test_units_keep_processes_busy_and_seeds_together(tmp_path):
         assert sorted(j.key for u in units for j in u.jobs) == sorted(j.key for j in jobs)
 
 
-def test_jobs_done_together_are_the_jobs_done_alone(tmp_path):
+def test_jobs_of_a_unit_give_the_rows_of_separate_jobs(tmp_path):
     jobs, folders = first_jobs(config_of(tmp_path))
     some = tuple(j for j in jobs if j.scenario.mechanism == "rating")
     together = {j.key: row for j, row in work.run_unit(Unit(some, folders["synthetic"]))}
@@ -210,7 +211,7 @@ def test_every_method_has_the_same_number_of_trials_and_the_first_is_as_configur
     assert Between(1, 100, log=True).at(0.5) == pytest.approx(10)
 
 
-def test_the_criterion_sees_rated_rows_only():
+def test_the_criterion_uses_only_rows_with_feedback():
     x = torch.randn(40, 2, generator=torch.Generator().manual_seed(0))
     o = (torch.arange(40) % 2).float()
     y = (x[:, 0] > 0).float() * o
@@ -228,7 +229,7 @@ def test_the_criterion_sees_rated_rows_only():
 # figures
 
 
-def test_intervals_by_hand():
+def test_intervals_equal_hand_computed_values():
     found = mean([1.0, 2.0, 3.0])
     assert (found.value, found.high) == pytest.approx((2.0, 2 + 4.302653 / 3**0.5), rel=1e-6)
     assert mean([4.0]).high is None
@@ -265,7 +266,7 @@ def test_estimated_losses_are_near_the_ideal_with_known_nuisances_and_exact_for_
 # running
 
 
-def test_a_run_finishes_and_its_table_brackets_every_scenario(done):
+def test_a_run_finishes_and_every_scenario_has_the_reference_methods(done):
     runs = Runs.read(done)
     rows = runs.rows()
     status = {(r["mechanism"], r["method"]): r["status"] for r in rows}
@@ -312,7 +313,7 @@ def test_the_report_of_a_run_has_every_scenario_with_its_figure(done, tmp_path, 
     assert "one folder" in err
 
 
-def test_a_second_run_does_nothing_and_another_config_is_refused(done, tmp_path, monkeypatch):
+def test_a_second_run_does_nothing_and_another_config_is_an_error(done, tmp_path, monkeypatch):
     monkeypatch.setenv("TRUEWARD_CACHE", str(done.parent / "cache"))
     reported = []
     config = config_of(tmp_path)
@@ -323,7 +324,7 @@ def test_a_second_run_does_nothing_and_another_config_is_refused(done, tmp_path,
         run_benchmark(other, done)
 
 
-def test_stopping_keeps_what_is_finished(tmp_path):
+def test_an_interrupted_run_keeps_its_finished_jobs(tmp_path):
     config, rows = config_of(tmp_path), []
 
     def stop(done, _of, row):
@@ -368,13 +369,13 @@ def killer(tmp_path, monkeypatch):
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: killer\nVersion: 1.0\n")
     (about / "entry_points.txt").write_text("[trueward.methods]\nkiller = killer:Killer\n")
     monkeypatch.syspath_prepend(str(folder))  # which the processes of the run inherit
-    method._sources.cache_clear()
+    _registry._sources.cache_clear()
     yield
-    method._sources.cache_clear()
+    _registry._sources.cache_clear()
 
 
 @pytest.mark.usefixtures("killer")
-def test_a_job_that_kills_its_process_is_a_row_and_costs_no_other(tmp_path):
+def test_a_job_that_kills_its_process_fails_alone(tmp_path):
     text = SMALL.replace("[snips,", "[snips, killer,")
     text = text.replace("[rating, {name: implicit, noise: none}]", "rating")
     config = config_of(tmp_path, text)
@@ -392,7 +393,7 @@ def test_a_job_that_kills_its_process_is_a_row_and_costs_no_other(tmp_path):
     assert {j.key for j in runs.left(jobs, retry=True)} == {r["key"] for r in lost}
 
 
-def test_a_disk_that_takes_no_more_stops_the_run_with_a_sentence(tmp_path):
+def test_a_full_disk_stops_the_run_with_an_error(tmp_path):
     config, runs = config_of(tmp_path), tmp_path / "runs"
     run_benchmark(config, runs, processes=1, limit=1)
     (runs / "jobs").rename(runs / "kept")
@@ -404,7 +405,7 @@ def test_a_disk_that_takes_no_more_stops_the_run_with_a_sentence(tmp_path):
     assert len(Runs.read(runs).rows()) == 1
 
 
-def test_a_job_that_crashes_is_a_row_and_not_an_end(tmp_path, monkeypatch):
+def test_a_job_that_raises_becomes_a_failed_row(tmp_path, monkeypatch):
     jobs, folders = first_jobs(config_of(tmp_path))
 
     def broken(*_args, **_kwargs):
@@ -436,7 +437,7 @@ BAD = {
     "a seed twice": ("seeds: [0, 1]", "seeds: [0, 0]", "named twice"),
     "a seed that is a word": ("seeds: [0, 1]", "seeds: [zero]", "whole numbers"),
     "a method twice": ("[snips,", "[snips, snips,", "named twice"),
-    "a label that is taken": ("[snips,", "[{name: snips, label: naive},", "is kept for"),
+    "a label that is taken": ("[snips,", "[{name: snips, label: naive},", "is reserved for"),
     "an unknown training option": ("epochs: 3", "epoch: 3", "did you mean"),
     "an unknown backbone": ("name: small", "name: small\nbackbone: bert", "there is no backbone"),
     "no trials": ("epochs: 3", "trials: 0", "trials"),
@@ -446,13 +447,13 @@ BAD = {
     "noise where there can be none": ("[rating,", "[two_channel,", "no label noise"),
     "nothing that simulates": ("mechanisms: [rating, {name: implicit, noise: none}]", "", "mechan"),
     "a positive end without a choice": ("rows: 700", "positive: safe", "no choice"),
-    "no mapping": (SMALL, "- a\n", "must map"),
-    "no YAML": (SMALL, "a: [", "no YAML"),
+    "no mapping": (SMALL, "- a\n", "must be a mapping"),
+    "no YAML": (SMALL, "a: [", "not valid YAML"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_bad_config_is_one_sentence(tmp_path, name):
+def test_an_invalid_config_is_an_error_of_one_line(tmp_path, name):
     there, instead, said = BAD[name]
     assert there in SMALL
     text = SMALL.replace(there, instead)
@@ -464,7 +465,7 @@ def test_a_bad_config_is_one_sentence(tmp_path, name):
     assert "\n" not in str(e.value)
 
 
-def test_folders_that_are_not_ours_or_of_another_version(tmp_path):
+def test_folders_of_others_or_of_another_version_are_errors(tmp_path):
     config = config_of(tmp_path)
     foreign = tmp_path / "foreign"
     foreign.mkdir()
@@ -524,7 +525,7 @@ def test_the_commands(done, tmp_path, capsys, monkeypatch):
         (["paper-causalrm", "--data", "."], 1, "hf download nvidia/HelpSteer"),
     ],
 )
-def test_bad_commands(tmp_path, capsys, words, code, said):
+def test_invalid_commands_are_errors_of_one_line(tmp_path, capsys, words, code, said):
     out = tmp_path / "runs"
     found, _, err = run(["benchmark", "run", *words, "--out", str(out)], capsys)
     assert (found, said in err) == (code, True), err
@@ -551,7 +552,7 @@ def scene(mechanism, gaps, failed=()):
     return Section(settings, rows, figures)
 
 
-def test_the_overview_marks_only_intervals_that_leave_0_out():
+def test_the_overview_marks_only_intervals_without_0():
     found = [
         scene("rating", {"ips": (0.01, 0.03), "dr": (-0.3, -0.1)}, failed=["sdr", "sdr"]),
         scene("mcar", {"ips": (-0.01, 0.02), "dr": (-0.2, -0.1)}),
@@ -573,7 +574,7 @@ def test_the_overview_marks_only_intervals_that_leave_0_out():
     assert overview(found[:2]) == []
 
 
-def test_scenarios_of_one_mechanism_are_told_apart_by_what_differs():
+def test_scenarios_of_one_mechanism_are_named_by_the_settings_that_differ():
     strong = scene("rating", {"ips": (0.0, 0.1)})
     strong.settings["alpha"] = 0.2
     found = [scene("rating", {"ips": (0.0, 0.1)}), strong, scene("mcar", {})]

@@ -8,10 +8,10 @@ import numpy as np
 import polars as pl
 import pytest
 
+from trueward.benchmark.answers import Location
 from trueward.benchmark.entries import set_entry
 from trueward.benchmark.prepared import prepare
 from trueward.benchmark.sets import SETS, read_set
-from trueward.benchmark.tables import Place
 from trueward.core.errors import TruewardError
 
 SHARED = next(
@@ -81,7 +81,7 @@ def pku_saferlhf(folder):
 
 
 def read(name, folder, **options):
-    return read_set(name, Place(path=folder, **options))
+    return read_set(name, Location(path=folder, **options))
 
 
 def test_helpsteer(tmp_path):
@@ -101,7 +101,7 @@ def test_ultrafeedback_takes_the_last_message_of_each_side(tmp_path):
     assert dict(frame.select("response", "rating").iter_rows())["good 4"] == 10.0
 
 
-def test_pku_saferlhf_has_two_ends(tmp_path):
+def test_pku_saferlhf_has_two_choices_of_positive(tmp_path):
     pku_saferlhf(tmp_path)
     severe = read("pku_saferlhf", tmp_path, positive="severe")
     safe = read("pku_saferlhf", tmp_path, positive="safe")
@@ -113,16 +113,16 @@ def test_pku_saferlhf_has_two_ends(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["helpsteer", "ultrafeedback", "pku_saferlhf"])
-def test_a_missing_or_foreign_folder_shows_how_to_get_the_set(tmp_path, name):
+def test_a_missing_folder_is_an_error_with_the_download_command(tmp_path, name):
     with pytest.raises(TruewardError, match="hf download"):
-        read_set(name, Place())
+        read_set(name, Location())
     with pytest.raises(TruewardError, match="hf download"):
-        read_set(name, Place(data=tmp_path))
+        read_set(name, Location(data=tmp_path))
     with pytest.raises(TruewardError, match="should hold the files"):
         read(name, tmp_path)
 
 
-def test_damaged_files_are_one_sentence(tmp_path):
+def test_damaged_files_are_errors(tmp_path):
     (tmp_path / "train.jsonl.gz").write_bytes(b"not gzip")
     with pytest.raises(TruewardError, match="cannot be read"):
         read("helpsteer", tmp_path)
@@ -131,18 +131,18 @@ def test_damaged_files_are_one_sentence(tmp_path):
         read("helpsteer", tmp_path)
 
 
-def test_a_table_of_ones_own(tmp_path):
+def test_the_set_rated_reads_a_table(tmp_path):
     frame = pl.DataFrame(
         {"prompt": ["a", "a", "b"], "response": ["x", "y", "z"], "label": [1, 0, 1]}
     )
     frame.write_csv(tmp_path / "mine.csv")
     assert len(read("rated", tmp_path / "mine.csv").frame) == 3
     with pytest.raises(TruewardError, match="give its path"):
-        read_set("rated", Place())
+        read_set("rated", Location())
 
 
 def test_fewer_rows_are_whole_prompts():
-    found = read_set("synthetic", Place(rows=400))
+    found = read_set("synthetic", Location(rows=400))
     assert len(found.frame) == 400
     few = found.first(101)
     assert len(few.frame) == 104
@@ -153,7 +153,7 @@ def test_fewer_rows_are_whole_prompts():
     )
 
 
-def test_a_set_is_made_ready_once(monkeypatch):
+def test_a_set_is_prepared_once(monkeypatch):
     said = []
     entry = set_entry({"name": "helpdesk", "rows": 200})
     first = prepare(entry, "wordllama", None, said.append)
@@ -171,18 +171,18 @@ def test_a_set_is_made_ready_once(monkeypatch):
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the shared sets are not here")
 @pytest.mark.parametrize("name", TEXT)
 def test_shared_sets(name):
-    found = read_set(name, Place(data=SHARED, rows=300))
+    found = read_set(name, Location(data=SHARED, rows=300))
     assert {"prompt", "response", "rating"} <= set(found.frame.columns)
     assert found.frame["rating"].null_count() == 0
-    assert SETS[name].says
+    assert SETS[name].description
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the shared sets are not here")
-def test_real_logs_have_feedback_and_a_truth_of_their_own():
-    coat = read_set("coat", Place(data=SHARED))
+def test_real_logs_have_feedback_and_random_truth():
+    coat = read_set("coat", Location(data=SHARED))
     assert coat.features.shape == (87000, 47)
     assert (coat.frame["feedback"].count(), coat.frame["rating"].count()) == (6960, 4640)
-    picks = read_set("upworthy_picks", Place(data=SHARED))
+    picks = read_set("upworthy_picks", Location(data=SHARED))
     assert 0.1 < picks.frame["feedback"].count() / len(picks.frame) < 0.3
     known = picks.frame.drop_nulls("feedback")
     assert ((known["rating"] > picks.threshold) == (known["feedback"] > 0)).all()
@@ -190,7 +190,7 @@ def test_real_logs_have_feedback_and_a_truth_of_their_own():
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the shared sets are not here")
 def test_arena_prompts_are_their_text_for_the_file_numbers_them_anew_for_some_models():
-    whole = read_set("arena", Place(data=SHARED)).frame
+    whole = read_set("arena", Location(data=SHARED)).frame
     assert whole["prompt"].n_unique() == 302
     assert "prompt_id" not in whole.columns
     entry = set_entry({"name": "arena", "rows": 300})

@@ -185,7 +185,7 @@ def implicitrm_with_nothing_that_pins_the_scale(d):
     return fitting(table(d / "log.parquet"), d, "-o", "identify=none", method="implicitrm")
 
 
-@case(2, "clean labels")
+@case(2, "true labels")
 def the_oracle_on_a_log(d):
     return fitting(table(d / "log.parquet"), d, method="oracle")
 
@@ -197,7 +197,7 @@ def rates_that_leave_no_signal(d):
     )
 
 
-@case(2, "--val takes")
+@case(2, "--val must be between 0 and 1")
 def a_validation_share_of_one(d):
     return fitting(table(d / "log.parquet"), d, "--val", "1")
 
@@ -518,7 +518,7 @@ def test_a_config_reaches_the_commands_of_benchmark(tmp_path, capsys):
     words = ["--config", str(tmp_path / "run.yaml"), "benchmark", "run", "quick", "--out", "x"]
     code, _out, err = run(words, capsys)
     assert code == 2
-    assert "--limit takes a whole number of at least 1" in err
+    assert "--limit must be at least 1" in err
 
 
 def test_debug_shows_the_traceback(tmp_path, capsys):

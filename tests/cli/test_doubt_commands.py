@@ -95,7 +95,7 @@ def test_a_calibrated_model_abstains_where_it_is_not_sure(told, made, capsys):
         (("plan", "--width", "0.1", "--out", "next.xlsx"), 2, "must end in .csv, .jsonl"),
         (("sensitivity", "--figure", "curve.pdf"), 2, "--figure curve.pdf must end in .svg, .png"),
         (("evaluate", "somewhere.parquet"), 2, "either a test table or --log"),
-        (("evaluate", "--draws", "100"), 2, "--draws goes with a test table"),
+        (("evaluate", "--draws", "100"), 2, "--draws needs a test table"),
     ],
 )
 def test_a_wrong_command_line_is_answered_in_one_sentence(told, words, code, said):
@@ -119,7 +119,7 @@ def test_what_only_a_log_has_a_use_for_is_refused_with_a_test_table(made, capsys
     table = str(made / "world" / "test.parquet")
     code, _, err = run(["evaluate", str(made / "rm"), table, *words], capsys)
     assert code == 2
-    assert f"{words[0]} goes with --log" in err
+    assert f"{words[0]} needs --log" in err
     assert len(err.strip().splitlines()) == 1
 
 

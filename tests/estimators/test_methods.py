@@ -149,7 +149,7 @@ def test_the_backward_form_diverges_where_the_forward_form_does_not():
 
 def test_learners_refuse_clean_labels_and_the_oracle_refuses_logs():
     log, truth = line(100)
-    with pytest.raises(TruewardError, match="was given clean labels"):
+    with pytest.raises(TruewardError, match=r"clean labels \(Labelled\)"):
         fit("naive", truth, truth)
     with pytest.raises(TruewardError, match="a log has none"):
         fit("oracle", log, log)

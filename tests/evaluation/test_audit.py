@@ -86,7 +86,7 @@ def test_labels_of_whole_prompts_count_by_prompt():
     assert (rows.unit == rows.group).all()
 
 
-@pytest.mark.slow
+@pytest.mark.battery
 @pytest.mark.parametrize("by_prompt", [False, True])
 def test_intervals_cover_the_truth_as_often_as_they_say(by_prompt):
     """500 worlds, nominal 95 %, asked 93 to 97; a standard error of chance is .01, two of them here."""

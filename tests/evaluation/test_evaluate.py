@@ -225,6 +225,7 @@ KNOWN = {  # P(good) = .75 or .35 as forecast, and .2 more or less by the prompt
 }
 
 
+@pytest.mark.battery
 @pytest.mark.parametrize("prompts", [50, 200])
 def test_intervals_cover_the_truth_as_often_as_they_say(prompts):
     """500 worlds, nominal 95 %, asked 93 to 97; a standard error of chance is .01."""
@@ -242,6 +243,7 @@ def test_intervals_cover_the_truth_as_often_as_they_say(prompts):
     assert ece > 0.95, "an ECE of 0 is the least there is, and only the lower end can miss it"
 
 
+@pytest.mark.battery
 def test_the_interval_of_an_ece_covers_though_noise_counts_as_error():
     """500 worlds: low forecasts are .1 too low, high ones too high, the middle one of 15 bins has both."""
     truth, held, values = 0.1 * 14 / 15, [], []

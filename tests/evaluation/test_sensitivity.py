@@ -118,7 +118,7 @@ def test_a_model_that_knows_only_an_interval_is_refused():
         sensitivity(fit("implicitrm", *clicks.split(0.2), **options), clicks)
 
 
-@pytest.mark.slow
+@pytest.mark.battery
 def test_the_band_holds_the_truth_in_ten_worlds():
     """Odds ratios drawn evenly, in logs, from the range: the true mean lies in every band."""
     rng = np.random.default_rng(0)

@@ -123,7 +123,7 @@ def test_the_interval_of_a_rate_is_what_users_said_of_the_surest_answers():
     assert report["rho_10"]["low"] == pytest.approx(0.130, abs=0.01)
     assert report["rho_10"]["high"] == pytest.approx(0.286, abs=0.01)
     assert values["rho_10"] < 0.03, "the published estimate is the proxy's own extreme"
-    assert "outside what users said" in report["warning"]
+    assert "rho_10 (0.02) disagrees with the ratings" in report["warning"]
     assert "-o rho_10=0.2" in report["warning"]
     wide = flip_rates(0.6).compute(anchored(), 0)[1]["rho_01"]  # of 160 a side
     assert wide["low"] < 10 / 160 < wide["high"]

@@ -219,7 +219,7 @@ def recovered(folder, place, seed):
     return found
 
 
-@pytest.mark.slow
+@pytest.mark.battery
 def test_a_model_tuned_by_causalrm_recovers_more_of_the_truth_than_one_tuned_by_naive(
     folder, tmp_path
 ):

@@ -176,5 +176,5 @@ def test_a_fit_without_tuning_has_no_work_for_several_processes(place, monkeypat
     monkeypatch.setenv("WORLD_SIZE", "2")
     log = str(place / "world/log.parquet")
     assert alone(["fit", "naive", log, "--out", str(place / "frozen")]) == 2
-    assert "start this in one process" in capsys.readouterr().err
+    assert "start this command in one" in capsys.readouterr().err
     assert not (place / "frozen").exists()

@@ -73,7 +73,7 @@ def test_the_conformal_set_by_hand():
         c.decide(torch.tensor([0.5]), 1.0)
 
 
-@pytest.mark.slow
+@pytest.mark.battery
 def test_sets_have_the_label_as_often_as_was_asked():
     """500 worlds of 300 gold labels, sets at 90 and 95 %; a standard error of the means is .001."""
     rates = {0.9: [], 0.95: []}
@@ -183,7 +183,7 @@ def test_clicks_are_no_labels(model):
         calibrate(model, b, chosen=True, feedback=True)
 
 
-@pytest.mark.slow
+@pytest.mark.battery
 @pytest.mark.parametrize("how", ["chosen", "feedback"])
 def test_weighted_sets_have_the_label_as_often_as_was_asked(how, model):
     """500 worlds whose labels are of rows drawn by x: sets at 95 %, asked 93 to 97, error .001."""

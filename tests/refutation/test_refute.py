@@ -436,7 +436,7 @@ def test_the_command_exits_1_where_a_check_fails(tmp_path, capsys):
         (["niave"], 2, "did you mean naive"),
         (["naive", "--only", "placebo"], 2, "no check is called 'placebo'"),
         (["naive", "-o", "clip=1"], 2, "no option 'clip'"),
-        (["oracle"], 2, "clean labels"),
+        (["oracle"], 2, "true labels"),
         (["anchored"], 1, "a gold column"),
         (["channels"], 1, "two or more channel"),
     ],

@@ -335,7 +335,7 @@ def test_the_log_of_the_fit_is_found_again(made, told, tmp_path, capsys):
         (["plain", "--out", "page.txt"], 2, "must end in .html"),
         (["plain", "plain"], 2, "given twice"),
         (["plain", "--log", "absent.parquet"], 1, "absent.parquet"),
-        (["plain", "--gold", "world/gold.csv"], 1, "fitted from the library"),
+        (["plain", "--gold", "world/gold.csv"], 1, "fitted in Python"),
         (["plain", "--rows", "3"], 2, "100"),
     ],
 )

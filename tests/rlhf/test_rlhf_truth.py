@@ -112,7 +112,7 @@ def test_a_log_can_be_of_what_the_policy_writes(example, tmp_path):
     assert example.logged(tmp_path, size, 0, "policy").equals(found)
 
 
-@pytest.mark.slow
+@pytest.mark.battery
 def test_a_policy_that_is_paid_by_the_truth_gets_better(example, tmp_path):
     desk = {"questions": 400, "vocabulary": 900, "products": 1, "tasks": 1}
     size = replace(example.SIZES["small"], **desk, width=64, layers=2, steps=150, align_steps=25)

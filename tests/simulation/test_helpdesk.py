@@ -1,4 +1,4 @@
-"""The generated help desk: varied, learnable from the text, and not by one giveaway."""
+"""The generated help desk: varied texts, with labels that are learnable but not from one word."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_every_question_is_different_and_has_different_answers(world):
     assert sorted(world["rating"].unique()) == [0, 1, 2, 3, 4]
 
 
-def test_every_text_is_filled_in_and_said_in_ascii(world):
+def test_texts_have_no_placeholders_and_are_ascii(world):
     text = pl.concat([world["prompt"], world["response"]])
     assert not text.str.contains(r"[{}]").any()
     assert text.str.len_chars().min() >= 5
@@ -57,7 +57,7 @@ def test_the_kinds_come_in_the_order_of_their_quality(world):
     assert min(world["kind"].value_counts()["count"]) > 100
 
 
-def test_not_even_the_kind_separates_good_from_bad(world, good):
+def test_the_kind_does_not_determine_the_label(world, good):
     share = {k: chances[3] + chances[4] for k, chances in RATINGS.items()}
     known = roc_auc_score(good, world["kind"].replace_strict(share).to_numpy())
     assert 0.93 < known < 0.97
@@ -89,7 +89,7 @@ def test_a_larger_world_begins_with_the_smaller_and_the_seed_decides(world):
     assert len(helpdesk(30, answers=7)) == 210
 
 
-def test_impossible_sizes_are_refused():
+def test_sizes_out_of_range_are_errors():
     with pytest.raises(UsageError, match="n_prompts=0"):
         helpdesk(0)
     with pytest.raises(UsageError, match="answers=0"):
@@ -106,7 +106,7 @@ def test_it_makes_a_world_with_both_classes_logged(world):
 # --- the truth of any text ----------------------------------------------------------------------
 
 
-def test_the_truth_finds_the_kind_of_every_answer_of_the_world(world):
+def test_kind_of_recovers_the_kind_of_every_answer(world):
     texts = helpdesk(400, seed=11)
     found = [kind_of(p, r) for p, r in texts.select("prompt", "response").iter_rows()]
     assert found == texts["kind"].to_list()
@@ -153,11 +153,11 @@ VAGUE = "Parcelo has a number of options for this"
         ("Lorem ipsum.", "foreign"),
     ],
 )
-def test_the_truth_of_a_text_that_anybody_wrote(text, kind):
+def test_kind_of_other_texts(text, kind):
     assert kind_of(QUESTION, text) == kind
     assert (quality(QUESTION, text) == 0) == (kind in ("foreign", "rude"))
 
 
-def test_a_question_that_the_help_desk_would_not_ask_has_no_truth():
+def test_a_question_outside_the_help_desk_is_an_error():
     with pytest.raises(TruewardError, match="one product and one task"):
         quality("What is two plus five?", "seven")

@@ -1,4 +1,4 @@
-"""Simulated worlds: who reacts, what is flipped, what is logged, and what is kept apart."""
+"""Simulated logs: propensities, label noise, columns of the log, and the separate truth."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_water_filling_keeps_the_rate_the_order_and_the_bound(seed):
     ("weights", "rate"),
     [([1.0, 0.0, 0.0], 0.5), ([1.0, -1.0], 0.5), ([1.0, np.nan], 0.5), ([1.0], 0.0), ([1.0], 1.5)],
 )
-def test_weights_that_cannot_reach_the_rate_are_refused(weights, rate):
+def test_weights_that_cannot_reach_the_rate_are_an_error(weights, rate):
     with pytest.raises(UsageError):
         water_fill(np.array(weights), rate)
 
@@ -177,7 +177,7 @@ def test_signs_of_the_selections_on_ratings(rated):
     np.testing.assert_allclose(np.array(strong) / strong[2], [4, 2, 1, 2, 4])
 
 
-def test_context_alone_decides_and_is_logged(rated):
+def test_selection_depends_only_on_the_logged_context(rated):
     world = simulate(rated, mechanism="context", alpha=0.5)
     assert world.log.schema["context.device"] == pl.String
     assert world.log.schema["context.position"] == pl.Float64
@@ -187,7 +187,7 @@ def test_context_alone_decides_and_is_logged(rated):
     np.testing.assert_allclose(k, k[0])
 
 
-def test_features_decide_under_mar_and_may_be_given(rated):
+def test_mar_depends_only_on_the_features(rated):
     x = np.zeros((2000, 2))
     x[:, 0] = np.arange(2000)  # the second column is constant and left out
     truth = simulate(rated, mechanism="mar", alpha=0.5, features=x).truth
@@ -220,7 +220,7 @@ def test_weighted_flips_keep_the_rate_of_each_class():
 
 
 @pytest.mark.parametrize(("a", "b"), [(0.5, 0.5), (0.9, 0.2), (-0.1, 0.0), (0.0, 1.0)])
-def test_noise_that_turns_feedback_around_is_refused(a, b, rated):
+def test_noise_rates_with_a_sum_of_one_are_an_error(a, b, rated):
     with pytest.raises(UsageError, match="rho_01"):
         simulate(rated, rho_01=a, rho_10=b)
 
@@ -228,7 +228,7 @@ def test_noise_that_turns_feedback_around_is_refused(a, b, rated):
 # --- context that knows the prompt, users, noise that depends on x ---------------------------------
 
 
-def test_a_confounded_context_decides_alone_and_knows_the_label():
+def test_the_confounded_context_determines_selection_and_depends_on_the_label():
     # One prompt in four has bad responses only; the others have the usual mix.
     rng = np.random.default_rng(1)
     ratings = [
@@ -251,7 +251,7 @@ def test_a_confounded_context_decides_alone_and_knows_the_label():
     assert both["context.dwell"].std() == pytest.approx(1, abs=0.1)
 
 
-def test_users_move_the_odds_of_a_reaction_and_what_is_said_but_not_the_truth(rated):
+def test_users_change_propensity_and_opinion_but_not_the_label(rated):
     world = simulate(rated, mechanism="users", alpha=0.5, rate=0.3)
     log, truth = world.log, world.truth
     p, b = truth["propensity"].to_numpy(), truth["user_effect"].to_numpy()
@@ -338,7 +338,7 @@ def test_flips_follow_the_rate_of_their_row():
 # --- clicks --------------------------------------------------------------------------------------
 
 
-def test_misclicks_miss_what_was_meant_and_make_what_was_not():
+def test_misclicks_remove_and_add_clicks_at_their_rates():
     big = rows_of(np.random.default_rng(3).choice(5, size=20_000, p=SHARES).tolist())
     world = simulate(big, mechanism="misclick", rho_01=0.3, rho_10=0.1)
     truth, log = world.truth, world.log
@@ -373,7 +373,7 @@ def test_under_scar_every_good_response_is_clicked_alike(rated):
     assert_frame_equal(world.log, other.log)
 
 
-def test_activity_by_situation_is_logistic_and_knows_nothing_of_the_label():
+def test_mu_z_is_logistic_and_independent_of_the_label():
     big = rows_of(np.random.default_rng(3).choice(5, size=20_000, p=SHARES).tolist())
     world = simulate(big, mechanism="mu_z", alpha=0.5, rate=0.4)
     both = world.log.hstack(world.truth)
@@ -388,7 +388,7 @@ def test_activity_by_situation_is_logistic_and_knows_nothing_of_the_label():
     assert_series_equal(both["feedback"].fill_null(0.0), clicked, check_names=False)
 
 
-def test_activity_by_looks_goes_with_quality(rated):
+def test_mu_x_correlates_with_quality(rated):
     x = np.random.default_rng(5).normal(size=(2000, 1)) + rated["rating"].to_numpy()[:, None]
     world = simulate(rated, mechanism="mu_x", alpha=0.5, rate=0.4, features=x)
     at = {f"answer {i}{'!' * (i % 7)}": x[i, 0] for i in range(2000)}
@@ -420,7 +420,7 @@ def test_three_channels_begin_with_the_two(rated):
     np.testing.assert_allclose(three.truth["propensity"], 1 - none)
 
 
-def test_busy_users_make_channels_dependent():
+def test_user_effects_make_channels_dependent():
     ratings = np.random.default_rng(3).choice(5, size=20_000, p=SHARES)
     x = np.random.default_rng(4).normal(size=(20_000, 1))
     world = simulate(rows_of(ratings.tolist()), mechanism="channels_users", alpha=0.5, features=x)
@@ -454,7 +454,7 @@ def test_channels_have_no_label_noise(name, rated):
 
 
 @pytest.mark.parametrize("name", ["users", "channels_users", "mar_z_confounded", "mu_z"])
-def test_who_asks_and_where_does_not_hang_on_how_strongly_it_counts(name, rated):
+def test_users_and_context_do_not_depend_on_alpha(name, rated):
     one = simulate(rated, mechanism=name, alpha=0.5, rate=0.3, gold=30)
     two = simulate(rated, mechanism=name, alpha=0.2, rate=0.1, gold=60)
     kept = [c for c in one.log.columns if c == "user_id" or c.startswith("context.")]
@@ -466,7 +466,7 @@ def test_who_asks_and_where_does_not_hang_on_how_strongly_it_counts(name, rated)
 # --- the world -----------------------------------------------------------------------------------
 
 
-def test_the_log_is_the_truth_seen_through_selection_and_noise(rated):
+def test_the_log_is_the_truth_after_selection_and_noise(rated):
     world = simulate(rated, rho_01=0.1, rho_10=0.2, rate=0.5)
     log, truth = world.log, world.truth
     assert log.columns == ["prompt", "response", "prompt_id", "feedback"]
@@ -594,7 +594,7 @@ def test_the_threshold_is_the_median_of_the_distinct_levels():
     assert simulate(labels).truth["label"].to_list() == simulate(labels).truth["rating"].to_list()
 
 
-def test_the_scenario_says_what_was_realised(rated):
+def test_the_scenario_has_the_realised_rates(rated):
     scenario = simulate(rated, rho_01=0.1, rho_10=0.2).scenario
     real = scenario["realised"]
     assert real["mean_propensity"] == pytest.approx(0.2)
@@ -607,7 +607,7 @@ def test_the_scenario_says_what_was_realised(rated):
 # --- writing -------------------------------------------------------------------------------------
 
 
-def test_a_world_is_written_whole_and_replaced_whole(rated, tmp_path):
+def test_a_world_is_written_and_replaced_atomically(rated, tmp_path):
     world = simulate(rated, gold=10)
     folder = world.write(tmp_path / "new" / "world")
     names = {p.name for p in folder.iterdir()}
@@ -621,7 +621,7 @@ def test_a_world_is_written_whole_and_replaced_whole(rated, tmp_path):
     assert [p.name for p in folder.parent.iterdir()] == ["world"]
 
 
-def test_a_folder_with_other_things_in_it_is_left_alone(rated, tmp_path):
+def test_a_folder_with_other_files_is_not_overwritten(rated, tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(TruewardError, match=r"notes\.txt"):
         simulate(rated).write(tmp_path)
@@ -647,7 +647,7 @@ def test_a_folder_with_other_things_in_it_is_left_alone(rated, tmp_path):
         ({"gold": -1}, "gold=-1"),
     ],
 )
-def test_settings_out_of_range_are_refused(options, words, rated):
+def test_settings_out_of_range_are_errors(options, words, rated):
     with pytest.raises(UsageError, match=words):
         simulate(rated, **options)
 
@@ -668,17 +668,17 @@ def test_settings_out_of_range_are_refused(options, words, rated):
         (rows_of([0, 7]).rename({"rating": "label"}), "row 2, column label"),
     ],
 )
-def test_tables_that_cannot_make_a_world_are_refused(frame, words):
+def test_invalid_rated_tables_are_errors(frame, words):
     with pytest.raises(TruewardError, match=words):
         simulate(frame)
 
 
-def test_a_threshold_that_leaves_one_class_is_refused(rated):
+def test_a_threshold_with_one_class_is_an_error(rated):
     with pytest.raises(TruewardError, match="every response is bad"):
         simulate(rated, threshold=9)
 
 
-def test_features_of_another_table_are_refused(rated):
+def test_features_of_another_table_are_an_error(rated):
     with pytest.raises(TruewardError, match="one row for each of the 2000"):
         simulate(rated, mechanism="mar", features=np.zeros((3, 2)))
     x = np.ones((2000, 2))
@@ -687,7 +687,7 @@ def test_features_of_another_table_are_refused(rated):
         simulate(rated, mechanism="mar", features=x)
 
 
-def test_dialogues_that_open_without_a_prompt_are_not_one_prompt():
+def test_empty_prompts_are_grouped_by_id_only():
     turns = pl.DataFrame(
         {
             "prompt": ["", "Hi.", "", "Hello.", "", "Hey."],
@@ -728,7 +728,7 @@ def test_rotate_is_one_level_too_low_and_the_lowest_the_highest():
     np.testing.assert_allclose(predicted("ROTATE", [0, 1, 2, 3]), [0.9, 0.1, 11 / 30, 19 / 30])
 
 
-def test_skew_is_vaguer_for_worse_responses():
+def test_skew_has_more_noise_for_worse_responses():
     p = predicted("SKEW", np.repeat([1, 2, 3, 4, 5], 20_000)).reshape(5, -1)
     assert p.min() == pytest.approx(0.1)
     assert p.max() == pytest.approx(0.9)

@@ -1,4 +1,4 @@
-"""The YAML of a benchmark: read once, every name checked against what exists."""
+"""The YAML config of a benchmark, validated: every name is checked when it is read."""
 
 from __future__ import annotations
 
@@ -14,59 +14,110 @@ from trueward.core.errors import UsageError
 from trueward.features import backbone
 
 from .entries import MethodEntry, SetEntry, budget, method_entries, set_entry
-from .names import known_keys, listed, number, one_of
 from .scenarios import LOGGED, Scenario, noise_entry, read_scenarios
+from .validation import as_list, known_keys, number, one_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from importlib.resources.abc import Traversable
 
+#: Fewest seeds without ``allow_few_seeds``.
 FEWEST_SEEDS = 5
 KINDS = ("fit", "predictions")
+#: File types of a config.
 ENDINGS = (".yaml", ".yml")
 
 
 @dataclass(frozen=True)
 class Config:
-    """A benchmark: which worlds, which methods, which seeds, and one budget for all."""
+    """A benchmark: sets, scenarios, methods, seeds, and one budget for all methods.
+
+    Attributes
+    ----------
+    name, about : str
+        Name and description, shown above the table.
+    kind : str
+        ``fit``: train and evaluate models. ``predictions``: measure the error of the estimated loss
+        of synthetic predictions.
+    sets : tuple of SetEntry
+        The sets.
+    scenarios : tuple of Scenario
+        Scenarios of the sets without feedback of their own.
+    methods : tuple of MethodEntry
+        The methods.
+    seeds : tuple of int
+        The seeds.
+    backbone : str
+        Backbone of the features of text.
+    trials : int
+        Trials of the random search.
+    train : dict
+        Training options of every method.
+    selected_on_test : bool
+        Also report the trial with the best R2 on the test set.
+    gold : int
+        Number of gold labels in the logs of real sets.
+
+    """
 
     name: str
     about: str
-    kind: str  # fit: train and measure; predictions: the estimated loss of given predictions
+    kind: str
     sets: tuple[SetEntry, ...]
-    scenarios: tuple[Scenario, ...]  # of the sets that need a simulation
+    scenarios: tuple[Scenario, ...]
     methods: tuple[MethodEntry, ...]
     seeds: tuple[int, ...]
     backbone: str
     trials: int
     train: dict[str, Any]
     selected_on_test: bool
-    gold: int  # trusted labels in the logs of real sets
+    gold: int
 
     def to_json(self) -> dict[str, Any]:
-        """Give plain data; equal for equal benchmarks."""
+        """Return plain data; equal for equal benchmarks."""
         return dataclasses.asdict(self)
 
     def scenarios_of(self, entry: SetEntry) -> tuple[Scenario, ...]:
-        """Give the scenarios of a set: those of the config, or the one that its log is."""
+        """Return the scenarios of a set; a set with its own log has exactly one."""
         return (Scenario(LOGGED, gold=self.gold),) if entry.logged else self.scenarios
 
 
 def ready() -> dict[str, Traversable]:
-    """Give the configs that come with the package, by name."""
+    """Return the configs of the package, by name."""
     folder = resources.files("trueward.benchmark") / "configs"
-    found = (f for f in folder.iterdir() if f.name.endswith(ENDINGS))
-    return {f.name.rpartition(".")[0]: f for f in sorted(found, key=lambda f: f.name)}
+    files = (f for f in folder.iterdir() if f.name.endswith(ENDINGS))
+    return {f.name.rpartition(".")[0]: f for f in sorted(files, key=lambda f: f.name)}
 
 
 def read_config(
     source: str | Path, *, seeds: Sequence[int] | None = None, allow_few: bool = False
 ) -> Config:
-    """Read a ready config by its name, or a YAML file; ``seeds`` replaces those of the config."""
+    """Read and validate a config.
+
+    Parameters
+    ----------
+    source : str or Path
+        Name of a config of the package (`ready`), or a file that ends in .yaml or .yml.
+    seeds : sequence of int, optional
+        Replace the seeds of the config.
+    allow_few : bool
+        Accept fewer than five seeds.
+
+    Returns
+    -------
+    Config
+
+    Raises
+    ------
+    UsageError
+        If the file cannot be read or a value is invalid.
+
+    """
     word = str(source)
     if not word.endswith(ENDINGS):
-        found = ready()
-        text, name = found[one_of(word, found, "ready benchmark")].read_text("utf-8"), word
+        configs = ready()
+        name = one_of(word, configs, "ready benchmark")
+        text = configs[name].read_text("utf-8")
     else:
         try:
             text, name = Path(source).read_text(encoding="utf-8"), Path(source).stem
@@ -75,15 +126,16 @@ def read_config(
     try:
         read = yaml.safe_load(text)
     except yaml.YAMLError as e:
-        raise UsageError(f"the config {word} is no YAML: {' '.join(str(e).split())}") from e
+        raise UsageError(f"the config {word} is not valid YAML: {' '.join(str(e).split())}") from e
     if not isinstance(read, dict):
-        raise UsageError(f"the config {word} must map names to values, like `sets: [helpdesk]`")
+        raise UsageError(f"the config {word} must be a mapping, such as `sets: [helpdesk]`")
     try:
         return _config({"name": name, **read}, seeds, allow_few=allow_few)
     except UsageError as e:
         raise UsageError(f"{word}: {e}") from e
 
 
+#: Keys of a config.
 KEYS = {
     "name", "about", "kind", "sets", "mechanisms", "alpha", "rate", "noise", "gold", "methods",
     "seeds", "allow_few_seeds", "backbone", "budget", "selected_on_test",
@@ -94,13 +146,13 @@ def _config(read: dict[str, Any], seeds: Sequence[int] | None, *, allow_few: boo
     known_keys(read, KEYS, "a benchmark")
     for key in ("sets", "methods", "seeds"):
         if not read.get(key):
-            raise UsageError(f"{key} is empty or missing: a benchmark needs at least one")
-    sets = tuple(set_entry(s) for s in listed(read["sets"]))
+            raise UsageError(f"{key} is empty or missing; a benchmark needs at least one entry")
+    sets = tuple(set_entry(s) for s in as_list(read["sets"]))
     _distinct([s.label for s in sets], "set")
     trials, train = budget(read.get("budget"))
     if _flag(read, "selected_on_test") and trials < 2:
         raise UsageError(
-            "selected_on_test shows a choice among trials: give budget: {trials: 2} or more"
+            "selected_on_test needs at least two trials: set budget: {trials: 2} or more"
         )
     methods = tuple(method_entries(read["methods"], train))
     _distinct([m.label for m in methods], "method")
@@ -124,56 +176,58 @@ def _config(read: dict[str, Any], seeds: Sequence[int] | None, *, allow_few: boo
 
 
 def _scenarios(read: dict[str, Any], sets: Sequence[SetEntry]) -> tuple[Scenario, ...]:
-    """Cross mechanisms, alphas and noises."""
-    mechanisms = listed(read.get("mechanisms") or [])
+    """Return the product of mechanisms, alphas and noise rates."""
+    mechanisms = as_list(read.get("mechanisms") or [])
     simulated = [s.label for s in sets if not s.logged]
     if simulated and not mechanisms:
         raise UsageError(
-            f"the set {simulated[0]} has no feedback of its own: name mechanisms to simulate it"
+            f"the set {simulated[0]} has no feedback of its own: add mechanisms to simulate it"
         )
     if mechanisms and not simulated:
-        raise UsageError("these sets are real logs, which nothing simulates: drop mechanisms")
-    alphas = [number(a, "alpha") for a in listed(read.get("alpha", 0.5))]
-    noises = [noise_entry(n) for n in listed(read.get("noise"))]
+        raise UsageError("all sets are real logs and need no simulation: remove mechanisms")
+    alphas = [number(a, "alpha") for a in as_list(read.get("alpha", 0.5))]
+    noises = [noise_entry(n) for n in as_list(read.get("noise"))]
     shared = {"rate": read.get("rate"), "gold": read.get("gold", 0)}
-    found = read_scenarios(mechanisms, alphas, noises, shared)
-    _distinct([str(s) for s in found], "scenario")
-    return tuple(found)
+    scenarios = read_scenarios(mechanisms, alphas, noises, shared)
+    _distinct([str(s) for s in scenarios], "scenario")
+    return tuple(scenarios)
 
 
 def _seeds(
     read: dict[str, Any], given: Sequence[int] | None, *, allow_few: bool
 ) -> tuple[int, ...]:
-    found = listed(read["seeds"]) if given is None else list(given)
-    for seed in found:
+    values = as_list(read["seeds"]) if given is None else list(given)
+    for seed in values:
         if type(seed) is not int or seed < 0:
-            raise UsageError(f"seeds are whole numbers from 0 on, and one is {seed!r}")
-    _distinct(list(map(str, found)), "seed")
-    if not found:
-        raise UsageError("no seeds were given: name five or more")
-    if len(found) < FEWEST_SEEDS and not (allow_few or _flag(read, "allow_few_seeds")):
+            raise UsageError(f"seeds must be whole numbers from 0, found {seed!r}")
+    _distinct(list(map(str, values)), "seed")
+    if not values:
+        raise UsageError("no seeds were given; give at least five")
+    if len(values) < FEWEST_SEEDS and not (allow_few or _flag(read, "allow_few_seeds")):
         raise UsageError(
-            f"{len(found)} seeds are too few for an interval: give {FEWEST_SEEDS} or more, or "
-            "say allow_few_seeds: true (or --allow-few-seeds), and the table will say it too"
+            f"{len(values)} seeds are too few for an interval: give {FEWEST_SEEDS} or more, or set "
+            "allow_few_seeds: true (--allow-few-seeds); the table then has a warning"
         )
-    return tuple(found)
+    return tuple(values)
 
 
 def _gold(read: dict[str, Any]) -> int:
     gold = read.get("gold", 0)
     if type(gold) is not int or gold < 0:
-        raise UsageError(f"gold takes a whole number of trusted labels, not {gold!r}")
+        raise UsageError(f"gold must be a whole number of gold labels, found {gold!r}")
     return gold
 
 
 def _flag(read: dict[str, Any], name: str) -> bool:
     value = read.get(name, False)
     if not isinstance(value, bool):
-        raise UsageError(f"{name} takes true or false, not {value!r}")
+        raise UsageError(f"{name} must be true or false, found {value!r}")
     return value
 
 
-def _distinct(labels: Sequence[str], what: str) -> None:
-    twice = next((v for k, v in enumerate(labels) if v in labels[:k]), None)
-    if twice is not None:
-        raise UsageError(f"the {what} {twice} is named twice: drop one, or give it a label")
+def _distinct(labels: Sequence[str], kind: str) -> None:
+    repeated = next((v for k, v in enumerate(labels) if v in labels[:k]), None)
+    if repeated is not None:
+        raise UsageError(
+            f"the {kind} {repeated} is named twice: remove one, or give it another label"
+        )

@@ -1,4 +1,7 @@
-"""A job: one method on one draw of one scenario. Its row is a pure function of what it says here."""
+"""Jobs of a benchmark and their grouping into units.
+
+A job is one method on one draw of one scenario. Its row depends only on the fields of `Job`.
+"""
 
 from __future__ import annotations
 
@@ -14,20 +17,46 @@ if TYPE_CHECKING:
     from .entries import MethodEntry
     from .scenarios import Scenario
 
-FORMAT = 2  # of jobs and rows; a change of what a job computes is a new format
-MOST = 8  # methods in one unit
-LONGEST = 2_000_000  # rows x fits in one unit: some ten minutes of a core
+#: Format of jobs and rows. A change of a job's computation is a new format.
+FORMAT = 2
+#: Most methods in a unit.
+MOST = 8
+#: Most rows x fits in a unit: about ten minutes of a core.
+LONGEST = 2_000_000
 
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Job:
-    """One method on one draw; everything it depends on, and nothing else."""
+    """One method on one draw of one scenario: all inputs of the computation.
 
-    kind: str  # fit, or predictions
-    set: str  # label of the set
-    digest: str  # of the set's content, features and threshold
+    Attributes
+    ----------
+    kind : str
+        ``fit`` or ``predictions``.
+    set : str
+        Label of the set.
+    digest : str
+        Digest of the set's rows, features and threshold.
+    scenario : Scenario
+        The scenario.
+    method : MethodEntry
+        The method.
+    seed : int
+        The seed.
+    trials : int
+        Trials of the random search.
+    train : dict
+        Training options.
+    selected_on_test : bool
+        Also report the trial with the best R2 on the test set.
+
+    """
+
+    kind: str
+    set: str
+    digest: str
     scenario: Scenario
     method: MethodEntry
     seed: int
@@ -36,16 +65,16 @@ class Job:
     selected_on_test: bool
 
     def to_json(self) -> dict[str, Any]:
-        """Give plain data."""
+        """Return plain data."""
         return {"format": FORMAT, **dataclasses.asdict(self)}
 
     @property
     def key(self) -> str:
-        """SHA-256 of the canonical JSON."""
+        """SHA-256 of the canonical JSON of the job."""
         return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()
 
     def row(self) -> Row:
-        """Give the columns that say which job a row is of."""
+        """Return the columns of a row that identify the job."""
         s = dataclasses.asdict(self.scenario)
         return {
             "key": self.key, "set": self.set, **s, "method": self.method.label,
@@ -55,7 +84,16 @@ class Job:
 
 @dataclass(frozen=True)
 class Unit:
-    """Jobs that one process does together, and the folder of their set."""
+    """Jobs that one process runs together.
+
+    Attributes
+    ----------
+    jobs : tuple of Job
+        The jobs.
+    folder : str
+        Folder of their prepared set.
+
+    """
 
     jobs: tuple[Job, ...]
     folder: str
@@ -64,12 +102,27 @@ class Unit:
 def grouped(
     jobs: Iterable[tuple[Job, str]], processes: int, rows: Mapping[str, int], *, apart: bool = False
 ) -> list[Unit]:
-    """Group jobs into units: some methods of one scenario with all their seeds.
+    """Group jobs into units: several methods of one scenario with all their seeds.
 
-    The one place where that is chosen. What is together is trained as one network where the steps
-    are the same, and shares its nuisances; what is apart runs in parallel and is kept sooner. So a
-    unit has up to 8 methods: fewer where that would leave processes idle, or where it would be long.
-    rows: of each set. apart: a unit has one seed, for features too large to hold them all.
+    The jobs of a unit share nuisances and are trained as one network where their steps are equal.
+    Units run in parallel, and a row is stored when its unit is done. A unit has up to 8 methods, and
+    fewer if processes would be idle or the unit would take long.
+
+    Parameters
+    ----------
+    jobs : iterable of (Job, str)
+        Jobs and the folders of their sets.
+    processes : int
+        Number of processes.
+    rows : mapping
+        Number of rows of each set, by label.
+    apart : bool
+        One seed a unit, for sets with large features.
+
+    Returns
+    -------
+    list of Unit
+
     """
     scenarios: dict[str, dict[str, list[tuple[Job, str]]]] = {}
     for job, folder in jobs:
@@ -79,17 +132,31 @@ def grouped(
         methods.setdefault(job.method.label, []).append((job, folder))
     busy = sum(map(len, scenarios.values())) // max(1, processes)
     units = []
-    for found in scenarios.values():
-        names = list(found)
-        first = found[names[0]]
+    for methods in scenarios.values():
+        names = list(methods)
+        first = methods[names[0]]
         long = LONGEST // (rows[first[0][0].set] * len(first) * first[0][0].trials)
         size = max(1, min(MOST, busy, long))
         for k in range(0, len(names), size):
-            some = [pair for name in names[k : k + size] for pair in found[name]]
-            units.append(Unit(tuple(job for job, _ in some), some[0][1]))
+            part = [pair for name in names[k : k + size] for pair in methods[name]]
+            units.append(Unit(tuple(job for job, _ in part), part[0][1]))
     return units
 
 
-def killed(job: Job, how: str) -> Row:
-    """Give the row of a job whose process died."""
-    return {**job.row(), "status": "failed", "reason": how, "seconds": None}
+def killed(job: Job, reason: str) -> Row:
+    """Return the row of a job whose process died.
+
+    Parameters
+    ----------
+    job : Job
+        The job.
+    reason : str
+        Why its process ended.
+
+    Returns
+    -------
+    dict
+        The job's columns, with the status ``failed`` and the reason.
+
+    """
+    return {**job.row(), "status": "failed", "reason": reason, "seconds": None}

@@ -1,6 +1,6 @@
-"""A set made ready once: its rows, and features in half precision that every process maps.
+"""Prepared sets: rows and float16 features on disk, memory-mapped by every process.
 
-The folder is named after what it was made from, so it is shared by all benchmarks and never stale.
+The name of the folder is the digest of its inputs, so all benchmarks share it and it is never stale.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from trueward.features.cache import default_cache_folder
 from trueward.features.encoding import features
 from trueward.simulation.rated import prompt_groups, read_rated
 
+from .answers import Answers, Location
 from .sets import read_set
-from .tables import Answers, Place
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,34 +37,44 @@ if TYPE_CHECKING:
     from .entries import SetEntry
 
 FORMAT = 1
-DIRECTIONS = 64  # of the features, that mechanisms may select on
+#: Number of random directions of the features that mechanisms depend on.
+DIRECTIONS = 64
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A set on disk: rows.parquet, x.npy (n, d) float16, directions.npy (n, <= 64) float32."""
+    """A set on disk: rows.parquet, x.npy (n, d) float16, directions.npy (n, <= 64) float32.
+
+    Attributes
+    ----------
+    folder : Path
+        The folder.
+    digest : str
+        Digest of the rows, the features and the threshold.
+
+    """
 
     folder: Path
-    digest: str  # of everything the set was made from
+    digest: str
 
     @cached_property
     def rows(self) -> pl.DataFrame:
-        """group, rating (null where unknown), and feedback where the set is a log."""
+        """Columns group, rating (null where unknown) and, for logs, feedback."""
         return pl.read_parquet(self.folder / "rows.parquet")
 
     @cached_property
     def about(self) -> dict[str, str | float | None]:
-        """Give the threshold, and the backbone's spec."""
+        """The threshold, and the specification of the backbone."""
         return dict(json.loads((self.folder / "about.json").read_text("utf-8")))
 
     @cached_property
     def directions(self) -> NDArray[np.float64]:
-        """Random directions of the standardised features: a mechanism on them depends on x only."""
+        """Random projections of the standardised features; mechanisms depend on x through them."""
         return np.asarray(np.load(self.folder / "directions.npy"), dtype=np.float64)
 
     @property
     def size(self) -> int:
-        """Bytes of the features."""
+        """Size of the features in bytes."""
         return (self.folder / "x.npy").stat().st_size
 
     @cached_property
@@ -72,27 +82,68 @@ class Prepared:
         return np.asarray(np.load(self.folder / "x.npy", mmap_mode="r"))
 
     def features(self, rows: NDArray[np.int64]) -> Tensor:
-        """(len(rows), d) features, copied off the map."""
+        """Return a copy of the features of some rows.
+
+        Parameters
+        ----------
+        rows : array of int, shape (n,)
+            Row numbers.
+
+        Returns
+        -------
+        Tensor, shape (n, d)
+
+        """
         return torch.from_numpy(self._mapped[rows])
 
 
 @lru_cache(maxsize=4)
 def opened(folder: str, digest: str) -> Prepared:
-    """Give a set whose rows and map are kept by this process."""
+    """Return a prepared set, cached in this process.
+
+    Parameters
+    ----------
+    folder : str
+        Folder of the set.
+    digest : str
+        Digest of the set.
+
+    Returns
+    -------
+    Prepared
+
+    """
     return Prepared(Path(folder), digest)
 
 
 def prepare(
-    entry: SetEntry, backbone_name: str, data: Path | None, say: Callable[[str], None]
+    entry: SetEntry, backbone_name: str, data: Path | None, progress: Callable[[str], None]
 ) -> Prepared:
-    """Read a set and compute its features, unless that was done before."""
-    place = Place(
+    """Read a set and compute its features, unless they are on disk.
+
+    Parameters
+    ----------
+    entry : SetEntry
+        The set.
+    backbone_name : str
+        Backbone of the features of text.
+    data : Path or None
+        Folder of all sets.
+    progress : callable
+        Receives a line of text before the features are computed.
+
+    Returns
+    -------
+    Prepared
+
+    """
+    location = Location(
         None if entry.path is None else Path(entry.path).expanduser(),
         data,
         entry.rows,
         entry.positive,
     )
-    answers = read_set(entry.name, place)
+    answers = read_set(entry.name, location)
     threshold = answers.threshold if entry.threshold is None else entry.threshold
     model = None if answers.features is not None else backbone(backbone_name)
     spec = json.dumps({"name": entry.name}) if model is None else model.spec()
@@ -100,11 +151,11 @@ def prepare(
     folder = default_cache_folder().with_name("sets") / digest[:32]
     if (folder / "about.json").is_file():
         return opened(str(folder), digest)
-    frame, kept, cut = _table(answers, threshold, logged=entry.logged)
-    say(f"features of {entry.label}: {len(frame)} responses")
+    frame, selected, cut = _table(answers, threshold, logged=entry.logged)
+    progress(f"features of {entry.label}: {len(frame)} responses")
     if model is None:
         assert answers.features is not None
-        x = answers.features[kept].astype(np.float16)
+        x = answers.features[selected].astype(np.float16)
     else:
         prompts, responses = frame["prompt"].to_list(), frame["response"].to_list()
         x = features(model, prompts, responses, None, progress=True).numpy()
@@ -129,25 +180,25 @@ def _digest(answers: Answers, threshold: float | None, spec: str) -> str:
 def _table(
     answers: Answers, threshold: float | None, *, logged: bool
 ) -> tuple[pl.DataFrame, NDArray[np.int64], float | None]:
-    """Rows with group and rating, the row of the set each one is, and what good is above."""
+    """Return the rows with group and rating, their row numbers in the set, and the threshold."""
     frame = answers.frame
     if logged:
         if not frame["rating"].count() or not frame["feedback"].count():
-            raise TruewardError("the set has no feedback or no truth; check its files")
+            raise TruewardError("the set has no feedback or no rating; check its files")
         ids = frame["prompt_id" if "prompt_id" in frame.columns else "prompt"]
         group = pl.Series("group", prompt_groups(frame["prompt"], ids))
-        kept = frame.select("prompt", "response", "rating", "feedback").with_columns(group)
-        return kept, np.arange(len(frame)), threshold
-    place = np.arange(len(frame), dtype=np.float64)[:, None]
-    table = read_rated(frame, threshold, place)
+        log = frame.select("prompt", "response", "rating", "feedback").with_columns(group)
+        return log, np.arange(len(frame)), threshold
+    number = np.arange(len(frame), dtype=np.float64)[:, None]
+    table = read_rated(frame, threshold, number)
     assert table.features is not None
-    made = table.frame.select("prompt", "response", "rating")
+    rated = table.frame.select("prompt", "response", "rating")
     rows = table.features[:, 0].astype(np.int64)
-    return made.with_columns(pl.Series("group", table.group)), rows, table.threshold
+    return rated.with_columns(pl.Series("group", table.group)), rows, table.threshold
 
 
 def _directions(x: NDArray[np.float16]) -> NDArray[np.float32]:
-    """Standardised x, itself where it is narrow, else on 64 random directions, in blocks."""
+    """Return the standardised x, projected on 64 random directions if it has more columns."""
     n, d = x.shape
     mean, square = np.zeros(d), np.zeros(d)
     blocks = [slice(i, i + 8192) for i in range(0, n, 8192)]

@@ -1,4 +1,4 @@
-"""Running a benchmark: jobs in processes of their own, each finished one kept, whatever happens next."""
+"""Run a benchmark: units of jobs in processes; the row of every finished job is stored."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ import torch
 
 from trueward.core.errors import NotWrittenError, TruewardError, UsageError
 
-from .folder import Runs
 from .jobs import Job, Row, Unit, grouped, killed
 from .prepared import prepare
+from .runs import Runs
 from .sets import data_folder
 from .work import run_unit
 
@@ -29,26 +29,38 @@ if TYPE_CHECKING:
     from .config import Config
     from .prepared import Prepared
 
-    Report = Callable[[int, int, Row], None]  # finished, of, the row
+    Report = Callable[[int, int, Row], None]  # finished jobs, all jobs, the row
 
-MOST_BYTES = 2**30  # of features that one process may hold for all seeds of a scenario
+#: Most bytes of features that a process holds for all seeds of a scenario.
+MOST_BYTES = 2**30
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run came to."""
+    """Result of a run.
+
+    Attributes
+    ----------
+    folder : Path
+        Folder of the run.
+    jobs : int
+        Number of jobs.
+    rows : list of dict
+        Rows of the finished jobs.
+
+    """
 
     folder: Path
     jobs: int
     rows: list[Row]
 
     def count(self, status: str) -> int:
-        """Count the rows of a status."""
+        """Return the number of rows with a status."""
         return sum(row["status"] == status for row in self.rows)
 
     @property
     def left(self) -> int:
-        """Jobs that are not finished."""
+        """Number of jobs that are not finished."""
         return self.jobs - len(self.rows)
 
 
@@ -63,25 +75,53 @@ def run_benchmark(
     say: Callable[[str], None] = lambda _line: None,
     report: Report = lambda _done, _of, _row: None,
 ) -> Outcome:
-    """Do what is left of a benchmark in ``out``, at most ``limit`` jobs of it.
+    """Run the jobs of a benchmark that are not finished.
 
-    processes: at once; None is one a core. data: the folder of the sets. retry: do failed jobs
-    again. say gets a line of preparation, report every finished row.
+    Parameters
+    ----------
+    config : Config
+        The benchmark.
+    out : str or Path
+        Folder of the run: new, empty, or of the same benchmark.
+    processes : int, optional
+        Number of parallel processes. None: one for each core.
+    data : str or Path, optional
+        Folder of the sets.
+    limit : int, optional
+        Most jobs to run. None: all.
+    retry : bool
+        Run failed jobs again.
+    say : callable
+        Receives a line of text before features are computed.
+    report : callable
+        Receives (finished jobs, all jobs, row) after each job.
+
+    Returns
+    -------
+    Outcome
+
+    Raises
+    ------
+    UsageError
+        If an option is invalid or the folder has another config.
+    TruewardError
+        If a set cannot be read or the folder cannot be used.
+
     """
     for name, value in (("jobs", processes), ("limit", limit)):
         if value is not None and value < 1:
-            raise UsageError(f"--{name} takes a whole number of at least 1, not {value}")
+            raise UsageError(f"--{name} must be at least 1, found {value}")
     Runs.claim(out, config)  # before any features are computed
     folder = data_folder(data)
     sets = {s.label: prepare(s, config.backbone, folder, say) for s in config.sets}
     runs = Runs.begin(out, config, {k: p.digest for k, p in sets.items()})
     jobs = jobs_of(config, sets)
-    where = {job.key: str(sets[job.set].folder) for job in jobs}
+    folders = {job.key: str(sets[job.set].folder) for job in jobs}
     left = runs.left(jobs, retry=retry)[:limit]
     count = processes or os.cpu_count() or 1
     large = max(p.size for p in sets.values()) * len(config.seeds) > MOST_BYTES
     sizes = {label: len(p.rows) for label, p in sets.items()}
-    units = grouped([(job, where[job.key]) for job in left], count, sizes, apart=large)
+    units = grouped([(job, folders[job.key]) for job in left], count, sizes, apart=large)
     done = len(jobs) - len(runs.left(jobs, retry=retry))
     for row in _work(units, runs, count):
         done += 1
@@ -91,7 +131,7 @@ def run_benchmark(
 
 
 def jobs_of(config: Config, sets: dict[str, Prepared]) -> list[Job]:
-    """Every job of a benchmark, in the order of its config."""
+    """Return all jobs of a benchmark, in the order of the config."""
     return [
         Job(
             kind=config.kind,
@@ -113,7 +153,22 @@ def jobs_of(config: Config, sets: dict[str, Prepared]) -> list[Job]:
 
 @dataclass
 class Worker:
-    """A process and the unit it is at."""
+    """A process and its unit.
+
+    Attributes
+    ----------
+    process : BaseProcess
+        The process.
+    pipe : Connection
+        The pipe to it.
+    unit : Unit or None
+        The unit that it runs.
+    finished : set of str
+        Keys of the unit's finished jobs.
+    ready : bool
+        Whether it has started.
+
+    """
 
     process: BaseProcess
     pipe: Connection
@@ -122,29 +177,29 @@ class Worker:
     ready: bool = False
 
     def give(self, unit: Unit) -> None:
-        """Hand over the next unit."""
+        """Send the next unit."""
         self.unit, self.finished = unit, set()
-        with contextlib.suppress(OSError):  # it died meanwhile: its pipe says so next
+        with contextlib.suppress(OSError):  # it has died; the next read of its pipe reports that
             self.pipe.send(unit)
 
 
 def _work(units: list[Unit], runs: Runs, processes: int) -> Iterator[Row]:
-    """Do the units; give each row once it is on disk."""
+    """Run the units; yield each row after it is on disk."""
     queue = list(reversed(units))
     count = min(processes, len(units))
     threads = max(1, (os.cpu_count() or 1) // max(1, count))
-    workers = [_started(runs, threads) for _ in range(count)]
+    workers = [_start(runs, threads) for _ in range(count)]
     try:
         while workers:
             for pipe in wait([w.pipe for w in workers]):
                 worker = next(w for w in workers if w.pipe is pipe)
-                row, ended = _heard(worker, queue, runs)
+                row, ended = _receive(worker, queue, runs)
                 if row is not None:
                     yield row
                 if ended:
                     workers.remove(worker)
                     if queue and worker.unit is not None:
-                        workers.append(_started(runs, threads))
+                        workers.append(_start(runs, threads))
     finally:
         for worker in workers:
             worker.process.terminate()
@@ -152,62 +207,62 @@ def _work(units: list[Unit], runs: Runs, processes: int) -> Iterator[Row]:
             worker.process.join(5)
 
 
-def _heard(worker: Worker, queue: list[Unit], runs: Runs) -> tuple[Row | None, bool]:
-    """Take one message: (a finished row, whether the process has ended)."""
+def _receive(worker: Worker, queue: list[Unit], runs: Runs) -> tuple[Row | None, bool]:
+    """Receive a message; return (row of a finished job, whether the process has ended)."""
     try:
-        said, what = worker.pipe.recv()
+        kind, content = worker.pipe.recv()
     except (EOFError, OSError):
-        return _died(worker, queue, runs), True
-    if said == "stop":
-        raise NotWrittenError(what)
-    if said == "row":
-        worker.finished.add(what["key"])
-        return what, False
+        return _handle_death(worker, queue, runs), True
+    if kind == "stop":
+        raise NotWrittenError(content)
+    if kind == "row":
+        worker.finished.add(content["key"])
+        return content, False
     worker.ready = True
     worker.unit = None
     if queue:
         worker.give(queue.pop())
         return None, False
-    worker.pipe.close()  # which tells the process to end
+    worker.pipe.close()  # the process ends
     worker.process.join(10)
     return None, True
 
 
-def _died(worker: Worker, queue: list[Unit], runs: Runs) -> Row | None:
-    """Keep a row for the job that a process died of, once it is known which one it was."""
+def _handle_death(worker: Worker, queue: list[Unit], runs: Runs) -> Row | None:
+    """Write a failed row for the job that killed a process, or repeat its unit job by job."""
     worker.process.join(5)
     code = worker.process.exitcode
     if not worker.ready:
         raise TruewardError(
-            f"a process for the jobs could not start (exit code {code}); a script that runs a "
-            "benchmark must do so under `if __name__ == '__main__':`"
+            f"a process for the jobs did not start (exit code {code}); a script must call "
+            "run_benchmark under `if __name__ == '__main__':`"
         )
     if worker.unit is None:
         return None
     left = [job for job in worker.unit.jobs if job.key not in worker.finished]
-    if len(left) != 1:  # done again one by one, so that only the one it died of is blamed
+    if len(left) != 1:  # repeated one by one, to find the job that killed the process
         queue += [Unit((job,), worker.unit.folder) for job in reversed(left)]
         return None
-    row = killed(left[0], _how(code))
+    row = killed(left[0], _cause(code))
     runs.write(row)
     return row
 
 
-def _how(code: int | None) -> str:
+def _cause(code: int | None) -> str:
     if code is None or code >= 0:
         return f"the process of this job ended with exit code {code}"
     name = signal.Signals(-code).name
-    hint = "; too little memory is the usual cause" if -code == signal.SIGKILL else ""
+    hint = "; the usual cause is too little memory" if -code == signal.SIGKILL else ""
     return f"the process of this job was killed by {name}{hint}"
 
 
-def _started(runs: Runs, threads: int) -> Worker:
-    """Start a process; it says that it is ready for its first unit."""
+def _start(runs: Runs, threads: int) -> Worker:
+    """Start a process; it reports when it is ready for a unit."""
     context = get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_process, args=(theirs, runs, threads), daemon=True)
     before = os.environ.get("OMP_NUM_THREADS")
-    os.environ["OMP_NUM_THREADS"] = str(threads)  # read when the process loads torch
+    os.environ["OMP_NUM_THREADS"] = str(threads)  # torch reads it when it is imported
     try:
         process.start()
     finally:
@@ -220,9 +275,9 @@ def _started(runs: Runs, threads: int) -> Worker:
 
 
 def _process(pipe: Connection, runs: Runs, threads: int) -> None:
-    """Do units until there are no more; the one that runs the benchmark decides about Ctrl-C."""
+    """Run units until the pipe is closed; only the parent process handles Ctrl-C."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _leave)
+    signal.signal(signal.SIGTERM, _terminate)
     torch.set_num_threads(threads)
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
@@ -235,9 +290,9 @@ def _process(pipe: Connection, runs: Runs, threads: int) -> None:
                     pipe.send(("stop", str(e)))
                     return
                 pipe.send(("row", row))
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # nothing is left to clean up
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # no cleanup is left
 
 
-def _leave(_signal: int, _frame: Any) -> None:
-    """End through the `finally` blocks, so that no scratch folder stays."""
+def _terminate(_signal: int, _frame: Any) -> None:
+    """Exit through the `finally` blocks, so that temporary folders are removed."""
     sys.exit(128 + signal.SIGTERM)

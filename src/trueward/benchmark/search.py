@@ -1,13 +1,16 @@
-"""Random search: the same number of trials for every method, judged by one observable criterion.
+"""Random search: the same number of trials for every method, selected by one observable criterion.
 
-Losses of different hyper-parameters are not comparable (a weight in the loss scales it), so trials are not
-ranked by the method's own loss but by one criterion for all methods: the log-loss of the *feedback* on the
-validation rows that have it (rated rows; on a click log every row, the click being the target), after Platt's
-calibration on these same rows. Nothing clean enters.
+The losses of different hyperparameters are not comparable, because a weight in the loss scales it. So
+all methods share one criterion: the log-loss of the feedback on validation rows after Platt scaling on
+the same rows. The rows are those with feedback; on a click log all rows, with the click as the target.
+No true label is used.
 
-Its weakness is known and is the price of honesty: it prefers models of the population that reacts, noise
-included, so it can favour options that undo the correction. That is why the trials are few, why the first
-trial is always the method as it is configured, and why `selected on test` is shown in a column of its own.
+Notes
+-----
+The criterion prefers models of the users who react, noise included, so it can select options that undo
+the correction. For that reason there are few trials, the first trial is the method as configured, and
+the selection on the test set is reported in a separate column.
+
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ from trueward.data.feedback import Labelled
 from trueward.estimation.nuisances import platt
 from trueward.evaluation.metrics import nll
 
-from .names import known_keys, number
+from .validation import known_keys, number
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,7 +42,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Between:
-    """A number between two ends, uniform or, with ``log``, log-uniform; ``whole`` rounds it."""
+    """A number, uniform in [low, high].
+
+    Attributes
+    ----------
+    low, high : float
+        Ends of the interval.
+    log : bool
+        Log-uniform in place of uniform.
+    whole : bool
+        Rounded to a whole number.
+
+    """
 
     low: float
     high: float
@@ -47,7 +61,7 @@ class Between:
     whole: bool = False
 
     def at(self, u: float) -> float | int:
-        """Give the value at the share ``u`` of the way."""
+        """Return the quantile ``u`` in [0, 1]."""
         if self.log:
             value = math.exp(math.log(self.low) + u * (math.log(self.high) - math.log(self.low)))
         else:
@@ -57,73 +71,138 @@ class Between:
 
 @dataclass(frozen=True)
 class OneOf:
-    """One of some values, each as likely."""
+    """A value of a list, with equal probabilities.
+
+    Attributes
+    ----------
+    values : tuple
+        The values.
+
+    """
 
     values: tuple[Any, ...]
 
     def at(self, u: float) -> Any:
-        """Give the value at the share ``u`` of the list."""
+        """Return the quantile ``u`` in [0, 1]."""
         return self.values[min(len(self.values) - 1, int(u * len(self.values)))]
 
 
 Space = Mapping[str, Between | OneOf]
 
-# what is searched for every method, and for every method with a field of that name
+#: Search space of every method.
 TRAINING: Space = {
     "lr": Between(1e-4, 3e-3, log=True),
     "weight_decay": Between(1e-4, 1e-1, log=True),
     "hidden": OneOf(((256, 64), (64,), (256,))),
 }
+#: Search space of every method with an option of that name.
 FIELDS: Space = {"clip": Between(0.01, 0.2, log=True), "quantile": Between(0.95, 0.999)}
 
 
 def read_space(read: Any, method: str) -> Space:
-    """Read {option: [values]} or {option: {low: .., high: .., log: true}}."""
+    """Read a search space.
+
+    Parameters
+    ----------
+    read : object
+        Value of the YAML: {option: [values]} or {option: {low: .., high: .., log: true}}.
+    method : str
+        Name of the method, for messages.
+
+    Returns
+    -------
+    Space
+
+    Raises
+    ------
+    UsageError
+        If a value is invalid.
+
+    """
     if not isinstance(read, dict):
-        raise UsageError(f"method {method}: space takes option: values, not {read!r}")
+        raise UsageError(f"method {method}: space must map options to values, found {read!r}")
     space: dict[str, Between | OneOf] = {}
-    for name, wanted in read.items():
+    for name, value in read.items():
         where = f"method {method}: space of {name}"
-        if isinstance(wanted, list) and wanted:
-            space[name] = OneOf(tuple(tuple(v) if isinstance(v, list) else v for v in wanted))
+        if isinstance(value, list) and value:
+            space[name] = OneOf(tuple(tuple(v) if isinstance(v, list) else v for v in value))
             continue
-        known_keys(wanted, ("low", "high", "log", "whole"), where)
-        low, high = (number(wanted.get(k), f"{where}: {k}") for k in ("low", "high"))
-        if not low < high or (wanted.get("log") and low <= 0):
-            raise UsageError(f"{where}: low must be below high, and above 0 for log")
-        space[name] = Between(low, high, bool(wanted.get("log")), bool(wanted.get("whole")))
+        known_keys(value, ("low", "high", "log", "whole"), where)
+        low, high = (number(value.get(k), f"{where}: {k}") for k in ("low", "high"))
+        if not low < high or (value.get("log") and low <= 0):
+            raise UsageError(
+                f"{where}: low must be below high, and above 0 for log; found {low:g} and {high:g}"
+            )
+        space[name] = Between(low, high, bool(value.get("log")), bool(value.get("whole")))
     return space
 
 
 def space_of(method: type[Method], given: Mapping[str, Any], own: Space) -> Space:
-    """What is searched: the training of every method, its own known fields, and ``own``.
+    """Return the search space of a method.
 
-    An option that the config sets (``given``) stands.
+    Parameters
+    ----------
+    method : type of Method
+        The class of the method.
+    given : mapping
+        Options that the config sets; they are not searched, unless ``own`` has them.
+    own : mapping
+        Search space of the config's entry.
+
+    Returns
+    -------
+    Space
+
     """
     fields = {k: v for k, v in FIELDS.items() if k in options(method)}
     return {k: v for k, v in {**TRAINING, **fields, **own}.items() if k not in given or k in own}
 
 
 def draws(space: Space, count: int) -> list[dict[str, Any]]:
-    """The options of each of ``count`` trials; the first trial changes nothing.
+    """Draw the options of the trials.
 
-    Trial k has the same value of an option in every method and seed that searches it.
+    Trial k has the same value of an option in every method and seed.
+
+    Parameters
+    ----------
+    space : mapping
+        The search space.
+    count : int
+        Number of trials.
+
+    Returns
+    -------
+    list of dict
+        Options of each trial; the first is empty.
+
     """
 
     def at(k: int, name: str) -> float:
         return float(numpy_stream(0, "search", name, k).random())
 
-    drawn = [{name: space[name].at(at(k, name)) for name in sorted(space)} for k in range(1, count)]
-    return [{}, *drawn]
+    trials = [
+        {name: space[name].at(at(k, name)) for name in sorted(space)} for k in range(1, count)
+    ]
+    return [{}, *trials]
 
 
 def criterion(model: RewardModel, val: Feedback | Labelled) -> float:
-    """Log-loss of what validation rows show, after Platt's calibration on them; lower is better.
+    """Return the log-loss of the observed target after Platt scaling; lower is better.
 
-    val: Feedback; or Labelled for the methods that are fitted on truth. A model whose scores are
-    not finite is the worst there is.
+    Parameters
+    ----------
+    model : RewardModel
+        A fitted model.
+    val : Feedback or Labelled
+        Validation rows; Labelled for methods that are trained on true labels.
+
+    Returns
+    -------
+    float
+        Infinite if a score is not finite.
+
     """
-    rows, target = shown(val)
+    rows, target = observed_target(val)
     scores = model.score_features(val.x[rows])
     if scores.reward is None or not scores.reward.isfinite().all() or len(rows) == 0:
         return math.inf
@@ -132,8 +211,22 @@ def criterion(model: RewardModel, val: Feedback | Labelled) -> float:
     return float(np.mean(nll(p, target.double().numpy())))
 
 
-def shown(val: Feedback | Labelled) -> tuple[Tensor, Tensor]:
-    """Row numbers that show something, and what they show: a rating, a click, any channel's click."""
+def observed_target(val: Feedback | Labelled) -> tuple[Tensor, Tensor]:
+    """Return the target of the criterion: the rating, the click, or a click in any channel.
+
+    Parameters
+    ----------
+    val : Feedback or Labelled
+        Validation rows.
+
+    Returns
+    -------
+    rows : Tensor of int
+        Row numbers with a target.
+    target : Tensor, as long as ``rows``
+        Values in [0, 1].
+
+    """
     if isinstance(val, Labelled):
         assert val.r is not None
         return torch.arange(len(val)), val.r

@@ -1,7 +1,7 @@
-"""Doing jobs: those of one unit are searched and fitted together, and each gets its own row.
+"""Run the jobs of a unit: search, fit and evaluate; each job gets its own row.
 
-Learners and the criterion that chooses among trials see `Feedback` (the oracle and clean-mcar: `Labelled` of
-training and validation rows). The test is opened after the choice, by `_finished` alone.
+Methods and the criterion of the search use `Feedback`; oracle and clean-mcar use `Labelled` of training
+and validation rows. Only `_evaluate_job` uses the test set, after the selection of a trial.
 """
 
 from __future__ import annotations
@@ -15,25 +15,22 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from trueward.core.errors import TruewardError, UsageError
 from trueward.core.options import options as options_in
 from trueward.data.capabilities import LogCapabilities
 from trueward.data.feedback import Labelled
-from trueward.estimation.nuisances import platt
 from trueward.estimation.requirements import lacking
 from trueward.estimators._registry import method_class
 from trueward.evaluation.evaluate import evaluate
-from trueward.evaluation.measure import measure
 from trueward.fitting.fit import configure
 from trueward.fitting.sweep import FitJob as Fit
 from trueward.fitting.sweep import fit_many
 from trueward.training.config import Train
 
-from .draw import Draw, drawn, labels, options_of
+from .draw import Draw, labels, options_of
 from .entries import CLEAN, ORACLE
-from .predictions import errors
+from .metrics import METRICS, ON_TEST, loss_errors, scaled_on_gold
+from .sampling import sample
 from .search import criterion, draws, space_of
 
 if TYPE_CHECKING:
@@ -44,14 +41,23 @@ if TYPE_CHECKING:
 
     from .jobs import Job, Row, Unit
 
-METRICS = ("auroc", "pair_accuracy", "r2", "brier", "nll", "ece", "mae", "bias")
-ON_GOLD = "r2_gold"  # R2 once the score is scaled by Platt's method on the gold rows of the log
-ON_TEST = "r2"  # what the papers' code maximised on the test set
-
 
 @dataclass(frozen=True)
 class Trial:
-    """One try of a search: its options, its model, and what observable data say of it."""
+    """One trial of the random search.
+
+    Attributes
+    ----------
+    options : dict
+        Searched options.
+    model : RewardModel or None
+        None if the fit failed.
+    criterion : float
+        Criterion on validation rows, lower is better.
+    reason : str or None
+        The error of a failed fit.
+
+    """
 
     options: dict[str, Any]
     model: RewardModel | None
@@ -60,71 +66,98 @@ class Trial:
 
 
 @dataclass(frozen=True, eq=False)
-class Begun:
-    """A job that can be fitted: its options and what its learner sees."""
+class Fittable:
+    """A job that can be fitted.
+
+    Attributes
+    ----------
+    job : Job
+        The job.
+    options : dict
+        Options of the method.
+    train, val : Feedback or Labelled
+        Rows that the method uses.
+    trials : list of Trial
+        Finished trials.
+
+    """
 
     job: Job
     options: dict[str, Any]
     train: Feedback | Labelled
     val: Feedback | Labelled
-    tried: list[Trial] = field(default_factory=list)
+    trials: list[Trial] = field(default_factory=list)
 
     @property
     def truthful(self) -> bool:
-        """Whether the learner has clean labels of its own."""
+        """Whether the method is trained on true labels."""
         return isinstance(self.train, Labelled)
 
-    def trials(self) -> list[dict[str, Any]]:
-        """Give the options of every trial."""
+    def trial_options(self) -> list[dict[str, Any]]:
+        """Return the options of every trial."""
         method = method_class(self.job.method.method)
         space = space_of(method, {**self.job.train, **self.options}, self.job.method.space)
         return draws(space, self.job.trials)
 
 
 def run_unit(unit: Unit) -> Iterator[tuple[Job, Row]]:
-    """Do the jobs of a unit; whatever goes wrong with one is its row."""
-    begun: list[Begun] = []
-    seen: dict[tuple[Any, ...], Any] = {}
+    """Run the jobs of a unit.
+
+    Parameters
+    ----------
+    unit : Unit
+        The jobs.
+
+    Yields
+    ------
+    job : Job
+        A job of the unit.
+    row : dict
+        Its row; an error becomes a row with the status ``failed``.
+
+    """
+    fittable: list[Fittable] = []
+    data: dict[tuple[Any, ...], Any] = {}
     for job in unit.jobs:
         started = time.monotonic()
-        found = _safely(partial(_begin, job, unit.folder, seen))
-        if isinstance(found, Begun):
-            begun.append(found)
+        result = _safely(partial(_prepare_job, job, unit.folder, data))
+        if isinstance(result, Fittable):
+            fittable.append(result)
         else:
-            yield job, {**job.row(), **found, "seconds": _since(started, 1)}
+            yield job, {**job.row(), **result, "seconds": _since(started, 1)}
     started = time.monotonic()
-    for k in range(max((b.job.trials for b in begun), default=0)):
-        for same in _alike(begun, k):
-            _fit(same, k)
-    took = _since(started, len(begun))
-    for b in begun:
-        row = _safely(partial(_finished, b, unit.folder))
-        yield b.job, {**b.job.row(), **row, "seconds": took}
+    for k in range(max((b.job.trials for b in fittable), default=0)):
+        for group in _same_training(fittable, k):
+            _fit(group, k)
+    seconds = _since(started, len(fittable))
+    for b in fittable:
+        row = _safely(partial(_evaluate_job, b, unit.folder))
+        yield b.job, {**b.job.row(), **row, "seconds": seconds}
 
 
 def _since(started: float, share: int) -> float:
-    """Seconds, divided among the jobs that were done together."""
+    """Return the seconds since ``started``, divided by the number of jobs."""
     return round((time.monotonic() - started) / max(1, share), 2)
 
 
-def _safely(do: Callable[[], Any]) -> Any:
-    """Give what ``do`` gives, or the columns of a row that say what went wrong."""
+def _safely(call: Callable[[], Any]) -> Any:
+    """Return the result of a call, or the columns of a failed row."""
     try:
-        return do()
+        return call()
     except TruewardError as e:
         return {"status": "failed", "reason": str(e)}
     except MemoryError:
-        return {"status": "failed", "reason": "this machine has too little memory for the job"}
-    except Exception as e:  # noqa: BLE001 - a bug in one method must not take the table along
-        return {"status": "failed", "reason": _said(e), "traceback": traceback.format_exc()}
+        return {"status": "failed", "reason": "the job needs more memory than this machine has"}
+    except Exception as e:  # noqa: BLE001 - a bug of one method must not stop the benchmark
+        return {"status": "failed", "reason": _one_line(e), "traceback": traceback.format_exc()}
 
 
-def _said(e: Exception) -> str:
+def _one_line(e: Exception) -> str:
     return " ".join(f"{type(e).__name__}: {e}".split())
 
 
-def _begin(job: Job, folder: str, seen: dict[tuple[Any, ...], Any]) -> Begun | Row:
-    """Draw the world of a job and hand its learner's part over; or say why there is no fit."""
+def _prepare_job(job: Job, folder: str, data: dict[tuple[Any, ...], Any]) -> Fittable | Row:
+    """Return the training data of a job, or a row if the method is not applicable."""
     draw = _draw(job, folder)
     if job.kind == "predictions":
         return _predicted(job, draw)
@@ -132,130 +165,116 @@ def _begin(job: Job, folder: str, seen: dict[tuple[Any, ...], Any]) -> Begun | R
     if isinstance(options, str):
         return _not_applicable(options)
     try:
-        made, _ = configure(job.method.method, {**job.train, **options})
+        method, _ = configure(job.method.method, {**job.train, **options})
     except UsageError as e:
         return _not_applicable(str(e))
-    if made.interval_only:
-        return _not_applicable(f"{made.name} with these options gives an interval, not a score")
-    # one object for all that see the same rows, by which `fit_many` knows what it can share
+    if method.interval_only:
+        return _not_applicable(f"{method.name} with these options gives an interval, not a score")
+    # Jobs with equal rows get the same object, so that `fit_many` can share their nuisances.
     known = "propensity" in job.method.known
-    kind = job.method.name if made.takes_truth else known
-    where = (json.dumps(job.to_json()["scenario"], sort_keys=True), job.seed, kind)
-    if where not in seen:
+    kind = job.method.name if method.takes_truth else known
+    key = (json.dumps(job.to_json()["scenario"], sort_keys=True), job.seed, kind)
+    if key not in data:
         count = (labels(draw.train), labels(draw.val)) if job.method.name == CLEAN else None
-        truth = made.takes_truth
-        seen[where] = draw.clean(count, job.seed) if truth else draw.feedback(known=known)
-    train, val = seen[where]
-    if not made.takes_truth and (missing := lacking(made, LogCapabilities.from_feedback(train))):
+        truth = method.takes_truth
+        data[key] = draw.clean(count, job.seed) if truth else draw.feedback(known=known)
+    train, val = data[key]
+    if not method.takes_truth and (
+        missing := lacking(method, LogCapabilities.from_feedback(train))
+    ):
         return _not_applicable(f"needs {missing}")
-    return Begun(job, options, train, val)
+    return Fittable(job, options, train, val)
 
 
 def _draw(job: Job, folder: str) -> Draw:
     scenario = json.dumps(dataclasses.asdict(job.scenario), sort_keys=True)
-    return drawn(folder, job.digest, scenario, job.seed)
+    return sample(folder, job.digest, scenario, job.seed)
 
 
-def _alike(begun: list[Begun], k: int) -> list[list[Begun]]:
-    """Jobs whose trial ``k`` is trained in the same way, so that they can be trained together."""
-    found: dict[str, list[Begun]] = {}
-    for b in begun:
+def _same_training(fittable: list[Fittable], k: int) -> list[list[Fittable]]:
+    """Group the jobs by the training options of trial ``k``; a group is trained together."""
+    groups: dict[str, list[Fittable]] = {}
+    for b in fittable:
         if k < b.job.trials:
-            found.setdefault(repr(sorted(_chosen(b, k)[1].items())), []).append(b)
-    return list(found.values())
+            groups.setdefault(repr(sorted(_options(b, k)[1].items())), []).append(b)
+    return list(groups.values())
 
 
-def _chosen(b: Begun, k: int) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Options of trial ``k``: those of the method, and those of the training."""
-    chosen = {**b.job.train, **b.options, **b.trials()[k]}
+def _options(b: Fittable, k: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the options of trial ``k``: those of the method, and those of the training."""
+    values = {**b.job.train, **b.options, **b.trial_options()[k]}
     training = options_in(Train)
-    own = {name: v for name, v in chosen.items() if name not in training}
-    return own, {name: v for name, v in chosen.items() if name in training}
+    own = {name: v for name, v in values.items() if name not in training}
+    return own, {name: v for name, v in values.items() if name in training}
 
 
-def _fit(same: list[Begun], k: int) -> None:
-    """Fit trial ``k`` of some jobs together; one by one if that breaks, so that one can be blamed."""
-    _, training = _chosen(same[0], k)
+def _fit(group: list[Fittable], k: int) -> None:
+    """Fit trial ``k`` of some jobs together; after an error one by one, to find the failing job."""
+    _, training = _options(group[0], k)
     try:
-        made = [configure(b.job.method.method, _chosen(b, k)[0])[0] for b in same]
-        fits = [Fit(m, b.train, b.val, b.job.seed) for m, b in zip(made, same, strict=True)]
-        found = fit_many(fits, **training)
+        methods = [configure(b.job.method.method, _options(b, k)[0])[0] for b in group]
+        fits = [Fit(m, b.train, b.val, b.job.seed) for m, b in zip(methods, group, strict=True)]
+        models = fit_many(fits, **training)
     except Exception as e:  # noqa: BLE001 - as in `_safely`
-        if len(same) > 1:
-            for b in same:
+        if len(group) > 1:
+            for b in group:
                 _fit([b], k)
             return
-        reason = str(e) if isinstance(e, TruewardError) else _said(e)
-        same[0].tried.append(Trial(same[0].trials()[k], None, math.inf, reason))
+        reason = str(e) if isinstance(e, TruewardError) else _one_line(e)
+        group[0].trials.append(Trial(group[0].trial_options()[k], None, math.inf, reason))
         return
-    for b, model in zip(same, found, strict=True):
-        b.tried.append(_judged(b, k, model))
+    for b, model in zip(group, models, strict=True):
+        b.trials.append(_trial(b, k, model))
 
 
-def _judged(b: Begun, k: int, model: RewardModel | TruewardError) -> Trial:
-    """Judge a trial by what its learner may see."""
-    options = b.trials()[k]
+def _trial(b: Fittable, k: int, model: RewardModel | TruewardError) -> Trial:
+    """Return the trial of a fit, with its criterion."""
+    options = b.trial_options()[k]
     if isinstance(model, TruewardError):
         return Trial(options, None, math.inf, str(model))
     return Trial(options, model, criterion(model, b.val))
 
 
-def _finished(b: Begun, folder: str) -> Row:
-    """Choose a trial, and only then open the test; the others for the column that says so."""
-    fitted = [t for t in b.tried if t.model is not None]
-    lost = [t.reason for t in b.tried if t.reason]
+def _evaluate_job(b: Fittable, folder: str) -> Row:
+    """Select a trial and evaluate it on the test set; all trials for ``selected_on_test``."""
+    fitted = [t for t in b.trials if t.model is not None]
+    failures = [t.reason for t in b.trials if t.reason]
     if not fitted:
-        return {"status": "failed", "reason": lost[0]}
+        return {"status": "failed", "reason": failures[0]}
     chosen = min(fitted, key=lambda t: t.criterion)
     draw = _draw(b.job, folder)
     test = draw.labelled(draw.test)
 
-    def measured(trial: Trial) -> dict[str, float | None]:
+    def metrics(trial: Trial) -> dict[str, float | None]:
         assert trial.model is not None
-        found = evaluate(trial.model, test, draws=0)
+        values = evaluate(trial.model, test, draws=0)
         scaled = {} if b.truthful else scaled_on_gold(trial.model, draw, test)
-        return {k: found[k].value for k in METRICS} | scaled
+        return {k: values[k].value for k in METRICS} | scaled
 
     assert chosen.model is not None
     row: Row = {
         "status": "done",
         "labels": labels(b.train),
-        "metrics": measured(chosen),
+        "metrics": metrics(chosen),
         "chosen": chosen.options,
-        "trials": len(b.tried),
+        "trials": len(b.trials),
         "warnings": chosen.model.report["warnings"],
     }
-    if lost:
-        row["trials_failed"] = lost
+    if failures:
+        row["trials_failed"] = failures
     if b.job.selected_on_test:
-        best = [m for m in map(measured, fitted) if m[ON_TEST] is not None]
+        best = [m for m in map(metrics, fitted) if m[ON_TEST] is not None]
         row["on_test"] = max(best, key=lambda m: float(m[ON_TEST] or 0.0)) if best else None
     return row
 
 
-def scaled_on_gold(model: RewardModel, draw: Draw, test: Labelled) -> dict[str, float | None]:
-    """R2 of sigmoid(a score + b), a and b fitted on the gold rows of the log; {} without gold.
-
-    What a few trusted labels do for the scale of any method; they cannot change its ranking.
-    """
-    x, label = draw.gold()
-    if not len(label):
-        return {}
-    known, tested = model.score_features(x).reward, model.score_features(test.x).reward
-    if known is None or tested is None or test.r is None or not known.isfinite().all():
-        return {ON_GOLD: None}
-    slope, offset = platt(known, label)
-    p = torch.sigmoid(slope * tested.double() + offset)
-    return {ON_GOLD: measure(p.numpy(), r=test.r.numpy(), draws=0)["r2"].value}
-
-
 def _predicted(job: Job, draw: Draw) -> Row:
-    found = errors(job, draw)
-    if isinstance(found, str):
-        return _not_applicable(found)
+    result = loss_errors(job, draw)
+    if isinstance(result, str):
+        return _not_applicable(result)
     every = job.method.name == ORACLE
     count = len(draw.truth_train.rows) if every else labels(draw.train)
-    return {"status": "done", "metrics": found, "labels": count}
+    return {"status": "done", "metrics": result, "labels": count}
 
 
 def _not_applicable(reason: str) -> Row:

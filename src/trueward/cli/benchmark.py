@@ -1,4 +1,4 @@
-"""`trueward benchmark`: run sets, mechanisms and methods from a YAML, and print an honest table."""
+"""`trueward benchmark`: run a benchmark from a YAML config and print its table."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="benchmark",
-    help="Compare methods on simulated and real logs whose truth is known.",
+    help="Compare methods on simulated and real logs with known truth.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -31,44 +31,51 @@ app = typer.Typer(
 @app.command()
 def run(
     config: Annotated[
-        str, typer.Argument(metavar="NAME_OR_YAML", help="A ready config (see list) or a file.")
+        str,
+        typer.Argument(
+            metavar="NAME_OR_YAML", help="A config of the package (see list) or a YAML file."
+        ),
     ],
-    out: Annotated[Path, typer.Option("--out", help="The folder of the run; the same goes on.")],
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder of the run; an existing run continues.")
+    ],
     jobs: Annotated[
-        int | None, typer.Option("--jobs", help="Processes at once [one a core].")
+        int | None, typer.Option("--jobs", help="Parallel processes [one for each core].")
     ] = None,
-    data: Annotated[
-        Path | None, typer.Option("--data", help="The folder that holds the sets.")
-    ] = None,
+    data: Annotated[Path | None, typer.Option("--data", help="Folder of the sets.")] = None,
     seeds: Annotated[
-        str | None, typer.Option("--seeds", help="Instead of the config's: 0,1,2,3,4 or 0-4.")
+        str | None,
+        typer.Option("--seeds", help="Replace the seeds of the config: 0,1,2,3,4 or 0-4."),
     ] = None,
     few: Annotated[
-        bool, typer.Option("--allow-few-seeds", help="Take fewer than five; the table says so.")
+        bool,
+        typer.Option(
+            "--allow-few-seeds", help="Accept fewer than five seeds; the table has a warning."
+        ),
     ] = False,
     limit: Annotated[
-        int | None, typer.Option("--limit", help="Do at most so many jobs now; the rest later.")
+        int | None, typer.Option("--limit", help="Run at most this many jobs now.")
     ] = None,
-    retry: Annotated[bool, typer.Option("--retry", help="Do jobs that failed again.")] = False,
+    retry: Annotated[bool, typer.Option("--retry", help="Run failed jobs again.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Do what is left of a benchmark; every finished job is kept and never done twice."""
+    """Run the jobs of a benchmark that are not finished; finished jobs are stored and not repeated."""
     from trueward.benchmark import read_config
 
-    chosen = read_config(config, seeds=_seeds(seeds), allow_few=few)
-    facts = _facts(_run(chosen, out, processes=jobs, data=data, limit=limit, retry=retry))
-    show_json(facts) if as_json else typer.echo(_said(facts))
+    settings = read_config(config, seeds=_seeds(seeds), allow_few=few)
+    facts = _facts(_run(settings, out, processes=jobs, data=data, limit=limit, retry=retry))
+    show_json(facts) if as_json else typer.echo(_summary(facts))
 
 
 @app.command()
 def table(
-    runs: Annotated[Path, typer.Argument(help="The folder that `benchmark run --out` wrote.")],
+    runs: Annotated[Path, typer.Argument(help="Folder of the run (`benchmark run --out`).")],
     out: Annotated[
-        Path | None, typer.Option("--out", help="Where to write the files [RUNS/table].")
+        Path | None, typer.Option("--out", help="Folder of the files [RUNS/table].")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Write the table as Markdown and CSV with a figure, and print it."""
+    """Write the table as Markdown and CSV, with a figure, and print it."""
     from trueward.benchmark.table import write_table
 
     written = write_table(runs, out)
@@ -84,20 +91,20 @@ def table(
 @app.command("list")
 def list_ready(
     name: Annotated[
-        str | None, typer.Argument(help="Print this config, to start your own from.")
+        str | None, typer.Argument(help="Print this config, as a template for yours.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """List the ready configs, or print one."""
+    """List the configs of the package, or print one."""
     from trueward.benchmark import read_config, ready
-    from trueward.benchmark.names import one_of
+    from trueward.benchmark.validation import one_of
 
-    found = ready()
+    configs = ready()
     if name is not None:
-        text = found[one_of(name, found, "ready benchmark")].read_text(encoding="utf-8")
+        text = configs[one_of(name, configs, "ready benchmark")].read_text(encoding="utf-8")
         show_json({"name": name, "yaml": text}) if as_json else typer.echo(text.rstrip())
         return
-    about = {k: " ".join(read_config(k).about.split()) for k in found}
+    about = {k: " ".join(read_config(k).about.split()) for k in configs}
     if as_json:
         show_json(about)
         return
@@ -105,17 +112,18 @@ def list_ready(
         typer.echo(f"{key:<20} {line}")
 
 
-def _run(config: Config, out: Path, **how: Any) -> Outcome:
-    """Run with progress; Ctrl-C says what is kept and how to go on."""
+def _run(config: Config, out: Path, **options: Any) -> Outcome:
+    """Run with a progress bar; after Ctrl-C, report the stored jobs."""
     from trueward.benchmark import run_benchmark
 
     try:
         with _reporting() as report:
             say = functools.partial(typer.echo, err=True)
-            return run_benchmark(config, out, say=say, report=report, **how)
+            return run_benchmark(config, out, say=say, report=report, **options)
     except KeyboardInterrupt:
         done = _finished(out)
-        typer.echo(f"stopped; {done} finished jobs are kept, the same command goes on", err=True)
+        text = f"stopped; {done} finished jobs are stored; the same command continues the run"
+        typer.echo(text, err=True)
         raise typer.Exit(130) from None
 
 
@@ -128,12 +136,12 @@ def _seeds(given: str | None) -> list[int] | None:
     try:
         return [int(word) for word in given.replace(",", " ").split()]
     except ValueError:
-        raise UsageError(f"--seeds takes numbers like 0,1,2 or 0-4, not {given!r}") from None
+        raise UsageError(f"--seeds must be numbers such as 0,1,2 or 0-4, found {given!r}") from None
 
 
 @contextlib.contextmanager
 def _reporting() -> Iterator[Callable[[int, int, dict[str, Any]], None]]:
-    """Show a bar on a terminal; elsewhere a plain line a job."""
+    """Show a progress bar on a terminal, and one line a job elsewhere."""
     if not sys.stderr.isatty():
         yield lambda done, of, row: typer.echo(f"[{done}/{of}] {_line(row)}", err=True)
         return
@@ -157,8 +165,8 @@ def _line(row: dict[str, Any]) -> str:
     where = f"{row['set']} {row['mechanism']} {row['method']} seed {row['seed']}"
     if row["status"] != "done":
         return f"{where}: {row['status']}: {row['reason']}"
-    shown = [f"{k} {v:.3f}" for k, v in list(row["metrics"].items())[:3] if v is not None]
-    return f"{where}: {', '.join(shown)} ({row['seconds']} s)"
+    metrics = [f"{k} {v:.3f}" for k, v in list(row["metrics"].items())[:3] if v is not None]
+    return f"{where}: {', '.join(metrics)} ({row['seconds']} s)"
 
 
 def _finished(out: Path) -> int:
@@ -175,12 +183,14 @@ def _facts(outcome: Outcome) -> dict[str, Any]:
     return {"out": str(outcome.folder), "jobs": outcome.jobs, **counts, "left": outcome.left}
 
 
-def _said(facts: dict[str, Any]) -> str:
+def _summary(facts: dict[str, Any]) -> str:
     line = (
         f"{facts['out']}: {facts['done']} of {facts['jobs']} jobs done, {facts['failed']} failed, "
         f"{facts['not applicable']} not applicable, {facts['left']} left"
     )
     next_step = (
-        "the same command goes on" if facts["left"] else "trueward benchmark table prints them"
+        "the same command continues the run"
+        if facts["left"]
+        else "print the table with trueward benchmark table"
     )
     return f"{line}; {next_step}"

@@ -1,4 +1,4 @@
-"""What several commands share: options, key=value pairs, progress, printing."""
+"""Shared by the commands: options, key=value pairs, progress, printing."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ Given = Annotated[
 Backbone = Annotated[
     str,
     typer.Option(
-        help="What makes features: wordllama, the folder or hub name of a transformers model, "
+        help="Features: wordllama, the folder or hub name of a transformers model, "
         "http://HOST/v1, or precomputed:FILE; with options as NAME,layer=-4,pooling=mean."
     ),
 ]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="Root of all random streams.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of all random numbers.")]
 
 
 def pairs(given: Iterable[str] | None, flag: str) -> dict[str, str]:
@@ -98,11 +98,11 @@ def progress() -> Progress:
 
 @contextlib.contextmanager
 def first_alone(*, several: bool) -> Iterator[Processes]:
-    """Let the first of several processes print, errors too; refuse them where there is no work to share."""
+    """Let only the first of several processes print; refuse several where a command cannot share its work."""
     if not several and int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise UsageError(
-            "several processes share the work of `encode` and of `fit --tune`; start this in one process, "
-            "without torchrun or accelerate launch"
+            "only `encode` and `fit --tune` run in several processes: start this command in one, without "
+            "torchrun or accelerate launch"
         )
     from trueward.core.processes import launched_processes
 

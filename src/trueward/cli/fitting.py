@@ -31,7 +31,7 @@ from .common import (
     show_json,
     writable,
 )
-from .reading import from_log, read, say_what_it_covers, with_features
+from .reading import read, require_fittable, warn_of_export_scope, with_features
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,48 +50,56 @@ def fit(
     mapping: Map = None,
     split: Split = None,
     backbone: Backbone = "wordllama",
-    val: Annotated[float, typer.Option(help="Share of the prompts to stop and tune on.")] = 0.2,
-    members: Annotated[int, typer.Option(min=1, max=64, help="Networks trained at once.")] = 1,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the rows at most.")] = None,
+    val: Annotated[
+        float, typer.Option(help="Share of the prompts held out for early stopping.")
+    ] = 0.2,
+    members: Annotated[
+        int,
+        typer.Option(min=1, max=64, help="Networks trained together; their spread is reported."),
+    ] = 1,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Most passes over the rows.")] = None,
     seed: Seed = 0,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with an interrupted fit.")
-    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted fit.")] = False,
     tuned: Annotated[
         Literal["lora", "full", "head"] | None,
-        typer.Option("--tune", help="Learn the backbone, too: adapters, all, or not."),
+        typer.Option("--tune", help="Fine-tune the backbone: lora, full or head."),
     ] = None,
-    rank: Annotated[int, typer.Option(min=1, help="--tune lora: of the adapters.")] = LORA_RANK,
+    rank: Annotated[
+        int, typer.Option(min=1, help="--tune lora: rank of the adapters.")
+    ] = LORA_RANK,
     frozen: Annotated[
         str | None,
-        typer.Option("--nuisance-backbone", help="--tune: what nuisances see [the backbone]."),
+        typer.Option(
+            "--nuisance-backbone", help="--tune: features of the nuisances [the backbone]."
+        ),
     ] = None,
     checkpointing: Annotated[
         bool, typer.Option("--gradient-checkpointing", help="--tune: less memory, more time.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Fit a reward model on a log; an interrupted fit goes on with --resume."""
+    """Fit a reward model on a log; --resume continues an interrupted fit."""
     from trueward.features import encode
     from trueward.fitting.finetune.tune import tune
     from trueward.fitting.fit import fit as fit_model
     from trueward.model.reward_model import OWN, claim
 
     if not 0 < val < 1:
-        raise UsageError(f"--val takes a share between 0 and 1, not {val}")
+        raise UsageError(f"--val must be between 0 and 1, and is {val}")
     if tuned is None and (frozen or checkpointing or rank != LORA_RANK):
         raise UsageError(
-            "--rank, --nuisance-backbone and --gradient-checkpointing go with --tune lora, full or head"
+            "--rank, --nuisance-backbone and --gradient-checkpointing need --tune: add --tune lora, full or "
+            "head"
         )
     chosen: dict[str, Any] = {"seed": seed, "members": members, **pairs(option, "-o")}
     chosen |= {} if epochs is None else {"epochs": epochs}
     with first_alone(several=tuned is not None) as team:
-        from_log(method, chosen)
+        require_fittable(method, chosen)
         saved = team.broadcast(_checkpoint(claim(out), resume) if team.main else None)
         table = read(log, gold, mapping, split)
-        say_what_it_covers(table)
+        warn_of_export_scope(table)
         how: dict[str, Any] = {"checkpoint": saved, "progress": progress()}
-        with _kept(saved, resume, team):
+        with _checkpoint_kept(saved, resume, team):
             if tuned is None:
                 train, held = encode(table, backbone=backbone).split(val, seed)
                 model = fit_model(method, train, held, **how, **chosen)
@@ -104,12 +112,12 @@ def fit(
         if team.main:
             dataclasses.replace(model, report=report).save(out)
             shutil.rmtree(saved, ignore_errors=True)
-        show_json(report) if as_json else _tell(model, out)
+        show_json(report) if as_json else _summarize(model, out)
 
 
 @contextlib.contextmanager
-def _kept(saved: Path, resume: bool, team: Processes) -> Iterator[None]:
-    """Leave what is done so far where --resume can go on with it, and nothing where it cannot."""
+def _checkpoint_kept(saved: Path, resume: bool, team: Processes) -> Iterator[None]:
+    """Keep the checkpoint if --resume can continue from it; delete it if it cannot."""
     try:
         yield
     except NotWrittenError:
@@ -128,22 +136,26 @@ def _checkpoint(out: Path, resume: bool) -> Path:
     whole = out.resolve()
     saved = whole.with_name(whole.name + ".checkpoint")
     if resume and not saved.is_dir():
-        raise TruewardError(f"--resume found no interrupted fit at {saved}; start without it")
+        raise TruewardError(f"--resume found no interrupted fit at {saved}: start without it")
     if not resume and saved.exists():
         raise TruewardError(
-            f"{saved} holds an interrupted fit: add --resume to go on with it, or delete that folder"
+            f"{saved} holds an interrupted fit: add --resume to continue it, or delete that folder"
         )
     return saved
 
 
-def _tell(model: RewardModel, out: Path) -> None:
+def _summarize(model: RewardModel, out: Path) -> None:
     rows, rated = model.report["rows"], model.report["rated"]
     loss = model.report["training"]["validation_loss"]
     for sentence in model.report.get("reasons", ()):
         typer.echo(sentence)
     typer.echo(
         f"{out}: {model.method} on {rows['train']} rows ({rated['train']} with feedback), "
-        + (f"validation loss {sum(loss) / len(loss):.4f}" if loss else "composed of what follows")
+        + (
+            f"validation loss {sum(loss) / len(loss):.4f}"
+            if loss
+            else "computed from these nuisances:"
+        )
     )
     spread = model.report["spread"]
     if spread["members"] > 1:
@@ -153,12 +165,12 @@ def _tell(model: RewardModel, out: Path) -> None:
             f"mean P from {low:.3f} to {high:.3f}"
         )
     for name, about in model.report["nuisances"].items():
-        typer.echo(f"  {name}: {_about(about)}")
+        typer.echo(f"  {name}: {_figures(about)}")
     for warning in model.report["warnings"]:
         typer.echo(f"  warning: {warning}")
 
 
-def _about(report: dict[str, Any]) -> str:
+def _figures(report: dict[str, Any]) -> str:
     words = []
     for k, v in report.items():
         if isinstance(v, dict) and "value" in v:
@@ -166,7 +178,7 @@ def _about(report: dict[str, Any]) -> str:
         elif isinstance(v, int | float) and v is not False and k != "quantile":
             words.append(k.replace("_", " ") + ("" if v is True else f" {v:g}"))
     return ", ".join(
-        words or [f"{k} {_about(v)}" for k, v in report.items() if isinstance(v, dict)]
+        words or [f"{k} {_figures(v)}" for k, v in report.items() if isinstance(v, dict)]
     )
 
 
@@ -177,7 +189,7 @@ def score(
     confidence: Annotated[
         float | None,
         typer.Option(
-            "--min-confidence", help="Add a decision: 1, 0, or null where it is not so sure."
+            "--min-confidence", help="Add a decision: 1, 0, or null below this confidence."
         ),
     ] = None,
     mapping: Map = None,
@@ -197,7 +209,8 @@ def score(
     rm = load(model)
     if confidence is not None and rm.calibration is None:
         raise TruewardError(
-            f"{model} is not calibrated, so nothing is known of how sure it is: trueward calibrate first"
+            f"--min-confidence needs a calibrated model, and {model} is not calibrated: run trueward "
+            "calibrate first"
         )
     table = read_pairs(texts, mapping=pairs(mapping, "--map"), split=split)
     scores = rm.score(table["prompt"].to_list(), table["response"].to_list())
@@ -215,8 +228,8 @@ def score(
         else:
             scored.write_csv(path)
     sure = scored["decision"].drop_nulls() if "decision" in scored.columns else None
-    told = "" if sure is None else f", {len(sure)} of them decided"
-    typer.echo(f"{out}: {len(scored)} rows scored{told}")
+    decided = "" if sure is None else f", {len(sure)} of them decided"
+    typer.echo(f"{out}: {len(scored)} rows scored{decided}")
 
 
 def evaluate(
@@ -225,38 +238,44 @@ def evaluate(
         str | None, typer.Argument(help="A table of prompt, response, label or rating.")
     ] = None,
     log: Annotated[
-        str | None, typer.Option("--log", help="Instead: a log, of which --gold are some labels.")
+        str | None,
+        typer.Option(
+            "--log", help="Instead of a test table: a log, with gold labels in it or in --gold."
+        ),
     ] = None,
     gold: Gold = None,
     future: Annotated[
-        bool, typer.Option("--future", help="--log: of prompts to come, not of the logged ones.")
+        bool,
+        typer.Option(
+            "--future", help="--log: estimate the metrics on new prompts, not on the logged ones."
+        ),
     ] = False,
     chosen: Annotated[
-        bool, typer.Option("--chosen", help="--log: the gold rows are no random draw.")
+        bool, typer.Option("--chosen", help="--log: the gold rows are not a random draw.")
     ] = False,
     mapping: Map = None,
     split: Split = None,
     draws: Annotated[
-        int | None, typer.Option(min=20, help="Bootstrap draws of prompts of a test table: 200.")
+        int | None,
+        typer.Option(min=20, help="Bootstrap draws over the prompts of a test table [200]."),
     ] = None,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Measure a model on clean labels or ratings, or on a log of which a few responses have a gold label.
-
-    Every figure has its 95 % interval.
-    """
+    """Measure a model on clean labels, or on a log with a few gold labels, with 95 % intervals."""
     from trueward.data.log import read_test
     from trueward.evaluation.audit import audit
     from trueward.evaluation.evaluate import evaluate as measure
     from trueward.model.reward_model import load
 
     if (test is None) == (log is None):
-        raise UsageError("evaluate takes either a test table or --log, a log with gold labels")
+        raise UsageError(
+            "evaluate needs either a test table or --log (a log with gold labels), and not both"
+        )
     if test is not None:
         _only_with_log({"--gold": gold is not None, "--future": future, "--chosen": chosen})
     elif draws is not None:
-        raise UsageError("--draws goes with a test table: a log's intervals need no resampling")
+        raise UsageError("--draws needs a test table: the intervals of --log are not bootstrapped")
     rm = load(model)
     if log is not None:
         data = with_features(rm, read(log, gold, mapping, split))
@@ -270,7 +289,7 @@ def evaluate(
 
 
 def _only_with_log(given: dict[str, bool]) -> None:
-    """Refuse what a test table, which has a label in every row, has no use for."""
+    """Refuse options that have no meaning for a test table."""
     for flag, there in given.items():
         if there:
-            raise UsageError(f"{flag} goes with --log: a test table has labels of its own")
+            raise UsageError(f"{flag} needs --log: a test table has a label in every row")

@@ -1,4 +1,4 @@
-"""What the commands are given: methods that a log can fit, logs with gold labels, text as features."""
+"""Inputs of several commands: methods, logs with gold labels, features of a model."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from trueward.model.reward_model import RewardModel
 
 
-def from_log(method: str, chosen: dict[str, Any]) -> None:
-    """Refuse a method that no log can fit, and options that it does not take."""
+def require_fittable(method: str, chosen: dict[str, Any]) -> None:
+    """Refuse a method that is fitted on true labels, and options that it does not have."""
     from trueward.fitting.fit import configure
 
     if configure(method, chosen)[0].takes_truth:
-        raise UsageError(f"{method} is fitted on clean labels, which a log has not: it is for demo")
+        raise UsageError(
+            f"{method} is trained on true labels, which a log does not have: it is for benchmarks only"
+        )
 
 
 def read(log: str, gold: str | None, mapping: list[str] | None, split: str | None) -> Log:
@@ -39,23 +41,23 @@ def fitted_on(
     mapping: list[str] | None = None,
     split: str | None = None,
 ) -> Log:
-    """Read the log that a model was fitted on, where the model says which it was."""
+    """Read the log that a model was fitted on, whose path is in the model's report."""
     known = model.report.get("log")
     if known is None:
         raise TruewardError(
-            "the model was fitted from the library, which keeps no path of a log: give the log"
+            "the model was fitted in Python, so it does not know the path of its log: give the log"
         )
     if not Path(known["path"]).exists():
         raise TruewardError(
-            f"the log that the model was fitted on, {known['path']}, is not there: give a log"
+            f"the log that the model was fitted on, {known['path']}, does not exist: give a log"
         )
     return read(
         known["path"], gold or known["gold"], mapping or known["map"], split or known["split"]
     )
 
 
-def say_what_it_covers(table: Log) -> None:
-    """Warn of a log that has rated chats only, whatever is fitted on it."""
+def warn_of_export_scope(table: Log) -> None:
+    """Warn of a log that has rated chats only."""
     from trueward.data.export_scope import MEANING
 
     scope = table.export_scope

@@ -22,7 +22,7 @@ from .common import (
     progress,
     show_json,
 )
-from .reading import from_log, read
+from .reading import read, require_fittable
 
 
 def refute(
@@ -45,7 +45,7 @@ def refute(
     from trueward.refutation import refute as try_to_refute
 
     chosen = pairs(option, "-o")
-    from_log(method, {**chosen, "seed": seed})
+    require_fittable(method, {**chosen, "seed": seed})
     names = None if only is None else selected_checks(name.strip() for name in only.split(","))
     table = read(log, gold, mapping, split)
     if len(table) > ROWS:

@@ -42,7 +42,7 @@ def report(
 ) -> None:
     """Write a self-contained report of one model, of several models, or of a benchmark."""
     from trueward.benchmark import Runs
-    from trueward.benchmark.folder import ABOUT
+    from trueward.benchmark.runs import ABOUT
     from trueward.data.log import read_test
     from trueward.model.reward_model import load
     from trueward.plotting import altair

@@ -35,7 +35,19 @@ FEATURES_ONLY = CoefficientPrior(ridge=1.0, centre=(), sign=())
 
 
 def activity_column(name: str) -> str:
-    """Return the name of the column that holds the activity of channel ``name``."""
+    """Return the name of the column that holds the activity of channel ``name``.
+
+    Parameters
+    ----------
+    name : str
+        The channel, without the prefix ``channel.``.
+
+    Returns
+    -------
+    str
+        ``activity.NAME``.
+
+    """
     return f"activity.{name}"
 
 

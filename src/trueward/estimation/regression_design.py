@@ -48,7 +48,21 @@ def scaling(known: Tensor, x: Tensor, k: int) -> Parameters:
 
 
 def design(v: Tensor, parameters: Parameters) -> Tensor:
-    """Return (n, 1 + k + d) rows: 1, then evidence and features (n, k + d) centred and scaled."""
+    """Return (n, 1 + k + d) rows: 1, then evidence and features (n, k + d) centred and scaled.
+
+    Parameters
+    ----------
+    v : Tensor, shape (n, k + d)
+        Evidence and features.
+    parameters : dict
+        ``centre`` and ``unit``, (k + d,) each.
+
+    Returns
+    -------
+    Tensor, shape (n, 1 + k + d)
+        The rows of the regression.
+
+    """
     return torch.nn.functional.pad(
         (v - parameters["centre"]) * parameters["unit"], (1, 0), value=1.0
     )

@@ -15,7 +15,19 @@ if TYPE_CHECKING:
 
 
 def every(data: Feedback) -> Tensor:
-    """Return the numbers of all rows."""
+    """Return the numbers of all rows.
+
+    Parameters
+    ----------
+    data : Feedback
+        The log.
+
+    Returns
+    -------
+    Tensor of int
+        0 to n - 1.
+
+    """
     return torch.arange(len(data))
 
 

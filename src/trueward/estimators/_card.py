@@ -53,7 +53,19 @@ def card(method: str | type[Method]) -> str:
 
 
 def summary(name: str) -> str:
-    """Return the first line of a method's docstring, its formula, for lists."""
+    """Return the first line of a method's docstring, its formula, for lists.
+
+    Parameters
+    ----------
+    name : str
+        Name of the method.
+
+    Returns
+    -------
+    str
+        The first line.
+
+    """
     return inspect.cleandoc(methods()[name].__doc__ or "").split("\n")[0]
 
 

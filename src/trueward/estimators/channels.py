@@ -160,7 +160,19 @@ class Channels(Method):
 
 
 def channel_counts(names: tuple[str, ...]) -> Derived:
-    """Return the nuisance that checks the channels and gives the share of rows in which any fires."""
+    """Return the nuisance that checks the channels and gives the share of rows in which any fires.
+
+    Parameters
+    ----------
+    names : tuple of str
+        Channels, without the prefix ``channel.``.
+
+    Returns
+    -------
+    Derived
+        Computes ``fires``, the share of rows, and the counts of `check` for the report.
+
+    """
 
     def compute(b: Feedback, _seed: int) -> tuple[dict[str, float], dict[str, Any]]:
         report = check(names, b)

@@ -67,7 +67,19 @@ class CounterIF(Method):
 
 
 def at_most(where: Tensor) -> Tensor:
-    """Return row numbers of ``where``, (n,) bool; at most ``MOST`` of them, evenly spread."""
+    """Return row numbers of ``where``, (n,) bool; at most ``MOST`` of them, evenly spread.
+
+    Parameters
+    ----------
+    where : Tensor of bool, shape (n,)
+        The rows to choose from.
+
+    Returns
+    -------
+    Tensor of int
+        The row numbers, in ascending order.
+
+    """
     rows = where.nonzero().squeeze(-1)
     if len(rows) <= MOST:
         return rows
@@ -75,6 +87,20 @@ def at_most(where: Tensor) -> Tensor:
 
 
 def ranking_loss(s: Tensor, high: Tensor, low: Tensor) -> Tensor:
-    """Return the mean of softplus(-(s_i - s_j)), i in ``high`` and j in ``low``; 0 if one is empty."""
+    """Return the mean of softplus(-(s_i - s_j)), i in ``high`` and j in ``low``; 0 if one is empty.
+
+    Parameters
+    ----------
+    s : Tensor, shape (n,)
+        Reward logits.
+    high, low : Tensor of bool, shape (n,)
+        Rows that should rank high, and rows that should rank low; of each at most ``MOST`` count.
+
+    Returns
+    -------
+    Tensor, shape ()
+        The loss.
+
+    """
     i, j = at_most(high), at_most(low)
     return torch.nn.functional.softplus(s[j] - s[i][:, None]).sum() / max(1, len(i) * len(j))

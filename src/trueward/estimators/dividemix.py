@@ -133,7 +133,25 @@ class DivideMix(Method):
 
 
 def clean_probability(s: Tensor, b: Feedback, fade: float, before: Tensor) -> Tensor:
-    """Return (n,) P(row is of the component with the lower losses); ``before`` if the fit fails."""
+    """Return (n,) P(row is of the component with the lower losses); ``before`` if the fit fails.
+
+    Parameters
+    ----------
+    s : Tensor, shape (n,)
+        Logits of one head.
+    b : Feedback
+        The log; only the rated rows are fitted.
+    fade : float
+        Adversarial strength: the target of the loss is 1 where fade * s < 2 y - 1; 0 keeps the labels.
+    before : Tensor, shape (n,)
+        Earlier probabilities; the rows without a rating keep them.
+
+    Returns
+    -------
+    Tensor, shape (n,)
+        P(clean), from a mixture of two Gaussians fitted to the losses.
+
+    """
     from sklearn.exceptions import ConvergenceWarning  # noqa: PLC0415 - slow to import
     from sklearn.mixture import BayesianGaussianMixture  # noqa: PLC0415
 

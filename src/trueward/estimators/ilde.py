@@ -67,12 +67,38 @@ class ILDE(Method):
 
 
 def class_probabilities(s: Tensor) -> Tensor:
-    """Return (n, 2): P(bad) and P(good), held in [1e-4, 1 - 1e-4], from logits (n,)."""
+    """Return (n, 2): P(bad) and P(good), held in [1e-4, 1 - 1e-4], from logits (n,).
+
+    Parameters
+    ----------
+    s : Tensor, shape (n,)
+        Logits of P(good).
+
+    Returns
+    -------
+    Tensor, shape (n, 2)
+        P(bad) and P(good).
+
+    """
     good = torch.sigmoid(s).clamp(SMALL, 1 - SMALL)
     return torch.stack([1 - good, good], 1)
 
 
 def class_overlap(p: Tensor, where: Tensor) -> Tensor:
-    """Return (2, 2) M, row-normalised p'p of the rows of ``where``, from probabilities (n, 2)."""
+    """Return (2, 2) M, row-normalised p'p of the rows of ``where``, from probabilities (n, 2).
+
+    Parameters
+    ----------
+    p : Tensor, shape (n, 2)
+        P(bad) and P(good).
+    where : Tensor, shape (n,)
+        1 or True for the rows that count.
+
+    Returns
+    -------
+    Tensor, shape (2, 2)
+        M; each of its rows sums to 1.
+
+    """
     m = (p * where[:, None].to(p)).T @ p
     return m / m.sum(1, keepdim=True).clamp(min=1e-12)

@@ -184,12 +184,36 @@ class ImplicitRM(Method):
 
 
 def active(b: Feedback) -> Tensor:
-    """Return (n,), 1 where the user is known to have been active."""
+    """Return (n,), 1 where the user is known to have been active.
+
+    Parameters
+    ----------
+    b : Feedback
+        The log, with the channel ``active``.
+
+    Returns
+    -------
+    Tensor, shape (n,)
+        1 where the user was active; 0 where not, or where activity is not logged.
+
+    """
     return b.channels["active"].nan_to_num()
 
 
 def activity_logged(b: Feedback) -> Tensor:
-    """Return the row numbers where activity is logged."""
+    """Return the row numbers where activity is logged.
+
+    Parameters
+    ----------
+    b : Feedback
+        The log, with the channel ``active``.
+
+    Returns
+    -------
+    Tensor of int
+        The row numbers, on the CPU.
+
+    """
     return (~b.channels["active"].isnan()).nonzero().squeeze(-1).cpu()
 
 

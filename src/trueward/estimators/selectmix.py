@@ -69,10 +69,34 @@ class SelectMix(Method):
 
 
 def soft_label(b: Feedback) -> Tensor:
-    """Return (n,) t: the label, or its mean with the out-of-fold class if the two differ."""
+    """Return (n,) t: the label, or its mean with the out-of-fold class if the two differ.
+
+    Parameters
+    ----------
+    b : Feedback
+        The log, with the nuisance ``noisy``: P(rating = 1 given x) out of fold.
+
+    Returns
+    -------
+    Tensor, shape (n,)
+        Targets in [0, 1].
+
+    """
     return torch.where(doubtful(b), (b.y + (b.eta.noisy > 0.5).to(b.y)) / 2, b.y)
 
 
 def doubtful(b: Feedback) -> Tensor:
-    """Return (n,) bool: whether the out-of-fold class differs from the label."""
+    """Return (n,) bool: whether the out-of-fold class differs from the label.
+
+    Parameters
+    ----------
+    b : Feedback
+        The log, with the nuisance ``noisy``: P(rating = 1 given x) out of fold.
+
+    Returns
+    -------
+    Tensor of bool, shape (n,)
+        True where the label is doubtful.
+
+    """
     return (b.eta.noisy > 0.5) != (b.y > 0.5)

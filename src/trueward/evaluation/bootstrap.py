@@ -135,7 +135,19 @@ def percentile_interval(
 
 
 def quantile_levels(prompts: int) -> Array:
-    """Return the (2,) quantile levels of a 95 % interval: Phi(-+ t sqrt(n / (n - 1))), n prompts."""
+    """Return the (2,) quantile levels of a 95 % interval: Phi(-+ t sqrt(n / (n - 1))), n prompts.
+
+    Parameters
+    ----------
+    prompts : int
+        Number of prompts n, at least 2. t is the 97.5 % quantile of Student's t, n - 1 degrees of freedom.
+
+    Returns
+    -------
+    (2,) array
+        The lower and the upper level, farther apart than 0.025 and 0.975.
+
+    """
     wide = stdtrit(prompts - 1, 0.975) * np.sqrt(prompts / (prompts - 1))
     return np.asarray(ndtr([-wide, wide]))
 

@@ -99,7 +99,19 @@ def signal_probabilities(log: Feedback, seed: int) -> Columns:
 
 
 def leading_directions(x: torch.Tensor) -> Array:
-    """Project (n, d) features on at most 256 leading directions; a row has mean square length 1."""
+    """Project (n, d) features on at most 256 leading directions; a row has mean square length 1.
+
+    Parameters
+    ----------
+    x : (n, d) Tensor
+        Features.
+
+    Returns
+    -------
+    (n, k) array
+        Projections on k <= 256 directions, with mean 0, in double precision.
+
+    """
     transform = InputTransform.fit(Feedback(x, torch.zeros(len(x))), torch.float32)
     wide = x.shape[1] > WIDTH
     v = (

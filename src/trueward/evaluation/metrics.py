@@ -252,7 +252,19 @@ def best_of_n_lifts(score: Array, quality: Array, group: Index, count: int) -> t
 
 
 def ratio(a: Array, b: Array) -> Array:
-    """a / b, NaN where b is 0 or NaN."""
+    """a / b, NaN where b is 0 or NaN.
+
+    Parameters
+    ----------
+    a, b : array
+        Numerators and denominators of one shape; b is at least 0.
+
+    Returns
+    -------
+    array
+        The ratios, of the shape of a.
+
+    """
     out: Array = np.full(np.shape(a), np.nan)
     np.divide(a, b, out=out, where=b > 0)
     return out

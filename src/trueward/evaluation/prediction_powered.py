@@ -185,7 +185,19 @@ class AuditRows:
 
 
 def interval_width(e: Estimate) -> float:
-    """Width of the interval of an estimate; infinite where there is none."""
+    """Width of the interval of an estimate; infinite where there is none.
+
+    Parameters
+    ----------
+    e : Estimate
+        The estimate.
+
+    Returns
+    -------
+    float
+        ``high - low``, in the unit of the estimate.
+
+    """
     return np.inf if e.low is None or e.high is None else e.high - e.low
 
 

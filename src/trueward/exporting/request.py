@@ -235,7 +235,16 @@ def copied_tokenizer(backbone: Transformer) -> Any:
 
 
 def save_tokenizer(tokenizer: Any, folder: Path) -> None:
-    """Write a tokenizer with its truncation side, which transformers reads but does not write."""
+    """Write a tokenizer with its truncation side, which transformers reads but does not write.
+
+    Parameters
+    ----------
+    tokenizer : tokenizer of transformers
+        The tokenizer to write.
+    folder : Path
+        Where its files go.
+
+    """
     tokenizer.save_pretrained(folder)
     file = folder / "tokenizer_config.json"
     config = json.loads(file.read_text("utf-8")) | {"truncation_side": "left"}

@@ -127,7 +127,28 @@ class Scale:
 
 
 def vllm(at: LoadedClassifier) -> str:
-    """Compare the server's numbers for tokens, text and messages, with and without activation."""
+    """Compare the server's numbers for tokens, text and messages, with and without activation.
+
+    Parameters
+    ----------
+    at : LoadedClassifier
+        The folder, its texts and scores, and the address of the server.
+
+    Returns
+    -------
+    str
+        What agrees, and how the server scales the logits.
+
+    Raises
+    ------
+    RuleSkipped
+        If the folder has code, or there is no address.
+    UsageError
+        If the address is invalid.
+    RuleBroken
+        If the server fails, or its numbers differ.
+
+    """
     if at.has_code:
         raise RuleSkipped("vLLM loads no code of a folder")
     if at.url is None:

@@ -29,7 +29,14 @@ MAX_MEAN_BFLOAT16 = 8  # |mean logit| in sd, beyond which bfloat16 ties neighbou
 
 
 def reads_as_stock(backbone: Transformer) -> bool:
-    """Whether stock classifiers read the same features: the last token of the last layer of a chat."""
+    """Whether stock classifiers read the same features: the last token of the last layer of a chat.
+
+    Parameters
+    ----------
+    backbone : Transformer
+        Makes the features.
+
+    """
     reading = backbone.reading
     last = reading.layer == loading.layer_count(backbone.folder)
     chat_end = reading.pooling == "last" and reading.template == "chat"

@@ -154,7 +154,19 @@ def features(
 
 
 def cached_in(folder: str | Path | None = None) -> Cache:
-    """Return the cache in ``folder``; None selects the default folder."""
+    """Return the cache in ``folder``; None selects the default folder.
+
+    Parameters
+    ----------
+    folder : str, Path or None
+        Folder of the cache; ``~`` is the home folder.
+
+    Returns
+    -------
+    Cache
+        The cache; no file is read yet.
+
+    """
     return Cache(default_cache_folder() if folder is None else Path(folder).expanduser())
 
 

@@ -143,6 +143,16 @@ def from_name(address: str, options: Mapping[str, str]) -> Endpoint:
 def from_spec(spec: dict[str, Any]) -> Endpoint:
     """Recreate an endpoint from its JSON description, without a request to the server.
 
+    Parameters
+    ----------
+    spec : dict
+        ``version``, ``address``, ``model`` and ``width``; optionally ``dimensions``.
+
+    Returns
+    -------
+    Endpoint
+        The endpoint that computed the features.
+
     Raises
     ------
     TruewardError
@@ -160,7 +170,19 @@ def from_spec(spec: dict[str, Any]) -> Endpoint:
 
 
 def api_key(address: str) -> str | None:
-    """Return $TRUEWARD_API_KEY; for api.openai.com also $OPENAI_API_KEY, which goes nowhere else."""
+    """Return $TRUEWARD_API_KEY; for api.openai.com also $OPENAI_API_KEY, which goes nowhere else.
+
+    Parameters
+    ----------
+    address : str
+        Address of the server.
+
+    Returns
+    -------
+    str or None
+        The key; None if no variable has one.
+
+    """
     own = "OPENAI_API_KEY" if urlsplit(address).hostname == "api.openai.com" else KEY_VARIABLE
     return os.environ.get(KEY_VARIABLE) or os.environ.get(own)
 

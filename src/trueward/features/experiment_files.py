@@ -36,7 +36,19 @@ class Experiment(NamedTuple):
 
 
 def is_experiment(names: Sequence[str]) -> bool:
-    """Return whether tensors with these names are an experiment."""
+    """Return whether tensors with these names are an experiment.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Names of the tensors in a file.
+
+    Returns
+    -------
+    bool
+        Whether ``X_train`` and ``mask_train`` are among them.
+
+    """
     return {"X_train", "mask_train"} <= set(names)
 
 

@@ -165,7 +165,19 @@ NuisanceFits = dict[Nuisance, NuisanceFit | TruewardError]
 
 
 def unclipped(nuisance: Nuisance) -> Nuisance:
-    """Return the nuisance without its clip: methods with different clips share a fit."""
+    """Return the nuisance without its clip: methods with different clips share a fit.
+
+    Parameters
+    ----------
+    nuisance : Nuisance
+        A nuisance of a method.
+
+    Returns
+    -------
+    Nuisance
+        A copy with ``clip=0``.
+
+    """
     return replace(nuisance, clip=0.0)
 
 

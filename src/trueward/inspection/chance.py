@@ -138,11 +138,35 @@ def quantile_bucket(column: str, count: int) -> pl.Expr:
 
 
 def p_value(p: float) -> str:
-    """Format a p-value with two digits."""
+    """Format a p-value with two digits.
+
+    Parameters
+    ----------
+    p : float
+        The p-value.
+
+    Returns
+    -------
+    str
+        Text such as ``p = 0.012``.
+
+    """
     return "p < 1e-300" if p < 1e-300 else f"p = {p:.2g}"
 
 
 def significance(p: float) -> str:
-    """Format a p-value, and state it where it is not significant."""
+    """Format a p-value, and state it where it is not significant.
+
+    Parameters
+    ----------
+    p : float
+        The p-value.
+
+    Returns
+    -------
+    str
+        The formatted p-value, with a note where it is 0.001 or above.
+
+    """
     note = "" if p < SIGNIFICANT else f", not significant after correction for {COMPARISONS} tests"
     return p_value(p) + note

@@ -58,6 +58,16 @@ class Finding:
 def percent(share: float) -> str:
     """Format a share as a percentage with three digits; 0% and 100% only where exact.
 
+    Parameters
+    ----------
+    share : float
+        Share in [0, 1].
+
+    Returns
+    -------
+    str
+        The percentage with its sign.
+
     Examples
     --------
     >>> percent(0.4), percent(0.99999), percent(0.00001)
@@ -73,6 +83,18 @@ def percent(share: float) -> str:
 def pluralised(count: int, noun: str) -> str:
     """Format a count with its noun.
 
+    Parameters
+    ----------
+    count : int
+        Number of things.
+    noun : str
+        The noun in the singular; its plural ends in s.
+
+    Returns
+    -------
+    str
+        The count, with commas, and the noun.
+
     Examples
     --------
     >>> pluralised(1, "row"), pluralised(2000, "row")
@@ -83,11 +105,35 @@ def pluralised(count: int, noun: str) -> str:
 
 
 def shortened(text: str) -> str:
-    """Format a value of the log on one line, without control characters, cut after 40 characters."""
+    """Format a value of the log on one line, without control characters, cut after 40 characters.
+
+    Parameters
+    ----------
+    text : str
+        Value of the log.
+
+    Returns
+    -------
+    str
+        One line of at most 40 characters.
+
+    """
     line = "".join(c if c.isprintable() else " " for c in text)
     return line if len(line) <= LONG else f"{line[: LONG - 3]}..."
 
 
 def example_rows(mask: pl.Series) -> tuple[int, ...]:
-    """Return the numbers, counted from 1, of the first 3 rows where ``mask`` is true."""
+    """Return the numbers, counted from 1, of the first 3 rows where ``mask`` is true.
+
+    Parameters
+    ----------
+    mask : polars.Series of bool, length n
+        Whether each row has the property.
+
+    Returns
+    -------
+    tuple of int
+        At most 3 row numbers.
+
+    """
     return tuple(int(i) + 1 for i in mask.arg_true().head(SHOWN))

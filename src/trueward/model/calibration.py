@@ -165,6 +165,16 @@ class Calibration:
 def known_level(level: float) -> float:
     """Return a confidence level, or refuse one outside [0.5, 1).
 
+    Parameters
+    ----------
+    level : float
+        The confidence level.
+
+    Returns
+    -------
+    float
+        The same level.
+
     Raises
     ------
     UsageError

@@ -36,6 +36,22 @@ def duplicate_prompts(t: Trial) -> Check:
     """Check that at most .001 of the rows have a copy under another prompt id.
 
     A copy has the same features or the same prompt text.
+
+    Parameters
+    ----------
+    t : Trial
+        The method and the split log.
+
+    Returns
+    -------
+    Check
+        Share of rows with a copy, and its limit.
+
+    Raises
+    ------
+    NotApplicableError
+        If the log has one prompt, or has coarse features and no prompt texts.
+
     """
     n, prompt = len(t.log), prompt_numbers(len(t.log), t.log.group).numpy()
     if int(prompt.max(initial=-1)) < 1:
@@ -62,6 +78,22 @@ def leaked_label(t: Trial) -> Check:
     Columns of features and of context, against feedback, channels and gold labels; the sign comes from the
     first half. Each half needs 20 prompts of either label: columns separate many rows of few prompts by
     chance.
+
+    Parameters
+    ----------
+    t : Trial
+        The method and the split log.
+
+    Returns
+    -------
+    Check
+        Largest AUROC of a column, and its limit.
+
+    Raises
+    ------
+    NotApplicableError
+        If no label has enough prompts in each half.
+
     """
     columns = t.log.x if t.log.z is None else torch.cat([t.log.x, t.log.z.to(t.log.x)], 1)
     fold = fold_of(len(t.log), 2, stream_seed(t.seed, "refute", "columns"), t.log.group)

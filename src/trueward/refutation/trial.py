@@ -57,7 +57,21 @@ class NotApplicableError(Exception):
 
 
 def unchanged(log: Feedback, _g: torch.Generator) -> Feedback:
-    """Return the log as it is."""
+    """Return the log as it is.
+
+    Parameters
+    ----------
+    log : Feedback
+        Rows of a log.
+    _g : torch.Generator
+        Not used; the parameter that every change has.
+
+    Returns
+    -------
+    Feedback
+        The same rows.
+
+    """
     return log
 
 

@@ -116,7 +116,19 @@ def rows_as_table(rows: Sequence[dict[str, Any]], caption: str) -> Table:
 
 
 def cell_text(v: object) -> str:
-    """Format a value as a cell: three digits for floats, a dash for None."""
+    """Format a value as a cell: three digits for floats, a dash for None.
+
+    Parameters
+    ----------
+    v : object
+        The value.
+
+    Returns
+    -------
+    str
+        Text of the cell.
+
+    """
     if v is None:
         return "-"
     return f"{v:.3f}" if isinstance(v, float) else str(v)

@@ -26,7 +26,19 @@ SHOWN = {  # figures of nuisances that other sections show
 
 
 def summary(inputs: ReportInputs) -> Section:
-    """Build the first section: one row a model, assumptions of the methods, warnings of the fits."""
+    """Build the first section: one row a model, assumptions of the methods, warnings of the fits.
+
+    Parameters
+    ----------
+    inputs : ReportInputs
+        Models, log and test of the report.
+
+    Returns
+    -------
+    Section
+        A table and sentences.
+
+    """
     head = ["model", "method", "fitted on", "with feedback", "calibrated"]
     rows = [[name, m.method, *_counts(m)] for name, m in inputs.models.items()]
     blocks: list[Block] = [Table("What was fitted", head, rows, frozenset({0, 1, 4}))]
@@ -46,7 +58,24 @@ def _counts(m: RewardModel) -> list[str]:
 
 
 def overlap(inputs: ReportInputs) -> Iterator[Block]:
-    """Yield propensities p = P(feedback given the text), with and without feedback, and the weights 1 / p."""
+    """Yield propensities p = P(feedback given the text), with and without feedback, and the weights 1 / p.
+
+    Parameters
+    ----------
+    inputs : ReportInputs
+        Models, log and test of the report.
+
+    Yields
+    ------
+    Block
+        Figures, tables and sentences on the propensities.
+
+    Raises
+    ------
+    TruewardError
+        If a model cannot read text.
+
+    """
     yield Prose(
         "Methods that weight by 1 / p need p = P(feedback given the text) to be right and above 0. Where p "
         "is near 0 for a kind of response, the log has no information on what users think of it."
@@ -126,7 +155,19 @@ def _propensities(inputs: ReportInputs) -> Iterator[Block]:
 
 
 def noise(inputs: ReportInputs) -> Iterator[Block]:
-    """Yield the noise rates of the feedback: estimated, given as options, or assumed to be 0."""
+    """Yield the noise rates of the feedback: estimated, given as options, or assumed to be 0.
+
+    Parameters
+    ----------
+    inputs : ReportInputs
+        Models, log and test of the report.
+
+    Yields
+    ------
+    Block
+        Sentences, and a figure of the estimated rates with their intervals.
+
+    """
     rows = []
     for name, m in inputs.models.items():
         rates = m.report["nuisances"].get("flip_rates", {})
@@ -152,7 +193,19 @@ def noise(inputs: ReportInputs) -> Iterator[Block]:
 
 
 def other_nuisances(inputs: ReportInputs) -> Iterator[Block]:
-    """Yield a table of all other figures of the nuisances."""
+    """Yield a table of all other figures of the nuisances.
+
+    Parameters
+    ----------
+    inputs : ReportInputs
+        Models, log and test of the report.
+
+    Yields
+    ------
+    Block
+        The table, or a sentence where there are no other figures.
+
+    """
     rows = []
     for name, m in inputs.models.items():
         for what, figures in m.report["nuisances"].items():

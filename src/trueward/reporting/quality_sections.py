@@ -31,7 +31,24 @@ DRAWN = ("auroc", "pair_accuracy", "r2", "brier")
 
 
 def on_test(inputs: ReportInputs) -> Iterator[Block]:
-    """Yield the metrics on the clean test."""
+    """Yield the metrics on the clean test.
+
+    Parameters
+    ----------
+    inputs : ReportInputs
+        Models, log and test of the report.
+
+    Yields
+    ------
+    Block
+        A sentence, a table of metrics and a figure of some of them.
+
+    Raises
+    ------
+    TruewardError
+        If there is no clean test, or a model cannot read text.
+
+    """
     metrics = {name: inputs.metrics(name) for name in inputs.models}
     one = next(iter(metrics.values()))
     yield Prose(
@@ -41,7 +58,24 @@ def on_test(inputs: ReportInputs) -> Iterator[Block]:
 
 
 def on_gold(inputs: ReportInputs) -> Iterator[Block]:
-    """Yield the audit on the log: metrics from a few gold labels and everything in the log."""
+    """Yield the audit on the log: metrics from a few gold labels and everything in the log.
+
+    Parameters
+    ----------
+    inputs : ReportInputs
+        Models, log and test of the report.
+
+    Yields
+    ------
+    Block
+        A sentence, a table, a figure, and the warnings of each audit.
+
+    Raises
+    ------
+    TruewardError
+        If there is no log, or a model cannot read text.
+
+    """
     audits = {name: inputs.audit(name) for name in inputs.models}
     one = next(iter(audits.values()))
     yield Prose(
@@ -78,7 +112,24 @@ def _estimates(results: Mapping[str, Mapping[str, Estimate]], caption: str) -> I
 
 
 def calibration(inputs: ReportInputs) -> Iterator[Block]:
-    """Yield calibration curves: P(preferred) against the share of good responses."""
+    """Yield calibration curves: P(preferred) against the share of good responses.
+
+    Parameters
+    ----------
+    inputs : ReportInputs
+        Models, log and test of the report.
+
+    Yields
+    ------
+    Block
+        A figure, or a sentence where there are too few labels.
+
+    Raises
+    ------
+    TruewardError
+        If a model identifies only an interval or cannot read text, or data are missing.
+
+    """
     if inputs.test is not None and "label" in inputs.test.columns:
         truth = {name: inputs.labelled(name) for name in inputs.models}
         what = "clean labels"
@@ -167,7 +218,24 @@ def clustered_wilson(y: Array, group: Array) -> tuple[float, float, float]:
 
 
 def recovered(inputs: ReportInputs) -> Iterator[Block]:
-    """Yield the mean P(preferred) at every rating of the test."""
+    """Yield the mean P(preferred) at every rating of the test.
+
+    Parameters
+    ----------
+    inputs : ReportInputs
+        Models, log and test of the report.
+
+    Yields
+    ------
+    Block
+        A figure, where the test has ratings.
+
+    Raises
+    ------
+    TruewardError
+        If there is no clean test, or a model identifies only an interval or cannot read text.
+
+    """
     points = []
     for name in inputs.models:
         truth = inputs.labelled(name)

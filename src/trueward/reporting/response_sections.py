@@ -28,7 +28,24 @@ KINDS = ("good by feedback", "bad by feedback", "without feedback")
 
 
 def score_distribution(inputs: ReportInputs) -> Iterator[Block]:
-    """Yield histograms of P(preferred) on the log, by feedback or, for several models, by model."""
+    """Yield histograms of P(preferred) on the log, by feedback or, for several models, by model.
+
+    Parameters
+    ----------
+    inputs : ReportInputs
+        Models, log and test of the report.
+
+    Yields
+    ------
+    Block
+        A figure, and a sentence where responses are out of distribution.
+
+    Raises
+    ------
+    TruewardError
+        If there is no log, or a model gives no score or cannot read text.
+
+    """
     parts: dict[str, Tensor] = {}
     for name in inputs.models:
         p = _score(inputs, name)
@@ -55,7 +72,24 @@ def score_distribution(inputs: ReportInputs) -> Iterator[Block]:
 
 
 def best_and_worst(inputs: ReportInputs) -> Iterator[Block]:
-    """Yield the responses with the highest and the lowest scores of the first model."""
+    """Yield the responses with the highest and the lowest scores of the first model.
+
+    Parameters
+    ----------
+    inputs : ReportInputs
+        Models, log and test of the report.
+
+    Yields
+    ------
+    Block
+        At most 5 responses of either end.
+
+    Raises
+    ------
+    TruewardError
+        If there is no log, or a model gives no score or cannot read text.
+
+    """
     name = next(iter(inputs.models))
     order = torch.argsort(_score(inputs, name), descending=True, stable=True)
     count = min(SHOWN, len(order) // 2)
@@ -66,7 +100,24 @@ def best_and_worst(inputs: ReportInputs) -> Iterator[Block]:
 
 
 def agreement(inputs: ReportInputs) -> Iterator[Block]:
-    """Yield the rank correlation of every two models on the log, and where they disagree most."""
+    """Yield the rank correlation of every two models on the log, and where they disagree most.
+
+    Parameters
+    ----------
+    inputs : ReportInputs
+        Models, log and test of the report.
+
+    Yields
+    ------
+    Block
+        A table of the pairs of models, and the 5 largest differences.
+
+    Raises
+    ------
+    TruewardError
+        If there is no log, or a model gives no score or cannot read text.
+
+    """
     p = {name: _score(inputs, name).double().numpy() for name in inputs.models}
     one = np.ones((1, len(inputs.table)))
     rows = []
@@ -108,6 +159,18 @@ def _example(inputs: ReportInputs, title: str, row: int) -> Example:
 
 
 def truncated(text: str) -> str:
-    """Cut a text after 1,200 characters, and state how many more there are."""
+    """Cut a text after 1,200 characters, and state how many more there are.
+
+    Parameters
+    ----------
+    text : str
+        The text.
+
+    Returns
+    -------
+    str
+        The text, or its start and the number of characters left out.
+
+    """
     left = len(text) - LONGEST
     return text if left <= 0 else f"{text[:LONGEST]} … ({left:,} more characters)"

@@ -11,6 +11,7 @@ from trueward.core.errors import UsageError
 from trueward.core.random import numpy_stream
 
 from . import helpdesk_phrases as words
+from .helpdesk_phrases import RATINGS, SHARES
 from .helpdesk_tasks import PRODUCTS, TASKS, Product, Task
 
 if TYPE_CHECKING:
@@ -278,28 +279,4 @@ ANSWERS: dict[str, Callable[[Ask, np.random.Generator], str]] = {
     "truncated": _truncated,
     "refusing": _refusing,
     "rude": _rude,
-}
-#: P(kind of answer).
-SHARES = {
-    "complete": 0.28,
-    "terse": 0.2,
-    "partial": 0.1,
-    "vague": 0.12,
-    "off_topic": 0.05,
-    "wrong_product": 0.03,
-    "truncated": 0.07,
-    "refusing": 0.07,
-    "rude": 0.08,
-}
-#: P(rating = 0, 1, 2, 3, 4 | kind of answer).
-RATINGS = {
-    "complete": (0.0, 0.01, 0.04, 0.25, 0.7),
-    "terse": (0.0, 0.02, 0.08, 0.7, 0.2),
-    "partial": (0.02, 0.18, 0.7, 0.09, 0.01),
-    "vague": (0.06, 0.34, 0.54, 0.05, 0.01),
-    "off_topic": (0.25, 0.65, 0.08, 0.02, 0.0),
-    "wrong_product": (0.14, 0.64, 0.18, 0.04, 0.0),
-    "truncated": (0.1, 0.6, 0.24, 0.05, 0.01),
-    "refusing": (0.52, 0.42, 0.05, 0.01, 0.0),
-    "rude": (0.76, 0.2, 0.04, 0.0, 0.0),
 }

@@ -1,4 +1,4 @@
-"""Phrases of the questions and answers of the help desk."""
+"""Phrases of the help desk, and the kinds of answers with their probabilities."""
 
 DEVICES = (
     "on my Android phone",
@@ -125,3 +125,28 @@ RUDE = (
     "Everybody knows how {topic} works.",
     "You could have found it in {home} in a minute.",
 )
+
+#: P(kind of answer).
+SHARES = {
+    "complete": 0.28,
+    "terse": 0.2,
+    "partial": 0.1,
+    "vague": 0.12,
+    "off_topic": 0.05,
+    "wrong_product": 0.03,
+    "truncated": 0.07,
+    "refusing": 0.07,
+    "rude": 0.08,
+}
+#: P(rating = 0, 1, 2, 3, 4 | kind of answer).
+RATINGS = {
+    "complete": (0.0, 0.01, 0.04, 0.25, 0.7),
+    "terse": (0.0, 0.02, 0.08, 0.7, 0.2),
+    "partial": (0.02, 0.18, 0.7, 0.09, 0.01),
+    "vague": (0.06, 0.34, 0.54, 0.05, 0.01),
+    "off_topic": (0.25, 0.65, 0.08, 0.02, 0.0),
+    "wrong_product": (0.14, 0.64, 0.18, 0.04, 0.0),
+    "truncated": (0.1, 0.6, 0.24, 0.05, 0.01),
+    "refusing": (0.52, 0.42, 0.05, 0.01, 0.0),
+    "rude": (0.76, 0.2, 0.04, 0.0, 0.0),
+}

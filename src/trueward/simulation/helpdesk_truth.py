@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from trueward.core.errors import TruewardError
 
 from . import helpdesk_phrases as words
-from .helpdesk import RATINGS, STYLES, Ask, listed
+from .helpdesk import STYLES, Ask, listed
+from .helpdesk_phrases import RATINGS
 from .helpdesk_tasks import PRODUCTS, TASKS
 
 if TYPE_CHECKING:

@@ -52,19 +52,76 @@ def one(rating: NDArray[Any], rng: np.random.Generator) -> Array:
 
 
 def four(rating: NDArray[Any], rng: np.random.Generator) -> Array:
-    """FOUR: as ONE, with rows of the second level from the top in place of the lowest."""
+    """FOUR: as ONE, with rows of the second level from the top in place of the lowest.
+
+    Parameters
+    ----------
+    rating : array, shape (n,)
+        Ratings or labels, finite, on at least two levels.
+    rng : numpy.random.Generator
+        Source of random numbers.
+
+    Returns
+    -------
+    array of float, shape (n,)
+        P(r* = 1), in [0.1, 0.9].
+
+    Raises
+    ------
+    TruewardError
+        If the ratings are not finite, are all equal or have another shape.
+
+    """
     return _raised(_five(rating), -2, rng)
 
 
 def rotate(rating: NDArray[Any], rng: np.random.Generator) -> Array:
-    """ROTATE: each level is predicted one too low, the lowest as the highest."""
+    """ROTATE: each level is predicted one too low, the lowest as the highest.
+
+    Parameters
+    ----------
+    rating : array, shape (n,)
+        Ratings or labels, finite, on at least two levels.
+    rng : numpy.random.Generator
+        Not used; the rule is deterministic.
+
+    Returns
+    -------
+    array of float, shape (n,)
+        P(r* = 1), in [0.1, 0.9].
+
+    Raises
+    ------
+    TruewardError
+        If the ratings are not finite, are all equal or have another shape.
+
+    """
     del rng
     levels, place = np.unique(_five(rating), return_inverse=True)
     return _probability(levels[place - 1])
 
 
 def skew(rating: NDArray[Any], rng: np.random.Generator) -> Array:
-    """SKEW: N(rating', ((6 - rating') / 2)^2), clipped to [1, 5]."""
+    """SKEW: N(rating', ((6 - rating') / 2)^2), clipped to [1, 5].
+
+    Parameters
+    ----------
+    rating : array, shape (n,)
+        Ratings or labels, finite, on at least two levels.
+    rng : numpy.random.Generator
+        Source of random numbers.
+
+    Returns
+    -------
+    array of float, shape (n,)
+        P(r* = 1), in [0.1, 0.9].
+
+    Raises
+    ------
+    TruewardError
+        If the ratings are not finite, are all equal or have another shape.
+
+    """
     r = _five(rating)
     return _probability(np.clip(rng.normal(r, (6 - r) / 2), 1, 5))
 

@@ -195,7 +195,22 @@ def flips(rates: Array, exposed: Mask, rng: np.random.Generator) -> Mask:
 
 
 def sparse(name: str, values: Array, known: Mask) -> pl.Series:
-    """Return a column with ``values`` where ``known``, and null elsewhere."""
+    """Return a column with ``values`` where ``known``, and null elsewhere.
+
+    Parameters
+    ----------
+    name : str
+        Name of the column.
+    values : array of float, shape (n,)
+        Values.
+    known : array of bool, shape (n,)
+        Rows with a value.
+
+    Returns
+    -------
+    polars.Series, length n
+
+    """
     pairs = zip(values.tolist(), known.tolist(), strict=True)
     return pl.Series(name, [v if k else None for v, k in pairs], dtype=pl.Float64)
 

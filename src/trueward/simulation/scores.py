@@ -23,7 +23,19 @@ BUCKETS = 16
 
 
 def standardised(u: Array) -> Array:
-    """Return (u - mean) / standard deviation; a constant becomes 0."""
+    """Return (u - mean) / standard deviation; a constant becomes 0.
+
+    Parameters
+    ----------
+    u : array of float, shape (n,)
+        Values.
+
+    Returns
+    -------
+    array of float, shape (n,)
+        Values with mean 0 and standard deviation 1, or all 0.
+
+    """
     spread = u.std()
     return np.asarray((u - u.mean()) / spread if spread > 0 else u - u.mean(), dtype=np.float64)
 

@@ -3,6 +3,10 @@
 The first line of each docstring is its formula. rating' is the rating rescaled to [1, 5]; sigma is
 the logistic function; "p proportional to w" means p = min(1, k w) with mean p = rate (water-filling).
 Mechanisms that log clicks are in `clicks`.
+
+All mechanisms have the same parameters: ``r``, the rows of the log; ``alpha`` in (0, 1], the strength of
+the selection (1 is none, smaller is stronger); ``rate`` in (0, 1], the mean propensity; ``rng``, the
+source of random numbers. All return a `Selection`.
 """
 
 from __future__ import annotations
@@ -93,6 +97,23 @@ def mcar(r: LogRows, alpha: float, rate: float, rng: np.random.Generator) -> Sel
     """p = rate: missing completely at random.
 
     The naive method is unbiased here.
+
+    Parameters
+    ----------
+    r : LogRows
+        Rows of the log.
+    alpha : float
+        Strength of the selection; not used.
+    rate : float
+        Mean propensity, in (0, 1].
+    rng : numpy.random.Generator
+        Source of random numbers; not used.
+
+    Returns
+    -------
+    Selection
+        The same propensity for every row.
+
     """
     del alpha, rng
     return Selection(np.full(len(r.label), rate))
@@ -239,5 +260,17 @@ def assign_users(
 
 
 def label_cut(r: LogRows) -> float:
-    """Return the rating half way between the best bad and the worst good response."""
+    """Return the rating half way between the best bad and the worst good response.
+
+    Parameters
+    ----------
+    r : LogRows
+        Rows of the log, with labels of both classes.
+
+    Returns
+    -------
+    float
+        The rating of the cut, in [1, 5].
+
+    """
     return float(r.rating[r.label == 0].max() + r.rating[r.label > 0].min()) / 2

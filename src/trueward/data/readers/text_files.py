@@ -68,7 +68,19 @@ def read_lines(file: IO[bytes], path: Path) -> Iterator[bytes]:
 
 
 def broken_gzip(path: Path) -> TruewardError:
-    """Return the error about a gzip file that is truncated or damaged."""
+    """Return the error about a gzip file that is truncated or damaged.
+
+    Parameters
+    ----------
+    path : Path
+        The gzip file.
+
+    Returns
+    -------
+    TruewardError
+        The error, for the caller to raise.
+
+    """
     return TruewardError(
         f"{path} should be a complete gzip file, but it is cut off or damaged: write or copy it again"
     )

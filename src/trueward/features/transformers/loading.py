@@ -28,12 +28,46 @@ def model_config(folder: ModelFolder) -> Any:
 
 
 def text_config(folder: ModelFolder) -> Any:
-    """Return the configuration of the text part of the model."""
+    """Return the configuration of the text part of the model.
+
+    Parameters
+    ----------
+    folder : ModelFolder
+        Files of the model.
+
+    Returns
+    -------
+    transformers.PretrainedConfig
+        The configuration of the language model.
+
+    Raises
+    ------
+    TruewardError
+        If the configuration cannot be loaded.
+
+    """
     return model_config(folder).get_text_config()
 
 
 def layer_count(folder: ModelFolder) -> int:
-    """Return the number L of layers; h_0 is the token embedding and h_L the input of the head."""
+    """Return the number L of layers; h_0 is the token embedding and h_L the input of the head.
+
+    Parameters
+    ----------
+    folder : ModelFolder
+        Files of the model.
+
+    Returns
+    -------
+    int
+        L.
+
+    Raises
+    ------
+    TruewardError
+        If the configuration has no number of layers.
+
+    """
     return config_int(folder, "num_hidden_layers")
 
 

@@ -160,7 +160,19 @@ def _digest(path: Path, files: list[Path]) -> str:
 
 
 def missing_text_extra(package: str) -> TruewardError:
-    """Return the error that the extra ``trueward[text]`` with ``package`` is not installed."""
+    """Return the error that the extra ``trueward[text]`` with ``package`` is not installed.
+
+    Parameters
+    ----------
+    package : str
+        Name of the missing package.
+
+    Returns
+    -------
+    TruewardError
+        The error, for the caller to raise.
+
+    """
     return missing_extra("a language model", package, "text")
 
 

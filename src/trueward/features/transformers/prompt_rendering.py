@@ -184,7 +184,19 @@ class PromptRendering:
 
 
 def chat_template(tokenizer: Any) -> str:
-    """Return the chat template of a tokenizer; empty if it has none."""
+    """Return the chat template of a tokenizer; empty if it has none.
+
+    Parameters
+    ----------
+    tokenizer : tokenizer of transformers
+        Its template is text, or several by name, of which ``default`` counts.
+
+    Returns
+    -------
+    str
+        The template, in Jinja.
+
+    """
     template = tokenizer.chat_template
     if isinstance(template, dict):
         template = template.get("default")

@@ -64,6 +64,11 @@ class Modules:
 def read_modules(folder: ModelFolder) -> Modules | None:
     """Read modules.json.
 
+    Parameters
+    ----------
+    folder : ModelFolder
+        Files of the model.
+
     Returns
     -------
     Modules or None

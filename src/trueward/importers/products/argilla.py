@@ -30,7 +30,19 @@ SUGGESTION = ".suggestion"
 
 
 def record_kind(record: Mapping[str, Any]) -> str | None:
-    """Return the kind of a record: record (flat) or nested record."""
+    """Return the kind of a record: record (flat) or nested record.
+
+    Parameters
+    ----------
+    record : mapping
+        A JSON object or table row.
+
+    Returns
+    -------
+    str or None
+        ``record`` or ``nested record``, or None if the record is not of this source.
+
+    """
     if "_server_id" not in record:
         return None
     if any(key.endswith((RESPONSES, SUGGESTION)) for key in record):
@@ -39,7 +51,28 @@ def record_kind(record: Mapping[str, Any]) -> str | None:
 
 
 def rows(records: Sequence[Record], mapping: UserMapping) -> Iterator[Row]:
-    """Yield the response of a record, its submitted annotations and its suggestions."""
+    """Yield the response of a record, its submitted annotations and its suggestions.
+
+    Parameters
+    ----------
+    records : sequence of Record
+        One record.
+    mapping : UserMapping
+        Channels of questions, and paths of ``prompt`` and ``response``.
+
+    Yields
+    ------
+    Row
+        One response, then its events; a Skip for an answer that does not count.
+
+    Raises
+    ------
+    InvalidRecord
+        If a record cannot be used.
+    NoAnswer
+        If a record has an answer without text, such as a tool call.
+
+    """
     (record,) = records
     value = record.value
     flat: dict[str, Any] = _flattened(value) if record.kind == "nested record" else dict(value)

@@ -24,7 +24,19 @@ CUT = 500  # characters of an answer in the export
 
 
 def record_kind(record: Mapping[str, Any]) -> str | None:
-    """Return the kind of a record: feedback (of the export), feedback page or message."""
+    """Return the kind of a record: feedback (of the export), feedback page or message.
+
+    Parameters
+    ----------
+    record : mapping
+        A JSON object or table row.
+
+    Returns
+    -------
+    str or None
+        ``feedback``, ``feedback page`` or ``message``, or None if the record is not of this source.
+
+    """
     keys = record.keys()
     if {"feedback_rating_raw", "ai_response"} <= keys:
         return "feedback"
@@ -34,7 +46,26 @@ def record_kind(record: Mapping[str, Any]) -> str | None:
 
 
 def rows(records: Sequence[Record], _: UserMapping) -> Iterator[Row]:
-    """Yield answers as responses, and likes and comments as events."""
+    """Yield answers as responses, and likes and comments as events.
+
+    Parameters
+    ----------
+    records : sequence of Record
+        One record.
+    _ : UserMapping
+        Unused: this source has no names to map.
+
+    Yields
+    ------
+    Row
+        A response, an event, or a Skip for what gives neither.
+
+    Raises
+    ------
+    InvalidRecord
+        If a record cannot be used.
+
+    """
     (record,) = records
     value = record.value
     if record.kind == "message":

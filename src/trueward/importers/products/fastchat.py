@@ -49,7 +49,19 @@ TRUE_SPELLINGS = {"1", "1.0", "True"}
 
 
 def record_kind(record: Mapping[str, Any]) -> str | None:
-    """Return the kind of a record: chat, vote, battle or published battle."""
+    """Return the kind of a record: chat, vote, battle or published battle.
+
+    Parameters
+    ----------
+    record : mapping
+        A JSON object or table row.
+
+    Returns
+    -------
+    str or None
+        ``chat``, ``vote``, ``battle`` or ``published battle``, or None if the record is not of this source.
+
+    """
     keys = record.keys()
     if {"tstamp", "type"} <= keys and ("state" in keys or "states" in keys):
         return "battle" if "states" in keys else "chat" if record["type"] == "chat" else "vote"
@@ -59,7 +71,28 @@ def record_kind(record: Mapping[str, Any]) -> str | None:
 
 
 def rows(records: Sequence[Record], _: UserMapping) -> Iterator[Row]:
-    """Yield the last answer of each state as a response, and votes as events."""
+    """Yield the last answer of each state as a response, and votes as events.
+
+    Parameters
+    ----------
+    records : sequence of Record
+        Any number of records.
+    _ : UserMapping
+        Unused: this source has no names to map.
+
+    Yields
+    ------
+    Row
+        A response, an event, or a Skip for what gives neither.
+
+    Raises
+    ------
+    InvalidRecord
+        If a record cannot be used.
+    NoAnswer
+        If a record has an answer without text, such as a tool call.
+
+    """
     for record in records:
         value = record.value
         if record.kind == "published battle":

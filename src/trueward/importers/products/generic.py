@@ -31,7 +31,19 @@ if TYPE_CHECKING:
 
 
 def record_kind(record: Mapping[str, Any]) -> str | None:
-    """Return the kind of a record: response or event."""
+    """Return the kind of a record: response or event.
+
+    Parameters
+    ----------
+    record : mapping
+        A JSON object or table row.
+
+    Returns
+    -------
+    str or None
+        ``response`` or ``event``, or None if the record is not of this source.
+
+    """
     keys = record.keys()
     if {"response_id", "prompt", "response"} <= keys:
         return "response"
@@ -39,7 +51,26 @@ def record_kind(record: Mapping[str, Any]) -> str | None:
 
 
 def rows(records: Sequence[Record], _: UserMapping) -> Iterator[Row]:
-    """Yield each record as a row, with times in UTC and prompts as messages."""
+    """Yield each record as a row, with times in UTC and prompts as messages.
+
+    Parameters
+    ----------
+    records : sequence of Record
+        Any number of records.
+    _ : UserMapping
+        Unused: this source has no names to map.
+
+    Yields
+    ------
+    Row
+        One response or event for each record.
+
+    Raises
+    ------
+    InvalidRecord
+        If a record cannot be used.
+
+    """
     for record in records:
         yield (_response if record.kind == "response" else _event)(record.value)
 

@@ -30,14 +30,47 @@ NO_REFERENCE = {"0", "00000000-0000-0000-0000-000000000000"}
 
 
 def record_kind(record: Mapping[str, Any]) -> str | None:
-    """Return the kind of a record: request, or row of a CSV, which lacks needed fields."""
+    """Return the kind of a record: request, or row of a CSV, which lacks needed fields.
+
+    Parameters
+    ----------
+    record : mapping
+        A JSON object or table row.
+
+    Returns
+    -------
+    str or None
+        ``request`` or ``row of a CSV``, or None if the record is not of this source.
+
+    """
     if {"request_id", "response_id", "request_properties"} <= record.keys():
         return "request"
     return "row of a CSV" if {"request_created_at", "response_status"} <= record.keys() else None
 
 
 def rows(records: Sequence[Record], mapping: UserMapping) -> Iterator[Row]:
-    """Yield an answered request as a response, and scores with a mapped name as events."""
+    """Yield an answered request as a response, and scores with a mapped name as events.
+
+    Parameters
+    ----------
+    records : sequence of Record
+        One record.
+    mapping : UserMapping
+        Channels of score names.
+
+    Yields
+    ------
+    Row
+        A response, an event, or a Skip for what gives neither.
+
+    Raises
+    ------
+    InvalidRecord
+        If a record cannot be used.
+    NoAnswer
+        If a record has an answer without text, such as a tool call.
+
+    """
     (record,) = records
     value = record.value
     if record.kind != "request":

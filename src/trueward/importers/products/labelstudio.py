@@ -33,14 +33,47 @@ SIDES = ("left", "right")
 
 
 def record_kind(record: Mapping[str, Any]) -> str | None:
-    """Return the kind of a record: task, or short task with the data at the top level."""
+    """Return the kind of a record: task, or short task with the data at the top level.
+
+    Parameters
+    ----------
+    record : mapping
+        A JSON object or table row.
+
+    Returns
+    -------
+    str or None
+        ``task`` or ``short task``, or None if the record is not of this source.
+
+    """
     if "data" in record and ("annotations" in record or "completions" in record):
         return "task"
     return "short task" if {"annotation_id", "annotator"} <= record.keys() else None
 
 
 def rows(records: Sequence[Record], mapping: UserMapping) -> Iterator[Row]:
-    """Yield the responses of a task, its annotations, and its predictions as judgements."""
+    """Yield the responses of a task, its annotations, and its predictions as judgements.
+
+    Parameters
+    ----------
+    records : sequence of Record
+        One record.
+    mapping : UserMapping
+        Channels of labels, and paths of ``prompt`` and ``response``.
+
+    Yields
+    ------
+    Row
+        A response, an event, or a Skip for an annotation that does not count.
+
+    Raises
+    ------
+    InvalidRecord
+        If a record cannot be used.
+    NoAnswer
+        If a record has an answer without text, such as a tool call.
+
+    """
     (record,) = records
     task = record.value
     data = task if record.kind == "short task" else task["data"]

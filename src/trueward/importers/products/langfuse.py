@@ -35,7 +35,19 @@ TRACE_KEYS = {"session_id", "user_id", "public", "bookmarked", "release", "tags"
 
 
 def record_kind(record: Mapping[str, Any]) -> str | None:
-    """Return the kind of a record: score, observation or trace."""
+    """Return the kind of a record: score, observation or trace.
+
+    Parameters
+    ----------
+    record : mapping
+        A JSON object or table row.
+
+    Returns
+    -------
+    str or None
+        ``score``, ``observation`` or ``trace``, or None if the record is not of this source.
+
+    """
     keys = {snake_case(key) for key in record}
     if {"data_type", "source", "name"} <= keys and ("trace_id" in keys or "subject" in keys):
         return "score"
@@ -46,7 +58,28 @@ def record_kind(record: Mapping[str, Any]) -> str | None:
 
 
 def rows(records: Sequence[Record], mapping: UserMapping) -> Iterator[Row]:
-    """Yield generations as responses, traces as fallbacks for them, and scores as events."""
+    """Yield generations as responses, traces as fallbacks for them, and scores as events.
+
+    Parameters
+    ----------
+    records : sequence of Record
+        Any number of records.
+    mapping : UserMapping
+        Channels of score names.
+
+    Yields
+    ------
+    Row
+        A response, an event, or a Skip for what gives neither.
+
+    Raises
+    ------
+    InvalidRecord
+        If a record cannot be used.
+    NoAnswer
+        If a record has an answer without text, such as a tool call.
+
+    """
     for record in records:
         value = {snake_case(key): inner for key, inner in record.value.items()}
         if record.kind == "score":

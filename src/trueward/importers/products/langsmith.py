@@ -43,7 +43,19 @@ ACTORS: dict[str, Actor] = {"model": "judge", "api": "user", "app": "annotator"}
 
 
 def record_kind(record: Mapping[str, Any]) -> str | None:
-    """Return the kind of a record: run or feedback."""
+    """Return the kind of a record: run or feedback.
+
+    Parameters
+    ----------
+    record : mapping
+        A JSON object or table row.
+
+    Returns
+    -------
+    str or None
+        ``run`` or ``feedback``, or None if the record is not of this source.
+
+    """
     keys = record.keys()
     if {"run_type", "trace_id", "inputs"} <= keys or {"run_type", "session_id"} <= keys:
         return "run"
@@ -51,7 +63,28 @@ def record_kind(record: Mapping[str, Any]) -> str | None:
 
 
 def rows(records: Sequence[Record], mapping: UserMapping) -> Iterator[Row]:
-    """Yield root runs as responses, model runs that feedback names in their place, and feedback."""
+    """Yield root runs as responses, model runs that feedback names in their place, and feedback.
+
+    Parameters
+    ----------
+    records : sequence of Record
+        Any number of records.
+    mapping : UserMapping
+        Channels of feedback keys, and paths of texts and ids.
+
+    Yields
+    ------
+    Row
+        A response, an event, or a Skip for what gives neither.
+
+    Raises
+    ------
+    InvalidRecord
+        If a record cannot be used.
+    NoAnswer
+        If a record has an answer without text, such as a tool call.
+
+    """
     for record in records:
         read = _feedback if record.kind == "feedback" else _run
         yield from read(record.value, mapping)

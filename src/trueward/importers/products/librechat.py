@@ -27,18 +27,61 @@ UNUSABLE = {  # flag -> why the message is no response
 
 
 def record_kind(record: Mapping[str, Any]) -> str | None:
-    """Return the kind of a record: message."""
+    """Return the kind of a record: message.
+
+    Parameters
+    ----------
+    record : mapping
+        A JSON object or table row.
+
+    Returns
+    -------
+    str or None
+        ``message``, or None if the record is not of this source.
+
+    """
     needed = {"messageId", "conversationId", "isCreatedByUser"}
     return "message" if needed <= record.keys() else None
 
 
 def group_key(record: Record) -> str | None:
-    """Return the conversation and the user, whose messages are read together."""
+    """Return the conversation and the user, whose messages are read together.
+
+    Parameters
+    ----------
+    record : Record
+        A message.
+
+    Returns
+    -------
+    str
+        The two ids, joined by a line break.
+
+    """
     return f"{record.value['conversationId']}\n{record.value.get('user')}"
 
 
 def rows(records: Sequence[Record], _: UserMapping) -> Iterator[Row]:
-    """Yield the answers of a conversation, the implicit signals of its user, and the thumbs."""
+    """Yield the answers of a conversation, the implicit signals of its user, and the thumbs.
+
+    Parameters
+    ----------
+    records : sequence of Record
+        The messages of one `group_key`.
+    _ : UserMapping
+        Unused: this source has no names to map.
+
+    Yields
+    ------
+    Row
+        A response, an event, a Skip, or a Reject for messages that conflict.
+
+    Raises
+    ------
+    InvalidRecord
+        If a record cannot be used.
+
+    """
     messages, conflicts = _one_per_id([record.value for record in records])
     older = len(records) - len(messages) - conflicts
     yield from [Skip("an older copy of a message")] * older

@@ -38,7 +38,19 @@ NO_RATING = (None, "", 0, "0")
 
 
 def record_kind(record: Mapping[str, Any]) -> str | None:
-    """Return the kind of a record: feedback or chat."""
+    """Return the kind of a record: feedback or chat.
+
+    Parameters
+    ----------
+    record : mapping
+        A JSON object or table row.
+
+    Returns
+    -------
+    str or None
+        ``feedback`` or ``chat``, or None if the record is not of this source.
+
+    """
     meta, chat = record.get("meta"), record.get("chat")
     if isinstance(meta, dict) and "message_id" in meta and ("type" in record or "data" in record):
         return "feedback"
@@ -46,13 +58,44 @@ def record_kind(record: Mapping[str, Any]) -> str | None:
 
 
 def group_key(record: Record) -> str | None:
-    """Return the id of the chat, so that a chat and its feedback are read together."""
+    """Return the id of the chat, so that a chat and its feedback are read together.
+
+    Parameters
+    ----------
+    record : Record
+        A chat or a feedback record.
+
+    Returns
+    -------
+    str or None
+        The id; None if the record has none.
+
+    """
     value = record.value
     return id_text(value.get("id")) if record.kind == "chat" else _chat_id(value)
 
 
 def rows(records: Sequence[Record], _: UserMapping) -> Iterator[Row]:
-    """Yield the newest copy of a chat, the feedback on it, and rated answers that it lost since."""
+    """Yield the newest copy of a chat, the feedback on it, and rated answers that it lost since.
+
+    Parameters
+    ----------
+    records : sequence of Record
+        The chats and feedback records of one `group_key`.
+    _ : UserMapping
+        Unused: this source has no names to map.
+
+    Yields
+    ------
+    Row
+        A response, an event, a Skip, or a Reject for a rating that cannot be read.
+
+    Raises
+    ------
+    InvalidRecord
+        If a record cannot be used.
+
+    """
     chats = [r.value for r in records if r.kind == "chat"]
     ratings = [r.value for r in records if r.kind == "feedback"]
     snapshots = [s for s in map(_snapshot, ratings) if s]

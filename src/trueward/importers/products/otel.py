@@ -34,7 +34,19 @@ ANSWERS = {"chat", "text_completion", "generate_content", "completion"}
 
 
 def record_kind(record: Mapping[str, Any]) -> str | None:
-    """Return the kind of a record: otlp (an envelope of many), span or event."""
+    """Return the kind of a record: otlp (an envelope of many), span or event.
+
+    Parameters
+    ----------
+    record : mapping
+        A JSON object or table row.
+
+    Returns
+    -------
+    str or None
+        ``otlp``, ``span`` or ``event``, or None if the record is not of this source.
+
+    """
     if "resourceSpans" in record or "resourceLogs" in record:
         return "otlp"
     keys = record.keys() | _attributes(record).keys()
@@ -47,7 +59,28 @@ def record_kind(record: Mapping[str, Any]) -> str | None:
 
 
 def rows(records: Sequence[Record], mapping: UserMapping) -> Iterator[Row]:
-    """Yield spans of model answers as responses, and evaluations with a mapped name as events."""
+    """Yield spans of model answers as responses, and evaluations with a mapped name as events.
+
+    Parameters
+    ----------
+    records : sequence of Record
+        Any number of records.
+    mapping : UserMapping
+        Channels of evaluation names.
+
+    Yields
+    ------
+    Row
+        A response, an event, or a Skip for what gives neither.
+
+    Raises
+    ------
+    InvalidRecord
+        If a record cannot be used.
+    NoAnswer
+        If a record has an answer without text, such as a tool call.
+
+    """
     for record in records:
         values = _unpack(record.value) if record.kind == "otlp" else iter([record.value])
         for value in values:

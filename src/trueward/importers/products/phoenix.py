@@ -31,7 +31,19 @@ if TYPE_CHECKING:
 
 
 def record_kind(record: Mapping[str, Any]) -> str | None:
-    """Return the kind of a record: span, annotation or session annotation."""
+    """Return the kind of a record: span, annotation or session annotation.
+
+    Parameters
+    ----------
+    record : mapping
+        A JSON object or table row.
+
+    Returns
+    -------
+    str or None
+        ``span``, ``annotation`` or ``session annotation``, or None if the record is not of this source.
+
+    """
     keys = record.keys()
     if "span_kind" in keys and ("context" in keys or "context.span_id" in keys):
         return "span"
@@ -41,7 +53,28 @@ def record_kind(record: Mapping[str, Any]) -> str | None:
 
 
 def rows(records: Sequence[Record], mapping: UserMapping) -> Iterator[Row]:
-    """Yield spans of kind LLM as responses, and annotations as events."""
+    """Yield spans of kind LLM as responses, and annotations as events.
+
+    Parameters
+    ----------
+    records : sequence of Record
+        Any number of records.
+    mapping : UserMapping
+        Channels of annotation names.
+
+    Yields
+    ------
+    Row
+        A response, an event, or a Skip for what gives neither.
+
+    Raises
+    ------
+    InvalidRecord
+        If a record cannot be used.
+    NoAnswer
+        If a record has an answer without text, such as a tool call.
+
+    """
     for record in records:
         value = record.value
         if record.kind == "session annotation":

@@ -16,7 +16,19 @@ if TYPE_CHECKING:
 
 
 def channels(log: Log) -> Iterator[Finding]:
-    """Report the share of rows where each channel is logged, and warn of constant channels."""
+    """Report the share of rows where each channel is logged, and warn of constant channels.
+
+    Parameters
+    ----------
+    log : Log
+        The log to inspect.
+
+    Yields
+    ------
+    Finding
+        A warning for each constant channel, and one finding on all channels.
+
+    """
     if not log.channels:
         return
     shares = {}
@@ -43,7 +55,19 @@ def channels(log: Log) -> Iterator[Finding]:
 
 
 def context_columns(log: Log) -> Iterator[Finding]:
-    """Warn of context columns that are constant or have too many categories."""
+    """Warn of context columns that are constant or have too many categories.
+
+    Parameters
+    ----------
+    log : Log
+        The log to inspect.
+
+    Yields
+    ------
+    Finding
+        A warning for each constant column, and each one with too many categories.
+
+    """
     for name in sorted(c for c in log.columns if c.startswith("context.")):
         column = log.frame[name]
         categories = column.drop_nulls().n_unique()

@@ -25,7 +25,19 @@ MANY_COPIES = 0.01  # share of the rows
 
 
 def export_scope(log: Log) -> Iterator[Finding]:
-    """Report which responses the export covers, and where the unrated ones are if it has none."""
+    """Report which responses the export covers, and where the unrated ones are if it has none.
+
+    Parameters
+    ----------
+    log : Log
+        The log to inspect.
+
+    Yields
+    ------
+    Finding
+        A note, a warning or an error; nothing where the export has no stated scope.
+
+    """
     if log.export_scope is None:
         return
     scope = log.export_scope
@@ -42,7 +54,19 @@ def export_scope(log: Log) -> Iterator[Finding]:
 
 
 def unused_columns(log: Log) -> Iterator[Finding]:
-    """Name the columns of the source that the log does not use; some may be context."""
+    """Name the columns of the source that the log does not use; some may be context.
+
+    Parameters
+    ----------
+    log : Log
+        The log to inspect.
+
+    Yields
+    ------
+    Finding
+        A note, where the source has unused columns.
+
+    """
     if log.ignored:
         yield Finding(
             "ignored",
@@ -55,7 +79,19 @@ def unused_columns(log: Log) -> Iterator[Finding]:
 
 
 def invalid_values(log: Log) -> Iterator[Finding]:
-    """Report feedback and channels other than 1, 0 and null; a frame built by hand may have them."""
+    """Report feedback and channels other than 1, 0 and null; a frame built by hand may have them.
+
+    Parameters
+    ----------
+    log : Log
+        The log to inspect.
+
+    Yields
+    ------
+    Finding
+        An error for each column with such values.
+
+    """
     for column in ("feedback", *log.channels):
         values = log.frame[column]
         wrong = values.is_not_null() & ~values.is_in([0.0, 1.0]).fill_null(value=False)
@@ -73,7 +109,19 @@ def invalid_values(log: Log) -> Iterator[Finding]:
 
 
 def repeated_rows(log: Log) -> Iterator[Finding]:
-    """Count the rows that repeat an earlier row in every column."""
+    """Count the rows that repeat an earlier row in every column.
+
+    Parameters
+    ----------
+    log : Log
+        The log to inspect.
+
+    Yields
+    ------
+    Finding
+        A note or a warning, where rows are repeated.
+
+    """
     copy = log.frame.select(~pl.struct(pl.all()).is_first_distinct()).to_series()
     copies = int(copy.sum())
     if not copies:

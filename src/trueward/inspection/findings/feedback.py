@@ -24,7 +24,19 @@ NOISY = 0.1  # share of the pairs of ratings of one response that differ
 
 
 def coverage(log: Log) -> Iterator[Finding]:
-    """Report the share of rows with feedback, and warn where it is implausibly high."""
+    """Report the share of rows with feedback, and warn where it is implausibly high.
+
+    Parameters
+    ----------
+    log : Log
+        The log to inspect.
+
+    Yields
+    ------
+    Finding
+        A note or a warning; nothing for a log of channels alone.
+
+    """
     if log.regime == "channels":
         return
     rated = len(log) - log.frame["feedback"].null_count()
@@ -42,7 +54,19 @@ def coverage(log: Log) -> Iterator[Finding]:
 
 
 def all_rated(log: Log) -> Iterator[Finding]:
-    """Report a log without unrated rows: it does not show who reacts."""
+    """Report a log without unrated rows: it does not show who reacts.
+
+    Parameters
+    ----------
+    log : Log
+        The log to inspect.
+
+    Yields
+    ------
+    Finding
+        An error, where the log has no unrated rows.
+
+    """
     if not log.has_unrated:
         yield Finding(
             "all_rated",
@@ -54,7 +78,19 @@ def all_rated(log: Log) -> Iterator[Finding]:
 
 
 def clicks_only(log: Log) -> Iterator[Finding]:
-    """Report what a log of clicks does not identify."""
+    """Report what a log of clicks does not identify.
+
+    Parameters
+    ----------
+    log : Log
+        The log to inspect.
+
+    Yields
+    ------
+    Finding
+        A warning, where the log has clicks and rows without a click.
+
+    """
     if log.regime == "implicit" and log.has_unrated:
         clicks = int((log.frame["feedback"] == 1).sum())
         yield Finding(
@@ -68,7 +104,19 @@ def clicks_only(log: Log) -> Iterator[Finding]:
 
 
 def balance(log: Log) -> Iterator[Finding]:
-    """Report the share of good ratings, and warn where good or bad is rare."""
+    """Report the share of good ratings, and warn where good or bad is rare.
+
+    Parameters
+    ----------
+    log : Log
+        The log to inspect.
+
+    Yields
+    ------
+    Finding
+        A note or a warning, where the log has ratings.
+
+    """
     feedback = log.frame["feedback"]
     good, bad = int((feedback == 1).sum()), int((feedback == 0).sum())
     if log.regime != "observational" or good + bad == 0:
@@ -91,7 +139,19 @@ def balance(log: Log) -> Iterator[Finding]:
 
 
 def too_few(log: Log) -> Iterator[Finding]:
-    """Report whether each class has enough rows for a fit, and for a validation split."""
+    """Report whether each class has enough rows for a fit, and for a validation split.
+
+    Parameters
+    ----------
+    log : Log
+        The log to inspect.
+
+    Yields
+    ------
+    Finding
+        An error where a fit is impossible, or a warning where a split has too few rows.
+
+    """
     capabilities = LogCapabilities.from_log(log)
     figures = {
         "prompts": capabilities.prompts,
@@ -126,6 +186,17 @@ def rated_prompts_only(log: Log) -> Iterator[Finding]:
     """Warn where every prompt has feedback although chance would leave some without.
 
     p = prod_j (1 - (1 - c)^k_j) over prompts with k_j rows, c the share of rows with feedback.
+
+    Parameters
+    ----------
+    log : Log
+        The log to inspect.
+
+    Yields
+    ------
+    Finding
+        A warning, where p is significant.
+
     """
     if not log.has_unrated or log.feedback_rate == 0:
         return
@@ -152,6 +223,17 @@ def conflicts(log: Log) -> Iterator[Finding]:
 
     If a response is either good or bad and ratings flip independently at one rate f, then
     D = P(two ratings differ) = 2 f (1 - f), so f = (1 - sqrt(1 - 2 D)) / 2.
+
+    Parameters
+    ----------
+    log : Log
+        The log to inspect.
+
+    Yields
+    ------
+    Finding
+        A note or a warning, where responses have several ratings.
+
     """
     if log.regime != "observational":
         return

@@ -24,6 +24,17 @@ def agreement(log: Log) -> Iterator[Finding]:
     """Report the number of gold labels and how they agree with ratings or clicks.
 
     rho_01 = P(observed 0 | true 1) and rho_10 = P(observed 1 | true 0), on rated rows with a gold label.
+
+    Parameters
+    ----------
+    log : Log
+        The log to inspect.
+
+    Yields
+    ------
+    Finding
+        A note, a warning or an error, where the log has gold labels.
+
     """
     if "gold" not in log.columns:
         return
@@ -39,7 +50,19 @@ def agreement(log: Log) -> Iterator[Finding]:
 
 
 def rated_and_unrated(log: Log) -> Iterator[Finding]:
-    """Warn where only rated rows have gold labels; else compare rated with unrated rows."""
+    """Warn where only rated rows have gold labels; else compare rated with unrated rows.
+
+    Parameters
+    ----------
+    log : Log
+        The log to inspect.
+
+    Yields
+    ------
+    Finding
+        A warning, or a note where the two do not differ significantly.
+
+    """
     if "gold" not in log.columns or not log.has_unrated or log.regime != "observational":
         return
     gold, seen = pl.col("gold"), pl.col("feedback").is_not_null()
@@ -79,7 +102,19 @@ def rated_and_unrated(log: Log) -> Iterator[Finding]:
 
 
 def unmatched(log: Log) -> Iterator[Finding]:
-    """Count the rows of a gold table whose prompt and response the log does not have."""
+    """Count the rows of a gold table whose prompt and response the log does not have.
+
+    Parameters
+    ----------
+    log : Log
+        The log to inspect.
+
+    Yields
+    ------
+    Finding
+        A warning, where gold labels match no row.
+
+    """
     if log.gold_unmatched:
         yield Finding(
             "gold_unmatched",

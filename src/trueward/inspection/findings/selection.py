@@ -28,7 +28,19 @@ FAR = 4.0  # standard errors between expected and observed number of ratings
 
 
 def rates_by_column(log: Log) -> Iterator[Finding]:
-    """Compare feedback rates by response length, model, user and context."""
+    """Compare feedback rates by response length, model, user and context.
+
+    Parameters
+    ----------
+    log : Log
+        The log to inspect.
+
+    Yields
+    ------
+    Finding
+        A note or a warning for each column with enough rows to compare.
+
+    """
     if log.regime == "channels" or not log.has_unrated or log.feedback_rate == 0:
         return
     rows = log.frame
@@ -52,7 +64,19 @@ def rates_by_column(log: Log) -> Iterator[Finding]:
 
 
 def drift(log: Log) -> Iterator[Finding]:
-    """Compare the first and the last quarter of the rows by time: feedback rate, share of good."""
+    """Compare the first and the last quarter of the rows by time: feedback rate, share of good.
+
+    Parameters
+    ----------
+    log : Log
+        The log to inspect.
+
+    Yields
+    ------
+    Finding
+        A note or a warning on the feedback rate, and on the share of good ratings if there are any.
+
+    """
     if "time" not in log.columns:
         return
     feedback = pl.col("feedback")
@@ -71,6 +95,17 @@ def logged_propensities(log: Log) -> Iterator[Finding]:
     """Report the range of the propensities p, the effective sample, and sum p against sum o.
 
     The effective sample is (sum w)^2 / sum w^2 of the weights w = o / p.
+
+    Parameters
+    ----------
+    log : Log
+        The log to inspect.
+
+    Yields
+    ------
+    Finding
+        An error for invalid propensities; else the overlap, and a warning if the sums disagree.
+
     """
     if "propensity" not in log.columns:
         return

@@ -19,7 +19,19 @@ DOMINANT = 0.1  # share of the feedback from one user
 
 
 def texts(log: Log) -> Iterator[Finding]:
-    """Count prompts and responses that are empty or longer than 100,000 characters."""
+    """Count prompts and responses that are empty or longer than 100,000 characters.
+
+    Parameters
+    ----------
+    log : Log
+        The log to inspect.
+
+    Yields
+    ------
+    Finding
+        A warning for each kind of unusable text in each column.
+
+    """
     for column in ("prompt", "response"):
         empty = ~pl.col(column).str.contains(r"\S")
         huge = pl.col(column).str.len_chars() > ENORMOUS
@@ -41,7 +53,19 @@ def texts(log: Log) -> Iterator[Finding]:
 
 
 def lone_responses(log: Log) -> Iterator[Finding]:
-    """Count prompts with one response, and those with a good and a bad one to compare."""
+    """Count prompts with one response, and those with a good and a bad one to compare.
+
+    Parameters
+    ----------
+    log : Log
+        The log to inspect.
+
+    Yields
+    ------
+    Finding
+        A note, or a warning where no prompt has two responses.
+
+    """
     feedback = pl.col("feedback")
     prompts = log.frame.group_by("prompt_id").agg(
         pl.col("response").n_unique().alias("responses"),
@@ -71,7 +95,19 @@ def lone_responses(log: Log) -> Iterator[Finding]:
 
 
 def raters(log: Log) -> Iterator[Finding]:
-    """Report the shares s_u of the feedback by user and the effective number 1 / sum s_u^2."""
+    """Report the shares s_u of the feedback by user and the effective number 1 / sum s_u^2.
+
+    Parameters
+    ----------
+    log : Log
+        The log to inspect.
+
+    Yields
+    ------
+    Finding
+        A note, or a warning where few users give most of the feedback.
+
+    """
     if "user_id" not in log.columns:
         return
     users = (
