@@ -1,6 +1,5 @@
 PYTHON ?= python3
 BIN := .venv/bin
-INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .PHONY: demo test batteries check lint types docs clean
 
@@ -27,15 +26,17 @@ docs: .venv/ready          ## the generated pages must have no diff
 
 check: lint types docs test
 
-.venv/demo: pyproject.toml constraints.txt    # the library alone
+$(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "trueward needs Python 3.11 or newer; set PYTHON=python3.11")'
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(INSTALL) -e .
+	$(PYTHON) -m venv .venv
+
+.venv/demo: pyproject.toml constraints.txt | $(BIN)/python    # the library alone
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
 	touch $@
 
-.venv/ready: .venv/demo    # and all that tests, lint, types and docs need
-	$(INSTALL) -e '.[dev]'
-	touch $@
+.venv/ready: pyproject.toml constraints.txt .ci/install | $(BIN)/python    # and all that tests, lint, types and docs need
+	.ci/install .venv -e '.[dev]'
+	touch .venv/demo $@
 
 clean:
 	rm -rf .venv dist build .pytest_cache .mypy_cache .ruff_cache
