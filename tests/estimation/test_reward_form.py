@@ -15,6 +15,7 @@ from trueward.estimation.reward_form import (
     HeadLogit,
     MeanProbability,
     SegmentPlacement,
+    SelectionMixture,
     TargetColumn,
 )
 from trueward.estimation.signals import LogSignals
@@ -45,7 +46,7 @@ def test_the_reward_is_what_the_form_declares(method):
         assert "target" in nuisances[form.nuisance].columns
         read = (
             form.chances
-            if isinstance(form, SegmentPlacement)
+            if isinstance(form, (SegmentPlacement, SelectionMixture))
             else sum((e.nuisances for e in form.evidence), ())
         )
         assert set(read) <= set(nuisances)
@@ -60,7 +61,8 @@ def test_the_reward_is_what_the_form_declares(method):
         ("channels", {"channels": ("copy", "like")}, HeadLogit(level="level")),
         ("channels", {"channels": ("copy", "like"), "form": "ratio"}, TargetColumn()),
         ("codis", {}, MeanProbability(("reward", "peer"))),
-        ("three_outcome", {}, SegmentPlacement()),
+        ("three_outcome", {}, SelectionMixture()),
+        ("three_outcome", {"form": "two_step"}, SegmentPlacement()),
         ("three_outcome", {"form": "joint"}, HeadLogit()),
         ("anchored", {"signals": "none"}, EvidenceRegression()),
         (

@@ -40,7 +40,7 @@ def test_it_scores_the_features_themselves_by_one_member_a_fold(name):
 
 def test_what_a_member_says_follows_from_its_nuisances():
     """three_outcome without selection on more than the label: P from P(up) and P(down) of the same member."""
-    model, test = fitted("three_outcome"), log(50, seed=2)
+    model, test = fitted("three_outcome", form="two_step"), log(50, seed=2)
     x = model.standardizer(test.x, torch.float32)
     lead = x @ model.net.projection
     shift = model.estimator.nuisances[-1]

@@ -146,7 +146,7 @@ def agreement(names: Sequence[str]) -> Computed:
 
     def fit(train: Feedback, _val: Feedback, _seed: int) -> tuple[Parameters, dict[str, Any]]:
         values = torch.stack([corrected(train, product) for product in estimates.values()], 1)
-        return {}, _report(["&".join(k) for k in estimates], values, train.group)
+        return {}, _report(["&".join(k) for k in estimates], values, train.group, train.row_weight)
 
     def apply(_parameters: Parameters, b: Feedback) -> dict[str, Tensor]:
         pairs = [value(b, product) for pair, product in estimates.items() if len(pair) == 2]
@@ -161,14 +161,17 @@ def _below_one(v: Tensor) -> Tensor:
     return torch.where(v < TOP, v, 1 - rest * torch.exp((TOP - v) / rest))
 
 
-def _report(names: list[str], values: Tensor, group: Tensor | None) -> dict[str, Any]:
-    """Report the mean of every estimate with its 95 % interval, clustered by prompt, and the test."""
+def _report(
+    names: list[str], values: Tensor, group: Tensor | None, weight: Tensor
+) -> dict[str, Any]:
+    """Report the weighted mean of every estimate, its 95 % interval clustered by prompt, and the test."""
     known = ~values.isnan().any(1)
     v = values[known].cpu().numpy()
     ids = prompt_numbers(len(v), None if group is None else group[known]).numpy()
-    mean = v.mean(0)
-    sums = np.stack([np.bincount(ids, c) for c in (v - mean).T], 1)
-    covariance = sums.T @ sums / len(v) ** 2
+    w = weight[known].cpu().numpy()
+    mean = w @ v / w.sum()
+    sums = np.stack([np.bincount(ids, w * c) for c in (v - mean).T], 1)
+    covariance = sums.T @ sums / w.sum() ** 2
     sd = np.sqrt(np.diag(covariance))
     report: dict[str, Any] = {
         "mean_reward": {

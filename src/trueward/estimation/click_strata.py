@@ -28,7 +28,7 @@ def strata(nu: float, far: float) -> Computed:
     nu : float
         Share of the clicked rows outside the SVM.
     far : float
-        Share of the rows without a click, those of the lowest score, that is farthest.
+        Share of the rows without a click, by weight, those of the lowest score, that is farthest.
 
     Returns
     -------
@@ -44,14 +44,17 @@ def strata(nu: float, far: float) -> Computed:
         clicks = (train.y > 0).nonzero().squeeze(-1)
         order = torch.randperm(len(clicks), generator=torch_stream(seed, "strata"))
         clicked_x = (train.x[clicks[order[:10_000].to(clicks.device)]].float() - mean) / sd
-        svm = OneClassSVM(nu=nu).fit(clicked_x.cpu().numpy())
+        w = train.row_weight[clicks[order[:10_000].to(clicks.device)]]
+        svm = OneClassSVM(nu=nu).fit(clicked_x.cpu().numpy(), sample_weight=(w / w.mean()).cpu())
         vectors, dual = (
             torch.from_numpy(v).to(clicked_x) for v in (svm.support_vectors_, svm.dual_coef_[0])
         )
         numbers = torch.tensor([svm._gamma, svm.intercept_[0]]).to(clicked_x)  # noqa: SLF001
         parameters = {"mean": mean, "sd": sd, "vectors": vectors, "dual": dual, "numbers": numbers}
-        without = scores(parameters, train)[train.y <= 0].sort().values
-        parameters["edge"] = without[max(0, round(far * len(without)) - 1)]
+        without, place = scores(parameters, train)[train.y <= 0].sort()
+        upto = train.row_weight[train.y <= 0][place].cumsum(0)
+        wanted = far * upto[-1] * (1 - 1e-12)  # the rows of the lowest scores that weigh this much
+        parameters["edge"] = without[min(int((upto < wanted).sum()), len(without) - 1)]
         stratum = apply(parameters, train)["stratum"][train.y <= 0]
         report: dict[str, Any] = {
             name: int((stratum == k).sum())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +11,11 @@ import torch
 from scipy.special import expit
 
 from trueward.core.errors import TruewardError
-from trueward.core.random import numpy_stream, stream_seed
-from trueward.data.splits import fold_of, prompt_numbers
+from trueward.data.splits import prompt_numbers
 
+from .gold_report import gold_report
 from .nuisance_types import Computed
-from .regression_design import CHUNK, design, row_weights, scaling
+from .regression_design import CHUNK, design, label_weights, row_weights, scaling
 from .ridge_logistic import (
     FEATURE_SDS,
     CoefficientPrior,
@@ -22,7 +23,6 @@ from .ridge_logistic import (
     RegressionData,
     average_coefficients,
     feature_sd_posterior,
-    out_of_fold,
 )
 
 if TYPE_CHECKING:
@@ -46,21 +46,20 @@ SCALE_BESIDE_EVIDENCE, SCALE_ALONE = (
     0.5,
     2.0,
 )  # half-normal prior of s: at least, and without evidence
-DRAWS = 200  # bootstrap samples of gold prompts
-FOLDS = 5  # of gold prompts, for the held-out error
 COLUMNS = ("target", "low", "high")
 
 
 @dataclass(frozen=True)
 class GoldRegression:
-    """Log-odds of a good answer, regressed on gold labels, with their sampling covariance.
+    """Log-odds of a good answer, regressed on gold labels, with their posterior covariance.
 
     Attributes
     ----------
     w : ndarray, shape (p,)
         Coefficients: MAP estimates averaged over the posterior of s.
     covariance : ndarray, shape (p, p)
-        Covariance of ``w`` over bootstrap draws of gold prompts.
+        Posterior covariance of the coefficients: Laplace's given s plus that of the MAP estimates over s,
+        times `design_effect`.
 
     """
 
@@ -69,9 +68,9 @@ class GoldRegression:
 
     @staticmethod
     def fit(
-        gold: RegressionData, prior: CoefficientPrior, seed: int
-    ) -> tuple[GoldRegression, dict[float, float]]:
-        """Fit gold rows; return the regression and the posterior share of every s.
+        gold: RegressionData, prior: CoefficientPrior
+    ) -> tuple[GoldRegression, dict[float, tuple[float, MapEstimate]]]:
+        """Fit gold rows; return the regression and the posterior of s.
 
         Parameters
         ----------
@@ -79,25 +78,68 @@ class GoldRegression:
             Rows with a gold label.
         prior : CoefficientPrior
             Prior of intercept and evidence.
-        seed : int
-            Seed of the bootstrap.
 
         Returns
         -------
         regression : GoldRegression
-        shares : dict of float to float
-            s -> its posterior share.
+        posterior : dict of float to (float, MapEstimate)
+            s -> its posterior share and the MAP estimate given s.
 
         """
         posterior = gold_posterior(gold, prior)
-        counts = bootstrap_counts(gold.group, seed)
         columns = gold.design.shape[1]
-        draws = np.zeros((DRAWS, columns))
-        for share, estimate in posterior.values():
-            draws[:, : len(estimate.w)] += share * _newton_steps(gold, estimate, counts)
-        shares = {s: share for s, (share, _) in posterior.items()}
         w = average_coefficients(posterior.values(), columns)
-        return GoldRegression(w, np.cov(draws.T)), shares
+        covariance = np.zeros((columns, columns))
+        for share, estimate in posterior.values():
+            k = len(estimate.w)
+            off = np.r_[estimate.w, np.zeros(columns - k)] - w
+            covariance += share * np.outer(off, off)
+            covariance[:k, :k] += share * np.linalg.inv(estimate.curvature)
+        return GoldRegression(w, covariance * design_effect(gold, w)), posterior
+
+
+def design_effect(gold: RegressionData, w: Array) -> float:
+    """Return how much unequal weights and several labels a prompt inflate the variance, at least 1.
+
+    sum over prompts of (sum w_i e_i)^2 / sum w_i e_i^2, with residuals e_i = y_i - P_i.
+
+    Parameters
+    ----------
+    gold : RegressionData
+        Rows with a gold label.
+    w : ndarray, shape (p,)
+        Coefficients.
+
+    Returns
+    -------
+    float
+        1 with equal weights and one label a prompt.
+
+    """
+    error = gold.labels - expit(gold.design @ w)
+    by_prompt = np.bincount(gold.group, gold.weight * error)
+    return max(1.0, float(np.square(by_prompt).sum() / (gold.weight @ np.square(error))))
+
+
+def misfit_variance(value: Array, weight: Array) -> float:
+    """Return the prior variance of what neither evidence nor features explain of the true log-odds.
+
+    max(pi^2 / 3 - V, V / 3) with V the variance of the fitted log-odds over the log. pi^2 / 3 is the variance
+    of the log-odds if P is uniform on [0, 1]; V / 3 says that the fit explains at most 3/4 of it. Gold labels
+    do not identify it: one label a response cannot tell a P near 1/2 from a mixture of high and low P.
+
+    Parameters
+    ----------
+    value, weight : ndarray, shape (n,)
+        Fitted log-odds of the logged rows, and how many rows each stands for.
+
+    Returns
+    -------
+    float
+
+    """
+    spread = float(np.average(np.square(value - np.average(value, weights=weight)), weights=weight))
+    return max(np.pi**2 / 3 - spread, spread / 3)
 
 
 def gold_posterior(
@@ -132,40 +174,11 @@ def gold_coefficients(gold: RegressionData, prior: CoefficientPrior) -> Array:
     return average_coefficients(gold_posterior(gold, prior).values(), gold.design.shape[1])
 
 
-def _newton_steps(gold: RegressionData, estimate: MapEstimate, counts: Array) -> Array:
-    """One Newton step from the MAP estimate for every bootstrap sample, where row i counts counts[:, i]."""
-    design = gold.design[:, : len(estimate.w)]
-    error = gold.weight * (expit(design @ estimate.w) - gold.labels)
-    gradient = (counts * error) @ design + estimate.precision * (estimate.w - estimate.centre)
-    return np.asarray(estimate.w - np.linalg.solve(estimate.curvature, gradient.T).T)
-
-
-def bootstrap_counts(group: Index, seed: int) -> Array:
-    """Return how often each row occurs in bootstrap samples of prompts.
-
-    Parameters
-    ----------
-    group : ndarray of int, shape (n,)
-        Number of the prompt of each row.
-    seed : int
-        Seed of the draws.
-
-    Returns
-    -------
-    ndarray, shape (DRAWS, n)
-
-    """
-    count = int(group.max()) + 1
-    rng = numpy_stream(seed, "bootstrap", "gold")
-    return np.asarray(rng.multinomial(count, np.full(count, 1 / count), DRAWS)[:, group], float)
-
-
 def anchoring(evidence: EvidenceFunction, prior: CoefficientPrior) -> Computed:
     """Return the nuisance ``anchor``: P(good) of every row with its interval, from gold labels (methods 4.2).
 
     logit P = b_0 + b . evidence + w . x, with w ~ N(0, s^2) and s averaged over by its marginal likelihood
-    (see `gold_posterior`). The 95 % interval is the spread over 200 bootstrap draws of gold prompts, with
-    one Newton step from the MAP estimate each.
+    (see `gold_posterior`). The 95 % interval is one of P(good given the response); see `predicted`.
 
     Parameters
     ----------
@@ -193,22 +206,36 @@ def anchoring(evidence: EvidenceFunction, prior: CoefficientPrior) -> Computed:
         known = torch.cat([inputs(d) for d in parts])
         parameters = scaling(known, train.x, len(prior.centre))
         rows = design(known, parameters).cpu().numpy()
-        gold = RegressionData(rows, labels, row_weights(parts), _prompts(parts))
-        regression, shares = GoldRegression.fit(gold, prior, seed)
+        gold = RegressionData(rows, labels, label_weights(parts), _prompts(parts))
+        regression, posterior = GoldRegression.fit(gold, prior)
         parameters |= {k: torch.from_numpy(v) for k, v in vars(regression).items()}
-        return parameters, _report(gold, prior, regression, shares, seed)
+        chunks = torch.arange(len(train)).split(CHUNK)
+        value = torch.cat([design(inputs(train[i]), parameters) @ parameters["w"] for i in chunks])
+        misfit = misfit_variance(value.cpu().numpy(), row_weights([train]))
+        parameters["misfit"] = torch.tensor(misfit, dtype=torch.float64)
+        report = gold_report(gold, prior, regression.w, posterior, seed)
+        return parameters, report | {"misfit_variance": round(misfit, 4)}
 
     def apply(parameters: Parameters, b: Feedback) -> dict[str, Tensor]:
         at = {k: v.to(b.x.device) for k, v in parameters.items()}
         chunks = torch.arange(len(b)).split(CHUNK)
-        parts = [predicted(design(inputs(b[i]), at), at["w"], at["covariance"]) for i in chunks]
+        misfit = float(at.get("misfit", 0.0))  # models of earlier releases have none
+        parts = [
+            predicted(design(inputs(b[i]), at), at["w"], at["covariance"], misfit) for i in chunks
+        ]
         return {k: torch.cat([p[k] for p in parts]).to(b.y) for k in COLUMNS}
 
     return Computed("anchor", COLUMNS, fit, apply, features=True)
 
 
-def predicted(rows: Tensor, w: Tensor, covariance: Tensor) -> dict[str, Tensor]:
-    """Return P(good) and the ends of its 95 % interval: 1.96 sd of the log-odds each way.
+def predicted(
+    rows: Tensor, w: Tensor, covariance: Tensor, misfit: float = 0.0
+) -> dict[str, Tensor]:
+    """Return P(good) and the ends of the 95 % interval of P(good given the response).
+
+    True log-odds = c + N(0, a' C a + misfit) of a row a, with C the covariance of w and c = a w sqrt(1 + pi
+    misfit / 8). A regression that misses a part with variance ``misfit`` has log-odds that are too near 0
+    by this factor, because it averages P over that part.
 
     Parameters
     ----------
@@ -216,15 +243,19 @@ def predicted(rows: Tensor, w: Tensor, covariance: Tensor) -> dict[str, Tensor]:
         Rows of the design.
     w, covariance : Tensor, shapes (p,) and (p, p)
         Coefficients and their covariance.
+    misfit : float, default 0
+        Variance of the part of the true log-odds that the regression does not explain. At 0 the interval is
+        that of the regression alone.
 
     Returns
     -------
     dict
-        ``target``, ``low`` and ``high``, (n,) each.
+        ``target``, ``low`` and ``high``, (n,) each; ``target`` lies between the others.
 
     """
-    value, sd = rows @ w, ((rows @ covariance) * rows).sum(1).clamp(min=0).sqrt()
-    ends = (value, value - 1.96 * sd, value + 1.96 * sd)
+    value, variance = rows @ w, ((rows @ covariance) * rows).sum(1).clamp(min=0)
+    centre, reach = value * (1 + math.pi * misfit / 8) ** 0.5, 1.96 * (variance + misfit).sqrt()
+    ends = value, torch.minimum(value, centre - reach), torch.maximum(value, centre + reach)
     return {k: torch.sigmoid(v) for k, v in zip(COLUMNS, ends, strict=True)}
 
 
@@ -260,41 +291,3 @@ def enough(labels: Array) -> None:
             f"all {len(labels)} gold labels say {'good' if good else 'bad'}, and a fit needs both classes: "
             "audit responses drawn at random"
         )
-
-
-def _report(
-    gold: RegressionData,
-    prior: CoefficientPrior,
-    regression: GoldRegression,
-    shares: dict[float, float],
-    seed: int,
-) -> dict[str, Any]:
-    """Report the coefficients, and the Brier score on held-out gold prompts beside that of naive."""
-    k, best = len(prior.centre), max(shares, key=lambda s: shares[s])
-    report: dict[str, Any] = {
-        "gold": len(gold.labels),
-        "good": int((gold.labels > 0.5).sum()),
-        "coefficients": [round(float(v), 4) for v in regression.w[: 1 + k]],
-        "share_of_width": {f"{s:g}": round(q, 4) for s, q in shares.items()},
-    }
-    if gold.group.max() + 1 < FOLDS:
-        return report
-    group = torch.from_numpy(gold.group)
-    fold = fold_of(len(gold.labels), FOLDS, stream_seed(seed, "gold folds"), group).numpy()
-
-    def squared_error(prior: CoefficientPrior, feature_sd: float) -> Array:
-        p = out_of_fold(gold, fold, lambda rows: rows.map_estimate(prior, feature_sd).w)
-        return np.square(p - gold.labels)
-
-    errors = {"anchored": squared_error(prior, best)}
-    if k:
-        errors["naive"] = squared_error(CoefficientPrior(prior.ridge, (1.0,), (0.0,)), 0.0)
-    report["held_out_brier"] = {name: round(float(e.mean()), 4) for name, e in errors.items()}
-    if k:
-        gap = errors["anchored"] - errors["naive"]
-        if gap.mean() > 1.96 * gap.std() / np.sqrt(len(gap)):
-            report["warning"] = (
-                "the Brier score on held-out gold labels is worse than that of naive calibrated on the same "
-                f"labels ({errors['anchored'].mean():.3f} against {errors['naive'].mean():.3f})"
-            )
-    return report

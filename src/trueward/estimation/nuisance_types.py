@@ -31,8 +31,12 @@ class Nuisance(Objective):
         Feedback -> numbers of the rows that carry the target.
     reads : {"x", "z", "xz"}
         Inputs of the network: features, context, or both where the log has context.
-    views : {"leading", "both"}
-        Which features of wide ones: their leading directions, or these and, in a second network, all.
+    views : {"leading", "both", "all"}
+        Which features of wide ones: their leading directions, or these and, in a second network, all, or all
+        in one network.
+    cross_fit : bool
+        Whether it is predicted out of fold. Otherwise one network is trained on all training rows, as a
+        reward is, and nothing may be regressed on its predictions of these rows.
     clip : float
         Lower bound of the probability; the cross-fit raises smaller ones to it and counts them.
 
@@ -42,7 +46,8 @@ class Nuisance(Objective):
     target: Callable[..., Any]
     where: Callable[..., Any] = samplers.every
     reads: str = "x"
-    views: Literal["leading", "both"] = "leading"
+    views: Literal["leading", "both", "all"] = "leading"
+    cross_fit: bool = True
     clip: float = 0.0
 
     @property

@@ -32,6 +32,11 @@ imputation = Nuisance(name="imputation", target=lambda b: b.y, where=samplers.ob
 noisy = Nuisance(name="noisy", target=lambda b: b.y, where=samplers.observed)
 """eta(x) = P(r=1 given x, o=1): the noisy proxy from which noise rates are estimated."""
 
+naive = Nuisance(
+    name="naive", target=lambda b: b.y, where=samplers.observed, views="all", cross_fit=False
+)
+"""P(r=1 given x, o=1) by the network that the method `naive` trains: the same rows, streams and weights."""
+
 responds = Nuisance(name="responds", target=lambda b: b.o)
 """P(o=1 given x): the probability of feedback, whatever the context."""
 
@@ -59,8 +64,8 @@ class Clip:
         """Return (n,) probabilities, raised to ``low`` where they are below it."""
         return p.clamp(min=self.low)
 
-    def report(self, p: Tensor, o: Tensor) -> dict[str, Any]:
-        """Return counts of raised rows, and the effective sample size (sum w)^2 / sum w^2, w = o / p.
+    def report(self, p: Tensor, o: Tensor, weight: Tensor | None = None) -> dict[str, Any]:
+        """Return counts of raised rows, and the effective sample size (sum v)^2 / sum v^2, v = w o / p.
 
         Parameters
         ----------
@@ -68,6 +73,8 @@ class Clip:
             Probabilities before clipping.
         o : Tensor, shape (n,)
             1 on rated rows.
+        weight : Tensor, shape (n,), optional
+            w: what each row represents; 1 by default.
 
         Returns
         -------
@@ -76,7 +83,7 @@ class Clip:
 
         """
         seen = o > 0
-        w = 1 / self(p)[seen].double()
+        w = (1 if weight is None else weight[seen].double()) / self(p)[seen].double()
         size = float(w.sum().square() / w.square().sum().clamp(min=1e-300))
         rated = int(seen.sum())
         report: dict[str, Any] = {
@@ -173,12 +180,15 @@ def activity_rate(
     """
 
     def compute(b: Feedback, _seed: int) -> tuple[dict[str, float], dict[str, Any]]:
+        # the rows are a resample by weight already; gold labels count 1 / P(labelled)
         def intended(share: float) -> float:
             return max(0.0, (share - false_click) / (1 - false_click - missed_click))
 
         clicks, share = intended(float(b.y.double().mean())), prior
         if gold and b.gold is not None:
-            share = float(b.gold[b.audited].double().mean())
+            share = float(
+                np.average(b.gold[b.audited].cpu(), weights=b.label_weight[b.audited].cpu())
+            )
         if share is None:
             c = intended(float(np.quantile(b.eta.noisy.double().cpu().numpy(), quantile)))
         else:
@@ -242,7 +252,7 @@ def click_propensity(alpha: float, rate: float) -> Computed:
     """
 
     def fit(train: Feedback, _val: Feedback, _seed: int) -> tuple[Parameters, dict[str, Any]]:
-        clicks = float(train.y.double().mean())
+        clicks = float(train.row_weight @ train.y.double() / train.row_weight.sum())
         k = rate / (clicks + (1 - clicks) * alpha**4)
         report = {"clicked": min(1.0, k), "not_clicked": min(1.0, k * alpha**4)}
         return {"of": torch.tensor([k * alpha**4, k])}, report

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor
 
@@ -82,5 +82,25 @@ def row_weights(parts: list[Feedback]) -> Array:
         Over all parts together.
 
     """
-    weight = torch.cat([torch.ones_like(d.y) if d.weight is None else d.weight for d in parts])
-    return (weight.double() / weight.double().mean()).cpu().numpy()
+    return _relative(torch.cat([d.row_weight for d in parts]))
+
+
+def label_weights(parts: list[Feedback]) -> Array:
+    """Return weight x gold_weight of rows that all have a gold label, 1 on average.
+
+    Parameters
+    ----------
+    parts : list of Feedback
+        The gold rows of the parts of a log, in the order of the result.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+        Over all parts together.
+
+    """
+    return _relative(torch.cat([d.label_weight for d in parts]))
+
+
+def _relative(weight: Tensor) -> Array:
+    return np.asarray((weight / weight.mean()).cpu().numpy())

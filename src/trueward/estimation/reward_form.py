@@ -137,15 +137,80 @@ class Evidence:
     def log_odds(self, eta: Columns) -> Tensor:
         """Return e, (n,) float64, from columns of chances."""
         if self.kind == "place":
-            return _logit(eta[self.name])
-        q, *p = (_logit(eta[k]) for k in self.nuisances)
+            return odds(eta[self.name])
+        q, *p = (odds(eta[k]) for k in self.nuisances)
         if self.kind == "odds":
             return q
         return p[0] + torch.nn.functional.logsigmoid(q if self.kind == "up" else -q)
 
 
-def _logit(chance: Tensor) -> Tensor:
-    return torch.logit(chance.double(), EPSILON)
+def odds(chance: Tensor, epsilon: float = EPSILON) -> Tensor:
+    """Return the float64 log-odds of chances, held in [epsilon, 1 - epsilon].
+
+    Parameters
+    ----------
+    chance : Tensor, any shape
+        Probabilities.
+    epsilon : float
+        Their distance from 0 and 1 at least.
+
+    Returns
+    -------
+    Tensor
+        Of the same shape.
+
+    """
+    return torch.logit(chance.double(), epsilon)
+
+
+def logit_mixture(weights: Tensor, coefficients: Tensor, columns: tuple[Tensor, ...]) -> Tensor:
+    """Return logit sum_k w_k sigmoid(a_k . (1, columns)).
+
+    Parameters
+    ----------
+    weights : Tensor, shape (k,)
+        w, with sum 1.
+    coefficients : Tensor, shape (k, 1 + len(columns))
+        a.
+    columns : tuple of Tensor, shape (n,)
+        Log-odds.
+
+    Returns
+    -------
+    Tensor, shape (n,)
+
+    """
+    f = coefficients[:, :1] + coefficients[:, 1:] @ torch.stack(columns)
+    log_w = weights.log()[:, None]
+    good = torch.logsumexp(log_w + torch.nn.functional.logsigmoid(f), 0)
+    bad = torch.logsumexp(log_w + torch.nn.functional.logsigmoid(-f), 0)
+    return good - bad
+
+
+@dataclass(frozen=True)
+class SelectionMixture:
+    """s = logit sum_k w_k sigmoid(a_k . (1, q, p, n)), with q, p and n the log-odds of three nuisances.
+
+    See `trueward.estimation.selection_average`. The fitted parameters of ``nuisance`` are ``weights``, w, and
+    ``coefficients``, a.
+
+    Attributes
+    ----------
+    nuisance : str
+        The transformation that holds the mixture.
+    chances : tuple of three str
+        Nuisances whose log-odds are q, p and n.
+
+    """
+
+    composed: ClassVar[bool] = True
+
+    nuisance: str = "selection"
+    chances: tuple[str, str, str] = ("noisy", "responds", "naive")
+
+    def logit(self, out: Columns) -> Tensor:
+        """Return the (n,) logit of ``eta.target``; a composed model gives it as ``out.reward``."""
+        return out.reward
 
 
 @dataclass(frozen=True)
@@ -174,4 +239,11 @@ class EvidenceRegression:
         return out.reward
 
 
-RewardForm = HeadLogit | MeanProbability | TargetColumn | SegmentPlacement | EvidenceRegression
+RewardForm = (
+    HeadLogit
+    | MeanProbability
+    | TargetColumn
+    | SegmentPlacement
+    | SelectionMixture
+    | EvidenceRegression
+)

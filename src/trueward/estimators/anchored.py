@@ -37,7 +37,8 @@ class Anchored(Method):
     computes from these three probabilities; of clicks and of each channel, the log-odds that it fires. b ~
     N(c, 1/ridge), with c = 1 for three_outcome's log-odds (without unrated rows: naive's, or those of
     clicks) and 0 for the rest; w ~ N(0, s^2), with s averaged over by its marginal likelihood (methods
-    4.2). The 95 % interval of g covers the draw of the gold labels and no other uncertainty.
+    4.2). ``low`` and ``high`` are a 95 % interval of P(preferred given the response): posterior of b, w and
+    s, and a prior for what evidence and features do not explain of the true log-odds.
     """
 
     signals: Annotated[

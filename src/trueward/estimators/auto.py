@@ -99,8 +99,8 @@ def choice(capabilities: LogCapabilities) -> Choice:
         return Choice(
             ThreeOutcome(),
             f"The log has ratings and too few gold labels for anchored: {rated}.",
-            "Selected: three_outcome. Missing feedback is evidence if it depends on the label alone, which "
-            "is tested; if the test rejects, feedback is taken as missing at random.",
+            "Selected: three_outcome. Unrated responses count as evidence as far as the log shows that who "
+            "reacts depends on how good the answer is; otherwise the ranking is that of naive.",
             f"Known rates of wrong ratings (-o rho_01, -o rho_10) would correct the scale. {audit}",
         )
     if "o" in has:

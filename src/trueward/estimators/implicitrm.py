@@ -108,7 +108,7 @@ class ImplicitRM(Method):
             "split": "the features alone decide satisfaction, the context alone decides activity, both "
             "vary, and the prior or anchor is right",
             "activity": "activity is logged, and depends on the features and context only",
-            "gold": "gold rows are drawn at random and cover the features",
+            "gold": "gold rows are drawn at random, or weighted to be, and cover the features",
             "none": "nothing: the reward lies between P(click) and 1, and no ranking is identified",
         }[self.identify] + "; a click always means satisfaction (up to the given false_click)"
 
@@ -178,7 +178,10 @@ class ImplicitRM(Method):
             prior = b.y.mean() / b.eta.activity_rate.mean() if self.prior is None else self.prior
             total = total + self.w_prior * (torch.sigmoid(s).mean() - prior).square()
         if b.gold is not None and self.identify == "gold":
-            known = ~b.gold.isnan()
+            known = (~b.gold.isnan()).to(s)
+            if b.gold_weight is not None:  # labels count 1 / P(labelled), 1 on average in the batch
+                chance = b.gold_weight.nan_to_num() * known
+                known = chance * known.sum() / chance.sum().clamp(min=1e-12)
             total = total + (bce(s, b.gold.nan_to_num()) * known).mean()
         return total
 

@@ -16,32 +16,46 @@ from trueward.estimation.losses import bce, log_mixture
 from trueward.estimation.method import Claims, Method
 from trueward.estimation.noise_rates import check_noise_rates
 from trueward.estimation.nuisance_types import Estimable
-from trueward.estimation.nuisances import noisy, responds
-from trueward.estimation.reward_form import HeadLogit, RewardForm, SegmentPlacement
+from trueward.estimation.nuisances import naive, noisy, responds
+from trueward.estimation.reward_form import (
+    HeadLogit,
+    RewardForm,
+    SegmentPlacement,
+    SelectionMixture,
+)
+from trueward.estimation.selection_average import selection_average
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
 class ThreeOutcome(Method):
-    """L = -mean [ o r log a + o (1-r) log b + (1-o) log n ], or mean l(s, g) with g by algebra from a, b, n.
+    """L = -mean [ o r log a + o (1-r) log b + (1-o) log n ], or mean l(s, g) with g computed from a, b, n.
 
     a = (1 - rho_01) m_1 g + rho_10 m_0 (1-g),  b = rho_01 m_1 g + (1 - rho_10) m_0 (1-g),  n = 1 - a - b:
     the probabilities of a thumb up, a thumb down and no rating. g = sigmoid(s); r: rating; o: 1 where rated;
     m_r = P(feedback given r*=r); rho_01 = P(r=0 given true 1), rho_10 = P(r=1 given true 0) (methods 4.1).
-    form=two_step: a three-class model gives a, b, n out of fold. They lie on a segment, which reduced-rank
-    regression finds and a rank test checks; the place on it gives g. Where the test rejects, selection
-    follows more than the label, and g is that under missing at random. form=joint: the likelihood, with
-    m_1 and m_0 learned. selection=label: m_1 and m_0 are numbers; selection=reward (joint only): logit m_r
-    = c_r + k s, so that better answers among the good may get more feedback.
+    form=averaged: three networks give the out-of-fold log-odds of a thumb up among the rated and of a rating,
+    and naive's own logit. Four models of who reacts (missing at random, the same with the chance of a rating
+    in g, selection by the label, the same with noise) give g each; their evidence weighs them. Unless missing
+    at random has a weight below .2, g is naive's logit, shifted to the average level. The report states the
+    weights, a sensitivity range of the share of good responses, and the gold labels that would halve it.
+    form=two_step: a, b, n out of fold lie on a segment, which reduced-rank regression finds and a rank test
+    checks; the place on it gives g. Where the test rejects, g is that under missing at random. Not rejecting
+    is no evidence for the segment at few ratings: prefer averaged. form=joint: the likelihood, with m_1 and
+    m_0 learned. selection=label: m_1 and m_0 are numbers; selection=reward (joint only): logit m_r = c_r +
+    k s, so that better answers among the good may get more feedback.
     The noise rates are given, not learned: with free rates nothing is identified. They matter little for
     the ranking.
     """
 
     form: Annotated[
-        Literal["two_step", "joint"],
-        Opt("algebra on a three-class model (two_step), or one likelihood (joint)"),
-    ] = "two_step"
+        Literal["averaged", "two_step", "joint"],
+        Opt(
+            "models of who reacts weighted by evidence (averaged), a segment with a rank test (two_step), or "
+            "one likelihood (joint)"
+        ),
+    ] = "averaged"
     selection: Annotated[
         Literal["label", "reward"],
         Opt("what feedback depends on: the label alone, or the reward as well (joint)"),
@@ -50,10 +64,12 @@ class ThreeOutcome(Method):
     rho_10: Annotated[float, NOISE_RATE_10] = 0.0
 
     paper = (
-        "ours (methods 4.1); label shift: Saerens et al. 2002, Lipton et al. 2018; Anderson 1951"
+        "ours (methods 4.1); evidence: MacKay 1992; label shift: Saerens et al. 2002, Lipton et al. 2018; "
+        "Anderson 1951"
     )
     variants = (
         {},
+        {"form": "two_step"},
         {"form": "joint", "rho_01": 0.1, "rho_10": 0.2},
         {"form": "joint", "selection": "reward"},
     )
@@ -64,20 +80,27 @@ class ThreeOutcome(Method):
 
     @property
     def heads(self) -> dict[str, str]:
-        if self.form == "two_step":
+        if self.form != "joint":
             return {"reward": "x"}
         numbers = ("good", "bad", *(("slope",) if self.selection == "reward" else ()))
         return {"reward": "x", **dict.fromkeys(numbers, "one")}
 
     def reward_form(self) -> RewardForm:
-        return SegmentPlacement() if self.form == "two_step" else HeadLogit()
+        forms: dict[str, RewardForm] = {
+            "averaged": SelectionMixture(),
+            "two_step": SegmentPlacement(),
+            "joint": HeadLogit(),
+        }
+        return forms[self.form]
 
     @property
     def nuisances(self) -> tuple[Estimable, ...]:
         if self.form == "joint":
             return ()
         chances = (replace(nu, views="both") for nu in (noisy, responds))
-        return (*chances, label_shift(self.rho_01, self.rho_10))
+        if self.form == "two_step":
+            return (*chances, label_shift(self.rho_01, self.rho_10))
+        return (*chances, naive, selection_average(self.rho_01, self.rho_10))
 
     @property
     def consistent_if(self) -> Claims:
@@ -87,18 +110,19 @@ class ThreeOutcome(Method):
     @property
     def assumption(self) -> str:
         return (
-            "whether feedback is given depends on how good the answer is and on nothing else in the "
-            "features, and the given noise rates are right; without the first, two_step falls back to MAR"
+            "feedback is missing at random given the features, or depends on how good the answer is and on "
+            "nothing else, and the given noise rates are right; where the log does not tell which, the "
+            "ranking is that of naive and the level is a range"
         )
 
     def validate(self) -> None:
         check_noise_rates("three_outcome", self.rho_01, self.rho_10)
-        if self.form == "two_step" and self.selection == "reward":
+        if self.form != "joint" and self.selection == "reward":
             raise UsageError("three_outcome: selection=reward needs form=joint")
 
     def loss(self, out: Columns, b: Feedback) -> Tensor:
         s = out.reward
-        if self.form == "two_step":
+        if self.form != "joint":
             return bce(s, b.eta.target).mean()
         more = out.slope * s.detach().clamp(-6, 6) if self.selection == "reward" else 0.0
         m_1, m_0 = torch.sigmoid(out.good - 0.85 + more), torch.sigmoid(out.bad - 2.2 + more)

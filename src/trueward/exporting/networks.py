@@ -56,18 +56,20 @@ class Term:
     - ``up``: e = p + log sigmoid(q);
     - ``down``: e = p + log sigmoid(-q);
     - ``place``: e is the log-odds of the point of a segment nearest to P(up) = sigmoid(p) sigmoid(q),
-      P(down) = sigmoid(p) sigmoid(-q). Without p, sigmoid(p) is 1.
+      P(down) = sigmoid(p) sigmoid(-q). Without p, sigmoid(p) is 1;
+    - ``mixture``: e = logit sum_k w_k sigmoid(a_k + b_k q + c_k p).
 
     Attributes
     ----------
-    kind : {"odds", "up", "down", "place"}
+    kind : {"odds", "up", "down", "place", "mixture"}
         How e follows.
     of : tuple of str
         Names of the networks: q, then p.
     weight : float
         c.
     ends : tuple of float
-        ``place`` only: (P(up), P(down)) of a bad response, then of a good one.
+        ``place``: (P(up), P(down)) of a bad response, then of a good one. ``mixture``: log w, a, b and c of
+        the first component, then of the second, and so on.
 
     """
 
@@ -81,6 +83,14 @@ class Term:
         q, *p = (odds[name] for name in self.of)
         if self.kind == "odds":
             return np.asarray(self.weight * q)
+        if self.kind == "mixture":
+            good, bad = [], []
+            for log_w, a, b, c in zip(*(self.ends[k::4] for k in range(4)), strict=True):
+                f = a + b * q + c * p[0]
+                good.append(log_w - np.logaddexp(0, -f))
+                bad.append(log_w - np.logaddexp(0, f))
+            odds_of_good = np.logaddexp.reduce(good) - np.logaddexp.reduce(bad)
+            return np.asarray(self.weight * odds_of_good)
         up, down = (-np.logaddexp(0, -v) for v in (q, -q))
         if self.kind == "place":
             react = np.exp(-np.logaddexp(0, -p[0])) if p else 1.0

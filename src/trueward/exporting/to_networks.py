@@ -17,18 +17,24 @@ from trueward.estimation.reward_form import (
     HeadLogit,
     MeanProbability,
     SegmentPlacement,
+    SelectionMixture,
 )
 from trueward.model.composed_model import ComposedModel
-from trueward.training.networks import SCALAR_RATE, MLPEnsemble, Net
+from trueward.training.networks import SCALAR_RATE
 
-from .networks import FREE, Layers, Networks, Term
+from .composed_networks import (
+    evidence_regression,
+    layers_of,
+    segment_placement,
+    selection_mixture,
+)
+from .networks import Layers, Networks, Term
 
 if TYPE_CHECKING:
     from trueward.model.reward_model import RewardModel
 
     from .networks import Array
 
-EDGE = float(np.log(1e6 - 1))  # |logit| of evidence at most: chances are held in [1e-6, 1 - 1e-6]
 LOGIT_LIMIT = 20.7  # |reward| at most: P is held in [1e-9, 1 - 1e-9]
 TOLERANCE = 1e-3  # of sd(reward), between the networks and the model
 MIN_REFERENCE = 200  # responses that a distilled head is fitted on
@@ -197,15 +203,16 @@ def _declared(model: RewardModel) -> Networks | None:
     none = np.zeros(len(standard[0]))
     if isinstance(net, ComposedModel):
         if isinstance(form, EvidenceRegression):
-            return _evidence_regression(net, form, standard)
+            return evidence_regression(net, form, standard)
+        if isinstance(form, SelectionMixture):
+            return selection_mixture(net, form, standard)
         if not isinstance(form, SegmentPlacement):
             return None
-        term = _place(net, form.nuisance, form.chances, 1.0)
-        return Networks(*standard, _nuisance_nets(net), (term,), np.zeros(net.members), none)
+        return segment_placement(net, form, standard)
     # a composed method may have trained a network of its own, whose head `reward` is the reward
     single = form if isinstance(form, HeadLogit) else HeadLogit()
     heads = form.heads if isinstance(form, MeanProbability) else (single.head,)
-    parts = [_layers(net, k) for k in heads]
+    parts = [layers_of(net, k) for k in heads]
     joined = Layers(
         tuple(map(np.concatenate, zip(*(p.weights for p in parts), strict=True))),
         tuple(map(np.concatenate, zip(*(p.biases for p in parts), strict=True))),
@@ -216,64 +223,6 @@ def _declared(model: RewardModel) -> Networks | None:
     offset = np.tile(np.broadcast_to(level, (net.members,)), len(heads))
     term = Term("odds", ("reward",), 1.0)
     return Networks(*standard, {"reward": (joined,)}, (term,), offset, none)
-
-
-def _layers(net: Net, head: str) -> Layers:
-    """All layers of a head, after those of the trunk that it shares."""
-    trunk = [s for k, s in net.trunks.items() if k == net.shape.heads[head]]
-    weights: list[Array] = []
-    biases: list[Array] = []
-    for stack in [*trunk, net.heads[head]]:
-        assert isinstance(stack, MLPEnsemble)
-        weights += [p.detach().cpu().double().numpy() for p in stack.weights]
-        biases += [p.detach().cpu().double().numpy() for p in stack.biases]
-    return Layers(tuple(weights), tuple(biases))
-
-
-def _nuisance_nets(net: ComposedModel) -> dict[str, tuple[Layers, ...]]:
-    """The networks of every nuisance that has some, on all features."""
-    basis = None if net.projection is None else net.projection.double().cpu().numpy()
-    nets: dict[str, tuple[Layers, ...]] = {}
-    for name, part in net.parts.items():
-        if isinstance(part, tuple):
-            lead, *more = (_layers(view, "reward") for view in part)
-            if basis is not None:
-                lead = replace(lead, weights=(basis @ lead.weights[0], *lead.weights[1:]))
-            nets[_net_names((name,))[0]] = (lead, *more)
-    return nets
-
-
-def _place(net: ComposedModel, segment: str, chances: tuple[str, ...], weight: float) -> Term:
-    """Log-odds of the place on the fitted segment, or, without one, on that of the flip rates."""
-    ((kind, ends),) = net.parameters(segment).items()
-    names = _net_names(chances if kind == "ends" else chances[:1])
-    return Term("place", names, weight, tuple(ends.double().flatten().tolist()))
-
-
-def _evidence_regression(
-    net: ComposedModel, form: EvidenceRegression, standard: tuple[Array, Array, float]
-) -> Networks:
-    """w_0 + sum_j w_j (e_j - c_j) + w_x . (x - c_x), where x are the leading directions."""
-    fitted = {k: v.double().cpu().numpy() for k, v in net.parameters(form.nuisance).items()}
-    w, centre, slope = fitted["w"], fitted["centre"], fitted["w"][1:] * fitted["unit"]
-    k = len(form.evidence)
-    pairs = zip(form.evidence, slope[:k].tolist(), strict=True)
-    terms = tuple(
-        _place(net, piece.segment, piece.nuisances, c)
-        if piece.kind == "place"
-        else Term(piece.kind, _net_names(piece.nuisances), c)
-        for piece, c in pairs
-    )
-    offset = np.full(net.members, w[0] - slope @ centre)
-    basis = net.projection
-    linear = slope[k:] if basis is None else basis.double().cpu().numpy() @ slope[k:]
-    edge = EDGE if form.evidence else FREE
-    return Networks(*standard, _nuisance_nets(net), terms, offset, linear, edge)
-
-
-def _net_names(nuisances: tuple[str, ...]) -> tuple[str, ...]:
-    """Names without dots, which separate the parts of a tensor's name."""
-    return tuple(name.replace(".", "_") for name in nuisances)
 
 
 def _ridge(h: Tensor, r: Tensor) -> tuple[Tensor, float, float]:

@@ -142,7 +142,8 @@ class CrossFitData:
     def problems(self, nuisance: Nuisance) -> tuple[tuple[TrainingProblem, Train], ...]:
         """Return a training problem with its settings for every view of the features.
 
-        Each has one ensemble member a fold, which trains on the rows of the other folds.
+        Each has one ensemble member a fold, which trains on the rows of the other folds, unless the nuisance
+        is not cross-fitted: then it is one network, trained as a reward.
 
         Parameters
         ----------
@@ -150,6 +151,10 @@ class CrossFitData:
             The nuisance.
 
         """
+        if not nuisance.cross_fit:
+            splits = self.train, self.val, self.transform
+            problem = TrainingProblem.on_features(nuisance.name, nuisance, *splits)
+            return ((replace(problem, streams="reward"), replace(self.cfg, members=1)),)
         cfg, name, fold = self.settings(nuisance), nuisance.name, self.fold
         problem = TrainingProblem.on_features(name, nuisance, *self.reduced, fold)
         problems = [(problem, cfg)]
@@ -276,7 +281,8 @@ def out_of_fold(
     """
     nuisance, train, fold = problems[0].objective, problems[0].train, problems[0].fold
     assert isinstance(nuisance, Nuisance)
-    assert fold is not None
+    if fold is None:
+        return _one_network(problems[0], states[0])
     held, val = torch.zeros(len(train)), torch.zeros(len(problems[0].val))
     for problem, state in zip(problems, states, strict=True):
         for m in range(int(fold.max()) + 1):
@@ -303,6 +309,17 @@ def out_of_fold(
         )
     nets = tuple(state.mlp.scaled(slope, offset) for state in states)
     return NuisanceFit(p, p_val, nets, report)
+
+
+def _one_network(problem: TrainingProblem, state: TrainingState) -> NuisanceFit:
+    """Predict with one network that was trained on all rows: the training rows not out of fold."""
+    sources = (problem.train_source, problem.val_source)
+    p, p_val = (
+        torch.sigmoid(predict(problem, state.net, s).reward[0].double().cpu()) for s in sources
+    )
+    assert isinstance(problem.objective, Nuisance)
+    report = {"logged": False, "folds": 1, "rows": len(problem.objective.rows(problem.train))}
+    return NuisanceFit(p, p_val, (state.mlp.scaled(1.0, 0.0),), report)
 
 
 def calibration_bins(p: Tensor, target: Tensor, bins: int = 10) -> list[dict[str, float]]:

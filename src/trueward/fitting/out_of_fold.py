@@ -98,7 +98,7 @@ def estimate_nuisances(
         if isinstance(nu, Nuisance) and nu.clip:
             p = estimates.unclipped.get(nu.name, data.train.eta.get(nu.name))
             assert p is not None
-            report[nu.name] |= Clip(nu.clip).report(p, nu.target(data.train))
+            report[nu.name] |= Clip(nu.clip).report(p, nu.target(data.train), data.train.weight)
     return OutOfFoldNuisances(train.eta, val.eta, report, estimates.parts)
 
 
@@ -136,6 +136,8 @@ class _Estimates:
         seed = self.data.cfg.seed
         if isinstance(nuisance, Computed):
             train, val = self.rows(nuisance, splits)
+            if self.parts:
+                train = with_columns(train, {"fold": self.data.fold})
             parameters, report = nuisance.fit(train, val, seed)
         else:
             train = without_features(splits[0])
@@ -144,7 +146,12 @@ class _Estimates:
             )
             if self.parts:
                 train = with_columns(train, {"fold": self.data.fold})
-            numbers, report = nuisance.compute(train[sample], seed)
+            # resampled by weight: the rows are equal now, and copies of a row belong together
+            rows = train[sample]
+            if train.weight is not None:
+                group = sample.to(train.y.device) if rows.group is None else rows.group
+                rows = replace(rows, weight=None, group=group)
+            numbers, report = nuisance.compute(rows, seed)
             parameters = {k: torch.tensor(v) for k, v in numbers.items()}
         self.parts[nuisance.name] = {k: v.cpu() for k, v in parameters.items()}
         self.reports[nuisance.name] = report

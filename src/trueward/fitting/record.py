@@ -19,6 +19,8 @@ from trueward.training.preprocessing import InputTransform
 from trueward.training.problem import TrainingProblem, member_logits
 from trueward.training.step import predict
 
+from .held_out import beside_naive
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -102,6 +104,9 @@ def composed_model(
     losses: dict[str, list[float]] = {"validation_loss": [], "training_loss": []}
     spread, warnings = _spread(method, out), _unused_options(cfg)
     report = _report(log, cfg, nuisances, spread, losses, warnings, reasons)
+    if "naive" in nuisances.val:
+        reward, naive = out.reward.mean(0), torch.logit(nuisances.val.naive.double(), 1e-12)
+        report["beside_naive"] = beside_naive(reward, naive, log.val)
     return _model(log, method, net, report)
 
 

@@ -60,6 +60,11 @@ class ComposedModel:
         parts = {k: v for k, v in self.parts.items() if isinstance(v, tuple)}
         return {f"{k}/{i}": net for k, nets in parts.items() for i, net in enumerate(nets)}
 
+    def _views(self, nuisance: Nuisance) -> tuple[Net, ...]:
+        nets = self.parts[nuisance.name]
+        assert isinstance(nets, tuple)
+        return nets
+
     @torch.no_grad()
     def __call__(self, inputs: Mapping[str, Tensor]) -> Columns:
         """Compute the logits of ``reward``, and of ``low`` and ``high`` where the method has an interval.
@@ -77,12 +82,16 @@ class ComposedModel:
         """
         x = inputs["x"]
         directions = x if self.projection is None else x @ self.projection
+        views = {"leading": (directions,), "both": (directions, x), "all": (x,)}
         logits = {
-            name: torch.stack(
-                [net({"x": view}).reward for net, view in zip(nets, (directions, x), strict=False)]
+            nu.name: torch.stack(
+                [
+                    net({"x": view}).reward
+                    for net, view in zip(self._views(nu), views[nu.views], strict=True)
+                ]
             ).mean(0)
-            for name, nets in self.parts.items()
-            if isinstance(nets, tuple)
+            for nu in self.method.nuisances
+            if isinstance(nu, Nuisance)
         }
         nothing = torch.zeros(len(x), dtype=torch.float64)
         rows = Feedback(directions, nothing, nothing)
@@ -164,7 +173,8 @@ class _Member:
     m: int
 
     def probabilities(self, nuisance: Nuisance, _splits: Splits) -> Sequence[Tensor]:
-        return [torch.sigmoid(self.logits[nuisance.name][self.m].double())]
+        logits = self.logits[nuisance.name]
+        return [torch.sigmoid(logits[min(self.m, len(logits) - 1)].double())]
 
     def parameters(self, nuisance: Derived | Computed, _splits: Splits) -> Parameters:
         return self.model.parameters(nuisance.name)

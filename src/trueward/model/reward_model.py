@@ -182,15 +182,15 @@ class RewardModel:
     ) -> RewardModel:
         """Return a copy whose P(preferred) is calibrated on the gold labels of a log.
 
-        `trueward.calibrate` computes the weights, too. See `trueward.model.calibration.Calibration` for
-        the calibration maps.
+        Each label counts ``weight`` x ``gold_weight`` of the log. `trueward.calibrate` estimates weights
+        that are not known. See `trueward.model.calibration.Calibration` for the calibration maps.
 
         Parameters
         ----------
         log : Feedback
             Rows with ``gold`` labels.
         weight : Tensor, optional
-            (n,) 1 / P(row is labelled), where the gold rows are not drawn at random.
+            (n,) 1 / P(row is labelled), in the place of ``gold_weight``.
         seed : int, default 0
             Draws the folds.
 
@@ -213,9 +213,15 @@ class RewardModel:
             )
         weights, new_weight = None, 1.0
         if weight is not None:
-            mean = weight[log.audited].double().mean()
-            weights = weight[log.audited].double() / mean
-            new_weight = float(weight.double().mean() / mean)
+            each = log.row_weight * weight.to(log.row_weight)
+            mean = each[log.audited].mean()
+            weights = (each[log.audited] / mean).cpu()
+            new_weight = float((log.row_weight @ each) / log.row_weight.sum() / mean)
+        elif log.weight is not None or log.gold_weight is not None:
+            each = log.label_weight[log.audited].cpu()
+            weights = each / each.mean()
+            # mean weight of a response drawn from the population: sum w^2 / sum w over the labels
+            new_weight = float(weights.square().mean())
         calibration, record = Calibration.fit(p, rows.gold, rows.group, seed, weights, new_weight)
         if "gold" in self.estimator.needs:
             record["warning"] = (

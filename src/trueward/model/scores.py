@@ -26,7 +26,8 @@ class Scores:
         (n,) bool: the mean square of the standardised features exceeds its 0.999 quantile over the
         training rows. The model has not seen such text.
     low, high : Tensor or None
-        (n,) float32 ends of a 95 % interval of P(preferred), where the method has one. Probabilities.
+        (n,) float32 ends of a 95 % interval of the true P(preferred) of each response, where the method has
+        one. Probabilities. Of a method that identifies only an interval: its bounds.
 
     """
 

@@ -184,7 +184,7 @@ def _keep_runs(stack: _Stack, left: Sequence[int], runs: int) -> _Stack:
 def _epoch(runs: Sequence[TrainingRun], stack: _Stack | None) -> list[list[float]]:
     """Train one epoch; return the mean training loss of every member, run by run."""
     first = runs[0]
-    streams = [torch_stream(r.cfg.seed, "batches", r.problem.stage, r.state.epoch) for r in runs]
+    streams = [torch_stream(r.cfg.seed, "batches", r.problem.stream, r.state.epoch) for r in runs]
     orders = [
         r.problem.objective.batches(r.problem.train, r.rows, r.size, g)
         for r, g in zip(runs, streams, strict=True)

@@ -30,7 +30,7 @@ class TrainingProblem:
     Attributes
     ----------
     stage : str
-        Name of the random streams and of the checkpoint.
+        Name of the checkpoint.
     objective : Objective
         A method or a nuisance.
     train, val : Feedback
@@ -46,6 +46,8 @@ class TrainingProblem:
         (n,) tokens of every training row, where rows are texts.
     processes : Processes
         Processes that share the rows.
+    streams : str or None
+        Name of the random streams; None: that of the checkpoint.
 
     """
 
@@ -59,6 +61,12 @@ class TrainingProblem:
     net: TrainableNet | None = None
     lengths: Tensor | None = None
     processes: Processes = SINGLE_PROCESS
+    streams: str | None = None
+
+    @property
+    def stream(self) -> str:
+        """Name of the random streams."""
+        return self.stage if self.streams is None else self.streams
 
     @staticmethod
     def on_features(

@@ -166,7 +166,7 @@ def plan_run(problem: TrainingProblem, cfg: Train) -> TrainingRun:
     """
     objective = problem.objective
     rows, val_rows = objective.rows(problem.train), objective.rows(problem.val)
-    g = torch_stream(cfg.seed, "validation", problem.stage)
+    g = torch_stream(cfg.seed, "validation", problem.stream)
     val_rows = population(val_rows, problem.val.weight, g)
     size = cfg.batch_size or min(1024, max(64, -(-len(rows) // 12)))
     epochs = cfg.epochs or default_epochs(len(rows), problem.train.x.shape[1])
@@ -221,7 +221,7 @@ def _initial(problem: TrainingProblem, cfg: Train) -> TrainingState:
             problem.members or cfg.members,
             exposed=objective.hidden,
         )
-        net = Net(shape, cfg.seed, problem.stage).to(problem.train.y.device)
+        net = Net(shape, cfg.seed, problem.stream).to(problem.train.y.device)
     members = net.shape.members
     best = [p.detach().clone() for p in net.parameters()]
     never, unknown = [math.inf] * members, [math.nan] * members

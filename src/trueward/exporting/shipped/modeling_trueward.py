@@ -10,6 +10,7 @@ e_t follows from the outputs q and p of one or two MLPs on x:
     down   e = p + log sigmoid(-q)
     place  e = log-odds of the point of a segment nearest to (sigmoid(p) sigmoid(q), sigmoid(p) sigmoid(-q));
            sigmoid(p) is 1 without p
+    mixture e = logit sum_k w_k sigmoid(a_k + b_k q + c_k p)
 
 One plain MLP has one member, one term and w = 0. Written by `trueward export --allow-remote-code`.
 Needs torch and transformers, and nothing else. Reads no file and opens no connection.
@@ -83,6 +84,11 @@ def evidence(term, q, p=None):
         react = 1.0 if p is None else p.double().sigmoid()
         up, down = (react * v.double().sigmoid() for v in (q, -q))
         return place(term["ends"], (up, down, 1 - up - down)).float()
+    if term["kind"] == "mixture":
+        log_w, a, b, c = (torch.tensor(term["ends"][k::4], device=q.device) for k in range(4))
+        f = a + b * q[..., None] + c * p[..., None]
+        good, bad = ((log_w + F.logsigmoid(v)).logsumexp(-1) for v in (f, -f))
+        return good - bad
     return p + F.logsigmoid(q if term["kind"] == "up" else -q)
 
 

@@ -1,0 +1,266 @@
+"""Models of who reacts, averaged by their evidence; the fallback is the network of naive."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from scipy.optimize import brentq
+from scipy.special import expit
+
+from trueward.core.random import numpy_stream
+
+from .nuisance_types import Computed
+from .outcome_counts import OutcomeCounts
+from .reward_form import logit_mixture, odds
+from .selection_models import SelectionModel, fit_selection_models
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from trueward.data.feedback import Feedback
+
+    from .nuisance_types import Parameters
+
+    Array = NDArray[np.float64]
+
+#: log prior odds of every model of who reacts against ``at_random``
+LOG_PRIOR = {"at_random": 0.0, "stacked": -3.0, "by_label": -2.0, "by_label_noisy": -3.0}
+GATE = 0.8  # weight of all models but ``at_random`` from which the ranking may leave that of naive
+TRIED_RATE = 0.1  # both noise rates of ``by_label_noisy``
+OPEN_SD = 1.5  # sd of d that missing at random leaves open: 90 % within odds ratios of 1/12 and 12
+MARGIN_SD = 0.75  # the same around a fitted d
+DRAWS = 300  # of model and parameters, for the range of the share of good responses
+SHARES = (0.05, 0.95)  # quantiles of the range
+WIDE = 0.2  # width of the range that is worth a warning
+NEGLIGIBLE = 1e-4  # weight below which a model is left out
+SOME_GOLD = 30  # gold labels that ``anchored`` needs
+
+
+@dataclass(frozen=True)
+class SelectionAverage:
+    """P(good given x) = sum_k w_k sigmoid(f_k), with f_k linear in the log-odds of three networks.
+
+    Attributes
+    ----------
+    models : list of SelectionModel
+        Models of who reacts.
+    weights : ndarray, shape (k,)
+        Posterior shares of the models: evidence times prior.
+    counts : OutcomeCounts
+        The rows that they were fitted on.
+
+    """
+
+    models: list[SelectionModel]
+    weights: Array
+    counts: OutcomeCounts
+
+    @staticmethod
+    def fit(counts: OutcomeCounts, rho_01: float, rho_10: float) -> SelectionAverage:
+        """Fit the models and weigh them.
+
+        Parameters
+        ----------
+        counts : OutcomeCounts
+            The rows.
+        rho_01, rho_10 : float
+            P(observed 0 given true 1) and P(observed 1 given true 0).
+
+        """
+        models = fit_selection_models(counts, rho_01, rho_10, TRIED_RATE)
+        score = np.array([m.log_evidence + LOG_PRIOR[m.name] for m in models])
+        weights = np.exp(score - score.max())
+        return SelectionAverage(models, weights / weights.sum(), counts)
+
+    @property
+    def uses_unrated(self) -> bool:
+        """Whether the evidence is enough for unrated responses to change the ranking."""
+        return bool(1 - self.weights[0] >= GATE)
+
+    @property
+    def by_label(self) -> float:
+        """Posterior share of the models in which the label decides who reacts."""
+        return float(sum(w for w, m in zip(self.weights, self.models, strict=True) if m.by_label))
+
+    def coefficients(self) -> tuple[Array, Array]:
+        """Return the components of the mixture.
+
+        With enough evidence, one component a model, each linear in q and p. Otherwise one component, naive's
+        own network, shifted so that the share of good responses is the average of the models.
+
+        Returns
+        -------
+        weights : ndarray, shape (k,)
+        coefficients : ndarray, shape (k, 4)
+            Of f_k on 1, q, p and the logit of naive.
+
+        """
+        if self.uses_unrated:
+            kept = self.weights >= NEGLIGIBLE
+            rows = [np.append(m.log_odds(self.counts), 0.0) for m in self.models]
+            return self.weights[kept] / self.weights[kept].sum(), np.array(rows)[kept]
+        levels = [m.parameters[0] - m.strength for m in self.models]
+        share = sum(
+            w * self._share(self.counts.q + v) for w, v in zip(self.weights, levels, strict=True)
+        )
+        shift = brentq(lambda v: self._share(self.counts.q + v) - share, -30.0, 30.0, xtol=1e-6)
+        return np.ones(1), np.array([[shift, 0.0, 0.0, 1.0]])
+
+    def share_range(self, seed: int) -> tuple[float, float]:
+        """Return the 5 and 95 % quantiles of the share of good responses over what the log leaves open.
+
+        A model by its weight, its parameters from the Laplace approximation, and d from N(0, 1.5^2) under
+        missing at random, or from N(fitted d, .75^2). This is a sensitivity range, not a confidence interval.
+
+        Parameters
+        ----------
+        seed : int
+            Seed of the draws.
+
+        """
+        rng = numpy_stream(seed, "selection range")
+        shares = []
+        for k in rng.choice(len(self.models), DRAWS, p=self.weights):
+            m = self.models[k]
+            root = np.linalg.cholesky(np.linalg.inv(m.curvature))
+            drawn = m.parameters + root @ rng.standard_normal(len(root))
+            a, b, c = m.log_odds(self.counts, drawn)
+            d = rng.normal(0, MARGIN_SD if m.by_label else OPEN_SD)
+            shares.append(self._share(a - d + b * self.counts.q + c * self.counts.p))
+        low, high = np.quantile(shares, SHARES)
+        return float(low), float(high)
+
+    def report(self, seed: int) -> dict[str, Any]:
+        """Return the weights, the share of good responses with its range, and a warning where it is wide.
+
+        Parameters
+        ----------
+        seed : int
+            Seed of the draws of the range.
+
+        """
+        w, rows = self.coefficients()
+        q, p = self.counts.q, self.counts.p
+        share = float(
+            sum(
+                v * self._share(a + (b + n) * q + c * p)
+                for v, (a, b, c, n) in zip(w, rows, strict=True)
+            )
+        )
+        low, high = self.share_range(seed)
+        low, high = min(low, share), max(high, share)
+        strength = sum(v * m.strength for v, m in zip(self.weights, self.models, strict=True))
+        needed = gold_labels(low, high)
+        report: dict[str, Any] = {
+            "weights": {
+                m.name: round(float(v), 4) for v, m in zip(self.weights, self.models, strict=True)
+            },
+            "uses_unrated": self.uses_unrated,
+            "odds_ratio": round(float(np.exp(strength)), 3),
+            "share_good": round(share, 4),
+            "share_good_range": [round(low, 4), round(high, 4)],
+            "gold_labels": needed,
+        }
+        if self.uses_unrated and self.by_label >= GATE:
+            found = (
+                "unrated responses are used as evidence: who reacts depends on how good the answer is "
+                f"(weight {self.by_label:.2f}, odds ratio {np.exp(strength):.2g})"
+            )
+        elif self.uses_unrated:
+            found = (
+                "the chance of a rating helps to rank the responses, but the log does not show whether who "
+                f"reacts depends on how good the answer is (weight {self.by_label:.2f})"
+            )
+        else:
+            found = (
+                "the log does not show whether who reacts depends on how good the answer is (weight "
+                f"{self.by_label:.2f}), so unrated responses are not used and the ranking is that of naive"
+            )
+        flat = [
+            m.name
+            for v, m in zip(self.weights, self.models, strict=True)
+            if v > 0.05 and m.on_bound
+        ]
+        if flat:
+            report["on_bound"] = flat
+            found += f"; the slope of the ratings is at its bound, 0, in {', '.join(flat)}"
+        if high - low >= WIDE or flat:
+            report["warning"] = (
+                f"{found}. The share of good responses may lie between {low:.2f} and {high:.2f} (estimate: "
+                f"{share:.2f}); about {needed} random gold labels would halve this range (anchored)"
+            )
+        else:
+            report["finding"] = found
+        return report
+
+    def _share(self, f: Array) -> float:
+        return float(np.average(expit(f), weights=self.counts.n))
+
+
+def gold_labels(low: float, high: float) -> int:
+    """Return the number of random gold labels whose 95 % interval of a share is half as wide as a range.
+
+    Parameters
+    ----------
+    low, high : float
+        The range of the share.
+
+    Returns
+    -------
+    int
+        At least 30, which ``anchored`` needs.
+
+    Examples
+    --------
+    >>> gold_labels(0.3, 0.7)
+    97
+
+    """
+    middle, half = (low + high) / 2, max(high - low, 0.02) / 4
+    return max(SOME_GOLD, int(np.ceil(middle * (1 - middle) * (1.96 / half) ** 2)))
+
+
+def selection_average(rho_01: float, rho_10: float) -> Computed:
+    """Return the nuisance ``selection``: P(good given x), averaged over models of who reacts (methods 4.1).
+
+    Parameters
+    ----------
+    rho_01, rho_10 : float
+        P(observed 0 given true 1) and P(observed 1 given true 0).
+
+    Returns
+    -------
+    Computed
+        Column ``target``. It reads ``eta.noisy`` and ``eta.responds`` out of fold, and ``eta.naive``.
+
+    """
+
+    def fit(train: Feedback, _val: Feedback, seed: int) -> tuple[Parameters, dict[str, Any]]:
+        up, rated, q, p = (
+            v.double().cpu().numpy()
+            for v in (
+                train.seen * train.y,
+                train.seen,
+                odds(train.eta.noisy),
+                odds(train.eta.responds),
+            )
+        )
+        weight = np.ones(len(q)) if train.weight is None else train.weight.double().cpu().numpy()
+        fold = train.eta.fold.cpu().numpy() if "fold" in train.eta else None
+        counts = OutcomeCounts.of(q, p, up, rated, weight, fold)
+        average = SelectionAverage.fit(counts, rho_01, rho_10)
+        names = ("weights", "coefficients")
+        parameters = zip(names, map(torch.from_numpy, average.coefficients()), strict=True)
+        return dict(parameters), average.report(seed)
+
+    def apply(parameters: Parameters, b: Feedback) -> dict[str, Tensor]:
+        at = {k: v.to(b.y.device) for k, v in parameters.items()}
+        columns = (odds(b.eta.noisy), odds(b.eta.responds), odds(b.eta.naive, 1e-12))
+        logits = logit_mixture(at["weights"], at["coefficients"], columns)
+        return {"target": torch.sigmoid(logits)}
+
+    return Computed("selection", ("target",), fit, apply)

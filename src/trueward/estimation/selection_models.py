@@ -1,0 +1,273 @@
+"""Models of who reacts, fitted to out-of-fold log-odds of ratings: their evidence and their log-odds of good.
+
+Notation: q and p are the out-of-fold log-odds of P(up given rated, x) and P(rated given x); a tilde means
+standardised; f is the log-odds of P(good given x).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.special import expit, logit
+
+from .outcome_counts import SMALLEST_SD, OutcomeCounts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+    Gradient = Callable[[Array], tuple[float, Array]]
+
+LEVEL_SD, SLOPE_SD, STACKING_SD = 0.3, 0.3, 0.5  # priors of b0, b1, b2 under missing at random
+LABEL_LEVEL_SD, LABEL_SLOPE_SD, LABEL_STACKING_SD = (
+    0.5,
+    0.6,
+    1.0,
+)  # the same, with selection by the label
+RATE_SD = 2.0  # prior of the log-odds of reacting, around the share of rated rows
+STRENGTH_SD = 3.0  # prior of d, the log odds ratio of reacting to a good and to a bad answer
+ALIGNED_SD, ALONG_SD = (
+    0.3,
+    1.5,
+)  # priors of k1 and k2, in sd of p: how P(rated) varies with q and beside q
+STARTS = (0.0, 2.0, -2.0)  # values of d from which the likelihood is maximised
+FLATTEST = -1.0  # smallest b1: the slope of q is not negative
+
+
+@dataclass(frozen=True)
+class SelectionModel:
+    """A fitted model of who reacts.
+
+    Attributes
+    ----------
+    name : str
+        ``at_random``, ``stacked``, ``by_label`` or ``by_label_noisy``.
+    log_evidence : float
+        Laplace's approximation of the log marginal likelihood.
+    parameters : ndarray, shape (m,)
+        MAP estimate of b0, b1 and b2 (as far as the model has them), then c and d of a selection by label.
+    curvature : ndarray, shape (m, m)
+        Hessian of the negative log posterior.
+    columns : int
+        Number of coefficients b.
+    by_label : bool
+        Whether the label decides who reacts.
+
+    """
+
+    name: str
+    log_evidence: float
+    parameters: Array
+    curvature: Array
+    columns: int
+    by_label: bool
+
+    @property
+    def strength(self) -> float:
+        """d, the log odds ratio of reacting to a good and to a bad answer; 0 under missing at random."""
+        return float(self.parameters[-1]) if self.by_label else 0.0
+
+    @property
+    def on_bound(self) -> bool:
+        """Whether the slope of q is at its bound, 0: the ratings then rank nothing."""
+        return bool(self.parameters[1] <= FLATTEST + 1e-6)
+
+    def log_odds(self, counts: OutcomeCounts, parameters: Array | None = None) -> Array:
+        """Return the coefficients of f on 1, q and p.
+
+        Parameters
+        ----------
+        counts : OutcomeCounts
+            The rows of the fit, which define centre and scale.
+        parameters : ndarray, optional
+            Other parameters than the MAP estimate.
+
+        Returns
+        -------
+        ndarray, shape (3,)
+
+        """
+        v = self.parameters if parameters is None else parameters
+        b = np.append(v[: self.columns], np.zeros(3 - self.columns))
+        d = v[-1] if self.by_label else 0.0
+        (mean_q, _), (mean_p, sd_p) = counts.moments(counts.q), counts.moments(counts.p)
+        return np.array([b[0] - d - b[1] * mean_q - b[2] * mean_p / sd_p, 1 + b[1], b[2] / sd_p])
+
+
+def fit_selection_models(
+    counts: OutcomeCounts, rho_01: float, rho_10: float, tried: float
+) -> list[SelectionModel]:
+    """Fit the models of who reacts to the same rows.
+
+    - ``at_random``: P(up given rated) = rho_10 + D sigmoid(f), f = q + b0 + b1 (q - mean q), D = 1 - rho_01 -
+      rho_10; logit P(rated) = k0 + k1 q~ + k2 e, e the part of p~ that q~ does not explain. A narrow prior
+      of k1 says that features select along the quality only by chance.
+    - ``stacked``: the same with b2 p~ in f.
+    - ``by_label``: f = q + b0 + b1 (q - mean q) + b2 p~ - d; logit P(react given r) = c + d (r - 1/2). At
+      d = 0 it is ``at_random`` without features in who reacts.
+    - ``by_label_noisy``: the same with noise rates ``tried``, where none are given.
+
+    The priors of b0 and b1 are centred on the linear map nearest to the correction of q for the noise rates.
+
+    Parameters
+    ----------
+    counts : OutcomeCounts
+        The rows.
+    rho_01, rho_10 : float
+        P(observed 0 given true 1) and P(observed 1 given true 0).
+    tried : float
+        Both noise rates of ``by_label_noisy``; 0 leaves it out.
+
+    Returns
+    -------
+    list of SelectionModel
+
+    Examples
+    --------
+    >>> q, p = np.linspace(-1, 1, 50), np.zeros(50)
+    >>> one = np.ones(50)
+    >>> counts = OutcomeCounts.of(q, p, (q > 0) * one, one * (q > -0.5), one, None)
+    >>> [m.name for m in fit_selection_models(counts, 0.0, 0.0, 0.1)]
+    ['at_random', 'stacked', 'by_label', 'by_label_noisy']
+
+    """
+    (mean_q, _), (mean_p, sd_p) = counts.moments(counts.q), counts.moments(counts.p)
+    design = np.stack([np.ones(len(counts.q)), counts.q - mean_q, (counts.p - mean_p) / sd_p], 1)
+    reacting = _reacting_evidence(counts)
+    models = []
+    for name, columns in (("at_random", 2), ("stacked", 3)):
+        sd = np.array([LEVEL_SD, SLOPE_SD, STACKING_SD][:columns])
+        centre = np.append(_correction(counts, rho_01, rho_10), np.zeros(columns - 2))
+        objective = _ratings(counts, design[:, :columns], centre, sd, rho_01, rho_10)
+        w, curvature, evidence = _laplace(objective, [centre], sd, slope=1)
+        models.append(
+            SelectionModel(name, evidence + reacting, w, curvature, columns, by_label=False)
+        )
+    rates = {"by_label": (rho_01, rho_10)}
+    if tried and rho_01 + rho_10 == 0:
+        rates["by_label_noisy"] = (tried, tried)
+    sd = np.array([LABEL_LEVEL_SD, LABEL_SLOPE_SD, LABEL_STACKING_SD, RATE_SD, STRENGTH_SD])
+    for name, rho in rates.items():
+        centre = np.array([*_correction(counts, *rho), 0.0, _rate(counts), 0.0])
+        starts = [centre + np.array([0, 0, 0.3 * np.sign(d), 0, d]) for d in STARTS]
+        objective = _outcomes(counts, design, centre, sd, *rho)
+        w, curvature, evidence = _laplace(objective, starts, sd, slope=1)
+        models.append(SelectionModel(name, evidence, w, curvature, 3, by_label=True))
+    return models
+
+
+def _correction(counts: OutcomeCounts, rho_01: float, rho_10: float) -> Array:
+    """b0 and b1 of the linear map of q nearest, over rated rows, to logit (P(up) - rho_10) / D."""
+    if rho_01 + rho_10 == 0:
+        return np.zeros(2)
+    exact = logit(np.clip((expit(counts.q) - rho_10) / (1 - rho_01 - rho_10), 0.02, 0.98))
+    gap = counts.q - counts.moments(counts.q)[0]
+    w = counts.rated / counts.rated.sum()
+    spread = w @ np.square(gap - w @ gap)
+    slope = w @ ((exact - w @ exact) * (gap - w @ gap)) / max(float(spread), SMALLEST_SD**2)
+    return np.array([w @ (exact - counts.q) - (slope - 1) * (w @ gap), slope - 1])
+
+
+def _rate(counts: OutcomeCounts) -> float:
+    """Log-odds of the share of rated rows, held away from 0 and 1 by half a row."""
+    rated, n = counts.rated.sum(), counts.n.sum()
+    return float(logit((rated + 0.5) / (n + 1)))
+
+
+def _ratings(
+    counts: OutcomeCounts, design: Array, centre: Array, sd: Array, rho_01: float, rho_10: float
+) -> Gradient:
+    """Minus log posterior of b, with P(up given rated) = rho_10 + D sigmoid(q + design b)."""
+    slope = 1 - rho_01 - rho_10
+
+    def objective(b: Array) -> tuple[float, Array]:
+        g = expit(counts.q + design @ b)
+        up = np.clip(rho_10 + slope * g, 1e-9, 1 - 1e-9)
+        gap = (b - centre) / sd
+        value = counts.up @ np.log(up) + counts.down @ np.log1p(-up) - 0.5 * np.square(gap).sum()
+        score = (counts.up / up - counts.down / (1 - up)) * slope * g * (1 - g)
+        return -float(value), -(design.T @ score - gap / sd)
+
+    return objective
+
+
+def _reacting_evidence(counts: OutcomeCounts) -> float:
+    """Log evidence of who reacts under missing at random: logit P(rated) = k0 + k1 q~ + k2 e."""
+    (mean_q, sd_q), (mean_p, sd_p) = counts.moments(counts.q), counts.moments(counts.p)
+    one, q, p = np.ones(len(counts.q)), (counts.q - mean_q) / sd_q, (counts.p - mean_p) / sd_p
+    along = float((counts.n * p) @ q / max(float((counts.n * q) @ q), 1e-9))
+    beside = p - along * q
+    _, sd_beside = counts.moments(beside)
+    design = np.stack([one, q, beside], 1)
+    sd = np.array(
+        [RATE_SD, max(ALIGNED_SD * sd_p * sd_beside, SMALLEST_SD), max(ALONG_SD * sd_p, 0.05)]
+    )
+    centre = np.array([_rate(counts), 0.0, 0.0])
+
+    def objective(k: Array) -> tuple[float, Array]:
+        z, gap = design @ k, k - centre
+        value = counts.n @ np.logaddexp(0, z) - counts.rated @ z + 0.5 * np.square(gap / sd).sum()
+        return float(value), design.T @ (counts.n * expit(z) - counts.rated) + gap / sd**2
+
+    start = np.array([_rate(counts), along * sd_p, sd_p])
+    return _laplace(objective, [start], sd)[2]
+
+
+def _outcomes(
+    counts: OutcomeCounts, design: Array, centre: Array, sd: Array, rho_01: float, rho_10: float
+) -> Gradient:
+    """Minus log posterior of (b, c, d) from the probabilities of the three outcomes.
+
+    P(up) = (1 - rho_01) m_1 g + rho_10 m_0 (1 - g), P(down) = rho_01 m_1 g + (1 - rho_10) m_0 (1 - g), and
+    the rest are unrated; g = sigmoid(f) and m_r = sigmoid(c + d (r - 1/2)).
+    """
+
+    def objective(v: Array) -> tuple[float, Array]:
+        b, c, d = v[:3], v[3], v[4]
+        g, m_1, m_0 = expit(counts.q - d + design @ b), expit(c + d / 2), expit(c - d / 2)
+        good, bad = m_1 * g, m_0 * (1 - g)
+        chances = (
+            (1 - rho_01) * good + rho_10 * bad,
+            rho_01 * good + (1 - rho_10) * bad,
+            1 - good - bad,
+        )
+        up, down, none = (np.maximum(chance, 1e-12) for chance in chances)
+        value = counts.up @ np.log(up) + counts.down @ np.log(down) + counts.none @ np.log(none)
+        u, w, n = counts.up / up, counts.down / down, counts.none / none
+        by_good = u * (1 - rho_01) + w * rho_01 - n  # derivative by m_1 g
+        by_bad = u * rho_10 + w * (1 - rho_10) - n  # derivative by m_0 (1 - g)
+        by_f = (by_good * m_1 - by_bad * m_0) * g * (1 - g)
+        by_m_1 = (by_good * g).sum() * m_1 * (1 - m_1)
+        by_m_0 = (by_bad * (1 - g)).sum() * m_0 * (1 - m_0)
+        own = [by_m_1 + by_m_0, (by_m_1 - by_m_0) / 2 - by_f.sum()]
+        gap = v - centre
+        gradient = np.append(design.T @ by_f, own) - gap / sd**2
+        return -float(value - 0.5 * np.square(gap / sd).sum()), -gradient
+
+    return objective
+
+
+def _laplace(
+    objective: Gradient, starts: list[Array], sd: Array, slope: int | None = None
+) -> tuple[Array, Array, float]:
+    """MAP estimate from the best start, its curvature, and Laplace's approximation of the log evidence."""
+    bounds: list[tuple[float | None, None]] = [(None, None)] * len(sd)
+    if slope is not None:
+        bounds[slope] = (FLATTEST, None)
+    fits = [
+        minimize(objective, s, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 100})
+        for s in starts
+    ]
+    best = min(fits, key=lambda fit: float(fit.fun))
+    step = 1e-3 * np.eye(len(sd))
+    rows = [(objective(best.x + e)[1] - objective(best.x - e)[1]) / 2e-3 for e in step]
+    hessian = (np.array(rows) + np.array(rows).T) / 2
+    size, axes = np.linalg.eigh(hessian)
+    size = np.maximum(size, 1e-2)
+    evidence = -float(best.fun) - 0.5 * float(np.log(size).sum() + 2 * np.log(sd).sum())
+    return np.asarray(best.x), np.asarray((axes * size) @ axes.T), evidence
