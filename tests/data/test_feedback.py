@@ -35,7 +35,7 @@ def test_a_batch_has_the_rows_of_every_column():
     assert len(b[rows]) == 2
 
 
-@pytest.mark.parametrize("name", ["o", "z", "gold", "group", "user", "weight"])
+@pytest.mark.parametrize("name", ["o", "z", "gold", "group", "user", "weight", "gold_weight"])
 def test_a_column_of_another_length_is_refused_by_name(name):
     with pytest.raises(TruewardError, match=f"6 rows of x, but {name} has 5"):
         feedback(**{name: torch.ones(5)})
@@ -51,6 +51,21 @@ def test_gold_labels_are_found_by_row():
     gold = torch.tensor([torch.nan, 1, torch.nan, 0, torch.nan, torch.nan])
     assert feedback(gold=gold).audited.tolist() == [1, 3]
     assert feedback().audited.tolist() == []
+
+
+def test_a_gold_label_represents_its_rows_weight_over_its_chance_to_be_labelled():
+    nan = torch.nan
+    columns = {"gold": torch.tensor([nan, 1, nan, 0, nan, nan]), "weight": torch.arange(1.0, 7)}
+    assert feedback(**columns).label_weight.tolist() == [0, 2, 0, 4, 0, 0]
+    columns["gold_weight"] = torch.tensor([nan, 3, nan, 5, nan, nan])
+    b = feedback(**columns)
+    assert b.label_weight.tolist() == [0, 6, 0, 20, 0, 0]
+    assert b.row_weight.tolist() == [1, 2, 3, 4, 5, 6]
+    assert feedback().row_weight.tolist() == [1.0] * 6
+    assert feedback().label_weight.tolist() == [0.0] * 6
+    assert "gold_weight" in b.columns()
+    with pytest.raises(TruewardError, match="1 of 2 such rows have none"):
+        _ = feedback(**columns | {"gold_weight": torch.tensor([nan, 3] + [nan] * 4)}).label_weight
 
 
 def test_a_split_keeps_prompts_whole():

@@ -381,6 +381,32 @@ def test_gold_labels_are_added_to_those_the_log_has():
     ].to_list() == [1.0, 1.0, 0.0]
 
 
+def test_gold_weights_come_with_the_gold_labels_of_a_table():
+    rows = {"prompt": ["Say hi", "Name a tree."], "response": ["", "Oak"], "gold": [0, 1]}
+    more = pl.DataFrame(rows | {"gold_weight": [4.0, 2.5]})
+    log = read_log(FRAME.with_columns(gold=pl.Series([1, 0, None])))
+    with pytest.raises(TruewardError, match=r"1 of 3 such rows have none .the first is row 2 of"):
+        log.with_gold(more)
+    weighted = read_log(log.frame.with_columns(gold_weight=pl.Series([3.0, 3.0, None])))
+    assert weighted.with_gold(more).frame["gold_weight"].to_list() == [2.5, 3.0, 4.0]
+    with pytest.raises(TruewardError, match=r"1 of 3 such rows have none .the first is row 3 of"):
+        weighted.with_gold(more.drop("gold_weight"))
+
+
+@pytest.mark.parametrize(
+    ("weight", "problem"),
+    [
+        ([2.0, None, None], "1 of 2 such rows have none"),
+        ([0.0, 2.0, None], "1 / P.labelled., a finite number above 0"),
+        ([0.1, 0.2, None], "its largest value in .* is 0.2, below 1, .* write 1 / P"),
+    ],
+)
+def test_gold_weights_are_inverse_probabilities(weight, problem):
+    frame = FRAME.with_columns(gold=pl.Series([1, 0, None]), gold_weight=pl.Series(weight))
+    with pytest.raises(TruewardError, match=problem):
+        read_log(frame)
+
+
 def test_a_test_set_has_labels_or_ratings(tmp_path):
     frame = pl.DataFrame({"prompt": ["p", "q"], "response": ["r", "s"], "good": [True, False]})
     test = read_test(write(frame, tmp_path / "test.csv"), label="good")

@@ -307,7 +307,9 @@ def test_coins_come_as_often_as_the_signals_they_replace():
 def test_the_auroc_and_its_error_by_hand():
     """Good 3 and 1, bad 2 and 0: good wins 3 of 4 pairs. Pulls are (1/4)/2 = 1/8 up and down."""
     score = np.array([3.0, 1.0, 2.0, 0.0])
-    apart = Answers("feedback", np.arange(4), np.array([1, 1, 0, 0], bool), np.arange(4))
+    apart = Answers(
+        "feedback", np.arange(4), np.array([1, 1, 0, 0], bool), np.arange(4), np.ones(4)
+    )
     value, error = apart.auroc(score)
     assert value == 0.75
     assert error == pytest.approx((4 / 64 * 4 / 3) ** 0.5)

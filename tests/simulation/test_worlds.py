@@ -139,7 +139,7 @@ def test_all_mechanisms_are_found_by_name_with_hyphens_or_underscores():
     assert set(MECHANISMS) == {
         "mcar", "rating", "annoyed", "u_shaped", "label", "mar", "context", "mar_z_confounded",
         "users", "idn", "implicit", "misclick", "scar", "mu_z", "mu_x", "two_channel", "channels",
-        "channels_users",
+        "channels_users", "label_and_looks", "looks_like_quality",
     }  # fmt: skip
     assert mechanism_named("u-shaped") == mechanism_named("u_shaped") == "u_shaped"
     with pytest.raises(UsageError, match=r"no mechanism 'nonsense'.*mcar, rating"):
@@ -147,7 +147,8 @@ def test_all_mechanisms_are_found_by_name_with_hyphens_or_underscores():
 
 
 def test_alpha_one_is_no_selection(rated):
-    for name in ("rating", "annoyed", "u_shaped", "label", "mar", "context", "mar_z_confounded"):
+    for name in ("rating", "annoyed", "u_shaped", "label", "mar", "context", "mar_z_confounded",
+                 "label_and_looks", "looks_like_quality"):  # fmt: skip
         p = simulate(rated, mechanism=name, alpha=1.0).truth["propensity"]
         np.testing.assert_allclose(p, 0.2)
     for name in ("misclick", "scar", "mu_z", "mu_x"):

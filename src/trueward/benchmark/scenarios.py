@@ -184,7 +184,7 @@ def scenarios(
     Parameters
     ----------
     read : object
-        Value of the YAML: a name or a mapping. Its own alpha and noise replace the shared ones.
+        Value of the YAML: a name or a mapping. Its own alpha, rate and noise replace the shared ones.
     alphas : list of float
         Shared values of alpha.
     noises : list of dict
@@ -212,18 +212,23 @@ def scenarios(
         alphas = [number(a, f"mechanism {name}: alpha") for a in as_list(given["alpha"])]
     if "noise" in given:
         noises = [noise_entry(n) for n in as_list(given["noise"])]
-    rate, gold = rest.get("rate"), rest.get("gold", 0)
+    rates = [
+        None if r is None else number(r, f"mechanism {name}: rate")
+        for r in as_list(rest.get("rate"))
+    ]
+    gold = rest.get("gold", 0)
     if type(gold) is not int:
         raise UsageError(f"mechanism {name}: gold must be a whole number, found {gold!r}")
     return [
         Scenario(
             mechanism=name,
             alpha=alpha,
-            rate=None if rate is None else number(rate, f"mechanism {name}: rate"),
+            rate=rate,
             gold=gold,
             more=more,
             **{**noise, **{k: rest[k] for k in noise if k in rest}},
         )
+        for rate in rates
         for alpha in alphas
         for noise in noises
     ]

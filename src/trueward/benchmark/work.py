@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 
     from .jobs import Job, Row, Unit
 
+#: what a row keeps of the report of the nuisance ``selection``
+SELECTION = ("weights", "uses_unrated", "share_good", "share_good_range")
+
 
 @dataclass(frozen=True)
 class Trial:
@@ -260,6 +263,9 @@ def _evaluate_job(b: Fittable, folder: str) -> Row:
         "trials": len(b.trials),
         "warnings": chosen.model.report["warnings"],
     }
+    if selection := chosen.model.report["nuisances"].get("selection"):
+        row["selection"] = {k: selection[k] for k in SELECTION}
+        row["share_good"] = float(draw.truth_train.label.mean())
     if failures:
         row["trials_failed"] = failures
     if b.job.selected_on_test:

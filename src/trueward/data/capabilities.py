@@ -28,8 +28,8 @@ class LogCapabilities:
     ----------
     columns : frozenset of str
         Names of the columns: ``o`` (feedback may be missing) or ``clicks`` (positive feedback only),
-        ``z`` (context), ``gold``, ``group``, ``user``, ``weight``, ``channels``, ``channel.NAME``, and
-        logged nuisances such as ``propensity``.
+        ``z`` (context), ``gold``, ``group``, ``user``, ``weight``, ``gold_weight``, ``channels``,
+        ``channel.NAME``, and logged nuisances such as ``propensity``.
     rows : int
         Number of rows: responses that were shown.
     rated : int
@@ -99,7 +99,8 @@ class LogCapabilities:
         """
         feedback, names = log.frame["feedback"], log.columns
         renamed = {"user_id": "user"}
-        columns = {renamed.get(c, c) for c in names & {"gold", "user_id", "weight", "propensity"}}
+        read = names & {"gold", "user_id", "weight", "gold_weight", "propensity"}
+        columns = {renamed.get(c, c) for c in read}
         columns |= {"group", *log.channels, *(["channels"] if log.channels else [])}
         columns |= {"o"} if log.regime == "observational" else {"clicks"}
         columns |= {"z"} if any(name.startswith("context.") for name in names) else set()

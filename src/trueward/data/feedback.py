@@ -9,6 +9,7 @@ import torch
 
 from trueward.core.errors import TruewardError
 
+from .gold import missing_gold_weight
 from .splits import split_rows
 
 if TYPE_CHECKING:
@@ -90,6 +91,9 @@ class Feedback:
         (n,) integer id of the user.
     weight : Tensor or None
         (n,) number of rows of the population that the row represents.
+    gold_weight : Tensor or None
+        (n,) 1 / P(labelled) of the rows with a gold label, NaN elsewhere; None if the gold rows are a random
+        draw of the rows.
     eta : Columns
         Name -> (n, ...) nuisances, logged or estimated out of fold.
     t : float
@@ -121,6 +125,7 @@ class Feedback:
     group: Tensor | None = None
     user: Tensor | None = None
     weight: Tensor | None = None
+    gold_weight: Tensor | None = None
     eta: Columns = field(default_factory=Columns)
     t: float = 1.0
     backbone: str | None = None
@@ -129,7 +134,8 @@ class Feedback:
     def __post_init__(self) -> None:
         """Raise if a column has another number of rows than ``x``."""
         columns = {"y": self.y, "o": self.o, "z": self.z, "gold": self.gold, "group": self.group}
-        columns |= {"user": self.user, "weight": self.weight, **self.channels, **self.eta}
+        columns |= {"user": self.user, "weight": self.weight, "gold_weight": self.gold_weight}
+        columns |= {**self.channels, **self.eta}
         for name, column in columns.items():
             if column is not None and len(column) != len(self.x):
                 raise TruewardError(
@@ -168,6 +174,36 @@ class Feedback:
         known = torch.zeros(len(self)) if self.gold is None else ~self.gold.isnan()
         return known.nonzero().squeeze(-1)
 
+    @property
+    def row_weight(self) -> Tensor:
+        """(n,) number of rows of the population that each row represents, float64; 1 without ``weight``."""
+        return torch.ones_like(self.y).double() if self.weight is None else self.weight.double()
+
+    @property
+    def label_weight(self) -> Tensor:
+        """(n,) weight x gold_weight, float64: what each gold label represents; 0 where there is none.
+
+        A weighted mean over gold rows estimates the mean over the population. Without ``gold_weight`` the
+        gold rows are a random draw of the rows, and only ``weight`` counts.
+
+        Raises
+        ------
+        TruewardError
+            If ``gold_weight`` is given and lacks a positive number in a row with a gold label.
+
+        """
+        weight = torch.zeros_like(self.row_weight)
+        rows = self.audited
+        weight[rows] = self.row_weight[rows]
+        if self.gold_weight is not None:
+            chance = self.gold_weight[rows].double()
+            if not ((chance > 0) & chance.isfinite()).all():
+                raise missing_gold_weight(
+                    int((~((chance > 0) & chance.isfinite())).sum()), len(rows)
+                )
+            weight[rows] *= chance
+        return weight
+
     def to(self, device: torch.device) -> Feedback:
         """Return the same data on a device.
 
@@ -199,11 +235,11 @@ class Feedback:
         Returns
         -------
         set of str
-            Of ``o``, ``z``, ``gold``, ``group``, ``user``, ``weight`` and ``channels``, and the names in
-            ``eta``.
+            Of ``o``, ``z``, ``gold``, ``group``, ``user``, ``weight``, ``gold_weight`` and ``channels``, and
+            the names in ``eta``.
 
         """
-        optional = ("o", "z", "gold", "group", "user", "weight")
+        optional = ("o", "z", "gold", "group", "user", "weight", "gold_weight")
         present = {k for k in optional if getattr(self, k) is not None}
         return present | set(self.eta) | ({"channels"} if self.channels else set())
 
@@ -248,6 +284,10 @@ class Labelled:
         (n,) integer id of the prompt.
     backbone : str or None
         JSON of the backbone that computed ``x``.
+    user : Tensor or None
+        (n,) integer id of the user.
+    weight : Tensor or None
+        (n,) number of rows of the population that the row represents.
 
     Examples
     --------
@@ -262,6 +302,8 @@ class Labelled:
     rating: Tensor | None = None
     group: Tensor | None = None
     backbone: str | None = None
+    user: Tensor | None = None
+    weight: Tensor | None = None
 
     def __len__(self) -> int:
         """Return the number of rows."""

@@ -1,4 +1,4 @@
-"""Gold labels in a table of their own."""
+"""Gold labels in a table of their own, and the check of their weights."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from .readers import match_columns, missing_columns_error, read_table, typed_fra
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+GOLD_COLUMNS = ("prompt", "response", "gold", "gold_weight")
+
 
 def read_gold(
     source: object,
@@ -20,7 +22,7 @@ def read_gold(
     split: str | None,
     columns: Mapping[str, str],
 ) -> pl.DataFrame:
-    """Read prompt, response and gold of the rows that have a label.
+    """Read prompt, response, gold and gold_weight (if it is there) of the rows that have a label.
 
     Parameters
     ----------
@@ -41,10 +43,10 @@ def read_gold(
     Raises
     ------
     TruewardError
-        If a column is missing, no row has a label, or labels of one pair differ.
+        If a column is missing, no row has a label, or labels or weights of one pair differ.
 
     """
-    wanted = wanted_columns(("prompt", "response", "gold"), (), mapping, **columns)
+    wanted = wanted_columns(GOLD_COLUMNS, (), mapping, **columns)
     table = read_table(source, wanted, split)
     names = match_columns(wanted, table.names, table.source)
     missing = [name for name in ("prompt", "response", "gold") if name not in names]
@@ -55,12 +57,67 @@ def read_gold(
         raise TruewardError(
             f"{table.source} should have gold labels, but `gold` is null in every row: add some labels"
         )
-    first = pl.col("gold").drop_nulls().first().over("prompt", "response")
-    differs = gold.select(pl.col("gold") != first).to_series().fill_null(value=False)
-    if differs.any():
-        i = int(differs.arg_true()[0])
-        raise TruewardError(
-            f"gold labels must agree, but {table.place(i)} has {gold['gold'][i]:g}, and an "
-            "earlier row with the same prompt and response has another label: keep one of them"
-        )
-    return gold.drop_nulls("gold")
+    for name, what in (("gold", "gold labels"), ("gold_weight", "gold weights")):
+        if name not in gold.columns:
+            continue
+        first = pl.col(name).drop_nulls().first().over("prompt", "response")
+        differs = gold.select(pl.col(name) != first).to_series().fill_null(value=False)
+        if differs.any():
+            i = int(differs.arg_true()[0])
+            raise TruewardError(
+                f"{what} must agree, but {table.place(i)} has {gold[name][i]:g}, and an "
+                "earlier row with the same prompt and response has another value: keep one of them"
+            )
+    gold = gold.drop_nulls("gold")
+    require_gold_weight(gold, table.source)
+    return gold.select([name for name in GOLD_COLUMNS if name in gold.columns])
+
+
+def require_gold_weight(frame: pl.DataFrame, source: str) -> None:
+    """Raise if a table has gold weights, and none on a row with a gold label.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        Canonical columns.
+    source : str
+        Name of the table in the error.
+
+    Raises
+    ------
+    TruewardError
+        With the number of rows that lack it.
+
+    """
+    if {"gold", "gold_weight"} <= set(frame.columns):
+        lacks = frame["gold"].is_not_null() & frame["gold_weight"].is_null()
+        if lacks.any():
+            row = int(lacks.arg_true()[0]) + 1
+            raise missing_gold_weight(
+                int(lacks.sum()), frame["gold"].count(), f" (the first is row {row} of {source})"
+            )
+
+
+def missing_gold_weight(count: int, labels: int, place: str = "") -> TruewardError:
+    """Return the error about gold rows without a gold weight.
+
+    Parameters
+    ----------
+    count : int
+        Gold rows without a positive ``gold_weight``.
+    labels : int
+        All gold rows.
+    place : str
+        Where the first one is.
+
+    Returns
+    -------
+    TruewardError
+        With what to write.
+
+    """
+    return TruewardError(
+        f"`gold_weight` is 1 / P(labelled) of every row with a gold label, but {count} of {labels} such rows "
+        f"have none{place}: write it there (rows / labels where the labels were drawn at random), or drop "
+        "the column"
+    )

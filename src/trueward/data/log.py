@@ -11,7 +11,7 @@ import polars as pl
 from trueward.core.errors import TruewardError
 
 from .digests import fingerprint
-from .gold import read_gold
+from .gold import read_gold, require_gold_weight
 from .log_columns import (
     FAMILIES,
     OPTIONAL,
@@ -41,8 +41,8 @@ class Log:
 
     `read_log` makes it. The columns have canonical names. ``prompt``, ``response`` and ``prompt_id`` are
     String without nulls; ``feedback`` is 1 (good), 0 (bad) or null (none given). Optional: ``gold``,
-    ``user_id``, ``time``, ``model``, ``weight``, ``propensity``, and any ``channel.NAME`` (1, 0 or null) and
-    ``context.NAME`` (a number or a category).
+    ``user_id``, ``time``, ``model``, ``weight``, ``gold_weight``, ``propensity``, and any ``channel.NAME``
+    (1, 0 or null) and ``context.NAME`` (a number or a category).
 
     Attributes
     ----------
@@ -84,9 +84,12 @@ class Log:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """Optional columns that the log lacks; ``channel.*`` stands for a family without members."""
+        """Optional columns that the log lacks; ``channel.*`` stands for a family without members.
+
+        ``gold_weight`` is never listed, because gold labels drawn at random do not need it.
+        """
         families = {name.split(".")[0] for name in self.columns if "." in name}
-        absent = [name for name in OPTIONAL if name not in self.columns]
+        absent = [n for n in OPTIONAL if n not in self.columns and n != "gold_weight"]
         return (*absent, *(f"{family}.*" for family in FAMILIES if family not in families))
 
     @property
@@ -95,9 +98,45 @@ class Log:
         return tuple(name for name in self.frame.columns if name.startswith("channel."))
 
     @property
+    def row_weight(self) -> pl.Series:
+        """(n,) number of shown responses that each row represents, Float64; 1 without ``weight``."""
+        if "weight" not in self.columns:
+            return pl.Series("weight", [1.0], dtype=pl.Float64).new_from_index(0, len(self))
+        return self.frame["weight"].fill_null(1.0)
+
+    @property
+    def label_weight(self) -> pl.Series:
+        """(n,) weight x gold_weight of rows with a gold label, 0 elsewhere; see `Feedback.label_weight`."""
+        if "gold" not in self.columns:
+            return self.row_weight * 0.0
+        weight = self.row_weight
+        if "gold_weight" in self.columns:
+            weight = weight * self.frame["gold_weight"]
+        return (weight * self.frame["gold"].is_not_null()).fill_null(0.0)
+
+    @property
     def feedback_rate(self) -> float:
-        """Share of the rows with feedback, from 0 to 1."""
-        return 1 - self.frame["feedback"].null_count() / len(self)
+        """Share of the shown responses with feedback, from 0 to 1; rows count by their ``weight``."""
+        rated = self.frame["feedback"].is_not_null()
+        if "weight" not in self.columns:
+            return 1 - self.frame["feedback"].null_count() / len(self)
+        return self.share_of(rated)
+
+    def share_of(self, rows: pl.Series) -> float:
+        """Return the share of the shown responses that some rows represent, by ``weight``.
+
+        Parameters
+        ----------
+        rows : polars.Series of bool, length n
+            Which rows.
+
+        Returns
+        -------
+        float
+            From 0 to 1.
+
+        """
+        return float((self.row_weight * rows).sum()) / float(self.row_weight.sum())
 
     @property
     def has_unrated(self) -> bool:
@@ -127,7 +166,8 @@ class Log:
     ) -> Log:
         """Return the log with gold labels from a table of prompt, response and gold.
 
-        A label is added to every row with exactly the same prompt and response.
+        A label is added to every row with exactly the same prompt and response, and so is its
+        ``gold_weight``, if the table has one; it replaces the weight in the log.
 
         Parameters
         ----------
@@ -148,7 +188,8 @@ class Log:
         Raises
         ------
         TruewardError
-            If no row matches, or if two labels of one pair differ.
+            If no row matches, if two labels of one pair differ, or if a gold row lacks a ``gold_weight``
+            that others have.
 
         Examples
         --------
@@ -160,25 +201,32 @@ class Log:
         """
         table = source.frame if isinstance(source, Log | Test) else source
         gold = read_gold(table, mapping, split, columns)
-        labels = gold.group_by("prompt", "response").agg(pl.col("gold").first().alias("audited"))
+        names = [name for name in ("gold", "gold_weight") if name in gold.columns]
+        labels = gold.group_by("prompt", "response").agg(
+            pl.col(name).drop_nulls().first().alias(f"new {name}") for name in names
+        )
         rows = self.frame.with_row_index("row")
         joined = rows.join(labels, on=["prompt", "response"], how="left").sort("row")
-        if not joined["audited"].is_not_null().any():
+        if not joined["new gold"].is_not_null().any():
             raise TruewardError(
                 f"none of the {gold.height} gold rows has the prompt and response of a row of "
                 f"{self.source}; both texts must be equal: copy them from the log"
             )
         if "gold" in self.columns:
-            differs = (joined["gold"] != joined["audited"]).fill_null(value=False)
+            differs = (joined["gold"] != joined["new gold"]).fill_null(value=False)
             if differs.any():
                 i = int(differs.arg_true()[0])
                 raise TruewardError(
                     f"gold labels must agree, but row {i + 1} of {self.source} has "
-                    f"{joined['gold'][i]:g} and the gold table {joined['audited'][i]:g}: keep one"
+                    f"{joined['gold'][i]:g} and the gold table {joined['new gold'][i]:g}: keep one"
                 )
-        label = pl.coalesce([n for n in ("gold", "audited") if n in joined.columns])
+        merged = [
+            pl.coalesce([n for n in (f"new {name}", name) if n in joined.columns]).alias(name)
+            for name in names
+        ]
         unmatched = gold.join(self.frame, on=["prompt", "response"], how="anti").height
-        frame = joined.with_columns(label.alias("gold")).select(log_order([*self.columns, "gold"]))
+        frame = joined.with_columns(merged).select(log_order([*{*self.columns, *names}]))
+        require_gold_weight(frame, self.source)
         return replace(self, frame=frame, gold_unmatched=self.gold_unmatched + unmatched)
 
 
@@ -187,7 +235,8 @@ class Test:
     """A test set with the truth about each response.
 
     `read_test` makes it. ``prompt``, ``response`` and ``prompt_id`` are String without nulls. There is a
-    ``label`` in [0, 1], a finite ``rating`` (higher is better), or both, in every row.
+    ``label`` in [0, 1], a finite ``rating`` (higher is better), or both, in every row. Optional: ``user_id``
+    and ``weight``.
 
     Attributes
     ----------
@@ -279,6 +328,7 @@ def read_log(
             raise no_feedback_error(table, names, channels)
         frame = frame.with_columns(pl.lit(None, pl.Float64).alias("feedback"))
     frame = frame.select(log_order(frame.columns))
+    require_gold_weight(frame, table.source)
     ignored = ignored_columns(table, names, frame)
     return Log(frame, table.source, ignored, export_scope=table.export_scope)
 
@@ -291,6 +341,8 @@ def read_test(
     **columns: str,
 ) -> Test:
     """Read a test set: prompt, response, and ``label`` in [0, 1], a finite ``rating``, or both.
+
+    ``user_id`` and ``weight`` are read where they are given.
 
     Parameters
     ----------

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from .readers import Table
 
 REQUIRED = ("prompt", "response", "feedback", "prompt_id")
-OPTIONAL = ("gold", "user_id", "time", "model", "weight", "propensity")
+OPTIONAL = ("gold", "user_id", "time", "model", "weight", "gold_weight", "propensity")
 FAMILIES = ("channel", "context")
 PAIR_COLUMNS = ("prompt", "response", "prompt_id", "user_id", "model", "time")
-TEST_COLUMNS = ("prompt", "response", "prompt_id", "label", "rating")
+TEST_COLUMNS = ("prompt", "response", "prompt_id", "label", "rating", "user_id", "weight")
 
 
 def log_order(names: Sequence[str]) -> list[str]:

@@ -47,6 +47,7 @@ def to_feedback(log: Log, x: Tensor, backbone: str | None) -> Feedback:
         group=group_codes(frame["prompt_id"]),
         user=group_codes(frame["user_id"]) if "user_id" in names else None,
         weight=_floats(frame["weight"].fill_null(1)) if "weight" in names else None,
+        gold_weight=_floats(frame["gold_weight"]) if {"gold", "gold_weight"} <= names else None,
         eta=Columns(known),
         backbone=backbone,
         export_scope=log.export_scope,
@@ -73,6 +74,8 @@ def to_labelled(test: Test, x: Tensor, backbone: str | None) -> Labelled:
         rating=_floats(frame["rating"]) if "rating" in names else None,
         group=group_codes(frame["prompt_id"]),
         backbone=backbone,
+        user=group_codes(frame["user_id"]) if "user_id" in names else None,
+        weight=_floats(frame["weight"].fill_null(1)) if "weight" in names else None,
     )
 
 

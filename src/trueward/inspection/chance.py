@@ -83,12 +83,13 @@ def compare_rates(table: pl.DataFrame) -> RateComparison | None:
     """Test whether the rate of hits is the same at every level.
 
     The statistic is chi^2 = sum_k n_k (r_k - r)^2 / (r (1 - r)), over the levels where n_k r and
-    n_k (1 - r) are 5 or more.
+    n_k (1 - r) are 5 or more. With weights, rates are weighted and n_k is the weight of the level over the
+    design effect sum w^2 (o - r)^2 / (r (1 - r) sum w) of the whole table (Rao and Scott 1984).
 
     Parameters
     ----------
     table : polars.DataFrame
-        One row a level, with the columns ``level`` (text), ``rows`` and ``hits``.
+        One row a level, with the columns ``level`` (text) and those of `counts`.
 
     Returns
     -------
@@ -98,18 +99,29 @@ def compare_rates(table: pl.DataFrame) -> RateComparison | None:
     """
     if table.is_empty():
         return None
-    r = pl.col("hits").sum() / pl.col("rows").sum()
-    compared = table.filter(pl.col("rows") * r >= FEW, pl.col("rows") * (1 - r) >= FEW)
+    weighted = "weight" in table.columns
+    if not weighted:
+        table = table.with_columns(weight="rows", weight_of_hits="hits")
+    total, hits = float(table["weight"].sum()), float(table["weight_of_hits"].sum())
+    r = hits / total
+    if not 0 < r < 1:
+        return None
+    design = 1.0  # variance of the rate over that of as many rows of weight 1
+    if weighted:
+        square, of_hits = float(table["square"].sum()), float(table["square_of_hits"].sum())
+        design = ((1 - r) ** 2 * of_hits + r**2 * (square - of_hits)) / (total * r * (1 - r))
+    size = pl.col("weight") / design
+    compared = table.filter(size * r >= FEW, size * (1 - r) >= FEW)
     if compared.height < 2:
         return None
-    rate = int(compared["hits"].sum()) / int(compared["rows"].sum())
-    compared = compared.with_columns((pl.col("hits") / pl.col("rows")).alias("rate")).sort(
-        "rate", "level"
-    )
+    rate = float(compared["weight_of_hits"].sum()) / float(compared["weight"].sum())
+    compared = compared.with_columns(
+        (pl.col("weight_of_hits") / pl.col("weight")).alias("rate")
+    ).sort("rate", "level")
     if not 0 < rate < 1:
         return None
-    statistic = float((compared["rows"] * (compared["rate"] - rate) ** 2).sum()) / (
-        rate * (1 - rate)
+    statistic = float((compared["weight"] * (compared["rate"] - rate) ** 2).sum()) / (
+        design * rate * (1 - rate)
     )
     first, last = compared.row(0, named=True), compared.row(-1, named=True)
     return RateComparison(
@@ -120,10 +132,71 @@ def compare_rates(table: pl.DataFrame) -> RateComparison | None:
     )
 
 
-def quantile_bucket(column: str, count: int) -> pl.Expr:
+def counts(hit: pl.Expr, *, weighted: bool) -> list[pl.Expr]:
+    """Return the aggregations that `compare_rates` reads: rows and hits, and with weights their sums.
+
+    Parameters
+    ----------
+    hit : polars.Expr
+        Whether a row is a hit.
+    weighted : bool
+        Whether rows count by their column ``weight``.
+
+    Returns
+    -------
+    list of polars.Expr
+        ``rows``, ``hits``; with weights also ``weight``, ``weight_of_hits``, ``square`` (the sum of squared
+        weights) and ``square_of_hits``.
+
+    """
+    plain = [pl.len().alias("rows"), hit.sum().alias("hits")]
+    if not weighted:
+        return plain
+    w = pl.col("weight")
+    sums = {"weight": w, "weight_of_hits": w * hit, "square": w**2, "square_of_hits": w**2 * hit}
+    return plain + [v.sum().alias(name) for name, v in sums.items()]
+
+
+def weighted_share(hit: pl.Series, weight: pl.Series) -> dict[str, Any]:
+    """Compute a weighted share and its 95 % Jeffreys interval at the effective number of rows.
+
+    With v the share, the effective number is v (1 - v) (sum w)^2 / sum w^2 (hit - v)^2, and (sum w)^2 /
+    sum w^2 where v is 0 or 1. Equal weights give `share_with_interval`.
+
+    Parameters
+    ----------
+    hit : polars.Series of bool, length n
+        Rows with the property.
+    weight : polars.Series of float, length n
+        Weights; rows of weight 0 do not count.
+
+    Returns
+    -------
+    dict
+        ``value``, ``low``, ``high`` and ``rows``, the number of rows of positive weight.
+
+    """
+    rows = int((weight > 0).sum())
+    if not rows:
+        return share_with_interval(0, 0)
+    w, h = weight.cast(pl.Float64), hit.cast(pl.Float64)
+    total = float(w.sum())
+    v = float((w * h).sum()) / total
+    spread = float((w**2 * (h - v) ** 2).sum())
+    size = v * (1 - v) * total**2 / spread if spread else total**2 / float((w**2).sum())
+    a, b = v * size + 0.5, (1 - v) * size + 0.5
+    return {
+        "value": v,
+        "low": 0.0 if v == 0 else float(betaincinv(a, b, 0.025)),
+        "high": 1.0 if v == 1 else float(betaincinv(a, b, 0.975)),
+        "rows": rows,
+    }
+
+
+def quantile_bucket(column: str, count: int, weight: str | None = None) -> pl.Expr:
     """Return the number, 0 to ``count`` - 1, of the quantile that each value falls in.
 
-    Equal values fall into the same quantile.
+    Equal values fall into the same quantile. With weights the quantiles hold equal weights.
 
     Parameters
     ----------
@@ -131,8 +204,15 @@ def quantile_bucket(column: str, count: int) -> pl.Expr:
         Column of numbers.
     count : int
         Number of quantiles, such as 10 for tenths of the rows.
+    weight : str, optional
+        Column of the weights.
 
     """
+    if weight is not None:
+        order, w = pl.col(column), pl.col(weight)
+        upto = w.sort_by(column).cum_sum().gather(order.rank("max").cast(pl.Int64) - 1)
+        below = upto - w.sum().over(column)
+        return (below * count / w.sum() + 1e-9).floor().cast(pl.Int64).clip(0, count - 1)
     place = pl.col(column).rank("min").cast(pl.Int64) - 1
     return place * count // pl.col(column).count()
 

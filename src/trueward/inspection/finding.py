@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
     import polars as pl
 
+    from trueward.data.log import Log
+
 Severity = Literal["error", "warning", "note"]
 RANK: dict[Severity, int] = {"error": 0, "warning": 1, "note": 2}
 SHOWN = 3  # examples of a finding
@@ -78,6 +80,25 @@ def percent(share: float) -> str:
         return "under 0.01%"
     text = f"{100 * share:.3g}%"
     return "over 99.9%" if share < 1 and text == "100%" else text
+
+
+def percent_of(log: Log, share: float) -> str:
+    """Format a share of the responses of a log, and state where its rows count by their weight.
+
+    Parameters
+    ----------
+    log : Log
+        The log.
+    share : float
+        Share in [0, 1].
+
+    Returns
+    -------
+    str
+        The percentage.
+
+    """
+    return percent(share) + (" by weight" if "weight" in log.columns else "")
 
 
 def pluralised(count: int, noun: str) -> str:

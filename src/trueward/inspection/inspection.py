@@ -47,7 +47,7 @@ class Inspection:
     users: int | None
     #: ``observational``, ``implicit`` (clicks) or ``channels``.
     regime: Regime
-    #: Share of the rows with feedback, in [0, 1].
+    #: Share of the shown responses with feedback, in [0, 1]; rows count by their weight.
     coverage: float
     #: Findings, worst first.
     findings: tuple[Finding, ...]
@@ -55,6 +55,8 @@ class Inspection:
     verdicts: Verdicts
     #: Which responses the export has; None where its file does not state it.
     export_scope: ExportScope | None = None
+    #: Number of shown responses that the rows represent; None where the log has no ``weight``.
+    represents: float | None = None
 
     @property
     def supported(self) -> tuple[str, ...]:
@@ -85,6 +87,7 @@ class Inspection:
             "users": self.users,
             "regime": self.regime,
             "coverage": self.coverage,
+            **({} if self.represents is None else {"represents": self.represents}),
             "covers": None if self.export_scope is None else self.export_scope.level,
             "findings": [finding.to_json() for finding in self.findings],
             "supported": list(self.supported),
@@ -116,6 +119,8 @@ class Inspection:
 
     def _header(self) -> str:
         counts = [pluralised(self.rows, "row"), pluralised(self.prompts, "prompt")]
+        if self.represents is not None:
+            counts[0] += f" for {self.represents:,.0f} responses"
         counts += ["users unknown" if self.users is None else pluralised(self.users, "user")]
         share = percent(self.coverage)
         feedback = {
@@ -197,6 +202,7 @@ def inspect(log: Log) -> Inspection:
         findings=tuple(sorted(results, key=lambda finding: finding.order)),
         verdicts=verdicts(capabilities),
         export_scope=log.export_scope,
+        represents=float(log.row_weight.sum()) if "weight" in log.columns else None,
     )
 
 

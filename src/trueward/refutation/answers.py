@@ -63,9 +63,11 @@ class Answers:
     good: NDArray[np.bool_]
     #: (k,) number of the prompt.
     prompt: Index
+    #: (k,) what each row represents.
+    weight: Array
 
     @staticmethod
-    def of(what: str, label: Tensor, group: Tensor | None) -> Answers:
+    def of(what: str, label: Tensor, log: Feedback) -> Answers:
         """Take the rows with a label.
 
         Parameters
@@ -74,13 +76,15 @@ class Answers:
             Kind of the label.
         label : (n,) Tensor
             Labels in [0, 1], NaN where there is none.
-        group : (n,) Tensor or None
-            Prompts; None takes every row as a prompt of its own.
+        log : Feedback
+            The rows, with their prompts and weights; gold labels count 1 / P(labelled), too.
 
         """
         rows = (~label.isnan()).nonzero().squeeze(-1)
-        prompt = prompt_numbers(len(label), group)[rows]
-        return Answers(what, rows.numpy(), (label[rows] > 0.5).numpy(), prompt.numpy())
+        prompt = prompt_numbers(len(label), log.group)[rows]
+        weight = (log.label_weight if what == "gold" else log.row_weight)[rows]
+        good = (label[rows] > 0.5).numpy()
+        return Answers(what, rows.numpy(), good, prompt.numpy(), weight.numpy())
 
     @property
     def enough(self) -> bool:
@@ -105,14 +109,30 @@ class Answers:
             AUROC, a tie counting half, and its standard error (DeLong 1988; Obuchowski 1997).
 
         """
-        r = self.good.astype(float)
-        influence = auroc_influence(score[self.rows], r)
+        r, s = self.good.astype(float), score[self.rows]
+        clusters = len(np.unique(self.prompt))
+        if np.ptp(self.weight):
+            return _weighted_auroc(s, r, self.weight, self.prompt, clusters)
+        influence = auroc_influence(s, r)
         pull = influence.at(r) / len(r)
-        return influence.theta, clustered_error(pull, self.prompt, len(np.unique(self.prompt)))
+        return influence.theta, clustered_error(pull, self.prompt, clusters)
+
+
+def _weighted_auroc(
+    s: Array, r: Array, w: Array, prompt: Index, clusters: int
+) -> tuple[float, float]:
+    """AUROC of rows that each count w times, and its standard error clustered by prompt."""
+    place = np.unique(s, return_inverse=True)[1]
+    good, bad = np.bincount(place, w * r), np.bincount(place, w * (1 - r))
+    below = ((np.cumsum(bad) - bad / 2) / bad.sum())[place]
+    above = (1 - (np.cumsum(good) - good / 2) / good.sum())[place]
+    theta = float((w * r) @ below / good.sum())
+    pull = w * (r * (below - theta) / good.sum() + (1 - r) * (above - theta) / bad.sum())
+    return theta, clustered_error(pull, prompt, clusters)
 
 
 def correlation(a: Array, b: Array) -> float:
-    """Spearman's rank correlation; 0 where one of the scores is constant.
+    """Spearman's rank correlation of two fits on the same rows; 0 where one of the scores is constant.
 
     Parameters
     ----------
@@ -125,5 +145,5 @@ def correlation(a: Array, b: Array) -> float:
         In [-1, 1].
 
     """
-    rho = float(metrics.spearman(a, b, np.ones((1, len(a))))[0])
+    rho = float(metrics.spearman(a, b, np.ones(len(a)))[0])
     return 0.0 if np.isnan(rho) else rho

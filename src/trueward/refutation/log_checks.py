@@ -100,9 +100,7 @@ def leaked_label(t: Trial) -> Check:
     leaks: list[tuple[float, str]] = []
     counts = []
     for what, label in labels(t.log):
-        halves = [
-            Answers.of(what, torch.where(fold == k, label, torch.nan), t.log.group) for k in (0, 1)
-        ]
+        halves = [Answers.of(what, torch.where(fold == k, label, torch.nan), t.log) for k in (0, 1)]
         fewest = min(_prompts(half) for half in halves)
         if fewest < PROMPTS:
             counts.append(f"{fewest} by {what}")

@@ -175,10 +175,10 @@ def _halves(t: Trial, k: int) -> list[Trial]:
 
 
 def permuted(d: Feedback, g: torch.Generator) -> Feedback:
-    """Permute the feedback among the rows: y, o, channels and propensity together.
+    """Permute the feedback among the rows: y, o, channels, propensity and weight together.
 
-    Gold labels are permuted among gold rows. Features, context, weights and any other nuisance stay in
-    their rows.
+    Gold labels are permuted among gold rows, with their gold weights. Features, context and any other
+    nuisance stay. A weight moves with the feedback, so that the weighted rate of feedback stays as it is.
 
     Parameters
     ----------
@@ -195,12 +195,19 @@ def permuted(d: Feedback, g: torch.Generator) -> Feedback:
     """
     i = torch.randperm(len(d), generator=g)
     moved = {k: v[i] if k == "propensity" else v for k, v in d.eta.items()}
+    gold, gold_weight = d.gold, d.gold_weight
+    if gold is not None:
+        rows, place = d.audited, torch.arange(len(d))
+        place[rows] = rows[torch.randperm(len(rows), generator=g)]
+        gold, gold_weight = gold[place], None if gold_weight is None else gold_weight[place]
     return replace(
         d,
         y=d.y[i],
         o=None if d.o is None else d.o[i],
         channels=d.channels[i],
-        gold=_shuffled(d.gold, g),
+        gold=gold,
+        weight=None if d.weight is None else d.weight[i],
+        gold_weight=gold_weight,
         eta=Columns(moved),
     )
 
@@ -276,7 +283,9 @@ def with_channel(d: Feedback, g: torch.Generator) -> Feedback:
         Source of random numbers.
 
     """
-    rate = torch.stack([v.nanmean() for v in d.channels.values()]).nanmean()
+    w = d.row_weight.to(d.y)
+    shares = [(w * v).nansum() / (w * ~v.isnan()).sum() for v in d.channels.values()]
+    rate = torch.stack(shares).nanmean()
     fired = torch.rand(len(d), generator=g) < rate
     return replace(d, channels=d.channels | {NULL: fired.to(d.y)})
 

@@ -215,7 +215,7 @@ class Trial:
     @cached_property
     def answers(self) -> Answers:
         """Held-out answers of the first kind of label of which there are enough."""
-        kinds = [Answers.of(what, y, self.held.group) for what, y in labels(self.held)]
+        kinds = [Answers.of(what, y, self.held) for what, y in labels(self.held)]
         for answers in kinds:
             if answers.enough:
                 return answers

@@ -28,6 +28,7 @@ ALLOWED = {
     "label": "a number from 0 to 1 in every row",
     "rating": "a finite number in every row",
     "weight": "a finite number, 0 or more, in every row",
+    "gold_weight": "1 / P(labelled), a finite number above 0, or null where there is no gold label",
     "propensity": "a probability above 0 and at most 1 in every row",
     "context": "a finite number, a category or null",
     "time": "an ISO 8601 date or time, or a number",
@@ -35,6 +36,8 @@ ALLOWED = {
     "user_id": "text or a number",
     "model": "text or a number",
 }
+
+SPARSE = ("gold", "gold_weight")  # quantities that only some rows have
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,7 @@ def parse_column(column: Column, name: str, place: Place, *, untyped: bool = Fal
     if kind in {"feedback", "channel"}:
         values = _number(column, name, place).fill_nan(None)
         _check(values.is_null() | values.is_in([0.0, 1.0]), column, name, place)
-    elif kind in {"gold", "label", "rating", "weight", "propensity"}:
+    elif kind in {"gold", "label", "rating", "weight", "gold_weight", "propensity"}:
         values = _quantity(column, name, place)
     elif kind == "time":
         values = _time(column, name, place)
@@ -190,24 +193,31 @@ def _number(column: pl.Series, name: str, place: Place) -> pl.Series:
 
 
 def _quantity(column: pl.Series, name: str, place: Place) -> pl.Series:
-    """Convert to Float64 and check the range of ``name``; only gold may have nulls between numbers."""
+    """Convert to Float64 and check the range of ``name``; only `SPARSE` may have nulls between numbers."""
     values = _number(column, name, place)
     if values.null_count() == len(values):
         return values  # a column without any value counts as absent
-    if name == "gold":
+    if name in SPARSE:
         values = values.fill_nan(None)
     within = {
         "gold": values.is_between(0, 1),
         "label": values.is_between(0, 1),
         "rating": values.is_finite(),
         "weight": values.is_finite() & (values >= 0),
+        "gold_weight": values.is_finite() & (values > 0),
         "propensity": values.is_between(0, 1, closed="right"),
     }[name]
-    _check(within.fill_null(value=name == "gold"), column, name, place)
+    _check(within.fill_null(value=name in SPARSE), column, name, place)
     if name == "weight" and not values.sum():
         raise TruewardError(
             f"`weight` must be positive in some row, but it is 0 in every row of {place.source}: "
             "correct or drop the column"
+        )
+    largest = values.max()
+    if name == "gold_weight" and isinstance(largest, float) and largest < 1:
+        raise TruewardError(
+            f"`gold_weight` must be {ALLOWED[name]}, but its largest value in {place.source} is {largest:g}, "
+            "below 1, which no 1 / P is: if the column holds P(labelled), write 1 / P"
         )
     return values
 

@@ -10,7 +10,7 @@ import polars as pl
 from trueward.data.capabilities import MIN_PER_CLASS, LogCapabilities
 from trueward.estimation.requirements import sparse
 from trueward.inspection.chance import SIGNIFICANT, p_value
-from trueward.inspection.finding import SHOWN, Finding, percent, pluralised
+from trueward.inspection.finding import SHOWN, Finding, percent, percent_of, pluralised
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +41,9 @@ def coverage(log: Log) -> Iterator[Finding]:
         return
     rated = len(log) - log.frame["feedback"].null_count()
     what = "a click" if log.regime == "implicit" else "feedback"
-    message = f"{rated:,} of {len(log):,} responses have {what} ({percent(log.feedback_rate)})"
+    message = (
+        f"{rated:,} of {len(log):,} responses have {what} ({percent_of(log, log.feedback_rate)})"
+    )
     doubtful = log.regime == "observational" and HIGH < log.feedback_rate < 1
     if doubtful:
         message += ", more than products see: check that all unrated responses are logged"
@@ -121,14 +123,17 @@ def balance(log: Log) -> Iterator[Finding]:
     good, bad = int((feedback == 1).sum()), int((feedback == 0).sum())
     if log.regime != "observational" or good + bad == 0:
         return
-    share = good / (good + bad)
-    message = f"{good:,} of {good + bad:,} ratings are good ({percent(share)})"
+    w = log.row_weight
+    up, down = (float(w.filter((feedback == v).fill_null(value=False)).sum()) for v in (1, 0))
+    share = up / (up + down)
+    message = f"{good:,} of {good + bad:,} ratings are good ({percent_of(log, share)})"
     rare = min(share, 1 - share) < RARE
     if rare:
-        usual, other = ("good", "bad") if good > bad else ("bad", "good")
+        usual, other = ("good", "bad") if up > down else ("bad", "good")
         message += (
             f": a constant prediction of {usual} would agree with {percent(max(share, 1 - share))} of "
-            f"them, and what a fit learns about {other} responses rests on {min(good, bad):,} ratings"
+            f"them, and what a fit learns about {other} responses rests on "
+            f"{bad if other == 'bad' else good:,} ratings"
         )
     yield Finding(
         "balance",
@@ -185,7 +190,8 @@ def too_few(log: Log) -> Iterator[Finding]:
 def rated_prompts_only(log: Log) -> Iterator[Finding]:
     """Warn where every prompt has feedback although chance would leave some without.
 
-    p = prod_j (1 - (1 - c)^k_j) over prompts with k_j rows, c the share of rows with feedback.
+    p = prod_j (1 - (1 - c)^k_j) over prompts with k_j rows, c the share of these rows with feedback; how
+    many responses a row represents does not matter to it.
 
     Parameters
     ----------
@@ -205,7 +211,7 @@ def rated_prompts_only(log: Log) -> Iterator[Finding]:
     )
     if (sizes["rated"] == 0).any():
         return
-    silent = (1 - log.feedback_rate) ** sizes["rows"].cast(pl.Float64)
+    silent = (log.frame["feedback"].null_count() / len(log)) ** sizes["rows"].cast(pl.Float64)
     p = math.exp(float((1 - silent).log().sum()))
     if p < SIGNIFICANT:
         yield Finding(
@@ -241,12 +247,12 @@ def conflicts(log: Log) -> Iterator[Finding]:
     if texts.is_empty():
         return
     pairs = int((texts["ratings"] * (texts["ratings"] - 1) // 2).sum())
-    share = int(texts["differ"].sum()) / pairs
+    share = float(texts["weight_of_differing"].sum()) / float(texts["weight_of_pairs"].sum())
     mixed = texts.filter(pl.col("differ") > 0).sort("row")
     flip = (1 - (1 - 2 * share) ** 0.5) / 2 if share <= 0.5 else None
     message = (
         f"{pluralised(texts.height, 'response')} got more than one rating, {mixed.height:,} of them both "
-        f"good and bad ones: {percent(share)} of the pairs of ratings of one response differ"
+        f"good and bad ones: {percent_of(log, share)} of the pairs of ratings of one response differ"
     )
     if mixed.height:
         message += (
@@ -270,19 +276,22 @@ def conflicts(log: Log) -> Iterator[Finding]:
 
 
 def _repeated_ratings(log: Log) -> pl.DataFrame:
-    """Responses with two or more ratings: their number, the good ones, pairs that differ, first row."""
-    rated = log.frame.select("prompt", "response", "feedback").with_row_index("row", offset=1)
-    good, rest = pl.col("good"), pl.col("ratings") - pl.col("good")
+    """Responses with several ratings: number, good ones, first row; pairs count w_i w_j."""
+    rated = log.frame.select("prompt", "response", "feedback", log.row_weight.alias("w"))
+    rated = rated.with_row_index("row", offset=1)
+    w, up, good = pl.col("w"), pl.col("feedback") == 1, pl.col("good")
     return (
         rated.filter(pl.col("feedback").is_in([0.0, 1.0]))
         .group_by("prompt", "response")
         .agg(
             pl.len().cast(pl.Int64).alias("ratings"),
-            (pl.col("feedback") == 1).sum().cast(pl.Int64).alias("good"),
+            up.sum().cast(pl.Int64).alias("good"),
             pl.col("row").min(),
+            ((w.sum() ** 2 - (w**2).sum()) / 2).alias("weight_of_pairs"),
+            ((w * up).sum() * (w * ~up).sum()).alias("weight_of_differing"),
         )
         .filter(pl.col("ratings") > 1)
-        .with_columns((good * rest).alias("differ"))
+        .with_columns((good * (pl.col("ratings") - good)).alias("differ"))
     )
 
 

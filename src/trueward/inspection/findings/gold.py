@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from trueward.inspection.chance import SIGNIFICANT, compare_rates, p_value, share_with_interval
+from trueward.core.weighted import effective_size
+from trueward.inspection.chance import (
+    SIGNIFICANT,
+    compare_rates,
+    counts,
+    p_value,
+    weighted_share,
+)
 from trueward.inspection.finding import Finding, percent, pluralised
 
 if TYPE_CHECKING:
@@ -39,13 +46,20 @@ def agreement(log: Log) -> Iterator[Finding]:
     if "gold" not in log.columns:
         return
     count = len(log) - log.frame["gold"].null_count()
+    effective = effective_size(log.label_weight.to_numpy())
+    uneven = effective < count * (1 - 1e-9)
     words, figures, severity = (
         _rating_errors(log) if log.regime == "observational" else _click_rates(log)
     )
-    if severity == "note" and count < FEW:
+    if uneven:
+        words = f", worth {effective:,.0f} of equal weight{words}"
+    if severity == "note" and effective < FEW:
         severity, words = "warning", f"{words}; so few labels give wide intervals"
     yield Finding(
-        "gold", severity, f"{pluralised(count, 'gold label')}{words}", {"labels": count} | figures
+        "gold",
+        severity,
+        f"{pluralised(count, 'gold label')}{words}",
+        {"labels": count} | ({"effective": effective} if uneven else {}) | figures,
     )
 
 
@@ -66,25 +80,29 @@ def rated_and_unrated(log: Log) -> Iterator[Finding]:
     if "gold" not in log.columns or not log.has_unrated or log.regime != "observational":
         return
     gold, seen = pl.col("gold"), pl.col("feedback").is_not_null()
+    weighted = bool({"weight", "gold_weight"} & log.columns)
     table = (
-        log.frame.filter(gold != 0.5)
+        log.frame.with_columns(log.label_weight.alias("weight"))
+        .filter(gold != 0.5)
         .group_by(pl.when(seen).then(pl.lit("rated")).otherwise(pl.lit("unrated")).alias("level"))
-        .agg(pl.len().alias("rows"), (gold > 0.5).sum().alias("hits"))
+        .agg(*counts(gold > 0.5, weighted=weighted))
     )
-    counts = {level: (rows, hits) for level, rows, hits in table.iter_rows()}
-    if "unrated" not in counts and "rated" in counts:
+    labels = dict(table.select("level", "rows").iter_rows())
+    if "unrated" not in labels and "rated" in labels:
         yield Finding(
             "gold_on_rated_rows_only",
             "warning",
-            f"all {counts['rated'][0]:,} gold labels are on rated rows: they identify how often ratings err "
+            f"all {labels['rated']:,} gold labels are on rated rows: they identify how often ratings err "
             "and how good rated answers are, not how good unrated answers are; audit a random draw of all "
             "responses that were shown",
-            {"rated": counts["rated"][0], "unrated": 0},
+            {"rated": labels["rated"], "unrated": 0},
         )
     compared = compare_rates(table)
     if compared is None:
         return
-    rated, unrated = (counts[k][1] / counts[k][0] for k in ("rated", "unrated"))
+    hits, rows = ("weight_of_hits", "weight") if weighted else ("hits", "rows")
+    shares = dict(table.select("level", pl.col(hits) / pl.col(rows)).iter_rows())
+    rated, unrated = shares["rated"], shares["unrated"]
     significant = compared.p < SIGNIFICANT
     verdict = (
         "rated and unrated responses differ, and weighting corrects this only as far as features and "
@@ -132,19 +150,27 @@ def _count(log: Log, **masks: pl.Expr) -> dict[str, int]:
     return {name: int(value or 0) for name, value in row.items()}
 
 
+def _share(log: Log, hit: pl.Expr, among: pl.Expr) -> dict[str, Any]:
+    """Share of ``hit`` among gold rows, by their weight, with its interval."""
+    rows = log.frame.with_columns(log.label_weight.alias("label weight")).filter(among)
+    return weighted_share(rows.select(hit).to_series().fill_null(value=False), rows["label weight"])
+
+
 def _rating_errors(log: Log) -> tuple[str, dict[str, Any], Severity]:
     n = _count(log, up=TRUE & UP, down=TRUE & DOWN, false_up=FALSE & UP, right=FALSE & DOWN)
     good, bad = n["up"] + n["down"], n["false_up"] + n["right"]
     if not good + bad:
         return ", none on a rated row, so they do not show how often ratings err", {}, "note"
-    agreeing = (n["up"] + n["right"]) / (good + bad)
-    rho_01, rho_10 = share_with_interval(n["down"], good), share_with_interval(n["false_up"], bad)
+    agreeing = float(
+        _share(log, (TRUE & UP) | (FALSE & DOWN), (TRUE | FALSE) & (UP | DOWN))["value"]
+    )
+    rho_01, rho_10 = _share(log, DOWN, TRUE & (UP | DOWN)), _share(log, UP, FALSE & (UP | DOWN))
     words = (
         f", {good + bad:,} on rated rows, where {percent(agreeing)} of the ratings agree with them"
     )
     words += f": rho_01 = {_interval(rho_01)}, rho_10 = {_interval(rho_10)}"
     figures = {"on_rated": good + bad, "agreement": agreeing, "rho_01": rho_01, "rho_10": rho_10}
-    if min(good, bad) >= 10 and n["down"] / good + n["false_up"] / bad >= 1:
+    if min(good, bad) >= 10 and rho_01["value"] + rho_10["value"] >= 1:
         words += (
             "; rho_01 + rho_10 >= 1, so ratings mean the opposite of gold: check how both are coded"
         )
@@ -157,8 +183,7 @@ def _click_rates(log: Log) -> tuple[str, dict[str, Any], Severity]:
     n = _count(log, clicked=TRUE & UP, wrong=FALSE & UP, good=TRUE, bad=FALSE)
     if log.regime == "channels" or not n["good"]:
         return f", {n['good']:,} of them good", {"good": n["good"], "bad": n["bad"]}, "note"
-    precision = share_with_interval(n["clicked"], n["clicked"] + n["wrong"])
-    activity = share_with_interval(n["clicked"], n["good"])
+    precision, activity = _share(log, TRUE, (TRUE | FALSE) & UP), _share(log, UP, TRUE)
     words = f", {n['good']:,} of them good, and P(click given good) = {_interval(activity)}"
     if precision["rows"]:
         words += f", P(good given click) = {_interval(precision)}"

@@ -9,11 +9,12 @@ import polars as pl
 from trueward.inspection.chance import (
     RateComparison,
     compare_rates,
+    counts,
     p_value,
     quantile_bucket,
     significance,
 )
-from trueward.inspection.finding import Finding, example_rows, percent, shortened
+from trueward.inspection.finding import Finding, example_rows, percent, percent_of, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,12 +52,13 @@ def rates_by_column(log: Log) -> Iterator[Finding]:
         )
         rows = rows.with_row_index("row", offset=1).with_columns(label.alias("user_id"))
     frame = rows.select(
+        *([log.row_weight] if "weight" in log.columns else []),
         pl.col("feedback").is_not_null().alias("seen"),
         pl.col("response").str.len_chars().cast(pl.Int64).alias("length"),
         *(c for c in rows.columns if c in {"model", "user_id"} or c.startswith("context.")),
     )
     named = {"length": "response length", "user_id": "user"}
-    for column in frame.columns[1:]:
+    for column in (c for c in frame.columns if c not in {"weight", "seen"}):
         compared = compare_rates(_levels(frame, column))
         if compared is not None:
             short = column.removesuffix("_id")
@@ -80,8 +82,10 @@ def drift(log: Log) -> Iterator[Finding]:
     if "time" not in log.columns:
         return
     feedback = pl.col("feedback")
-    quarters = log.frame.select("time", "feedback").drop_nulls("time")
-    quarters = quarters.with_columns(quantile_bucket("time", 4).alias("quarter"))
+    weight = "weight" if "weight" in log.columns else None
+    quarters = log.frame.select("time", "feedback", log.row_weight).drop_nulls("time")
+    quarters = quarters if weight else quarters.drop("weight")
+    quarters = quarters.with_columns(quantile_bucket("time", 4, weight).alias("quarter"))
     quarter = pl.col("quarter")
     ends = quarters.filter((quarter == 0) | (quarter == quarter.max()))
     late = "; recent responses may still get some"
@@ -94,7 +98,7 @@ def drift(log: Log) -> Iterator[Finding]:
 def logged_propensities(log: Log) -> Iterator[Finding]:
     """Report the range of the propensities p, the effective sample, and sum p against sum o.
 
-    The effective sample is (sum w)^2 / sum w^2 of the weights w = o / p.
+    The effective sample is (sum v)^2 / sum v^2 of v = w o / p, with w the weight of the row.
 
     Parameters
     ----------
@@ -130,16 +134,19 @@ def logged_propensities(log: Log) -> Iterator[Finding]:
 
 def _levels(frame: pl.DataFrame, column: str) -> pl.DataFrame:
     """Count rows and feedback at every level of a column; of numbers, in each tenth of the rows."""
-    frame = frame.select("seen", pl.col(column).alias("value")).drop_nulls()
-    counts = pl.len().alias("rows"), pl.col("seen").sum().alias("hits")
+    weight = "weight" if "weight" in frame.columns else None
+    own = [weight] if weight else []
+    frame = frame.select("seen", *own, pl.col(column).alias("value")).drop_nulls()
+    sums = counts(pl.col("seen"), weighted=weight is not None)
     if frame["value"].dtype == pl.String:
-        return frame.group_by(pl.col("value").alias("level")).agg(*counts)
+        return frame.group_by(pl.col("value").alias("level")).agg(*sums)
     value = pl.col("value")
-    tenths = frame.group_by(quantile_bucket("value", 10).alias("tenth")).agg(
-        value.min().alias("low"), value.max().alias("high"), *counts
-    )
+    frame = frame.with_columns(quantile_bucket("value", 10, weight).alias("tenth"))
+    tenths = frame.group_by("tenth").agg(value.min().alias("low"), value.max().alias("high"), *sums)
     spans = [_span(low, high) for low, high in tenths.select("low", "high").iter_rows()]
-    return tenths.select(pl.Series("level", spans, dtype=pl.String), "rows", "hits")
+    return tenths.select(
+        pl.Series("level", spans, dtype=pl.String), pl.exclude("tenth", "low", "high")
+    )
 
 
 def _span(low: float, high: float) -> str:
@@ -167,14 +174,15 @@ def _quarters(
 ) -> Iterator[Finding]:
     table = (
         ends.group_by("quarter")
-        .agg(pl.len().alias("rows"), hit.sum().alias("hits"))
+        .agg(*counts(hit, weighted="weight" in ends.columns))
         .sort("quarter")
         .with_columns(pl.col("quarter").cast(pl.String).alias("level"))
     )
     compared = compare_rates(table)
     if compared is None:
         return
-    first, last = (table["hits"] / table["rows"]).to_list()
+    sums = ("weight_of_hits", "weight") if "weight" in table.columns else ("hits", "rows")
+    first, last = (table[sums[0]] / table[sums[1]]).to_list()
     large = compared.uneven(LARGE_DRIFT)
     message = (
         f"the {what} went from {percent(first)} in the first quarter of the rows by time to "
@@ -191,11 +199,12 @@ def _quarters(
 
 
 def _effective_sample(log: Log, p: pl.Expr) -> Iterator[Finding]:
-    w = (1 / p).filter(pl.col("feedback").is_not_null())
+    represents = log.row_weight
+    w = (represents / p).filter(pl.col("feedback").is_not_null())
     f = log.frame.select(
         p.min().alias("min"),
         p.max().alias("max"),
-        (p < TINY).mean().alias("share_below_0.01"),
+        ((represents * (p < TINY)).sum() / represents.sum()).alias("share_below_0.01"),
         (w.sum() ** 2 / (w**2).sum()).fill_nan(0.0).alias("effective"),
         w.len().alias("rated"),
     ).row(0, named=True)
@@ -204,7 +213,7 @@ def _effective_sample(log: Log, p: pl.Expr) -> Iterator[Finding]:
         "overlap",
         "warning" if thin or f["share_below_0.01"] else "note",
         f"logged propensities run from {f['min']:.3g} to {f['max']:.3g}, "
-        f"{percent(f['share_below_0.01'])} of them below {TINY:g}: weighted by 1 / propensity, the "
+        f"{percent_of(log, f['share_below_0.01'])} of them below {TINY:g}: weighted by 1 / propensity, the "
         f"{f['rated']:,} rated rows have an effective sample size of {f['effective']:,.0f}",
         f,
         example_rows(log.frame.select(p < TINY).to_series()),
@@ -212,10 +221,13 @@ def _effective_sample(log: Log, p: pl.Expr) -> Iterator[Finding]:
 
 
 def _expected_ratings(log: Log, p: pl.Expr) -> Iterator[Finding]:
+    w, o = log.row_weight, pl.col("feedback").is_not_null()
+    # with weights, rows may have been kept by their feedback, so the spread is the observed one
+    spread = p * (1 - p) if "weight" not in log.columns else w**2 * (o.cast(pl.Float64) - p) ** 2
     f = log.frame.select(
-        p.sum().alias("expected"),
-        pl.col("feedback").count().alias("rated"),
-        (p * (1 - p)).sum().sqrt().alias("sd"),
+        (w * p).sum().alias("expected"),
+        (w * o).sum().round().cast(pl.Int64).alias("rated"),
+        spread.sum().sqrt().alias("sd"),
     ).row(0, named=True)
     if log.regime == "observational" and abs(f["rated"] - f["expected"]) > FAR * f["sd"]:
         yield Finding(

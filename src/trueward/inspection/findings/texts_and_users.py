@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from trueward.inspection.finding import SHOWN, Finding, example_rows, percent, pluralised
+from trueward.inspection.finding import (
+    SHOWN,
+    Finding,
+    example_rows,
+    percent,
+    percent_of,
+    pluralised,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,13 +48,14 @@ def texts(log: Log) -> Iterator[Finding]:
             ("enormous", f"longer than {ENORMOUS:,} characters"),
         ):
             count = int(masks[kind].sum())
+            share = log.share_of(masks[kind])
             if count:
                 yield Finding(
                     f"{kind}_{column}",
                     "warning",
                     f"the {column} is {what} in {count:,} of {len(log):,} rows "
-                    f"({percent(count / len(log))})",
-                    {"rows": count, "share": count / len(log)},
+                    f"({percent_of(log, share)})",
+                    {"rows": count, "share": share},
                     example_rows(masks[kind]),
                 )
 
@@ -81,6 +89,10 @@ def lone_responses(log: Log) -> Iterator[Finding]:
             ": no two responses to one prompt can be compared, so a good answer looks the same as an easy "
             "question"
         )
+    if "weight" in log.columns:
+        message += (
+            "; prompts may have had other responses, which these rows represent by their weight"
+        )
     yield Finding(
         "lone_responses",
         "warning" if lone == prompts.height else "note",
@@ -95,7 +107,7 @@ def lone_responses(log: Log) -> Iterator[Finding]:
 
 
 def raters(log: Log) -> Iterator[Finding]:
-    """Report the shares s_u of the feedback by user and the effective number 1 / sum s_u^2.
+    """Report the shares s_u of the feedback by user and the effective number 1 / sum s_u^2, by weight.
 
     Parameters
     ----------
@@ -111,13 +123,14 @@ def raters(log: Log) -> Iterator[Finding]:
     if "user_id" not in log.columns:
         return
     users = (
-        log.frame.with_row_index("row", offset=1)
+        log.frame.with_columns(log.row_weight.alias("weight"))
+        .with_row_index("row", offset=1)
         .drop_nulls(["feedback", "user_id"])
         .group_by("user_id")
-        .agg(pl.len().alias("rated"), pl.col("row").min())
+        .agg(pl.len().alias("rows"), pl.col("weight").sum().alias("rated"), pl.col("row").min())
         .sort(["rated", "user_id"], descending=[True, False])
     )
-    total = int(users["rated"].sum())
+    total = float(users["rated"].sum())
     if not total:
         return
     counts = users["rated"].to_list()
@@ -127,14 +140,15 @@ def raters(log: Log) -> Iterator[Finding]:
     yield Finding(
         "raters",
         "warning" if effective < FEW_RATERS or top > DOMINANT else "note",
-        f"{pluralised(users.height, 'user')} gave feedback, the most active one {percent(top)} of it and the "
-        f"most active 1% ({leaders:,}) {percent(first)}; effective number of raters: {effective:,.1f}",
+        f"{pluralised(users.height, 'user')} gave feedback, the most active one {percent_of(log, top)} of it "
+        f"and the most active 1% ({leaders:,}) {percent(first)}; effective number of raters: "
+        f"{effective:,.1f}",
         {
             "users": users.height,
             "top_user": top,
             "top_1_percent": first,
             "effective": effective,
-            "rated": total,
+            "rated": int(users["rows"].sum()),
         },
         # a row of each of the most active users: no id of a user reaches a report
         tuple(map(int, users["row"].head(SHOWN))),
