@@ -21,6 +21,7 @@ import numpy as np
 import polars as pl
 import torch
 from doubt_commands import command_lines
+from doubt_designs import design_lines, user_lines
 from doubt_draws import draw_lines
 from doubt_refute import refute_lines
 
@@ -102,7 +103,7 @@ def audited(by_prompt: bool, seed: int) -> dict[str, bool]:
     }
     known |= {"accuracy": float(np.mean((made.p > 0.5) == r)), "good": float(r.mean())}
     found = {name: made.estimate(name)[0] for name in (*INFLUENCE_FUNCTIONS, "pair_accuracy")}
-    return {k: e.low <= known[k] <= e.high for k, e in found.items()}
+    return {k: e.low <= known[k] <= e.high for k, e in found.items() if e.low is not None}
 
 
 def audit_lines(each: Callable) -> list[str]:
@@ -215,8 +216,10 @@ def width_lines(each: Callable, place: Path) -> list[str]:
 
 
 TITLES = {
-    "evaluate": "Bootstrap intervals of `evaluate`, coverage in %",
+    "evaluate": "Intervals of `evaluate`, coverage in %",
     "audit": "Intervals of `evaluate --log`, coverage in %",
+    "designs": "Intervals of `evaluate --log` over designs, coverage in % (share of draws with a figure)",
+    "users": "Intervals of `evaluate` clustered by user and prompt, coverage in %",
     "rates": "Intervals of estimated noise rates, coverage in %",
     "sets": "Conformal sets at 95 %: share of labels in the set, %",
     "bands": "Sensitivity bands",
@@ -248,6 +251,8 @@ def main() -> None:
         parts = {
             "evaluate": partial(evaluate_lines, each),
             "audit": partial(audit_lines, each),
+            "designs": partial(design_lines, each),
+            "users": partial(user_lines, each),
             "rates": partial(rates_lines, each),
             "sets": partial(sets_lines, each),
             "bands": partial(band_lines, each),

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .estimators._card import card
     from .estimators._registry import methods
     from .evaluation.audit import Audit, audit
+    from .evaluation.bounds import Bounds, bounds
     from .evaluation.weighted_calibration import calibrate
     from .exporting import export, verify_export
     from .fitting.sweep import fit_many
@@ -68,6 +69,8 @@ _HOMES = {
     "Plan": "evaluation.sample_size",
     "sensitivity": "evaluation.sensitivity",
     "Sensitivity": "evaluation.sensitivity",
+    "bounds": "evaluation.bounds",
+    "Bounds": "evaluation.bounds",
     "refute": "refutation",
     "Refutation": "refutation",
     "report": "reporting",
@@ -109,6 +112,8 @@ __all__ = [
     "Plan",
     "sensitivity",
     "Sensitivity",
+    "bounds",
+    "Bounds",
     "refute",
     "Refutation",
     "report",

@@ -73,6 +73,17 @@ def test_a_plan_writes_the_responses_to_label_next(told, made):
     assert table["gold"].null_count() == table.height
 
 
+def test_a_plan_without_gold_labels_is_a_range(made, capsys):
+    bare = made / "bare.parquet"
+    pl.read_parquet(made / "world" / "log.parquet").drop("gold").write_parquet(bare)
+    words = list(map(str, ["plan", made / "rm", bare, "--width", "0.1"]))
+    found = json.loads(run([*words, "--json"], capsys)[1])
+    assert 10 <= found["needed"] <= found["needed_worst_case"]
+    assert (found["now"], found["more"]) == (0, found["needed"])
+    text = run(words, capsys)[1]
+    assert f"at most {found['needed_worst_case']} whatever the labels are" in text
+
+
 def test_a_calibrated_model_abstains_where_it_is_not_sure(told, made, capsys):
     assert "on 80 gold labels" in told("calibrate", "--out", made / "rm2")
     words = [made / "rm2", made / "world" / "test.parquet", "--out", made / "s.parquet"]

@@ -23,6 +23,6 @@ def test_an_estimate_is_text_and_json_as_far_as_it_goes():
 
 
 def test_the_estimate_of_an_evaluation_is_this_one():
-    from trueward.evaluation import bootstrap
+    from trueward.evaluation import measure
 
-    assert bootstrap.Estimate is Estimate
+    assert measure.Estimate is Estimate

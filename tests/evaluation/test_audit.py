@@ -1,5 +1,7 @@
 """Evaluation by a few gold labels and the log: by hand, against the truth, and as often right as it says."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -7,12 +9,13 @@ from scipy.special import expit
 
 from trueward.core.errors import TruewardError, UsageError
 from trueward.data.feedback import Columns, Feedback, Labelled
-from trueward.evaluation.audit import audit, gold_probability
+from trueward.evaluation.audit import UNLIKE, audit, gold_probability
 from trueward.evaluation.evaluate import evaluate
 from trueward.evaluation.influence_functions import INFLUENCE_FUNCTIONS
+from trueward.evaluation.likeness import likeness
 from trueward.evaluation.measure import measure
 from trueward.evaluation.prediction_powered import AuditRows
-from trueward.evaluation.sample_size import plan
+from trueward.evaluation.sample_size import plan, worst_case_variance
 from trueward.fitting.fit import fit
 
 METRICS = (*INFLUENCE_FUNCTIONS, "pair_accuracy")
@@ -57,17 +60,61 @@ def test_with_every_row_audited_the_figures_are_those_of_evaluate():
 
 
 def test_a_mean_by_hand():
-    """Rows of p .8 with labels 1 and 0, and two more rows; a perfect g = r takes the place of the labels.
+    """20 rows of p .8 with labels 1 and 0, and 20 more; a perfect g = r takes the place of the labels.
 
     Brier scores .04, .64 | .04, .64: the mean over all rows is .34 whatever the two labels say.
     """
-    p, r = np.full(4, 0.8), np.array([1.0, 0.0, 1.0, 0.0])
-    gold = np.array([1.0, 0.0, np.nan, np.nan])
-    found, alone = AuditRows(p, p, gold, r, np.arange(4)).estimate("brier")
+    p, r = np.full(40, 0.8), np.tile([1.0, 0.0], 20)
+    gold = np.where(np.arange(40) < 20, r, np.nan)
+    found, alone = AuditRows(p, p, gold, r, np.arange(40)).estimate("brier")
     assert found.value == pytest.approx(0.34)
     assert (found.low, found.high) == pytest.approx((0.34, 0.34), abs=1e-9)
     assert alone.value == pytest.approx(0.34)
-    assert alone.high > 0.5
+    assert alone.high > 0.4
+
+
+def test_graded_labels_give_the_figures_of_evaluate():
+    """Labels .5 and 1 at p .5 and .5: Brier (0 + .25) / 2, nll log 2, accuracy of P > 1/2 (.5 + 0) / 2."""
+    p, r = np.full(40, 0.5), np.tile([0.5, 1.0], 20)
+    rows = AuditRows(p, p, r, p, np.arange(40) // 2)
+    for name, value in {"brier": 0.125, "nll": np.log(2), "accuracy": 0.25, "bias": -0.25}.items():
+        assert rows.estimate(name)[0].value == pytest.approx(value), name
+    rng = np.random.default_rng(0)
+    q = rng.random(400)
+    p, r = np.clip(q + 0.1 * rng.standard_normal(400), 0.01, 0.99), rng.binomial(3, q) / 3
+    group = np.arange(400) // 2
+    known = measure(p, r=r, group=group, draws=0)
+    rows = AuditRows(p, p, r, q, group)
+    for name in ("auroc", "brier", "r2", "nll", "bias", "pair_accuracy"):
+        assert rows.estimate(name)[0].value == pytest.approx(known[name].value), name
+
+
+def pairs_of_two(seed):
+    """700 prompts of two answers with 100 gold rows, a random draw."""
+    rng = np.random.default_rng(seed)
+    s = rng.standard_normal(1400)
+    r = (rng.random(1400) < expit(s)) * 1.0
+    gold = np.where(np.isin(np.arange(1400), rng.choice(1400, 100, replace=False)), r, np.nan)
+    return AuditRows(expit(s), s, gold, expit(s), np.arange(1400) // 2)
+
+
+def test_pairs_that_few_prompts_carry_have_a_reason_and_no_figure():
+    for seed in range(5):
+        for found in pairs_of_two(seed).estimate("pair_accuracy"):
+            assert (found.value, found.low) == (None, None)
+            assert "label whole prompts" in found.reason
+
+
+def test_rare_feedback_does_not_make_a_random_draw_look_chosen():
+    """Columns that are 1 in 1 % of rows: of 300 random draws of 100 rows none has p < 1e-4."""
+    rng = np.random.default_rng(0)
+    table = np.hstack([rng.standard_normal((2000, 2)), rng.random((2000, 8)) < 0.01])
+    p = []
+    for _ in range(300):
+        table = rng.permutation(table)
+        p.append(likeness(table[:100], table[100:]))
+    assert min(p) > UNLIKE
+    assert 0.01 < np.mean(np.array(p) < 0.05) < 0.12
 
 
 def test_a_useless_g_costs_nothing():
@@ -146,6 +193,11 @@ def test_gold_rows_that_are_not_like_the_others_are_said_to_be(model):
     assert "not drawn at random" in audit(model, log(seed=5)[0], chosen=True).warnings[0]
 
 
+def test_weights_that_the_estimates_do_not_use_are_named(model):
+    weighted, _ = log(weight=torch.full((1200,), 2.0))
+    assert any("they do not use weight" in w for w in audit(model, weighted).warnings)
+
+
 def test_labels_that_the_model_has_seen_are_said_to_flatter():
     b, _ = log()
     train, val = b.split(0.2)
@@ -198,13 +250,56 @@ def test_a_plan_that_is_followed_gives_the_interval_that_was_wanted(model):
     )  # from 100 labels: sd of .07 or more
 
 
-def test_without_gold_labels_a_plan_believes_the_model(model):
-    b, _ = log(4000, seed=7)
-    wanted = plan(model, Feedback(b.x, b.y, b.o, group=b.group), "brier", 0.05)
+def test_without_gold_labels_a_plan_is_a_range_up_to_the_worst_case(model):
+    b, r = log(4000, seed=7)
+    bare = Feedback(b.x, b.y, b.o, group=b.group)
+    wanted = plan(model, bare, "brier", 0.05)
     assert wanted.now == 0
-    assert 50 < wanted.needed < 1000
+    assert 50 < wanted.needed < wanted.needed_worst_case < 1600
     assert len(wanted.rows) == wanted.needed
-    assert "the log has 0" in str(wanted)
+    assert f"at most {wanted.needed_worst_case} whatever the labels are; the log has 0" in str(
+        wanted
+    )
+    assert plan(model, b, "brier", 0.05).needed_worst_case is None, "gold labels estimate it"
+    # what labels of a third of the rows say is between the two
+    gold = torch.where(torch.arange(4000) % 3 == 0, r, torch.nan)
+    known = plan(model, Feedback(b.x, b.y, b.o, gold=gold, group=b.group), "brier", 0.05)
+    assert wanted.needed * 0.8 < known.needed < wanted.needed_worst_case
+
+
+def test_the_worst_case_by_hand():
+    """P = .5 and .9: (1-P)^2, P^2 are .25, .25 and .01, .81. m = .37 gives max (.0144 + .1936) / 2 = .104.
+
+    At m = .41: (.0256 + .16) / 2 = .0928, its least. `good`: labels 0 and 1, 1/4 at m = 1/2. `bias`: P - r is
+    -.5, .5 and -.1, .9; at m = .2 (.49 + .49) / 2 = .49; at m = .4 (.81 + .25) / 2, at m = 0 (.25 + .81) / 2.
+    """
+    rows = AuditRows(
+        np.array([0.5, 0.9]), np.array([0.0, 1.0]), np.full(2, np.nan), np.ones(2), np.arange(2)
+    )
+    assert worst_case_variance(rows, "brier") == pytest.approx(0.0928, abs=1e-5)
+    assert worst_case_variance(rows, "good") == pytest.approx(0.25, abs=1e-5)
+    assert worst_case_variance(rows, "bias") == pytest.approx(0.49, abs=1e-5)
+
+
+def test_the_worst_case_of_auroc_is_that_of_scores_without_information():
+    """1 / (12 q (1 - q)) for n untied scores at a share q of good responses; .1 is the worst of .1 .. .9."""
+    s = np.arange(2000.0)
+    rows = AuditRows(np.full(2000, 0.5), s, np.full(2000, np.nan), np.ones(2000), np.arange(2000))
+    assert worst_case_variance(rows, "auroc") == pytest.approx(1 / (12 * 0.09), rel=1e-3)
+
+
+def test_no_labels_vary_more_than_the_worst_case():
+    """Exact enumeration of all 2^8 label vectors: Var psi(r) of none is above the bound."""
+    rng = np.random.default_rng(0)
+    p = rng.random(8)
+    rows = AuditRows(p, p, np.full(8, np.nan), p, np.arange(8))
+    labels = np.array(list(itertools.product([0.0, 1.0], repeat=8)))
+    for name in ("brier", "nll", "accuracy", "bias", "good"):
+        f = INFLUENCE_FUNCTIONS[name](p, p, p)
+        variances = (labels * f.good + (1 - labels) * f.bad).var(1)
+        most = worst_case_variance(rows, name)
+        assert variances.max() <= most + 1e-9, name
+        assert variances.max() >= 0.75 * most, name
 
 
 def test_a_narrower_interval_takes_more_labels_and_never_more_than_there_are(model):

@@ -100,6 +100,7 @@ BY_METHOD = {
     "snips": [{}, {"members": 2, "micro_batch": 7}],
     "three_outcome": [
         {},
+        {"form": "two_step"},
         {"form": "joint", "rho_01": 0.1, "rho_10": 0.2},
         {"form": "joint", "selection": "reward"},
         {"nuisance_width": 4},

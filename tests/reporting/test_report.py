@@ -92,6 +92,7 @@ def test_a_model_is_shown_from_its_fit_to_the_command_that_makes_the_page_again(
         "Calibration",
         "Scores by rating",
         "Sensitivity to who reacts",
+        "Bounds whoever reacts",
         "Scores",
         "Best and worst responses",
         "Model card",

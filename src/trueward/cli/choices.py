@@ -19,7 +19,8 @@ MECHANISMS = (
         "mar-z-confounded",
         "users",
     ),
-    *("idn", "implicit", "misclick", "scar", "mu-z", "mu-x", "two-channel", "channels"),
+    *("idn", "label-and-looks", "looks-like-quality"),
+    *("implicit", "misclick", "scar", "mu-z", "mu-x", "two-channel", "channels"),
     "channels-users",
 )
 CHECKS = (

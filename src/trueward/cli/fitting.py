@@ -1,4 +1,4 @@
-"""`trueward fit`, `score` and `evaluate`."""
+"""`trueward fit` and `score`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from .common import (
     show_json,
     writable,
 )
-from .reading import read, require_fittable, warn_of_export_scope, with_features
+from .reading import read, require_fittable, warn_of_export_scope
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -166,6 +166,12 @@ def _summarize(model: RewardModel, out: Path) -> None:
         )
     for name, about in model.report["nuisances"].items():
         typer.echo(f"  {name}: {_figures(about)}")
+    if beside := model.report.get("beside_naive"):
+        typer.echo(
+            f"  ranking of {beside['rated']} held-out ratings: AUROC {beside['auroc']:.3f}, naive "
+            f"{beside['naive_auroc']:.3f} (difference {beside['difference']:+.3f}, 95 % interval "
+            f"{beside['low']:+.3f} to {beside['high']:+.3f})"
+        )
     for warning in model.report["warnings"]:
         typer.echo(f"  warning: {warning}")
 
@@ -230,66 +236,3 @@ def score(
     sure = scored["decision"].drop_nulls() if "decision" in scored.columns else None
     decided = "" if sure is None else f", {len(sure)} of them decided"
     typer.echo(f"{out}: {len(scored)} rows scored{decided}")
-
-
-def evaluate(
-    model: Model,
-    test: Annotated[
-        str | None, typer.Argument(help="A table of prompt, response, label or rating.")
-    ] = None,
-    log: Annotated[
-        str | None,
-        typer.Option(
-            "--log", help="Instead of a test table: a log, with gold labels in it or in --gold."
-        ),
-    ] = None,
-    gold: Gold = None,
-    future: Annotated[
-        bool,
-        typer.Option(
-            "--future", help="--log: estimate the metrics on new prompts, not on the logged ones."
-        ),
-    ] = False,
-    chosen: Annotated[
-        bool, typer.Option("--chosen", help="--log: the gold rows are not a random draw.")
-    ] = False,
-    mapping: Map = None,
-    split: Split = None,
-    draws: Annotated[
-        int | None,
-        typer.Option(min=20, help="Bootstrap draws over the prompts of a test table [200]."),
-    ] = None,
-    seed: Seed = 0,
-    as_json: Json = False,
-) -> None:
-    """Measure a model on clean labels, or on a log with a few gold labels, with 95 % intervals."""
-    from trueward.data.log import read_test
-    from trueward.evaluation.audit import audit
-    from trueward.evaluation.evaluate import evaluate as measure
-    from trueward.model.reward_model import load
-
-    if (test is None) == (log is None):
-        raise UsageError(
-            "evaluate needs either a test table or --log (a log with gold labels), and not both"
-        )
-    if test is not None:
-        _only_with_log({"--gold": gold is not None, "--future": future, "--chosen": chosen})
-    elif draws is not None:
-        raise UsageError("--draws needs a test table: the intervals of --log are not bootstrapped")
-    rm = load(model)
-    if log is not None:
-        data = with_features(rm, read(log, gold, mapping, split))
-        audited = audit(rm, data, future=future, chosen=chosen, seed=seed)
-        show_json(audited.to_json()) if as_json else typer.echo(str(audited))
-        return
-    assert test is not None
-    table = read_test(test, mapping=pairs(mapping, "--map"), split=split)
-    found = measure(rm, table, draws=200 if draws is None else draws, seed=seed)
-    show_json(found.to_json()) if as_json else typer.echo(str(found))
-
-
-def _only_with_log(given: dict[str, bool]) -> None:
-    """Refuse options that have no meaning for a test table."""
-    for flag, there in given.items():
-        if there:
-            raise UsageError(f"{flag} needs --log: a test table has a label in every row")

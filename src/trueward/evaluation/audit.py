@@ -7,17 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from scipy.special import chdtrc
 
 from trueward.core.errors import TruewardError
 from trueward.core.random import stream_seed
-from trueward.data.feedback import Feedback
 from trueward.data.splits import fold_of, prompt_numbers
 from trueward.estimation.gold_regression import enough, gold_coefficients
 from trueward.estimation.ridge_logistic import CoefficientPrior, RegressionData, out_of_fold
 
 from .evaluate import require_same_features
 from .influence_functions import INFLUENCE_FUNCTIONS
+from .likeness import likeness
 from .log_signals import evidence_columns
 from .measure import Estimates
 from .prediction_powered import AuditRows, interval_width
@@ -42,10 +41,7 @@ UNLIKE = 1e-4  # p-value below which gold rows are not a random draw
 class Audit(Estimates):
     """Estimates of an audit by the name of their metric; ``str()`` is a table.
 
-    See Also
-    --------
-    audit : Computes them, and lists the metrics.
-
+    See `audit`, which computes them and lists the metrics.
     """
 
     #: The same metrics estimated from the gold labels alone, without the log.
@@ -173,7 +169,7 @@ def audit(
         {k: alone for k, (_, alone) in both.items()},
         len(log),
         int(rows.known.sum()),
-        tuple(_warnings(model, evidence[0], rows.known, chosen)),
+        (*_warnings(model, evidence[0], rows.known, chosen), *_unread_weights(log)),
     )
 
 
@@ -212,18 +208,24 @@ def audit_rows(
         raise TruewardError(
             "an audit needs one P(preferred) a row, and this model identifies only an interval"
         )
-    p, s = (v.double().cpu().numpy() for v in (scores.preferred, scores.reward))
+    p, s, represents = (
+        v.double().cpu().numpy() for v in (scores.preferred, scores.reward, log.label_weight)
+    )
     group = prompt_numbers(len(log), log.group).numpy()
+    user = None if log.user is None else prompt_numbers(len(log), log.user).numpy()
     if log.gold is None or not len(log.audited):
-        return AuditRows(p, s, np.full(len(p), np.nan), p, group, future), (p[:, None], p[:, None])
+        none = np.full(len(p), np.nan)
+        return AuditRows(p, s, none, p, group, future, user), (p[:, None], p[:, None])
     gold = log.gold.double().cpu().numpy()
     enough(gold[~np.isnan(gold)])
     evidence = evidence_columns(s, log, seed)
-    g = gold_probability(evidence, gold, group, seed)
-    return AuditRows(p, s, gold, g, group, future), evidence
+    g = gold_probability(evidence, gold, group, seed, represents)
+    return AuditRows(p, s, gold, g, group, future, user), evidence
 
 
-def gold_probability(evidence: tuple[Array, Array], gold: Array, group: Index, seed: int) -> Array:
+def gold_probability(
+    evidence: tuple[Array, Array], gold: Array, group: Index, seed: int, weight: Array | None = None
+) -> Array:
     """Predict the gold label of every row, out of fold over prompts.
 
     Parameters
@@ -236,6 +238,8 @@ def gold_probability(evidence: tuple[Array, Array], gold: Array, group: Index, s
         Prompt of every row.
     seed : int
         Seed of the folds.
+    weight : (n,) array, optional
+        What each gold label represents.
 
     Returns
     -------
@@ -259,7 +263,8 @@ def gold_probability(evidence: tuple[Array, Array], gold: Array, group: Index, s
     k = min(FOLDS, count)
     fold = np.full(len(table), -1)
     fold[rows] = fold_of(len(rows), k, stream_seed(seed, "audit"), torch.from_numpy(ids)).numpy()
-    labelled = RegressionData(design[rows], gold[rows], np.ones(len(rows)), np.arange(len(rows)))
+    w = np.ones(len(rows)) if weight is None else weight[rows] / weight[rows].mean()
+    labelled = RegressionData(design[rows], gold[rows], w, np.arange(len(rows)))
     return out_of_fold(
         labelled, fold[rows], lambda data: gold_coefficients(data, prior), design, fold
     )
@@ -269,7 +274,7 @@ def _warnings(
     model: RewardModel, table: Array, gold: NDArray[np.bool_], chosen: bool
 ) -> Iterator[str]:
     """Warn of gold rows that are no random draw, and of labels that the model was fitted on."""
-    p = _similarity(table[gold], table[~gold])
+    p = likeness(table[gold], table[~gold])
     if chosen or p < UNLIKE:
         why = "were not drawn at random" if chosen else f"differ from the other rows (p = {p:.1g})"
         yield (
@@ -283,14 +288,11 @@ def _warnings(
         )
 
 
-def _similarity(gold: Array, rest: Array) -> float:
-    """p-value of Hotelling's test that gold rows and the others have the same mean evidence."""
-    if len(rest) < 2:
-        return 1.0
-    gap = gold.mean(0) - rest.mean(0)
-    covariance = np.cov(gold.T) / len(gold) + np.cov(rest.T) / len(rest)
-    statistic = gap @ np.linalg.pinv(np.atleast_2d(covariance)) @ gap
-    return float(chdtrc(len(gap), float(statistic)))
+def _unread_weights(log: Feedback) -> list[str]:
+    """Warn of weights, which the estimates of an audit do not use."""
+    unread = [k for k in ("weight", "gold_weight") if getattr(log, k) is not None]
+    what = "the estimates count each logged row once, with gold labels drawn at random: they do not use"
+    return [f"{what} {', '.join(unread)}"] if unread else []
 
 
 def _span(e: Estimate) -> str:

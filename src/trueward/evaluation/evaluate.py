@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from trueward.data.log import Test
 
+    from .clustering import Cluster
     from .measure import Metrics
 
     Array = NDArray[np.float64]
@@ -46,7 +47,12 @@ class FeatureScorer(Protocol):
 
 
 def evaluate(
-    model: FeatureScorer, test: Labelled | Test, *, draws: int = 200, seed: int = 0
+    model: FeatureScorer,
+    test: Labelled | Test,
+    *,
+    cluster: Cluster = "both",
+    draws: int = 1000,
+    seed: int = 0,
 ) -> Metrics:
     """Evaluate a reward model on true labels or graded quality.
 
@@ -57,25 +63,38 @@ def evaluate(
     test : Test or Labelled
         Texts, which are encoded with the model's own backbone, or features with labels ``r`` in [0, 1],
         graded quality ``rating``, or both.
-    draws : int, default 200
-        Bootstrap resamples of whole prompts; 0 gives no intervals.
+    cluster : {"prompt", "user", "both"}, default "both"
+        Units that the intervals are clustered by; ``both`` takes those whose ids the test has.
+    draws : int, default 1000
+        Draws of the noise in the interval of ece; 0 gives no intervals of any metric.
     seed : int, default 0
-        Seed of the resamples.
+        Seed of these draws.
 
     Returns
     -------
     Metrics
-        With labels: ``auroc``, ``r2`` (higher is better), ``brier``, ``nll``, ``ece``, ``bias`` (mean of
-        P - r), ``mae`` and ``rmse`` of P(preferred). On the rating, or else on the labels: ``pearson``,
-        ``spearman``, ``pair_accuracy`` (share of the pairs of answers to one prompt in the right order)
-        and ``best_of_n_lift`` (quality of the top-scored answer minus the mean of its prompt, in units of
-        the quality). Each has a 95 % interval over prompts.
+        With labels: ``auroc``, ``r2`` = 1 - brier / var(r) (higher is better), ``brier`` = mean (P - r)^2,
+        ``nll``, ``ece``, ``bias`` (mean of P - r), ``mae`` and ``rmse`` of P(preferred). On the rating, or
+        else on the labels: ``pearson``, ``spearman``, ``pair_accuracy`` (share of the pairs of answers to
+        one prompt of different quality in the right order) and ``best_of_n_lift`` (quality of the top-scored
+        answer minus the mean of its prompt, in units of the quality). Each has a 95 % interval, clustered by
+        prompt and user, and ``warnings`` name fewer than 10 effective units.
 
     Raises
     ------
     TruewardError
         If the model identifies only an interval of P(preferred), or reads other features than the test
         has.
+    UsageError
+        If ``cluster`` is ``user`` and the test has no users.
+
+    Notes
+    -----
+    A graded label r, such as the mean of several annotators, is a number that P predicts: it enters brier,
+    r2, mae, ece and the order of pairs as it is. In auroc, nll and accuracy the row counts r as good and
+    1 - r as bad. `audit` uses the same definitions.
+
+    With ``weight`` every row counts as that many rows.
 
     See Also
     --------
@@ -107,6 +126,9 @@ def evaluate(
         r=None if data.r is None else _numpy(data.r),
         rating=None if data.rating is None else _numpy(data.rating),
         group=None if data.group is None else data.group.detach().cpu().numpy(),
+        user=None if data.user is None else data.user.detach().cpu().numpy(),
+        weight=None if data.weight is None else _numpy(data.weight),
+        cluster=cluster,
         draws=draws,
         seed=seed,
     )

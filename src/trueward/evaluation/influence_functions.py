@@ -18,9 +18,16 @@ if TYPE_CHECKING:
     Index = NDArray[np.int64]
 
 
+FOLDS = 5  # of drawn units: lambda of a unit is chosen on the others
+
+
 @dataclass(frozen=True)
 class InfluenceFunction:
-    """A metric as theta + mean over rows of psi(r), psi linear in the label r."""
+    """A metric as theta + mean over rows of psi(r).
+
+    psi(r) = r psi(1) + (1 - r) psi(0) - curve r (1 - r): linear for labels 0 and 1. A graded label in between
+    counts by its share in metrics of ranking and log-loss, and as a number in Brier score and R2.
+    """
 
     #: Value that the metric is expanded at.
     theta: float
@@ -28,10 +35,12 @@ class InfluenceFunction:
     good: Array
     #: (n,) psi(0): psi of each row if it is bad.
     bad: Array
+    #: Coefficient of r (1 - r), which is 0 for labels 0 and 1.
+    curve: float = 0.0
 
-    def at(self, r: Array) -> Array:
-        """(n,) psi of rows that are good with probability ``r``."""
-        return r * self.good + (1 - r) * self.bad
+    def at(self, r: Array, spread: Array | float = 0.0) -> Array:
+        """(n,) psi of labels ``r`` with ``spread`` r (1 - r); 0 where r is P(good) of labels 0 and 1."""
+        return r * self.good + (1 - r) * self.bad - self.curve * spread
 
 
 def clustered_error(influence: Array, unit: Index, count: int) -> float:
@@ -56,11 +65,9 @@ def clustered_error(influence: Array, unit: Index, count: int) -> float:
     return float(np.sqrt(np.square(total).sum() * count / max(count - 1, 1)))
 
 
-def _mean(good: NDArray[Any], bad: NDArray[Any]) -> InfluenceFunction:
-    return InfluenceFunction(0.0, good, bad)
-
-
-def auroc_influence(s: Array, r: Array) -> InfluenceFunction:
+def auroc_influence(
+    s: Array, r: Array, _spread: Array | float = 0.0, w: Array | None = None
+) -> InfluenceFunction:
     """Compute the influence function of AUROC.
 
     psi(1) = (P(bad scores lower) - theta) / P(good), psi(0) = (P(good scores higher) - theta) / P(bad).
@@ -71,6 +78,8 @@ def auroc_influence(s: Array, r: Array) -> InfluenceFunction:
         Scores.
     r : (n,) array
         Labels, or probabilities of being good, in [0, 1].
+    w : (n,) array, optional
+        Row weights.
 
     Returns
     -------
@@ -78,39 +87,97 @@ def auroc_influence(s: Array, r: Array) -> InfluenceFunction:
         ``theta`` is the AUROC, a tie counting half.
 
     """
+    w = np.ones(len(s)) if w is None else w
     order = np.argsort(s, kind="stable")
     place = np.empty(len(s), dtype=np.int64)
     place[order] = np.cumsum(np.r_[True, np.diff(s[order]) > 0]) - 1
-    good, bad = np.bincount(place, r), np.bincount(place, 1 - r)
+    good, bad = np.bincount(place, w * r), np.bincount(place, w * (1 - r))
     below = ((np.cumsum(bad) - bad / 2) / bad.sum())[place]
     above = (1 - (np.cumsum(good) - good / 2) / good.sum())[place]
-    theta = float(r @ below / r.sum())
-    share = r.mean()
+    theta = float((w * r) @ below / good.sum())
+    share = good.sum() / w.sum()
     return InfluenceFunction(theta, (below - theta) / share, (above - theta) / (1 - share))
 
 
-def _r2(p: Array, _s: Array, r: Array) -> InfluenceFunction:
-    """1 - B / V with B the Brier score and V = P(good) P(bad)."""
-    brier = float((r * (1 - p) ** 2 + (1 - r) * p**2).mean())
-    share = float(r.mean())
-    v = share * (1 - share)
-    slope = brier * (1 - 2 * share) / v**2
-    good = -((1 - p) ** 2 - brier) / v + slope * (1 - share)
-    bad = -(p**2 - brier) / v - slope * share
-    return InfluenceFunction(1 - brier / v, good, bad)
+def class_mass(r: Array, w: Array) -> Array:
+    """Return how much each row carries of AUROC: half of it lies on the good rows, and half on the bad ones.
+
+    Parameters
+    ----------
+    r, w : (n,) array
+        Labels in [0, 1] and row weights.
+
+    Returns
+    -------
+    (n,) array
+        w (r / sum w r + (1 - r) / sum w (1 - r)) / 2; all 0 with one class only. The effective number of n_1
+        good and n_0 bad rows of weight 1 is 4 n_1 n_0 / (n_1 + n_0).
+
+    """
+    good, bad = w * r, w * (1 - r)
+    if not good.sum() or not bad.sum():
+        return np.zeros(len(r))
+    return np.asarray((good / good.sum() + bad / bad.sum()) / 2)
+
+
+def cross_fitted_share(first: Array, change: Array, unit: Index, known: NDArray[np.bool_]) -> Array:
+    """Compute the lambda in [0, 1] of every row: of least variance on the units of the other folds.
+
+    Parameters
+    ----------
+    first, change : (n,) array
+        Influence at lambda = 0, and what lambda = 1 adds to it.
+    unit : (n,) array of int
+        Unit of the random draw of every row.
+    known : (n,) array of bool
+        Rows with a gold label.
+
+    Returns
+    -------
+    (n,) array
+        0 where every row has a gold label.
+
+    """
+    if known.all():
+        return np.zeros(len(first))
+    place = np.unique(unit, return_inverse=True)[1]
+    a, b = np.bincount(place, first), np.bincount(place, change)
+    drawn = np.flatnonzero(np.bincount(place, known) > 0)
+    fold = np.arange(len(a)) % FOLDS
+    fold[drawn] = np.arange(len(drawn)) % FOLDS
+    each = [-(a * b)[fold != k].sum() / max((b * b)[fold != k].sum(), 1e-300) for k in range(FOLDS)]
+    return np.asarray(np.clip(each, 0, 1)[fold][place], dtype=np.float64)
+
+
+def _mean(good: NDArray[Any], bad: NDArray[Any], curve: float = 0.0) -> InfluenceFunction:
+    return InfluenceFunction(0.0, good, bad, curve)
+
+
+def _r2(
+    p: Array, _s: Array, r: Array, spread: Array | float = 0.0, w: Array | None = None
+) -> InfluenceFunction:
+    """1 - B / V with B the Brier score, V = m (1 - m) - mean r (1 - r) the variance of r, and m its mean."""
+    share = float(np.average(r, weights=w))
+    loss = r * (1 - p) ** 2 + (1 - r) * p**2 - spread
+    brier = float(np.average(loss, weights=w))
+    v = share * (1 - share) - float(np.average(np.broadcast_to(spread, r.shape), weights=w))
+    good = -((1 - p) ** 2 - brier) / v + brier / v**2 * ((1 - share) ** 2 - v)
+    bad = -(p**2 - brier) / v + brier / v**2 * (share**2 - v)
+    return InfluenceFunction(1 - brier / v, good, bad, (brier / v - 1) / v)
 
 
 def _nll(p: Array, r: float) -> Array:
     return np.asarray(metrics.nll(p, np.full(len(p), r)), dtype=np.float64)
 
 
-#: Influence function of every metric of an audit but pair_accuracy, from p, s and labels r, each (n,).
-INFLUENCE_FUNCTIONS: dict[str, Callable[[Array, Array, Array], InfluenceFunction]] = {
-    "auroc": lambda _p, s, r: auroc_influence(s, r),
+#: Influence function of every metric of an audit but pair_accuracy. Arguments: p, s and labels r, each (n,),
+#: then, optionally, r (1 - r) of graded labels and row weights.
+INFLUENCE_FUNCTIONS: dict[str, Callable[..., InfluenceFunction]] = {
+    "auroc": lambda _p, s, r, *more: auroc_influence(s, r, *more),
     "r2": _r2,
-    "brier": lambda p, _s, _r: _mean((1 - p) ** 2, p**2),
-    "nll": lambda p, _s, _r: _mean(_nll(p, 1.0), _nll(p, 0.0)),
-    "accuracy": lambda p, _s, _r: _mean((p > 0.5) * 1.0, (p <= 0.5) * 1.0),
-    "bias": lambda p, _s, _r: _mean(p - 1, p),
-    "good": lambda p, _s, _r: _mean(np.ones(len(p)), np.zeros(len(p))),
+    "brier": lambda p, _s, _r, *_: _mean((1 - p) ** 2, p**2, 1.0),
+    "nll": lambda p, _s, _r, *_: _mean(_nll(p, 1.0), _nll(p, 0.0)),
+    "accuracy": lambda p, _s, _r, *_: _mean((p > 0.5) * 1.0, (p <= 0.5) * 1.0),
+    "bias": lambda p, _s, _r, *_: _mean(p - 1, p),
+    "good": lambda p, _s, _r, *_: _mean(np.ones(len(p)), np.zeros(len(p))),
 }

@@ -40,7 +40,8 @@ def evidence_columns(s: Array, log: Feedback, seed: int) -> tuple[Array, Array]:
     -------
     table : (n, k) array
         The scores; the log-odds of every signal given x; feedback, channels and context as logged. All
-        columns are centred, and all but the scores have standard deviation 1.
+        columns are centred, and all but the scores have standard deviation 1, over the population that the
+        weights of the log describe.
     directions : (n, d) array
         The features in at most 256 leading directions; the mean square length of a row is 1.
 
@@ -56,8 +57,9 @@ def evidence_columns(s: Array, log: Feedback, seed: int) -> tuple[Array, Array]:
     if log.z is not None:
         columns += list(log.z.T)
     table = torch.stack([v.double().cpu() for v in columns], 1)
-    table -= table.mean(0)
-    table[:, 1:] /= table[:, 1:].std(0, correction=0).clamp(min=1e-9)
+    share = (log.row_weight / log.row_weight.sum()).cpu()
+    table -= share @ table
+    table[:, 1:] /= (share @ table[:, 1:].square()).sqrt().clamp(min=1e-9)
     return table.numpy(), leading_directions(log.x)
 
 

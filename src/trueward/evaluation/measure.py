@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,16 +12,41 @@ from trueward.core.errors import TruewardError, UsageError
 from trueward.core.estimate import Estimate
 
 from . import metrics
-from .bootstrap import Resamples, bootstrap, ece_interval, percentile_interval
+from .clustering import Cluster, Clusters, Scale, clusters, few_warnings
+from .ece import ece_interval
+from .influence_functions import INFLUENCE_FUNCTIONS, class_mass
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
     Index = NDArray[np.int64]
-    Statistic = Callable[[Resamples], Array]
+
+_ONE_LABEL = "all labels are equal"
+_CONSTANT = "the score or the quality is the same in every row"
+REASONS = {
+    "auroc": _ONE_LABEL,
+    "r2": _ONE_LABEL,
+    "pearson": _CONSTANT,
+    "spearman": _CONSTANT,
+    "pair_accuracy": "no prompt has two answers of different quality",
+    "best_of_n_lift": "no prompt has two answers",
+}
+SCALES: dict[str, Scale] = {
+    "auroc": "share",
+    "accuracy": "share",
+    "pair_accuracy": "share",
+    "good": "share",
+    "pearson": "correlation",
+    "spearman": "correlation",
+    "brier": "error",
+    "nll": "error",
+    "mae": "error",
+    "rmse": "error",
+    "r2": "score",
+}
 
 
 @dataclass(frozen=True)
@@ -58,8 +83,12 @@ class Metrics(Estimates):
     rows: int
     #: Number of prompts of the test.
     prompts: int
-    #: Number of bootstrap resamples; 0 means no intervals.
-    draws: int
+    #: Number of users of the test; None without ids of users.
+    users: int | None = None
+    #: Effective number of the units that intervals are clustered by: (sum n_c)^2 / sum n_c^2, by unit.
+    effective: dict[str, float] = field(default_factory=dict)
+    #: Reasons why intervals may be too narrow.
+    warnings: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, dict[str, float | str | None]]:
         """Return ``{"auroc": {"value": .., "low": .., "high": ..}, ...}``; undefined values are null."""
@@ -73,7 +102,11 @@ class Metrics(Estimates):
             span = "" if e.low is None else f"{e.low:.4f} to {e.high:.4f}"
             note = "" if e.reason is None else f"({e.reason})"
             lines.append(f"{name:<15}{value:>9}  {span}{note}".rstrip())
-        return "\n".join([*lines, f"{self.rows} rows, {self.prompts} prompts"])
+        users = "" if self.users is None else f", {self.users} users"
+        by = " and ".join(f"{size:.0f} effective {unit}s" for unit, size in self.effective.items())
+        clustered = f"; intervals clustered by {by}" if by else ""
+        lines.append(f"{self.rows} rows, {self.prompts} prompts{users}{clustered}")
+        return "\n".join([*lines, *(f"warning: {w}" for w in self.warnings)])
 
 
 def measure(
@@ -83,7 +116,10 @@ def measure(
     r: NDArray[Any] | None = None,
     rating: NDArray[Any] | None = None,
     group: NDArray[Any] | None = None,
-    draws: int = 200,
+    user: NDArray[Any] | None = None,
+    weight: NDArray[Any] | None = None,
+    cluster: Cluster = "both",
+    draws: int = 1000,
     seed: int = 0,
 ) -> Metrics:
     """Compute the metrics of `evaluate` from arrays.
@@ -102,22 +138,29 @@ def measure(
         it. Without ``r``, the metrics on labels are left out.
     group : (n,) array, optional
         Prompt of every row; by default every row is a prompt of its own.
-    draws : int, default 200
-        Bootstrap resamples of whole prompts; 0 gives no intervals.
+    user : (n,) array, optional
+        User of every row.
+    weight : (n,) array, optional
+        Number of rows of the population that each row represents; 1 by default. A pair of answers has the
+        product of both weights.
+    cluster : {"prompt", "user", "both"}, default "both"
+        Units that the intervals are clustered by; ``both`` takes those whose ids are given.
+    draws : int, default 1000
+        Draws of the noise in the interval of ece; 0 gives no intervals of any metric.
     seed : int, default 0
-        Seed of the resamples.
+        Seed of these draws.
 
     Returns
     -------
     Metrics
-        Every metric with its 95 % interval over prompts.
+        Every metric with its 95 % interval over prompts and users; see `clustering`.
 
     Raises
     ------
     TruewardError
         If neither ``r`` nor ``rating`` is given, or an array has the wrong length or invalid values.
     UsageError
-        If ``draws`` is negative.
+        If ``draws`` is negative, or ``cluster`` is ``user`` without users.
 
     Examples
     --------
@@ -135,53 +178,98 @@ def measure(
     label = None if r is None else _validated("r", r, n, unit=True, gaps=True)
     quality = label if rating is None else _validated("rating", rating, n, gaps=True)
     assert quality is not None
-    g = np.arange(n) if group is None else _prompt_codes(group, n)
-    prompts = int(g.max()) + 1 if n else 0
-    stats = {} if label is None else _label_statistics(p, s, label)
-    stats |= _ranking_statistics(p, s, quality, g)
-    if n == 0:
-        empty = Estimate(None, reason="there are no rows")
-        return Metrics(dict.fromkeys(stats, empty), 0, 0, draws)
-    values, resampled = bootstrap(stats, g, draws, seed)
-    estimates = {
-        k: ece_interval(values[k], resampled[k], prompts, draws)
-        if k == "ece"
-        else percentile_interval(k, float(values[k]), resampled[k], prompts, draws)
-        for k in stats
-    }
-    return Metrics(estimates, n, prompts, draws)
+    w = np.ones(n) if weight is None else _validated("weight", weight, n)
+    if (w <= 0).any():
+        raise TruewardError(f"weight must be above 0, and row {int((w <= 0).argmax()) + 1} is not")
+    g = np.arange(n) if group is None else _codes("group", group, n)
+    u = None if user is None else _codes("user", user, n)
+    units = clusters(n, group=g, user=u, cluster=cluster)
+    estimates: dict[str, Estimate] = {}
+    for truth, statistics in ((label, _label_statistics), (quality, _ranking_statistics)):
+        if truth is not None:
+            k = ~np.isnan(truth)
+            table = _Rows(p[k], s[k], truth[k], g[k], w[k], units.rows(k))
+            found = dict(statistics(table, draws, seed))
+            empty = Estimate(None, reason="there are no rows")
+            estimates |= found if n else dict.fromkeys(found, empty)
+    used = ~np.isnan(quality) if label is None else ~np.isnan(label)
+    effective = units.rows(used).effective(w[used]) if draws and used.any() else {}
+    users = None if u is None else len(np.unique(u))
+    return Metrics(estimates, n, len(np.unique(g)), users, effective, few_warnings(effective))
 
 
-def _label_statistics(p: Array, score: Array, r: Array) -> dict[str, Statistic]:
-    k = ~np.isnan(r)
-    p, score, r = p[k], score[k], r[k]
-    gap = p - r
-    return {
-        "auroc": lambda d: metrics.auroc(score, r, d.of(k)),
-        "r2": lambda d: metrics.r2(p, r, d.of(k)),
-        "brier": lambda d: metrics.average(gap**2, d.of(k)),
-        "nll": lambda d: metrics.average(metrics.nll(p, r), d.of(k)),
-        "ece": lambda d: metrics.calibration_gaps(p, r, d.of(k)),
-        "bias": lambda d: metrics.average(gap, d.of(k)),
-        "mae": lambda d: metrics.average(np.abs(gap), d.of(k)),
-        "rmse": lambda d: np.sqrt(metrics.average(gap**2, d.of(k))),
-    }
+@dataclass(frozen=True)
+class _Rows:
+    """Rows of known truth, with weights and clusters."""
+
+    p: Array
+    score: Array
+    truth: Array
+    group: Index
+    w: Array
+    units: Clusters
+
+    def estimate(
+        self, name: str, value: float, influence: Array, draws: int, mass: Array | None = None
+    ) -> Estimate:
+        """95 % interval of a statistic on the scale of its metric."""
+        if np.isnan(value):
+            return Estimate(None, reason=REASONS.get(name, "the data do not define it"))
+        if not draws:
+            return Estimate(value)
+        mass = self.w if mass is None else mass
+        return self.units.estimate(value, influence, SCALES.get(name, "difference"), mass)
 
 
-def _ranking_statistics(
-    p: Array, score: Array, quality: Array, group: Index
-) -> dict[str, Statistic]:
-    """Statistics on graded quality; those within a prompt are sums over prompts."""
-    k, count = ~np.isnan(quality), int(group.max(initial=-1)) + 1
-    p, score, quality, group = p[k], score[k], quality[k], group[k]
-    right, total = metrics.pair_counts(score, quality, group, count)
-    lift, choice = metrics.best_of_n_lifts(score, quality, group, count)
-    return {
-        "pearson": lambda d: metrics.pearson(p, quality, d.of(k)),
-        "spearman": lambda d: metrics.spearman(score, quality, d.of(k)),
-        "pair_accuracy": lambda d: metrics.ratio(d.prompts @ right, d.prompts @ total),
-        "best_of_n_lift": lambda d: metrics.ratio(d.prompts @ lift, d.prompts @ choice),
-    }
+def _label_statistics(rows: _Rows, draws: int, seed: int) -> Iterator[tuple[str, Estimate]]:
+    p, r, w = rows.p, rows.truth, rows.w
+    for name in ("auroc", "r2", "brier", "nll"):
+        mass = class_mass(r, w) if name == "auroc" else w
+        yield name, rows.estimate(name, *_linear(name, rows), draws, mass)
+    yield "ece", _ece(rows, draws, seed)
+    none = (np.nan, np.zeros(0))
+    yield "bias", rows.estimate("bias", *(metrics.mean(p - r, w) if len(r) else none), draws)
+    mae = metrics.mean(np.abs(p - r), w) if len(r) else none
+    yield "mae", rows.estimate("mae", *mae, draws)
+    square, influence = metrics.mean((p - r) ** 2, w) if len(r) else none
+    root = float(np.sqrt(square))
+    yield "rmse", rows.estimate("rmse", root, influence / (2 * root if root else 1.0), draws)
+
+
+def _linear(name: str, rows: _Rows) -> tuple[float, Array]:
+    """Value and influence of a metric in `INFLUENCE_FUNCTIONS`."""
+    r, w = rows.truth, rows.w
+    if not len(r) or (name in ("auroc", "r2") and not class_mass(r, w).sum()):
+        return np.nan, np.zeros(len(r))
+    if name == "r2" and (r == r[0]).all():
+        return np.nan, np.zeros(len(r))
+    spread = r * (1 - r)
+    f = INFLUENCE_FUNCTIONS[name](rows.p, rows.score, r, spread, w)
+    shift, influence = metrics.mean(f.at(r, spread), w)
+    return f.theta + shift, influence
+
+
+def _ece(rows: _Rows, draws: int, seed: int) -> Estimate:
+    if not len(rows.truth):
+        return Estimate(None, reason="the data do not define it")
+    gaps, influence = metrics.calibration_gaps(rows.p, rows.truth, rows.w)
+    gap = int(np.abs(gaps).argmax())
+    plain = rows.estimate("ece", float(np.abs(gaps).sum()), influence[:, gap], draws)
+    if plain.low is None:
+        return plain
+    covariance = rows.units.variance(influence, rows.w)
+    degrees = rows.units.degrees(rows.w)
+    return ece_interval(gaps, covariance, degrees, draws=draws, seed=seed)
+
+
+def _ranking_statistics(rows: _Rows, draws: int, _seed: int) -> Iterator[tuple[str, Estimate]]:
+    q, w = rows.truth, rows.w
+    yield "pearson", rows.estimate("pearson", *metrics.pearson(rows.p, q, w), draws)
+    yield "spearman", rows.estimate("spearman", *metrics.spearman(rows.score, q, w), draws)
+    for name in ("pair_accuracy", "best_of_n_lift"):
+        of = metrics.pair_accuracy if name == "pair_accuracy" else metrics.best_of_n_lift
+        value, influence, mass = of(rows.score, q, rows.group, w)
+        yield name, rows.estimate(name, value, influence, draws, mass)
 
 
 def _validated(
@@ -203,7 +291,8 @@ def _validated(
     return v
 
 
-def _prompt_codes(group: NDArray[Any], n: int) -> Index:
-    if np.shape(group) != (n,):
-        raise TruewardError(f"group must name the prompt of each of {n} rows, not {group.shape}")
-    return np.asarray(np.unique(group, return_inverse=True)[1], dtype=np.int64)
+def _codes(name: str, ids: NDArray[Any], n: int) -> Index:
+    what = {"group": "prompt", "user": "user"}[name]
+    if np.shape(ids) != (n,):
+        raise TruewardError(f"{name} must name the {what} of each of {n} rows, not {ids.shape}")
+    return np.asarray(np.unique(ids, return_inverse=True)[1], dtype=np.int64)

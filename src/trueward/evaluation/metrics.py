@@ -1,8 +1,11 @@
-"""Metrics of a sample under row weights: pure functions, one value for each row of weights.
+"""Metrics of weighted rows with the influence of every row.
 
-Shapes, throughout: ``score``, ``p`` = P(preferred), ``r`` = label in [0, 1] and ``quality`` are (n,).
-``w`` is (c, n) weights >= 0: how often each row was drawn in c resamples. A metric is (c,), NaN where it
-is undefined. A weight of 2 counts exactly as two rows.
+The influence of row i is w_i times the derivative of the metric by its weight w_i (for pairs: half of it).
+Its sum over rows is 0, and the sum of its squares estimates the variance if rows are independent. Metrics
+that are linear in the label are in `influence_functions`.
+
+Shapes, throughout: scores, P(preferred) p, labels r in [0, 1], qualities and weights w are (n,), and so is
+the influence. A weight of 2 counts as two rows.
 """
 
 from __future__ import annotations
@@ -19,57 +22,30 @@ if TYPE_CHECKING:
     Index = NDArray[np.int64]
 
 FLOOR = 1e-7  # NLL: p is kept this far from 0 and 1, so a row costs at most 16.1
+BINS = 15  # of ECE
 
 
-def auroc(score: Array, r: Array, w: Array) -> Array:
-    """AUROC: P(score of a good row > score of a bad row), a tie counting half.
-
-    A label r between 0 and 1 counts as a good row of weight r and a bad row of weight 1 - r.
+def mean(values: Array, w: Array) -> tuple[float, Array]:
+    """Compute a mean over rows, m = sum w v / sum w; influence w (v - m) / sum w.
 
     Parameters
     ----------
-    score, r : (n,) array
-        Scores and labels in [0, 1].
-    w : (c, n) array
-        Row weights.
+    values, w : (n,) array
+        Values and row weights, not all 0.
 
     Returns
     -------
-    (c,) array
-        In [0, 1], higher is better; NaN where all labels are equal.
+    value : float
+    influence : (n,) array
 
     Examples
     --------
-    >>> auroc(np.array([0.8, 0.5, 0.5, 0.2]), np.array([1.0, 1, 0, 0]), np.ones((1, 4)))
-    array([0.875])
+    >>> mean(np.array([1.0, 4.0]), np.array([2.0, 1.0]))
+    (2.0, array([-0.66666667,  0.66666667]))
 
     """
-    order = np.argsort(score, kind="stable")
-    starts = _starts(score[order])
-    mass = w[:, order]
-    good = np.add.reduceat(mass * r[order], starts, axis=1)
-    bad = np.add.reduceat(mass, starts, axis=1) - good
-    wins = (good * (np.cumsum(bad, axis=1) - bad / 2)).sum(axis=1)
-    return ratio(wins, good.sum(axis=1) * bad.sum(axis=1))
-
-
-def average(values: Array, w: Array) -> Array:
-    """Average values over rows: sum w v / sum w.
-
-    Parameters
-    ----------
-    values : (n,) array
-        Values.
-    w : (c, n) array
-        Row weights.
-
-    Returns
-    -------
-    (c,) array
-        NaN where all weights are 0.
-
-    """
-    return ratio(w @ values, w.sum(axis=1))
+    m = float(np.average(values, weights=w))
+    return m, w * (values - m) / w.sum()
 
 
 def nll(p: Array, r: Array) -> Array:
@@ -90,103 +66,97 @@ def nll(p: Array, r: Array) -> Array:
     return np.asarray(-xlogy(r, q) - xlogy(1 - r, 1 - q))
 
 
-def r2(p: Array, r: Array, w: Array) -> Array:
-    """R2 = 1 - Brier / var(r): higher is better, 0 is a constant forecast of the mean.
-
-    Parameters
-    ----------
-    p, r : (n,) array
-        P(preferred) and labels in [0, 1].
-    w : (c, n) array
-        Row weights.
-
-    Returns
-    -------
-    (c,) array
-        NaN where all labels are equal.
-
-    """
-    shifted = r - r[0]
-    mean, square = average(shifted, w), average(shifted**2, w)
-    return 1 - ratio(average((p - r) ** 2, w), _variance(mean, square))
-
-
-def calibration_gaps(p: Array, r: Array, w: Array, bins: int = 15) -> Array:
-    """Mass of (r - p) in bins of equal numbers of rows, sorted by p; ECE is the sum of its absolute values.
+def calibration_gaps(p: Array, r: Array, w: Array) -> tuple[Array, Array]:
+    """Mass of (r - p) in 15 bins of equally many rows, sorted by p; ECE is the sum of its absolute values.
 
     A row, or a run of equal p, that crosses an edge is divided between the bins in proportion.
 
     Parameters
     ----------
-    p, r : (n,) array
-        P(preferred) and labels in [0, 1].
-    w : (c, n) array
-        Row weights.
-    bins : int, default 15
-        Number of bins.
+    p, r, w : (n,) array
+        P(preferred), labels in [0, 1] and row weights.
 
     Returns
     -------
-    (c, bins) array
+    gaps : (bins,) array
         Gaps as shares of the whole weight.
+    influence : (n, bins) array
+        Of every row on every gap, with the bins as they are.
 
     """
-    order = np.argsort(p, kind="stable")
-    starts = _starts(p[order])
-    long = np.diff(np.r_[starts, len(p)])
-    edges = np.linspace(0, len(p), bins + 1)
-    before = np.clip((edges - starts[:, None]) / long[:, None], 0, 1)  # each edge
-    runs = np.add.reduceat((w * (r - p))[:, order], starts, axis=1)
-    mass = w.sum(axis=1, keepdims=True)
-    return ratio(runs @ np.diff(before, axis=1), np.broadcast_to(mass, (len(w), bins)))
+    run, size = np.unique(p, return_inverse=True, return_counts=True)[1:]
+    edges = np.linspace(0, len(p), BINS + 1)
+    starts = np.cumsum(size) - size
+    before = np.clip(
+        (edges - starts[:, None]) / size[:, None], 0, 1
+    )  # share of each run before each edge
+    each = np.diff(before, axis=1)[run] * (r - p)[:, None]
+    gaps = np.average(each, axis=0, weights=w)
+    return np.asarray(gaps), w[:, None] * (each - gaps) / w.sum()
 
 
-def pearson(a: Array, b: Array, w: Array) -> Array:
-    """Pearson correlation: cov(a, b) / (sd a sd b).
+def pearson(a: Array, b: Array, w: Array) -> tuple[float, Array]:
+    """Pearson correlation rho; influence w (z_a z_b - rho (z_a^2 + z_b^2) / 2) / sum w, z standardised.
 
     Parameters
     ----------
-    a, b : (n,) array
-        Values.
-    w : (c, n) array
-        Row weights.
+    a, b, w : (n,) array
+        Values and row weights.
 
     Returns
     -------
-    (c,) array
+    value : float
         In [-1, 1]; NaN where ``a`` or ``b`` is constant.
+    influence : (n,) array
 
     """
-    a, b = a - a[0], b - b[0]
-    m_a, m_b = average(a, w), average(b, w)
-    v_a = _variance(m_a, average(a * a, w))
-    v_b = _variance(m_b, average(b * b, w))
-    return np.clip(ratio(average(a * b, w) - m_a * m_b, np.sqrt(v_a * v_b)), -1, 1)
+    if _constant(a) or _constant(b):
+        return np.nan, np.zeros(len(w))
+    za, zb = (_standardised(v, w) for v in (a, b))
+    rho = float(np.clip(np.average(za * zb, weights=w), -1, 1))
+    return rho, w * (za * zb - rho / 2 * (za**2 + zb**2)) / w.sum()
 
 
-def spearman(a: Array, b: Array, w: Array) -> Array:
-    """Spearman correlation: Pearson correlation of the mid-ranks of rows repeated w times.
+def spearman(a: Array, b: Array, w: Array) -> tuple[float, Array]:
+    """Spearman correlation: Pearson's of the mid-ranks u, v of rows repeated w times.
+
+    With S_uv = sum w u v, dS_uv / dw_i = u_i v_i + A_i(v) + B_i(u). A_i(v) is the mass of w v at rows with a
+    larger value of ``a``, plus half of that at equal ones, and B_i(u) the same of w u by ``b``.
 
     Parameters
     ----------
     a, b : (n,) array
         Values; only their order counts.
-    w : (c, n) array
+    w : (n,) or (1, n) array
         Row weights.
 
     Returns
     -------
-    (c,) array
+    value : float
         In [-1, 1]; NaN where ``a`` or ``b`` is constant.
+    influence : (n,) array
 
     """
-    x, y = _ranks(a, w), _ranks(b, w)  # of mean 0
-    v_x, v_y = (w * x * x).sum(axis=1), (w * y * y).sum(axis=1)
-    return np.clip(ratio((w * x * y).sum(axis=1), np.sqrt(v_x * v_y)), -1, 1)
+    if _constant(a) or _constant(b):
+        return np.nan, np.zeros(len(w))
+    w = w.reshape(len(a))
+    run_a, run_b = (np.unique(v, return_inverse=True)[1] for v in (a, b))
+    u, v = (_mid_ranks(run, w) for run in (run_a, run_b))
+    s_uv, s_uu, s_vv = float(w @ (u * v)), float(w @ u**2), float(w @ v**2)
+    by_uv = u * v + _above(run_a, w * v) + _above(run_b, w * u)
+    by_uu, by_vv = u**2 + 2 * _above(run_a, w * u), v**2 + 2 * _above(run_b, w * v)
+    scale = np.sqrt(s_uu * s_vv)
+    rho = float(np.clip(s_uv / scale, -1, 1))
+    return rho, w * (by_uv / scale - rho / 2 * (by_uu / s_uu + by_vv / s_vv))
 
 
-def pair_counts(score: Array, quality: Array, group: Index, count: int) -> tuple[Array, Array]:
-    """Count the pairs of answers to each prompt, and those that the score orders as the quality does.
+def pair_accuracy(
+    score: Array, quality: Array, group: Index, w: Array
+) -> tuple[float, Array, Array]:
+    """Share of the pairs of answers to one prompt, of different quality, that the score orders right.
+
+    A pair of rows i, j has weight w_i w_j. Half of its influence, (right - theta) w_i w_j / sum of all pairs'
+    weights, lies on each of the two rows. A tie of scores is half right.
 
     Parameters
     ----------
@@ -194,103 +164,103 @@ def pair_counts(score: Array, quality: Array, group: Index, count: int) -> tuple
         Scores and graded quality.
     group : (n,) array of int
         Prompt of every row, numbered from 0.
-    count : int
-        Number of prompts G.
+    w : (n,) array
+        Row weights.
 
     Returns
     -------
-    right : (G,) array
-        Pairs in the right order, a tie of scores counting half.
-    total : (G,) array
-        Pairs of different quality.
+    value : float
+        In [0, 1]; NaN without a pair of different quality.
+    influence : (n,) array
+    mass : (n,) array
+        Half of the weight of each row's pairs.
 
     """
+    right, total = _pair_mass(score, quality, group, w)
+    if not total.sum():
+        return np.nan, np.zeros(len(w)), total
+    value = float(right.sum() / total.sum())
+    return value, (right - value * total) / total.sum(), total
+
+
+def best_of_n_lift(
+    score: Array, quality: Array, group: Index, w: Array
+) -> tuple[float, Array, Array]:
+    """Mean over prompts of the quality of the top-scored answer minus the prompt's mean.
+
+    A prompt has the mean weight of its rows. Answers that tie for the top count by their average. Prompts
+    with one answer are left out.
+
+    Parameters
+    ----------
+    score, quality : (n,) array
+        Scores and graded quality.
+    group : (n,) array of int
+        Prompt of every row, numbered from 0.
+    w : (n,) array
+        Row weights.
+
+    Returns
+    -------
+    value : float
+        In units of the quality; NaN where no prompt has two answers.
+    influence : (n,) array
+    mass : (n,) array
+        Weight of the prompt of each row, spread over its rows.
+
+    """
+    count = int(group.max(initial=-1)) + 1
+    best = np.full(count, -np.inf)
+    np.maximum.at(best, group, score)
+    top = score == best[group]
+    size = np.bincount(group, minlength=count)
+    mass = np.where(size[group] > 1, w / np.maximum(size, 1)[group], 0.0)
+    if not mass.sum():
+        return np.nan, np.zeros(len(w)), mass
+    mean = np.bincount(group, quality, count) / np.maximum(size, 1)
+    tops = np.bincount(group, top, count)
+    lift = np.bincount(group, quality * top, count) / np.maximum(tops, 1) - mean
+    value = float(mass @ lift[group] / mass.sum())
+    return value, mass * (lift[group] - value) / mass.sum(), mass
+
+
+def _pair_mass(score: Array, quality: Array, group: Index, w: Array) -> tuple[Array, Array]:
+    """Half of the weight of each row's pairs in the right order, and of all its pairs that differ."""
     order = np.argsort(group, kind="stable")
-    g, s, q = group[order], score[order], quality[order]
-    right, total = np.zeros(count), np.zeros(count)
+    g, s, q, m = (v[order] for v in (group, score, quality, w))
+    right, total = np.zeros(len(g)), np.zeros(len(g))
     first = np.arange(len(g))
     last = np.searchsorted(g, g, side="right") - 1  # last row of the same prompt
     for distance in range(1, int((last - first).max(initial=0)) + 1):
         first = first[first + distance <= last[first]]
         second = first + distance
         gap = np.sign(q[second] - q[first])
-        won = np.where(gap != 0, (1 + gap * np.sign(s[second] - s[first])) / 2, 0.0)
-        right += np.bincount(g[first], won, count)
-        total += np.bincount(g[first], gap != 0, count)
-    return right, total
+        pair = m[first] * m[second] * (gap != 0) / 2
+        won = pair * (1 + gap * np.sign(s[second] - s[first])) / 2
+        for rows in (first, second):  # each row occurs once in either
+            right[rows] += won
+            total[rows] += pair
+    back = np.empty(len(g), dtype=np.int64)
+    back[order] = np.arange(len(g))
+    return right[back], total[back]
 
 
-def best_of_n_lifts(score: Array, quality: Array, group: Index, count: int) -> tuple[Array, Array]:
-    """Compute how much better the top-scored answer to each prompt is than the prompt's mean.
-
-    Parameters
-    ----------
-    score, quality : (n,) array
-        Scores and graded quality.
-    group : (n,) array of int
-        Prompt of every row, numbered from 0.
-    count : int
-        Number of prompts G.
-
-    Returns
-    -------
-    lift : (G,) array
-        Quality of the top-scored answer minus the mean of the prompt; answers that tie for the top
-        count by their average; 0 for a prompt with one answer.
-    choice : (G,) array
-        1 for a prompt with two or more answers, else 0.
-
-    """
-    best = np.full(count, -np.inf)
-    np.maximum.at(best, group, score)
-    top = score == best[group]
-    size = _sums(group, np.ones(len(group)), count)
-    chosen = ratio(_sums(group, quality * top, count), _sums(group, top.astype(float), count))
-    lift = chosen - ratio(_sums(group, quality, count), size)
-    choice = size > 1
-    return np.where(choice, lift, 0.0), choice.astype(float)
+def _constant(v: Array) -> bool:
+    return not len(v) or bool((v == v[0]).all())
 
 
-def ratio(a: Array, b: Array) -> Array:
-    """a / b, NaN where b is 0 or NaN.
-
-    Parameters
-    ----------
-    a, b : array
-        Numerators and denominators of one shape; b is at least 0.
-
-    Returns
-    -------
-    array
-        The ratios, of the shape of a.
-
-    """
-    out: Array = np.full(np.shape(a), np.nan)
-    np.divide(a, b, out=out, where=b > 0)
-    return out
+def _standardised(v: Array, w: Array) -> Array:
+    centred = v - np.average(v, weights=w)
+    return np.asarray(centred / np.sqrt(np.average(centred**2, weights=w)))
 
 
-def _sums(group: Index, values: Array, count: int) -> Array:
-    return np.asarray(np.bincount(group, values, count), dtype=np.float64)
+def _mid_ranks(run: Index, w: Array) -> Array:
+    """Mid-ranks of rows repeated w times, less their mean; ``run`` numbers the distinct values in order."""
+    mass = np.bincount(run, w)
+    return np.asarray((np.cumsum(mass) - mass / 2 - mass.sum() / 2)[run])
 
 
-def _variance(mean: Array, square: Array) -> Array:
-    """E v^2 - (E v)^2, NaN where the difference is within rounding error of 0."""
-    v = square - mean**2
-    return np.where(v > 1e-12 * square, v, np.nan)
-
-
-def _starts(ordered: Array) -> Index:
-    """Positions where each run of equal values begins."""
-    return np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
-
-
-def _ranks(values: Array, w: Array) -> Array:
-    """(c, n) mid-ranks under repetition, less their mean."""
-    order = np.argsort(values, kind="stable")
-    starts = _starts(values[order])
-    mass = np.add.reduceat(w[:, order], starts, axis=1)
-    middle = np.cumsum(mass, axis=1) - mass / 2 - mass.sum(axis=1, keepdims=True) / 2
-    run = np.empty(len(values), dtype=np.int64)
-    run[order] = np.repeat(np.arange(len(starts)), np.diff(np.r_[starts, len(values)]))
-    return np.asarray(middle[:, run])
+def _above(run: Index, mass: Array) -> Array:
+    """Mass of the rows with a larger value than each row's, plus half of that of equal ones."""
+    total = np.bincount(run, mass)
+    return np.asarray((total.sum() - np.cumsum(total) + total / 2)[run])

@@ -11,11 +11,17 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import expit, logit, stdtrit
 
 from trueward.core.estimate import Estimate
 
-from .influence_functions import INFLUENCE_FUNCTIONS, InfluenceFunction, clustered_error
+from .clustering import Scale, clusters, student_interval
+from .influence_functions import (
+    INFLUENCE_FUNCTIONS,
+    InfluenceFunction,
+    class_mass,
+    cross_fitted_share,
+)
+from .prompt_pairs import ordered, pairs_within_prompts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,8 +29,17 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
     Index = NDArray[np.int64]
 
-SHARES = {"auroc", "accuracy", "pair_accuracy"}  # their intervals are computed in log-odds
-NEAR = 100  # answers to one prompt that an answer is compared with
+SCALES: dict[str, Scale] = {
+    "auroc": "share",
+    "accuracy": "share",
+    "good": "share",
+    "pair_accuracy": "share",
+    "brier": "error",
+    "nll": "error",
+    "r2": "score",
+}
+FEWEST = 10  # effective units that must carry a figure
+FEWEST_PAIRS = 20  # effective prompts with gold labels on a better and a worse answer
 
 
 @dataclass(frozen=True)
@@ -47,6 +62,8 @@ class AuditRows:
     group: Index
     #: Whether the estimates are those of future prompts.
     future: bool = False
+    #: (n,) number of the user; None where it is not known.
+    user: Index | None = None
 
     @cached_property
     def known(self) -> NDArray[np.bool_]:
@@ -69,13 +86,34 @@ class AuditRows:
         return self.g + self.weight * (self.r - self.g)
 
     @cached_property
+    def spread(self) -> Array:
+        """(n,) r (1 - r) of gold labels, which is 0 for labels 0 and 1."""
+        return self.r * (1 - self.r)
+
+    @cached_property
+    def guessed_spread(self) -> Array:
+        """(n,) prediction of r (1 - r): g (1 - g) times its ratio on the gold rows, 0 for labels 0 and 1."""
+        v = self.g * (1 - self.g)
+        return v * float(self.spread[self.known].sum() / max(v[self.known].sum(), 1e-12))
+
+    @cached_property
     def unit(self) -> Index:
-        """(n,) unit of the random draw: rows, or prompts where many gold labels share one."""
-        share = self.known.mean()
-        together = (np.bincount(self.group, self.known) ** 2).sum() - self.known.sum()
-        chance = share**2 * ((np.bincount(self.group) ** 2).sum() - len(self.group))
-        alone = together <= 2 * chance + 20
-        return np.arange(len(self.group)) if alone and not self.future else self.group
+        """(n,) unit of the random draw: rows, or prompts or users where many gold labels share one.
+
+        Of future prompts the units are the prompts, and the variance is clustered by user, too.
+        """
+        rows = np.arange(len(self.group))
+        if self.future:
+            return self.group
+        for ids in (self.user, self.group):
+            if ids is None:
+                continue
+            unit = np.unique(ids, return_inverse=True)[1]
+            together = (np.bincount(unit, self.known) ** 2).sum() - self.known.sum()
+            chance = self.known.mean() ** 2 * ((np.bincount(unit) ** 2).sum() - len(unit))
+            if together > 2 * chance + 20:
+                return np.asarray(unit)
+        return rows
 
     @cached_property
     def drawn(self) -> int:
@@ -93,22 +131,31 @@ class AuditRows:
         Returns
         -------
         with_log, alone : Estimate
-            With 95 % intervals. Of pair_accuracy, ``with_log`` is the narrower one of the two.
+            With 95 % intervals; without a value, and with the reason, where fewer than 10 effective units
+            carry it.
 
         """
         if name == "pair_accuracy":
             return self._pairs()
-        with_log = INFLUENCE_FUNCTIONS[name](self.p, self.s, self.pseudo_label)
-        rows = (v[self.known] for v in (self.p, self.s, self.gold))
+        labels = self.gold[self.known]
+        if (
+            name in ("auroc", "r2")
+            and 4 * len(labels) * labels.mean() * (1 - labels.mean()) < FEWEST
+        ):
+            few = Estimate(
+                None, reason="too few gold labels of one class carry it; label more rows"
+            )
+            return few, few
+        rows = (v[self.known] for v in (self.p, self.s, self.gold, self.spread))
         alone = INFLUENCE_FUNCTIONS[name](*rows)
-        psi = alone.at(self.gold[self.known])
+        psi = alone.at(labels, self.spread[self.known])
         influence = np.zeros(len(self.p))
         influence[self.known] = (psi - psi.mean()) / len(psi)
+        mass = np.zeros(len(self.p))
+        mass[self.known] = class_mass(labels, np.ones(len(labels))) if name == "auroc" else 1.0
         return (
-            self._interval(name, *self._tuned(with_log)),
-            self._interval(
-                name, alone.theta + float(psi.mean()), self._error(influence, self.unit)
-            ),
+            self._interval(name, *self._tuned(name), mass),
+            self._interval(name, alone.theta + float(psi.mean()), self._error(influence), mass),
         )
 
     def variance(self, name: str) -> float:
@@ -119,69 +166,121 @@ class AuditRows:
         if not self.known.any():
             f = INFLUENCE_FUNCTIONS[name](self.p, self.s, self.p)
             return float((self.p * (1 - self.p) * (f.good - f.bad) ** 2).mean())
-        _, error = self._tuned(INFLUENCE_FUNCTIONS[name](self.p, self.s, self.pseudo_label))
+        _, error = self._tuned(name)
         return float(error**2 * self.known.sum() / max(1 - self.known.mean(), 1e-9))
 
-    def _tuned(self, f: InfluenceFunction) -> tuple[float, float]:
-        """Value and standard error at the lambda of least variance."""
-        guess, w, known = f.at(self.g), self.weight / len(self.p), self.known
-        psi = f.at(self.r)
+    def _expansion(self, name: str) -> InfluenceFunction:
+        """Influence function at the pseudo-labels, or at g where their mean is no share."""
+        label = self.pseudo_label
+        spread = self.guessed_spread + self.weight * (self.spread - self.guessed_spread)
+        n, known = len(label), self.known
+        if name in ("auroc", "r2") and not 0.02 < label.mean() - spread.mean() < 0.98:
+            label, spread = self.g, self.guessed_spread
+        if name in ("auroc", "r2") and min(label.sum(), n - label.sum()) <= 0:
+            label = np.full(n, float(self.gold[known].mean()))
+        return INFLUENCE_FUNCTIONS[name](self.p, self.s, label, spread)
+
+    def _tuned(self, name: str) -> tuple[float, float]:
+        """Value and standard error at the lambda of least variance on other units."""
+        f, known = self._expansion(name), self.known
+        guess, w = f.at(self.g, self.guessed_spread), self.weight / len(self.p)
+        psi = f.at(self.r, self.spread)
         first = w * (psi - psi[known].mean())  # influence at lambda = 0
         change = -w * (guess - guess[known].mean())
         if self.future:
-            change += (guess - guess.mean()) / len(guess)
-        a, b = (np.bincount(self.unit, v) for v in (first, change))
-        share = float(np.clip(-float(a @ b) / max(float(b @ b), 1e-300), 0, 1))
-        value = f.theta + psi[known].mean() + share * (guess.mean() - guess[known].mean())
-        return float(value), self._error(first + share * change, self.unit)
+            change = change + (guess - guess.mean()) / len(guess)
+        share = cross_fitted_share(first, change, self.unit, known)
+        drawn = share[known]
+        value = f.theta + psi[known].mean() + (drawn * (guess.mean() - guess[known])).mean()
+        return float(value), self._error(first + share * change)
 
     def _pairs(self) -> tuple[Estimate, Estimate]:
-        """Share of the pairs of a good and a bad answer to one prompt that the score orders.
+        """Share of the pairs of a better and a worse answer to one prompt that the score orders.
 
-        sum [ v r_i (1 - r_j) + (1 - v) r_j (1 - r_i) ] / sum [ r_i (1 - r_j) + r_j (1 - r_i) ], v = 1 where i
-        scores higher. Both are linear in r_i, r_j and r_i r_j. The product r_i r_j is estimated by g_i g_j,
-        corrected where one of the answers, or both, have a gold label.
+        A ratio of two sums over pairs, each unbiased for every g: the prediction from g, what single gold
+        labels change in it, and the residual of pairs with two gold labels over P(both).
         """
         i, j = pairs_within_prompts(self.group)
         if not len(i):
             none = Estimate(None, reason="no prompt has two answers")
             return none, none
         both = self.known[i] & self.known[j]
-        off, one, g, r = self.known * (self.r - self.g), self.pseudo_label, self.g, self.r
-        product = one[i] * g[j] + g[i] * (one[j] - g[j])
-        product += off[i] * off[j] * (len(i) / max(both.sum(), 1))
+        differs = both & (self.r[i] != self.r[j])
+        carried = np.bincount(self.group[i], differs * 1.0).astype(np.float64)
+        total, square = carried.sum(), np.square(carried).sum()
+        size = total**2 / square if square else 0.0
+        if size < FEWEST_PAIRS and self.known.mean() < 1:
+            few = Estimate(
+                None,
+                reason=f"only {size:.0f} effective prompts have gold labels on a better and a worse answer, "
+                f"of {FEWEST_PAIRS} needed; label whole prompts",
+            )
+            return few, few
         win = 0.5 + 0.5 * np.sign(self.s[i] - self.s[j])
-        guess = _ordered(win, g[i], g[j], g[i] * g[j])
-        with_log = self._ratio(_ordered(win, one[i], one[j], product), guess, self.group[i])
-        labels = both * _ordered(win, r[i], r[j], r[i] * r[j])
-        alone = self._ratio(labels, 0 * guess, self.group[i])
-        return min(with_log, alone, key=interval_width), alone
+        more = np.sign(self.r[i] - self.r[j])
+        exact = np.stack([win * (more > 0) + (1 - win) * (more < 0), np.abs(more)])
+        g, one = self.g, self.pseudo_label
+        product = one[i] * g[j] + g[i] * (one[j] - g[j])
+        known = [np.where(self.known, self.r, g), g]
+        left, right = (ordered(win, known[a][i], known[1 - a][j]) for a in (0, 1))
+        guess = ordered(win, g[i], g[j])
+        rest = both * (exact - left - right + guess) * (len(i) / max(both.sum(), 1))
+        sums = ordered(win, one[i], one[j], product) + rest
+        alone = self._ratio(both * exact, 0 * guess, self.group[i], carried, size)
+        with_log = self._ratio(sums, guess, self.group[i], carried, size)
+        return with_log, alone
 
-    def _ratio(self, sums: Array, guess: Array, group: Index) -> Estimate:
+    def _ratio(
+        self, sums: Array, guess: Array, group: Index, carried: Array, size: float
+    ) -> Estimate:
         """Sum of the first row of ``sums`` over that of the second; ``guess`` does not depend on the draw."""
         right, mixed = sums.sum(1)
-        if mixed <= 0:
-            return Estimate(None, reason="too few prompts with gold labels of both kinds")
+        if mixed <= 0 or not 0 <= right <= mixed:
+            return Estimate(None, reason="too few prompts have gold labels of both kinds")
         value = float(right / mixed)
         drawn = sums if self.future else sums - guess
-        error = self._error((drawn[0] - value * drawn[1]) / mixed, group)
-        return self._interval("pair_accuracy", value, error)
-
-    def _error(self, influence: Array, unit: Index) -> float:
-        """Standard error of a sum of influence values, clustered by unit."""
+        influence = np.bincount(group, (drawn[0] - value * drawn[1]) / mixed, len(carried))
+        share = carried / max(carried.sum(), 1)
+        if (share >= 1).any():
+            return Estimate(value, reason="one prompt, so no interval")
+        influence = influence / (1 - share)
         rest = 1.0 if self.future else 1 - self.known.mean()
-        return clustered_error(influence, unit, self.drawn) * float(np.sqrt(rest))
+        error = float(np.sqrt(rest * np.square(influence).sum()))
+        if not rest:
+            return Estimate(value, value, value)
+        return student_interval(value, error, max(size - 1, 1), "share")
 
-    def _interval(self, name: str, value: float, error: float) -> Estimate:
-        """95 % interval by Student's t; of shares in log-odds, so that it stays in [0, 1]."""
+    def _error(self, influence: Array) -> float:
+        """Standard error of a sum of influence values over the drawn units, or over prompts and users."""
+        if self.future:
+            units = clusters(len(influence), group=self.group, user=self.user)
+            return float(np.sqrt(units.variance(influence)))
+        total = np.bincount(self.unit, influence)
+        mass = np.bincount(self.unit, self.known)
+        total = total / (1 - np.minimum(mass / max(mass.sum(), 1), 0.99))
+        return float(np.sqrt(np.square(total).sum() * (1 - self.known.mean())))
+
+    def _interval(self, name: str, value: float, error: float, mass: Array) -> Estimate:
+        """95 % interval by Student's t on the scale of the metric; none where too few units carry it."""
         if not np.isfinite(value) or not np.isfinite(error):
             return Estimate(None, reason="the data do not define it")
-        wide = float(stdtrit(max(self.drawn - 1, 1), 0.975)) * error
-        if name in SHARES and 0 < value < 1:
-            wide /= value * (1 - value)
-            low, high = expit(logit(value) + np.array([-wide, wide]))
-            return Estimate(value, float(low), float(high))
-        return Estimate(value, value - wide, value + wide)
+        if self.known.all() and not self.future:
+            return Estimate(value, value, value)
+        total = np.bincount(self.unit, mass)
+        size = float(total.sum() ** 2 / np.square(total).sum())
+        if self.future and self.user is not None:
+            size = min(
+                size, *clusters(len(mass), user=self.user, cluster="user").effective(mass).values()
+            )
+        if size < FEWEST:
+            return Estimate(
+                None,
+                reason=f"an effective number of {size:.1f} units carries it, and {FEWEST} are needed",
+            )
+        scale = SCALES.get(name, "difference")
+        if scale == "share" and not 0 < value < 1:
+            return student_interval(float(value >= 1), 0.0, size - 1, scale)
+        return student_interval(value, error, size - 1, scale)
 
 
 def interval_width(e: Estimate) -> float:
@@ -199,35 +298,3 @@ def interval_width(e: Estimate) -> float:
 
     """
     return np.inf if e.low is None or e.high is None else e.high - e.low
-
-
-def _ordered(win: Array, up: Array, down: Array, cross: Array) -> Array:
-    """(2, pairs) P(one good, one bad and in the right order), and P(one good, one bad)."""
-    return np.stack([win * up + (1 - win) * down - cross, up + down - 2 * cross])
-
-
-def pairs_within_prompts(group: Index) -> tuple[Index, Index]:
-    """Find the pairs of answers to one prompt, less than 100 answers apart in the log.
-
-    Parameters
-    ----------
-    group : (n,) array of int
-        Prompt of every row.
-
-    Returns
-    -------
-    first, second : (pairs,) array of int
-        Row numbers of the two answers.
-
-    """
-    order = np.argsort(group, kind="stable")
-    left, right = [], []
-    for gap in range(1, NEAR):
-        same = group[order[gap:]] == group[order[:-gap]]
-        if not same.any():
-            break
-        left.append(order[:-gap][same])
-        right.append(order[gap:][same])
-    if not left:
-        return order[:0], order[:0]
-    return np.concatenate(left), np.concatenate(right)

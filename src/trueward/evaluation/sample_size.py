@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from scipy.optimize import minimize_scalar
 
 from trueward.core.errors import UsageError
 from trueward.core.random import torch_stream
@@ -21,6 +22,14 @@ if TYPE_CHECKING:
 
     from trueward.data.feedback import Feedback
     from trueward.model.reward_model import RewardModel
+
+    from .prediction_powered import AuditRows
+
+SHARES = tuple(k / 10 for k in range(1, 10))  # shares of good responses that a worst case covers
+UNBOUNDED = (
+    "auroc",
+    "r2",
+)  # their variance has no bound over all labels: it grows as one class gets rare
 
 
 @dataclass(frozen=True)
@@ -39,26 +48,36 @@ class Plan:
     width: float
     #: Gold labels that the log has.
     now: int
-    #: Gold labels that are needed in all.
+    #: Gold labels that are needed in all: by those that the log has, or without any by the model's own P.
     needed: int
     #: (needed - now,) row numbers of the responses to label, drawn uniformly from those without a label.
     rows: Tensor
+    #: Without gold labels: those that are needed in the worst case (see `plan`). Otherwise None.
+    needed_worst_case: int | None = None
 
     def __str__(self) -> str:
         """Format the plan as a sentence."""
+        aim = f"a 95 % interval of {self.metric} of width {self.width:g} needs about {self.needed} gold "
+        if self.needed_worst_case is not None:
+            return (
+                f"{aim}labels if the model's P(preferred) is right, and at most {self.needed_worst_case} "
+                f"{_worst_case(self.metric)}; the log has 0: label {len(self.rows)}, then plan again with "
+                "these labels"
+            )
         more = f"label {len(self.rows)} more" if len(self.rows) else "that is enough"
-        return (
-            f"a 95 % interval of {self.metric} of width {self.width:g} needs about {self.needed} gold "
-            f"labels; the log has {self.now}: {more}"
-        )
+        return f"{aim}labels; the log has {self.now}: {more}"
 
 
 def plan(model: RewardModel, log: Feedback, metric: str, width: float, *, seed: int = 0) -> Plan:
     """Compute how many gold labels an audit needs, and draw the responses to label next.
 
     n = N v / (N + v) with v = V (2 * 1.96 / width)^2, for N logged rows. V is the variance of one
-    label's contribution at the best lambda, estimated by an audit with the present gold labels. Without
-    any, it assumes that the model's P(preferred) is calibrated.
+    label's contribution at the best lambda, estimated by an audit with the present gold labels.
+
+    Without any gold label V is a range. Best guess: the model's P(preferred) is calibrated, V = E[P (1 - P)
+    (psi(1) - psi(0))^2]. Worst case: the log predicts nothing, V = Var psi(r). It is the largest over all
+    P(good given the response) for metrics that are means of psi. For ``auroc`` and ``r2`` it is the largest
+    over P(good) that is the same for all responses, from .1 to .9.
 
     Parameters
     ----------
@@ -76,7 +95,8 @@ def plan(model: RewardModel, log: Feedback, metric: str, width: float, *, seed: 
     Returns
     -------
     Plan
-        With a uniform draw of responses, as an audit needs it.
+        With a uniform draw of responses, as an audit needs it. Without gold labels it draws the best
+        guess: label them, and plan again with these labels.
 
     Raises
     ------
@@ -100,9 +120,57 @@ def plan(model: RewardModel, log: Feedback, metric: str, width: float, *, seed: 
     if not 0 < width < 1:
         raise UsageError(f"the width of an interval lies between 0 and 1, and is {width:g}")
     rows, _ = audit_rows(model, log, future=False, seed=seed)
-    v, n = rows.variance(metric) * (2 * 1.96 / width) ** 2, len(log)
-    needed = max(FEWEST_GOLD, math.ceil(n * v / (n + v)))
+    needed = _labels(rows.variance(metric), width, len(log))
     rest = torch.from_numpy(np.flatnonzero(~rows.known))
     order = torch.randperm(len(rest), generator=torch_stream(seed, "plan"))
     now = int(rows.known.sum())
-    return Plan(metric, width, now, needed, rest[order[: max(0, needed - now)]])
+    most = None if now else max(needed, _labels(worst_case_variance(rows, metric), width, len(log)))
+    return Plan(metric, width, now, needed, rest[order[: max(0, needed - now)]], most)
+
+
+def _labels(variance: float, width: float, n: int) -> int:
+    """Gold labels of n logged rows that give an interval of this width."""
+    v = variance * (2 * 1.96 / width) ** 2
+    return max(FEWEST_GOLD, math.ceil(n * v / (n + v)))
+
+
+def worst_case_variance(rows: AuditRows, metric: str) -> float:
+    """Return the largest variance of psi(r), one label's contribution, where the log predicts nothing.
+
+    A metric that is a mean of psi: max over all P(good) of Var psi(r) = min_m mean max_r (psi(r) - m)^2.
+    ``auroc`` and ``r2``: max over q in .1 .. .9 of Var psi(r) where P(good) = q for every response.
+
+    Parameters
+    ----------
+    rows : AuditRows
+        Logged rows with their scores; labels are not read.
+    metric : str
+        A key of `INFLUENCE_FUNCTIONS`.
+
+    Returns
+    -------
+    float
+        In squared units of the metric.
+
+    """
+    shares = [np.full(len(rows.p), q) for q in SHARES]
+    if metric in UNBOUNDED:
+        each = [INFLUENCE_FUNCTIONS[metric](rows.p, rows.s, q) for q in shares]
+        squares = [
+            float((q * f.good**2 + (1 - q) * f.bad**2).mean() - f.at(q).mean() ** 2)
+            for q, f in zip(shares, each, strict=True)
+        ]
+        return max(squares)
+    f = INFLUENCE_FUNCTIONS[metric](rows.p, rows.s, shares[0])
+    psi = np.stack([f.good, f.bad])
+    found = minimize_scalar(
+        lambda m: np.square(psi - m).max(0).mean(), bounds=(psi.min(), psi.max()), method="bounded"
+    )
+    return float(found.fun)
+
+
+def _worst_case(metric: str) -> str:
+    """State what the worst case covers."""
+    if metric in UNBOUNDED:
+        return "if score and log predict nothing and 10 to 90 % of the responses are good"
+    return "whatever the labels are"

@@ -10,10 +10,11 @@ from scipy.optimize import brentq
 from scipy.special import expit, logit
 
 from trueward.core.errors import TruewardError
+from trueward.core.weighted import weighted_quantile
 
 from . import metrics
 from .log_signals import signal_probabilities
-from .prediction_powered import pairs_within_prompts
+from .prompt_pairs import pairs_within_prompts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -47,10 +48,7 @@ class Conclusions:
 class Sensitivity:
     """Conclusions under departures from the model's assumption on who reacts; ``str()`` is a table.
 
-    See Also
-    --------
-    sensitivity : Computes it.
-
+    See `sensitivity`, which computes it.
     """
 
     #: Conclusions for 21 odds ratios of reacting, good against bad, from 1/5 to 5; empty for clicks.
@@ -121,7 +119,9 @@ def sensitivity(model: RewardModel, log: Feedback, *, seed: int = 0) -> Sensitiv
     P_delta = p f + (1 - p) f e^-delta / (1 - f + f e^-delta) with f the model's P(preferred),
     p = P(rated given x) out of fold, and delta the log odds ratio of reacting, good against bad, beyond
     the model's assumption (methods 4.4). So the odds that an unrated response is good are e^-delta times
-    the model's. delta = 0 is the model itself. Under any selection, P is in [p f, p f + 1 - p].
+    the model's. delta = 0 is the model itself. Under any selection, P is in [p f, p f + 1 - p]. With the
+    column ``weight`` means, ranks and pairs are those of the population; a pair counts as the product of
+    its two weights, and gold labels count ``weight`` x ``gold_weight``.
 
     Parameters
     ----------
@@ -164,19 +164,23 @@ def sensitivity(model: RewardModel, log: Feedback, *, seed: int = 0) -> Sensitiv
     f = scores.preferred.double().clamp(1e-6, 1 - 1e-6).cpu().numpy()
     rates = signal_probabilities(log, seed)
     group = np.arange(len(f)) if log.group is None else log.group.cpu().numpy()
-    pairs = _pairs(f, np.unique(group, return_inverse=True)[1])
+    w = None if log.weight is None else log.row_weight.cpu().numpy()
+    pairs = _Pairs.of(f, np.unique(group, return_inverse=True)[1], w)
     if log.o is None:
         eta = rates["noisy"].double().numpy() if "noisy" in rates else f
-        return Sensitivity((), (float(eta.mean()), 1.0), (), _priors(f, eta), {}, None, len(f))
+        priors = _priors(f, eta, w)
+        return Sensitivity((), (priors[0].at, 1.0), (), priors, {}, None, len(f))
     p = rates.get("responds", log.o).double().cpu().numpy()
+    deltas = np.linspace(-np.log(WIDEST), np.log(WIDEST), STEPS)
+    tilts = ((float(np.exp(d)), tilted(f, p, d)) for d in deltas)
     odds = tuple(
-        Conclusions(float(np.exp(d)), *_mean_rank_kept(f, tilted(f, p, d), pairs))
-        for d in np.linspace(-np.log(WIDEST), np.log(WIDEST), STEPS)
+        Conclusions(at, float(np.average(g, weights=w)), _rank(f, g, w), pairs.kept(g))
+        for at, g in tilts
     )
-    worst = (float((p * f).mean()), float((p * f + 1 - p).mean()))
-    noise = _noise(f, model, rates["noisy"].double().numpy()) if "noisy" in rates else ()
+    worst = (float(np.average(p * f, weights=w)), float(np.average(p * f + 1 - p, weights=w)))
+    noise = _noise(f, model, rates["noisy"].double().numpy(), w) if "noisy" in rates else ()
     flips = {f"{share:.0%}": _smallest_flip(f, p, pairs, share) for share in (0.01, 0.05, 0.1)}
-    return Sensitivity(odds, worst, noise, (), flips, _from_gold(f, log), len(f))
+    return Sensitivity(odds, worst, noise, (), flips, odds_ratio_from_gold(f, log), len(f))
 
 
 def tilted(f: Array, p: Array, delta: float) -> Array:
@@ -202,28 +206,38 @@ def tilted(f: Array, p: Array, delta: float) -> Array:
     return np.asarray(p * f + (1 - p) * expit(logit(f) - delta))
 
 
-def _pairs(f: Array, group: Index) -> tuple[Index, Index]:
-    """Pairs of answers to one prompt, the better one first, without ties."""
-    i, j = pairs_within_prompts(group)
-    better = np.where(f[i] > f[j], i, j), np.where(f[i] > f[j], j, i)
-    apart = f[i] != f[j]
-    return better[0][apart], better[1][apart]
+@dataclass(frozen=True)
+class _Pairs:
+    """Pairs of answers to one prompt, without ties, and the products of their two weights."""
+
+    better: Index
+    worse: Index
+    weight: Array | None
+
+    @staticmethod
+    def of(f: Array, group: Index, w: Array | None) -> _Pairs:
+        i, j = pairs_within_prompts(group)
+        i, j = i[f[i] != f[j]], j[f[i] != f[j]]
+        better, worse = np.where(f[i] > f[j], i, j), np.where(f[i] > f[j], j, i)
+        return _Pairs(better, worse, None if w is None else w[i] * w[j])
+
+    def kept(self, g: Array) -> float:
+        """Share of the pairs that ``g`` orders alike; NaN without pairs."""
+        right = g[self.better] > g[self.worse]
+        return float(np.average(right, weights=self.weight)) if len(right) else np.nan
 
 
-def _mean_rank_kept(f: Array, g: Array, pairs: tuple[Index, Index]) -> tuple[float, float, float]:
-    rank = float(metrics.spearman(f, g, np.ones((1, len(f))))[0])
-    kept = float((g[pairs[0]] > g[pairs[1]]).mean()) if len(pairs[0]) else float("nan")
-    return float(g.mean()), rank, kept
+def _rank(f: Array, g: Array, w: Array | None) -> float:
+    return float(metrics.spearman(f, g, np.ones((1, len(f))) if w is None else w[None])[0])
 
 
-def _smallest_flip(f: Array, p: Array, pairs: tuple[Index, Index], share: float) -> float | None:
+def _smallest_flip(f: Array, p: Array, pairs: _Pairs, share: float) -> float | None:
     """The smallest odds ratio, in either direction, that reverses a share of the pairs."""
-    if not len(pairs[0]):
+    if not len(pairs.better):
         return None
 
     def excess(delta: float) -> float:
-        g = tilted(f, p, delta)
-        return float((g[pairs[0]] <= g[pairs[1]]).mean() - share)
+        return 1 - pairs.kept(tilted(f, p, delta)) - share
 
     roots = [
         abs(brentq(lambda d: excess(float(d)) + 1e-12, 0.0, end, xtol=1e-3))
@@ -233,7 +247,9 @@ def _smallest_flip(f: Array, p: Array, pairs: tuple[Index, Index], share: float)
     return float(np.exp(min(roots))) if roots else None
 
 
-def _noise(f: Array, model: RewardModel, q: Array) -> tuple[tuple[float, float, float], ...]:
+def _noise(
+    f: Array, model: RewardModel, q: Array, w: Array | None
+) -> tuple[tuple[float, float, float], ...]:
     """Mean P at the corners of the noise rates: the model's intervals, or from 0 to what the log allows.
 
     P(up given rated) = rho_10 + (1 - rho_01 - rho_10) f, so f under other rates follows from f under the
@@ -245,28 +261,29 @@ def _noise(f: Array, model: RewardModel, q: Array) -> tuple[tuple[float, float, 
         ends = [(rates[k]["low"], rates[k]["high"]) for k in ("rho_01", "rho_10")]
     else:
         a = b = 0.0
-        ends = [(0.0, 1 - float(np.quantile(q, TAIL))), (0.0, float(np.quantile(q, 1 - TAIL)))]
+        low, high = (float(v) for v in weighted_quantile(q, (1 - TAIL, TAIL), w))
+        ends = [(0.0, 1 - high), (0.0, low)]
     up = b + (1 - a - b) * f
     return tuple(
-        (x, y, float(((up - y) / (1 - x - y)).clip(0, 1).mean()))
+        (x, y, float(np.average(((up - y) / (1 - x - y)).clip(0, 1), weights=w)))
         for x in ends[0]
         for y in ends[1]
         if x + y < 0.9
     )
 
 
-def _priors(f: Array, eta: Array) -> tuple[Conclusions, ...]:
+def _priors(f: Array, eta: Array, w: Array | None) -> tuple[Conclusions, ...]:
     """P = min(eta prior / share, 1) for priors from the share of clicks to 1, eta = P(click given x)."""
-    share = float(eta.mean())
-    rank = float(metrics.spearman(f, eta, np.ones((1, len(f))))[0])
+    share = float(np.average(eta, weights=w))
+    rank = _rank(f, eta, w)
     conclusions = []
     for prior in np.linspace(share, 1.0, 5):
         g = np.minimum(eta * prior / share, 1.0)
-        conclusions.append(Conclusions(float(prior), float(g.mean()), rank, float("nan")))
+        conclusions.append(Conclusions(float(prior), np.average(g, weights=w).item(), rank, np.nan))
     return tuple(conclusions)
 
 
-def _from_gold(f: Array, log: Feedback) -> tuple[float, float, float] | None:
+def odds_ratio_from_gold(f: Array, log: Feedback) -> tuple[float, float, float] | None:
     """Odds ratio and 95 % interval by maximum likelihood on unrated gold rows: logit P = logit f - delta."""
     if log.gold is None or log.o is None:
         return None
@@ -274,8 +291,10 @@ def _from_gold(f: Array, log: Feedback) -> tuple[float, float, float] | None:
     y, s = log.gold.double().cpu().numpy()[rows], logit(f[rows])
     if y.sum() in (0, len(y)):
         return None
-    delta = float(brentq(lambda d: float((expit(s - d) - y).sum()), -30, 30))
+    w = log.label_weight.cpu().numpy()[rows]
+    w = w / w.mean()
+    delta = float(brentq(lambda d: float(w @ (expit(s - d) - y)), -30, 30))
     g = expit(s - delta)
-    wide = 1.96 / np.sqrt((g * (1 - g)).sum())
+    wide = 1.96 * np.sqrt(w**2 @ (g * (1 - g))) / (w @ (g * (1 - g)))
     low, value, high = (float(np.exp(v)) for v in (delta - wide, delta, delta + wide))
     return value, low, high

@@ -10,6 +10,7 @@ import torch
 
 from trueward.core.errors import TruewardError, UsageError
 from trueward.core.random import numpy_stream, stream_seed
+from trueward.core.weighted import effective_size
 from trueward.data.splits import fold_of, prompt_numbers
 from trueward.estimation.ridge_logistic import CoefficientPrior, RegressionData, out_of_fold
 
@@ -37,6 +38,8 @@ CHOSEN = (
     "given the log (score, feedback, channels, context, features), the choice of gold rows does not depend "
     "on the label, and every kind of response had a chance to be chosen"
 )
+DRAWN = "gold_weight is 1 / P(labelled)"
+REPRESENTS = "gold rows are a random draw of the rows, and weight is what each row stands for"
 REACTS = (
     "given the prompt and the response, whether a user reacts does not depend on the quality, and feedback "
     "is without noise"
@@ -53,7 +56,9 @@ class LabelWeights:
     report: dict[str, Any]
 
     @staticmethod
-    def of(chance: Array, labelled: NDArray[np.bool_], assumes: str) -> LabelWeights:
+    def of(
+        chance: Array, labelled: NDArray[np.bool_], assumes: str, row_weight: Array | None = None
+    ) -> LabelWeights:
         """Compute weights from probabilities, clipped at 1/20 of the share of labelled rows.
 
         Parameters
@@ -64,6 +69,8 @@ class LabelWeights:
             Which rows have a label.
         assumes : str
             When the weights are right, for the report.
+        row_weight : (n,) array, optional
+            What each row represents; it counts in the share and in the effective sample size.
 
         Returns
         -------
@@ -71,22 +78,28 @@ class LabelWeights:
             With a warning in its report where the effective sample is small.
 
         """
-        share = labelled.mean()
+        represents = np.ones(len(chance)) if row_weight is None else row_weight
+        share = float(np.average(labelled, weights=represents))
         weight = np.minimum(share / np.maximum(chance, 1e-12), WIDEST)
-        w = weight[labelled]
-        size = float(w.sum() ** 2 / np.square(w).sum())
-        report: dict[str, Any] = {
-            "assumes": assumes,
-            "effective_sample_size": round(size, 1),
-            "largest_weight": round(float(w.max() / w.mean()), 2),
-            "clipped": int((weight == WIDEST).sum()),
-        }
-        if size < max(FEW, 0.2 * len(w)):
-            report["warning"] = (
-                f"effective sample size of the weighted labels: {size:.0f} out of {len(w)}; few labels stand "
-                "for the responses that were unlikely to be labelled"
-            )
+        report = _label_report((represents * weight)[labelled], assumes)
+        report["clipped"] = int((weight == WIDEST).sum())
         return LabelWeights(torch.from_numpy(weight), report)
+
+
+def _label_report(w: Array, assumes: str) -> dict[str, Any]:
+    """Report the effective sample size of the weights of labels, with a warning where it is small."""
+    size = effective_size(w)
+    report: dict[str, Any] = {
+        "assumes": assumes,
+        "effective_sample_size": round(size, 1),
+        "largest_weight": round(float(w.max() / w.mean()), 2),
+    }
+    if size < max(FEW, 0.2 * len(w)):
+        report["warning"] = (
+            f"effective sample size of the weighted labels: {size:.0f} out of {len(w)}; few labels stand "
+            "for the responses that were unlikely to be labelled"
+        )
+    return report
 
 
 def calibrate(
@@ -100,7 +113,9 @@ def calibrate(
     """Calibrate a model on labels that are not a random draw of the log.
 
     Each label is weighted by 1 / P(labelled), in the fit of the calibration map and in the conformal
-    quantile. The weight of a new response is the mean over the log, since it has no feedback yet.
+    quantile. The weight of a new response is the mean over the log, since it has no feedback yet. The
+    columns ``weight`` and ``gold_weight`` always count; ``gold_weight`` is 1 / P(labelled), and nothing is
+    estimated where it is given.
 
     Parameters
     ----------
@@ -113,7 +128,8 @@ def calibrate(
         fold over prompts.
     feedback : bool, default False
         There are no gold labels, and the feedback of rated rows is used instead; P(rated given x) is
-        fitted out of fold. With neither flag, gold rows are taken as a random draw.
+        fitted out of fold. With neither flag, gold rows are taken as a random draw, or as drawn with the
+        probabilities that ``gold_weight`` gives.
     seed : int, default 0
         Seed of the folds.
 
@@ -153,10 +169,10 @@ def calibrate(
         raise UsageError("calibrate takes chosen gold rows or feedback, not both: give one")
     if feedback:
         log, weights = feedback_as_gold(log, seed)
-    elif chosen and len(log.audited):
+    elif chosen and len(log.audited) and log.gold_weight is None:
         weights = weights_of_chosen(model, log, seed)
     else:
-        return model.calibrated(log, seed=seed)
+        return _by_columns(model, log, seed)
     calibrated = model.calibrated(log, weight=weights.weight, seed=seed)
     report = dict(calibrated.report["calibration"])
     warnings = [report.get("warning") if chosen else None, weights.report.get("warning")]
@@ -168,6 +184,21 @@ def calibrate(
     warning = {"warning": "; ".join(w for w in warnings if w)} if any(warnings) else {}
     report = {k: v for k, v in report.items() if k != "warning"} | weights.report | warning
     return replace(calibrated, report={**calibrated.report, "calibration": report})
+
+
+def _by_columns(model: RewardModel, log: Feedback, seed: int) -> RewardModel:
+    """Calibrate with the weights that the log has, and report what they assume."""
+    calibrated = model.calibrated(log, seed=seed)
+    if log.weight is None and log.gold_weight is None:
+        return calibrated
+    w = log.label_weight[log.audited].cpu().numpy()
+    known = DRAWN if log.gold_weight is not None else REPRESENTS
+    own, weighted = calibrated.report["calibration"], _label_report(w, known)
+    warnings = [r["warning"] for r in (own, weighted) if "warning" in r]
+    warning = {"warning": "; ".join(warnings)} if warnings else {}
+    return replace(
+        calibrated, report={**calibrated.report, "calibration": own | weighted | warning}
+    )
 
 
 def feedback_as_gold(log: Feedback, seed: int) -> tuple[Feedback, LabelWeights]:
@@ -200,10 +231,11 @@ def feedback_as_gold(log: Feedback, seed: int) -> tuple[Feedback, LabelWeights]:
         )
     rated = log.o > 0
     known = rated.cpu().numpy()
-    rates = signal_probabilities(replace(log, gold=None), seed)
+    log = replace(log, gold=None, gold_weight=None)
+    rates = signal_probabilities(log, seed)
     chance = rates["responds"].double().numpy() if "responds" in rates else known.astype(float)
     labelled = replace(log, gold=torch.where(rated, log.y, torch.nan))
-    return labelled, LabelWeights.of(chance, known, REACTS)
+    return labelled, LabelWeights.of(chance, known, REACTS, log.row_weight.cpu().numpy())
 
 
 def weights_of_chosen(model: RewardModel, log: Feedback, seed: int) -> LabelWeights:
@@ -236,16 +268,18 @@ def weights_of_chosen(model: RewardModel, log: Feedback, seed: int) -> LabelWeig
         raise TruewardError(
             "calibrating needs one P(preferred) a row, and this model identifies only an interval"
         )
+    represents = log.row_weight.cpu().numpy()
     if known.all():
-        return LabelWeights.of(np.ones(len(log)), known, CHOSEN)
+        return LabelWeights.of(np.ones(len(log)), known, CHOSEN, represents)
     table, x = evidence_columns(score.double().cpu().numpy(), replace(log, gold=None), seed)
     table[:, 0] /= max(float(table[:, 0].std()), 1e-9)
     group = prompt_numbers(len(log), log.group)
-    return LabelWeights.of(_labelled_probability(known, table, x, group, seed), known, CHOSEN)
+    chance = _labelled_probability(known, table, x, group, represents, seed)
+    return LabelWeights.of(chance, known, CHOSEN, represents)
 
 
 def _labelled_probability(
-    known: NDArray[np.bool_], table: Array, x: Array, group: Tensor, seed: int
+    known: NDArray[np.bool_], table: Array, x: Array, group: Tensor, represents: Array, seed: int
 ) -> Array:
     """(n,) P(known) by ridge logistic regressions, out of fold over prompts."""
     n, k = table.shape
@@ -253,6 +287,7 @@ def _labelled_probability(
     others = rng.permutation(np.flatnonzero(~known))[:OTHERS]
     rows = np.sort(np.concatenate([np.flatnonzero(known), others]))
     weight = np.where(known[rows], 1.0, (~known).sum() / len(others))
+    weight *= represents[rows] / represents.mean()
     design = np.hstack([np.ones((n, 1)), table, x])
     whole = RegressionData(design[rows], known[rows].astype(float), weight, rows)
     priors = [

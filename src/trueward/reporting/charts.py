@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from trueward.core.errors import TruewardError
+from trueward.core.weighted import weighted_quantile
 from trueward.plotting import histogram, svg_of
 
 from .page import Figure, Table
@@ -61,7 +62,13 @@ def figure(
     return Figure(svg, caption, table or rows_as_table(rows, caption))
 
 
-def distribution(parts: Mapping[str, Array], what: str, caption: str, quantiles: str) -> Figure:
+def distribution(
+    parts: Mapping[str, Array],
+    what: str,
+    caption: str,
+    quantiles: str,
+    weights: Mapping[str, Array] | None = None,
+) -> Figure:
     """Draw histograms of values in [0, 1], one line a part, with a table of their quantiles.
 
     Parameters
@@ -72,6 +79,8 @@ def distribution(parts: Mapping[str, Array], what: str, caption: str, quantiles:
         Name of the values.
     caption, quantiles : str
         Captions of the figure and of the table.
+    weights : mapping of str to (n,) array, optional
+        What each value represents, by the name of its part; 1 by default.
 
     Returns
     -------
@@ -79,16 +88,20 @@ def distribution(parts: Mapping[str, Array], what: str, caption: str, quantiles:
         Histograms with 24 bins.
 
     """
-    parts = {f"{name} ({len(v):,})": v for name, v in parts.items() if len(v)}
-    rows = []
-    for name, v in parts.items():
-        count, edges = (e.tolist() for e in np.histogram(v, bins=BINS, range=(0.0, 1.0)))
+    rows, cells = [], []
+    for part, v in parts.items():
+        if not len(v):
+            continue
+        name, w = f"{part} ({len(v):,})", None if weights is None else weights[part]
+        histogram_of = np.histogram(v, bins=BINS, range=(0.0, 1.0), weights=w)
+        count, edges = (e.tolist() for e in histogram_of)
+        total = len(v) if w is None else float(w.sum())
         rows += [
-            {"start": start, "end": end, "share": c / len(v), "series": name}
+            {"start": start, "end": end, "share": c / total, "series": name}
             for (start, end), c in zip(pairwise(edges), count, strict=True)
         ]
-    at = list(QUANTILES.values())
-    cells = [[name, *(f"{q:.3f}" for q in np.quantile(v, at))] for name, v in parts.items()]
+        at = weighted_quantile(v, list(QUANTILES.values()), w)
+        cells.append([name, *(f"{q:.3f}" for q in at)])
     table = Table(quantiles, ["responses", *QUANTILES], cells)
     return figure(histogram, rows, what, "share of the responses", caption=caption, table=table)
 

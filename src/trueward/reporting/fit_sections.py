@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from trueward.core.weighted import effective_size
 from trueward.plotting import intervals, lines
 
 from .charts import cell_text, distribution, figure
@@ -141,16 +144,18 @@ def _propensities(inputs: ReportInputs) -> Iterator[Block]:
     if o.all():
         yield Prose("Every response has feedback, so the log does not show who reacts.")
         return
-    w = 1 / p[o].clip(1e-6)
+    represents = inputs.weight
+    each = np.ones(len(p)) if represents is None else represents
     yield distribution(
         {"with feedback": p[o], "without": p[~o]},
         "p = P(feedback given prompt and response)",
         "P(feedback given the text), out of fold, of responses with and without feedback",
         "Quantiles of P(feedback given the text)",
+        None if represents is None else {"with feedback": each[o], "without": each[~o]},
     )
     yield Prose(
         f"Weighted by 1 / p, the {o.sum():,} responses with feedback have an effective sample size of "
-        f"{w.sum() ** 2 / (w**2).sum():,.0f}."
+        f"{effective_size(each[o] / p[o].clip(1e-6)):,.0f}."
     )
 
 

@@ -20,6 +20,8 @@ from trueward.features import encode
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from trueward.data.feedback import Feedback, Labelled
@@ -70,6 +72,12 @@ class ReportInputs:
             return replace(log, eta=log.eta | signal_probabilities(log, self.seed))
 
         return self._once(("data", self._backbone(name)), read)
+
+    @property
+    def weight(self) -> NDArray[np.float64] | None:
+        """(n,) what each row of `table` represents; None where every row has weight 1."""
+        weighted = "weight" in self.table.columns
+        return self.table.row_weight.to_numpy() if weighted else None
 
     def labelled(self, name: str) -> Labelled:
         """The clean test as features of a model."""

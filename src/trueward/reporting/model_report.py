@@ -9,7 +9,7 @@ from trueward.estimation.method import settings
 from trueward.inspection import inspect
 from trueward.plotting import odds_ratio_curves
 
-from . import fit_sections, quality_sections, response_sections
+from . import bounds_sections, fit_sections, quality_sections, response_sections
 from .charts import figure, rows_as_table
 from .inputs import ReportInputs
 from .page import Code, Markdown, Page, Prose, Section, Table
@@ -95,6 +95,7 @@ def _contents(inputs: ReportInputs) -> Iterator[tuple[str, tuple[Blocks, ...]]]:
         yield "Scores by rating", (quality_sections.recovered,)
     if inputs.log is not None:
         yield "Sensitivity to who reacts", (_sensitivity,)
+        yield "Bounds whoever reacts", (bounds_sections.whoever_reacts,)
         yield "Scores", (response_sections.score_distribution,)
         if len(inputs.models) > 1:
             yield "Where the models differ", (response_sections.agreement,)

@@ -130,21 +130,22 @@ def calibration(inputs: ReportInputs) -> Iterator[Block]:
         If a model identifies only an interval or cannot read text, or data are missing.
 
     """
-    if inputs.test is not None and "label" in inputs.test.columns:
-        truth = {name: inputs.labelled(name) for name in inputs.models}
-        what = "clean labels"
-        sets = {n: (inputs.preferred(n, "test"), t.r, t.group) for n, t in truth.items()}
-    else:
-        sets, what = {}, "gold labels"
-        for name in inputs.models:
-            data = inputs.data(name)
-            rows = data[data.audited]
-            sets[name] = (inputs.preferred(name, "log")[data.audited], rows.gold, rows.group)
+    clean = inputs.test is not None and "label" in inputs.test.columns
+    what = "clean labels" if clean else "gold labels"
+    sets: dict[str, tuple[Tensor, Tensor | None, Tensor | None, Array | None]] = {}
+    for name in inputs.models:
+        if clean:
+            truth = inputs.labelled(name)
+            sets[name] = inputs.preferred(name, "test"), truth.r, truth.group, None
+            continue
+        data = inputs.data(name)
+        rows, p = data[data.audited], inputs.preferred(name, "log")[data.audited]
+        sets[name] = p, rows.gold, rows.group, rows.label_weight.cpu().numpy()
     points = [
         {"P(preferred)": p, "share that is good": y, "low": low, "high": high, "series": name}
-        for name, (score, label, group) in sets.items()
+        for name, (score, label, group, w) in sets.items()
         if label is not None
-        for p, y, low, high in reliability(_array(score), _array(label), _ids(group, len(score)))
+        for p, y, low, high in reliability(_array(score), _array(label), _ids(group, len(score)), w)
     ]
     if not points:
         yield Prose(f"Too few {what} for a calibration curve: it needs {2 * FEWEST}.")
@@ -161,35 +162,40 @@ def calibration(inputs: ReportInputs) -> Iterator[Block]:
     )
 
 
-def reliability(p: Array, y: Array, group: Array) -> Iterator[tuple[float, float, float, float]]:
-    """Compute a calibration curve with 95 % intervals, in bins of equal numbers of responses.
+def reliability(
+    p: Array, y: Array, group: Array, weight: Array | None = None
+) -> Iterator[tuple[float, float, float, float]]:
+    """Compute a calibration curve with 95 % intervals, in bins of equal numbers of labels.
 
     Parameters
     ----------
-    p : (n,) array
-        P(preferred).
-    y : (n,) array
-        Labels in [0, 1], NaN where there is none.
+    p, y : (n,) array
+        P(preferred); labels in [0, 1], NaN where there is none.
     group : (n,) array
         Prompt of every row.
+    weight : (n,) array, optional
+        What each row represents; 1 by default.
 
     Yields
     ------
     tuple of float
-        Mean of p, mean of y, and the ends of its interval (see `clustered_wilson`), for each bin; nothing
-        with fewer than 40 labels.
+        Means of p and y and the ends of `clustered_wilson` of every bin; nothing below 40 labels.
 
     """
     known = ~np.isnan(y)
-    p, y, group = p[known], y[known], group[known]
+    w = np.ones(len(y)) if weight is None else weight
+    p, y, group, w = p[known], y[known], group[known], w[known]
     count = min(BINS, len(p) // FEWEST)
     if count < 2:
         return
     for rows in np.array_split(np.argsort(p, kind="stable"), count):
-        yield (float(p[rows].mean()), *clustered_wilson(y[rows], group[rows]))
+        at = float(np.average(p[rows], weights=w[rows]))
+        yield (at, *clustered_wilson(y[rows], group[rows], w[rows]))
 
 
-def clustered_wilson(y: Array, group: Array) -> tuple[float, float, float]:
+def clustered_wilson(
+    y: Array, group: Array, weight: Array | None = None
+) -> tuple[float, float, float]:
     """Compute a mean with Wilson's 95 % interval, clustered by prompt.
 
     The n of Wilson's formula is the effective number y (1 - y) / s^2, with s the standard error clustered
@@ -197,10 +203,10 @@ def clustered_wilson(y: Array, group: Array) -> tuple[float, float, float]:
 
     Parameters
     ----------
-    y : (n,) array
-        Values in [0, 1].
-    group : (n,) array
-        Prompt of every row.
+    y, group : (n,) array
+        Values in [0, 1], and the prompt of every row.
+    weight : (n,) array, optional
+        What each row represents; 1 by default.
 
     Returns
     -------
@@ -208,9 +214,10 @@ def clustered_wilson(y: Array, group: Array) -> tuple[float, float, float]:
         Mean of y and the ends of its interval.
 
     """
-    n, m = len(y), float(y.mean())
-    own = np.bincount(np.unique(group, return_inverse=True)[1], weights=y - m)
-    square = float((own**2).sum()) / n**2
+    w = np.ones(len(y)) if weight is None else weight
+    n, m = len(y), float(np.average(y, weights=w))
+    own = np.bincount(np.unique(group, return_inverse=True)[1], weights=w * (y - m))
+    square = float((own**2).sum()) / float(w.sum()) ** 2
     size = n if square == 0 else min(n, m * (1 - m) / square)
     z = 1.96**2 / max(size, 1.0)
     middle, half = (m + z / 2) / (1 + z), np.sqrt(z * (m * (1 - m) + z / 4)) / (1 + z)

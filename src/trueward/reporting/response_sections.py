@@ -47,19 +47,23 @@ def score_distribution(inputs: ReportInputs) -> Iterator[Block]:
 
     """
     parts: dict[str, Tensor] = {}
+    w, weights = inputs.weight, dict[str, Any]()
     for name in inputs.models:
         p = _score(inputs, name)
         if len(inputs.models) > 1:
             parts[name] = p
+            weights |= {} if w is None else {name: w}
             continue
         feedback = inputs.table.frame["feedback"].fill_null(float("nan")).to_numpy()
         kinds = (feedback > 0.5, feedback <= 0.5, np.isnan(feedback))
         parts = {k: p[torch.from_numpy(m)] for k, m in zip(KINDS, kinds, strict=True) if m.any()}
+        weights = {} if w is None else {k: w[m] for k, m in zip(KINDS, kinds, strict=True)}
     yield distribution(
         {what: p.double().numpy() for what, p in parts.items()},
         "P(preferred)",
         "Scores of the logged responses",
         "Quantiles of P(preferred)",
+        weights or None,
     )
     far = {name: int(inputs.scores(name).far.sum()) for name in inputs.models}
     for count in dict.fromkeys(far.values()):
@@ -119,10 +123,11 @@ def agreement(inputs: ReportInputs) -> Iterator[Block]:
 
     """
     p = {name: _score(inputs, name).double().numpy() for name in inputs.models}
-    one = np.ones((1, len(inputs.table)))
+    w = inputs.weight
+    one = np.ones(len(inputs.table)) if w is None else w
     rows = []
     for a, b in combinations(p, 2):
-        rank, gap = metrics.spearman(p[a], p[b], one)[0], np.abs(p[a] - p[b]).mean()
+        rank, gap = metrics.spearman(p[a], p[b], one)[0], np.average(abs(p[a] - p[b]), weights=w)
         rows.append([f"{a}, {b}", f"{rank:.3f}", f"{gap:.3f}"])
     head = ["models", "rank correlation", "mean difference of P"]
     yield Table("Agreement on the logged responses", head, rows)
