@@ -45,7 +45,7 @@ assert team.failed
 
 def both(tmp_path, body):
     script = tmp_path / "two.py"
-    script.write_text(SCRIPT + body)
+    script.write_text(SCRIPT + body + "torch.distributed.destroy_process_group()\n")
     command = [sys.executable, str(script)]
     runs = [
         subprocess.Popen(
