@@ -55,7 +55,7 @@ def test_selection_by_features_beside_the_quality_is_taken_for_missing_at_random
     counts = world(react, react)
     average = SelectionAverage.fit(counts, 0.0, 0.0)
     assert not average.uses_unrated
-    (weight,), ((shift, *rest),) = average.coefficients()
+    (weight,), ((shift, *rest),) = average.coefficients
     assert weight == 1
     assert rest == [0, 0, 1]  # the network of naive
     assert shift == pytest.approx(0.0, abs=0.05)

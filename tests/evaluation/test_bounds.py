@@ -10,9 +10,10 @@ import torch
 import trueward as tw
 from trueward.core.errors import TruewardError, UsageError
 from trueward.evaluation.bounded_pairs import blocks, pair_accuracy, pair_orders
+from trueward.evaluation.clustering import clusters
 from trueward.evaluation.linear_estimands import LinearEstimand
 from trueward.evaluation.model_balance import balance
-from trueward.evaluation.partial_labels import WORST, Clusters, PartialLabels, tilt
+from trueward.evaluation.partial_labels import WORST, PartialLabels, clustered_sum_error, tilt
 
 SPAN = (-1.0, 1.0)
 
@@ -30,8 +31,10 @@ def rows(y, *, f=0.5, p=0.5, weight=None, prompt=None, user=None, gold=None):
         f=np.broadcast_to(np.asarray(f, dtype=float), n).copy(),
         p=np.broadcast_to(np.asarray(p, dtype=float), n).copy(),
         weight=np.ones(n) if weight is None else np.array(weight, dtype=float),
-        clusters=Clusters(
-            every if prompt is None else np.array(prompt), None if user is None else np.array(user)
+        clusters=clusters(
+            n,
+            group=every if prompt is None else np.array(prompt),
+            user=None if user is None else np.array(user),
         ),
         posterior=label,
     )
@@ -276,7 +279,7 @@ def test_intervals_hold_both_ends_of_the_set_although_the_nuisances_are_wrong():
         y = np.where(o, r, 0.0)
         table = PartialLabels(
             y, o, np.full(1200, np.nan), np.where(x, *f[::-1]) + 0.04, np.where(x, *p[::-1]) - 0.03,
-            np.ones(1200), Clusters(np.arange(1200) // 2), y,
+            np.ones(1200), clusters(1200, group=np.arange(1200) // 2), y,
         )  # fmt: skip
         found = LinearEstimand.mean(np.ones(1200)).bounds(table, 3.0, (0, 1))
         held += found.ci_low <= ends[0] and ends[1] <= found.ci_high
@@ -298,7 +301,7 @@ def test_the_bounds_of_pair_accuracy_depend_on_wrong_nuisances_to_second_order_o
         guess = np.where(x, f[1] + shift, f[0])
         table = PartialLabels(
             y if corrected else np.where(o, guess, 0.0), o, np.full(12_000, np.nan), guess,
-            np.where(x, *p[::-1]), np.ones(12_000), Clusters(prompt), y,
+            np.where(x, *p[::-1]), np.ones(12_000), clusters(12_000, group=prompt), y,
         )  # fmt: skip
         found = pair_accuracy(parts, table, 2.0)
         return np.array([found.low, found.high])
@@ -315,7 +318,7 @@ def test_the_error_is_clustered_by_users_and_prompts_as_the_formula_says():
         np.array([1.0, 2.0, -1.0, -2.0]),
     )
     by_user, by_prompt, by_both = (9 + 9) * 2, (0 + 0) * 2, (1 + 4 + 1 + 4) * 4 / 3
-    error, freedom = Clusters(prompt, user).error(v)
+    error, freedom = clustered_sum_error(clusters(4, group=prompt, user=user), v)
     assert error**2 == pytest.approx(max(by_user + by_prompt - by_both, by_user, by_prompt))
     assert freedom == 1.0
 
@@ -399,7 +402,7 @@ def test_an_ab_test_by_user_is_no_confounded_choice():
     g = np.random.default_rng(0)
     user = np.repeat(np.arange(100), 10)
     new = (np.arange(100) % 2)[user] * 1.0
-    found = balance(new, np.ones(1000), Clusters(np.arange(1000), user), {"x": g.normal(size=1000)})
+    found = balance(new, np.ones(1000), clusters(1000, user=user), {"x": g.normal(size=1000)})
     assert (found.users, found.confounded) == ("one model each", False)
     assert "no comparison within users" in str(found)
 
@@ -408,12 +411,12 @@ def test_the_comparison_of_traffic_is_wrong_about_drawn_models_as_often_as_it_sa
     """At 1 % for all columns and 1 % for users: of 300 draws at most 14 are flagged with probability .99."""
     g = np.random.default_rng(0)
     user = np.repeat(np.arange(60), 8)
-    clusters = Clusters(np.arange(480), user)
+    units = clusters(480, user=user)
     taste = g.normal(size=60)[user]
     flagged = 0
     for _ in range(300):
         columns = {k: taste + g.normal(size=480) for k in "abc"}
-        flagged += balance((g.random(480) < 0.4) * 1.0, np.ones(480), clusters, columns).confounded
+        flagged += balance((g.random(480) < 0.4) * 1.0, np.ones(480), units, columns).confounded
     assert flagged <= 14
 
 

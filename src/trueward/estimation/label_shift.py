@@ -10,6 +10,8 @@ import torch
 from scipy.linalg import eigh
 from scipy.special import chdtrc, chdtri, expit
 
+from trueward.core.weighted import effective_size
+
 from .mixture_segment import Segment
 from .nuisance_types import Computed
 
@@ -75,7 +77,7 @@ class Line:
         between, own, spread = (y.T * w) @ h, (y.T * w) @ y, (h.T * w) @ h
         explained = between @ np.linalg.pinv(spread, ROUNDING, hermitian=True) @ between.T
         share, axes = eigh(explained, own + 1e-12 * np.eye(2))
-        size = weight.sum() ** 2 / np.square(weight).sum()
+        size = effective_size(weight)
         second, first = (float(size * s / max(1 - s, 1e-12)) for s in share.clip(0, 1))
         direction = own @ axes[:, 1]
         return Line(mean, direction * np.sign(direction[0] - direction[1]), first, second)
@@ -142,7 +144,7 @@ def placement(rho_01: float, rho_10: float, column: str) -> Computed:
 
     def fit(train: Feedback, _val: Feedback, _seed: int) -> tuple[Parameters, dict[str, Any]]:
         seen, up = (v.double().cpu().numpy() for v in (train.seen, train.seen * train.y))
-        weight = np.ones(len(up)) if train.weight is None else train.weight.double().cpu().numpy()
+        weight = train.row_weight.cpu().numpy()
         predicted = np.stack(_chances(train), 1)
         line = Line.of(np.stack([up, seen - up], 1), predicted, weight)
         segment, source = line.segment(rho_01, rho_10, predicted)

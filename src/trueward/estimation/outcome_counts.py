@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from trueward.core.weighted import effective_size
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -63,7 +65,7 @@ class OutcomeCounts:
         """
         if fold is not None:
             q, p = (centred(v, fold, weight) for v in (q, p))
-        w = weight * weight.sum() / np.square(weight).sum()
+        w = weight * effective_size(weight) / weight.sum()
         cell = np.arange(len(q))
         if len(q) > BINS**2:
             cell = _bin(q) * BINS + _bin(p)

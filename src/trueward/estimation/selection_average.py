@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +19,8 @@ from .reward_form import logit_mixture, odds
 from .selection_models import SelectionModel, fit_selection_models
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
     from torch import Tensor
 
@@ -36,6 +39,7 @@ MARGIN_SD = 0.75  # the same around a fitted d
 DRAWS = 300  # of model and parameters, for the range of the share of good responses
 SHARES = (0.05, 0.95)  # quantiles of the range
 WIDE = 0.2  # width of the range that is worth a warning
+NOTED = 0.05  # weight from which a model at its bound is named
 NEGLIGIBLE = 1e-4  # weight below which a model is left out
 SOME_GOLD = 30  # gold labels that ``anchored`` needs
 
@@ -84,10 +88,16 @@ class SelectionAverage:
     @property
     def by_label(self) -> float:
         """Posterior share of the models in which the label decides who reacts."""
-        return float(sum(w for w, m in zip(self.weights, self.models, strict=True) if m.by_label))
+        return self._mean([m.by_label for m in self.models])
 
+    @property
+    def strength(self) -> float:
+        """Mean d: the log odds ratio of reacting to a good and to a bad answer."""
+        return self._mean([m.strength for m in self.models])
+
+    @cached_property
     def coefficients(self) -> tuple[Array, Array]:
-        """Return the components of the mixture.
+        """The components of the mixture.
 
         With enough evidence, one component a model, each linear in q and p. Otherwise one component, naive's
         own network, shifted so that the share of good responses is the average of the models.
@@ -103,10 +113,8 @@ class SelectionAverage:
             kept = self.weights >= NEGLIGIBLE
             rows = [np.append(m.log_odds(self.counts), 0.0) for m in self.models]
             return self.weights[kept] / self.weights[kept].sum(), np.array(rows)[kept]
-        levels = [m.parameters[0] - m.strength for m in self.models]
-        share = sum(
-            w * self._share(self.counts.q + v) for w, v in zip(self.weights, levels, strict=True)
-        )
+        levels = (m.parameters[0] - m.strength for m in self.models)
+        share = self._mean([self._share(self.counts.q + v) for v in levels])
         shift = brentq(lambda v: self._share(self.counts.q + v) - share, -30.0, 30.0, xtol=1e-6)
         return np.ones(1), np.array([[shift, 0.0, 0.0, 1.0]])
 
@@ -123,11 +131,11 @@ class SelectionAverage:
 
         """
         rng = numpy_stream(seed, "selection range")
+        roots = [np.linalg.cholesky(np.linalg.inv(m.curvature)) for m in self.models]
         shares = []
         for k in rng.choice(len(self.models), DRAWS, p=self.weights):
             m = self.models[k]
-            root = np.linalg.cholesky(np.linalg.inv(m.curvature))
-            drawn = m.parameters + root @ rng.standard_normal(len(root))
+            drawn = m.parameters + roots[k] @ rng.standard_normal(len(m.parameters))
             a, b, c = m.log_odds(self.counts, drawn)
             d = rng.normal(0, MARGIN_SD if m.by_label else OPEN_SD)
             shares.append(self._share(a - d + b * self.counts.q + c * self.counts.p))
@@ -143,48 +151,22 @@ class SelectionAverage:
             Seed of the draws of the range.
 
         """
-        w, rows = self.coefficients()
+        w, rows = self.coefficients
         q, p = self.counts.q, self.counts.p
-        share = float(
-            sum(
-                v * self._share(a + (b + n) * q + c * p)
-                for v, (a, b, c, n) in zip(w, rows, strict=True)
-            )
-        )
+        share = float(w @ [self._share(a + (b + n) * q + c * p) for a, b, c, n in rows])
         low, high = self.share_range(seed)
         low, high = min(low, share), max(high, share)
-        strength = sum(v * m.strength for v, m in zip(self.weights, self.models, strict=True))
-        needed = gold_labels(low, high)
+        needed, found = gold_labels(low, high), self._finding()
+        named = list(zip(self.weights, self.models, strict=True))
         report: dict[str, Any] = {
-            "weights": {
-                m.name: round(float(v), 4) for v, m in zip(self.weights, self.models, strict=True)
-            },
+            "weights": {m.name: round(float(v), 4) for v, m in named},
             "uses_unrated": self.uses_unrated,
-            "odds_ratio": round(float(np.exp(strength)), 3),
+            "odds_ratio": round(float(np.exp(self.strength)), 3),
             "share_good": round(share, 4),
             "share_good_range": [round(low, 4), round(high, 4)],
             "gold_labels": needed,
         }
-        if self.uses_unrated and self.by_label >= GATE:
-            found = (
-                "unrated responses are used as evidence: who reacts depends on how good the answer is "
-                f"(weight {self.by_label:.2f}, odds ratio {np.exp(strength):.2g})"
-            )
-        elif self.uses_unrated:
-            found = (
-                "the chance of a rating helps to rank the responses, but the log does not show whether who "
-                f"reacts depends on how good the answer is (weight {self.by_label:.2f})"
-            )
-        else:
-            found = (
-                "the log does not show whether who reacts depends on how good the answer is (weight "
-                f"{self.by_label:.2f}), so unrated responses are not used and the ranking is that of naive"
-            )
-        flat = [
-            m.name
-            for v, m in zip(self.weights, self.models, strict=True)
-            if v > 0.05 and m.on_bound
-        ]
+        flat = [m.name for v, m in named if v > NOTED and m.on_bound]
         if flat:
             report["on_bound"] = flat
             found += f"; the slope of the ratings is at its bound, 0, in {', '.join(flat)}"
@@ -196,6 +178,27 @@ class SelectionAverage:
         else:
             report["finding"] = found
         return report
+
+    def _finding(self) -> str:
+        """Say whether unrated responses are used, and on what evidence."""
+        if not self.uses_unrated:
+            return (
+                "the log does not show whether who reacts depends on how good the answer is (weight "
+                f"{self.by_label:.2f}), so unrated responses are not used and the ranking is that of naive"
+            )
+        if self.by_label < GATE:
+            return (
+                "the chance of a rating helps to rank the responses, but the log does not show whether who "
+                f"reacts depends on how good the answer is (weight {self.by_label:.2f})"
+            )
+        return (
+            "unrated responses are used as evidence: who reacts depends on how good the answer is "
+            f"(weight {self.by_label:.2f}, odds ratio {np.exp(self.strength):.2g})"
+        )
+
+    def _mean(self, values: Sequence[float]) -> float:
+        """Mean over the models, by their weights."""
+        return float(self.weights @ np.asarray(values, dtype=np.float64))
 
     def _share(self, f: Array) -> float:
         return float(np.average(expit(f), weights=self.counts.n))
@@ -249,12 +252,12 @@ def selection_average(rho_01: float, rho_10: float) -> Computed:
                 odds(train.eta.responds),
             )
         )
-        weight = np.ones(len(q)) if train.weight is None else train.weight.double().cpu().numpy()
+        weight = train.row_weight.cpu().numpy()
         fold = train.eta.fold.cpu().numpy() if "fold" in train.eta else None
         counts = OutcomeCounts.of(q, p, up, rated, weight, fold)
         average = SelectionAverage.fit(counts, rho_01, rho_10)
         names = ("weights", "coefficients")
-        parameters = zip(names, map(torch.from_numpy, average.coefficients()), strict=True)
+        parameters = zip(names, map(torch.from_numpy, average.coefficients), strict=True)
         return dict(parameters), average.report(seed)
 
     def apply(parameters: Parameters, b: Feedback) -> dict[str, Tensor]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import stdtrit
 
-from .partial_labels import TAIL, IdentifiedSet, tilt
+from .partial_labels import TAIL, IdentifiedSet, clustered_sum_error, tilt
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -201,8 +201,8 @@ def _extreme(
     paired = np.zeros(len(rows.f), dtype=bool)
     for b in parts:
         paired[b.rows.ravel()] = True
-    own = rows.clusters.take(paired)
-    error, freedom = own.error((influence - (value - t) * share)[paired])
+    own = rows.clusters.rows(paired)
+    error, freedom = clustered_sum_error(own, (influence - (value - t) * share)[paired])
     limit = value + side * float(stdtrit(freedom, TAIL)) * error
     return float(np.clip(value, 0, 1)), float(np.clip(limit, 0, 1))
 
@@ -290,6 +290,7 @@ def pair_orders(parts: list[Block], rows: PartialLabels, gamma: float) -> PairOr
         return None
     share = float(apart.sum()) / whole
     paired = total > 0
-    error, freedom = rows.clusters.take(paired).error(((apart - share * total) / whole)[paired])
+    pull = ((apart - share * total) / whole)[paired]
+    error, freedom = clustered_sum_error(rows.clusters.rows(paired), pull)
     wide = float(stdtrit(freedom, TAIL)) * error
     return PairOrders(gamma, share, max(0.0, share - wide), min(1.0, share + wide), agree / whole)

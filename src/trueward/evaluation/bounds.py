@@ -185,7 +185,7 @@ def bounds(
     parts = []
     if scores.reward is not None:
         ranks = np.asarray(scores.reward.double().cpu().numpy())
-        parts = blocks(rows.clusters.prompt, ranks, rows.weight, seed)
+        parts = blocks(rows.clusters.units["prompt"], ranks, rows.weight, seed)
     accuracy = [pair_accuracy(parts, rows, g) for g in gammas] if parts else []
     orders = [pair_orders(parts, rows, g) for g in gammas] if parts and reason is None else []
     covered = {} if covariates is None else dict(covariates)

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import stdtrit
 
-from .partial_labels import TAIL, IdentifiedSet
+from .partial_labels import TAIL, IdentifiedSet, clustered_sum_error
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from .partial_labels import Clusters, PartialLabels
+    from .clustering import Clusters
+    from .partial_labels import PartialLabels
 
     Array = NDArray[np.float64]
     Index = NDArray[np.int64]
@@ -142,10 +143,10 @@ class LinearEstimand:
     ) -> IdentifiedSet:
         """Set between two sums, with one-sided intervals around its ends."""
         counted = self.c != 0
-        own = clusters.take(counted)
+        own = clusters.rows(counted)
         limits: list[float] = []
         for value, side in zip(ends, (-1, 1), strict=True):
-            error, freedom = own.error(self.influence(value)[counted])
+            error, freedom = clustered_sum_error(own, self.influence(value)[counted])
             limits.append(float(self.c @ value) + side * float(stdtrit(freedom, TAIL)) * error)
         low, high = (float(np.clip(self.c @ v, *span)) for v in ends)
         return IdentifiedSet(

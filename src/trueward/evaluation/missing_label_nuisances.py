@@ -14,8 +14,9 @@ from trueward.data.splits import fold_of, prompt_numbers
 from trueward.estimation.nuisances import Clip
 from trueward.estimation.ridge_logistic import RegressionData, logistic, out_of_fold
 
+from .clustering import clusters
 from .log_signals import signal_probabilities
-from .partial_labels import Clusters, PartialLabels
+from .partial_labels import PartialLabels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,10 +87,11 @@ def partial_labels(
         gold=np.full(n, np.nan) if log.gold is None else _array(log.gold),
         f=f,
         p=p,
-        weight=np.ones(n) if log.weight is None else _array(log.weight),
-        clusters=Clusters(
-            prompt_numbers(n, log.group).numpy(),
-            None if log.user is None else log.user.cpu().numpy(),
+        weight=_array(log.row_weight),
+        clusters=clusters(
+            n,
+            group=prompt_numbers(n, log.group).numpy(),
+            user=None if log.user is None else log.user.cpu().numpy(),
         ),
         posterior=np.where(rated, posterior if max(rates) > 0 else y, 0.0),
     )
@@ -122,7 +124,7 @@ def _probabilities(
         _array(eta["propensity"] if "propensity" in eta else eta["responds"]),
         _array(eta["noisy"]),
     )
-    weight = np.ones(len(log)) if log.weight is None else _array(log.weight)
+    weight = _array(log.row_weight)
     columns = _columns(log, names)
     if columns.shape[1]:
         group = prompt_numbers(len(log), log.group)

@@ -13,6 +13,7 @@ from trueward.core.errors import UsageError
 from trueward.core.suggest import suggestion
 
 from .linear_estimands import LinearEstimand
+from .partial_labels import clustered_sum_error
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from trueward.data.log import Log
 
-    from .partial_labels import Clusters
+    from .clustering import Clusters
 
     Array = NDArray[np.float64]
     Index = NDArray[np.int64]
@@ -130,13 +131,13 @@ def balance(
         sd = float(np.sqrt(np.cov(column, aweights=weight, ddof=0)))
         if estimand is None or sd < 1e-9:
             continue
-        error, freedom = clusters.error(estimand.influence(column))
+        error, freedom = clustered_sum_error(clusters, estimand.influence(column))
         gap = float(estimand.c @ column)
         p = 2 * float(stdtr(freedom, -abs(gap) / max(error, 1e-12)))
         if p < BEYOND_CHANCE / len(covariates):
             unequal[name] = gap / sd
     largest = sorted(unequal.items(), key=lambda kv: -abs(kv[1]))
-    kind, shared = _users(treated, clusters.user)
+    kind, shared = _users(treated, clusters.units.get("user"))
     return Balance(kind, shared, len(covariates), dict(largest))
 
 

@@ -224,14 +224,14 @@ def _one(
     mine, theirs = models.values()
     both = mine | theirs
     weight, treated = np.where(both, rows.weight, 0.0), mine.astype(np.float64)
-    clusters = rows.clusters.take(both)
+    clusters = rows.clusters.rows(both)
     columns = {k: v[both] for k, v in covariates.items()}
     found = balance(treated[both], weight[both], clusters, columns)
     ways: dict[str, LinearEstimand | None] = {ALL: LinearEstimand.contrast(treated, weight)}
-    if found.unequal and len(np.unique(clusters.prompt)) >= ENOUGH * len(covariates):
+    if found.unequal and len(np.unique(clusters.units["prompt"])) >= ENOUGH * len(covariates):
         table = np.stack([(v - v.mean()) / (v.std() or 1.0) for v in covariates.values()], 1)
         ways[ADJUSTED] = LinearEstimand.contrast(treated, weight, covariates=table)
-    strata = {USERS: rows.clusters.user, PROMPTS: rows.clusters.prompt}
+    strata = {USERS: rows.clusters.units.get("user"), PROMPTS: rows.clusters.units["prompt"]}
     counts = {}
     for name, stratum in strata.items():
         if stratum is None:

@@ -1,19 +1,20 @@
-"""Labels of which some are missing, the sets of values that they allow, and their clusters."""
+"""Labels of which some are missing, and the sets of values that they allow."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import expit, logit
 
-from .influence_functions import clustered_error
+from trueward.core.influence import clustered_error
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from .clustering import Clusters
 
     Array = NDArray[np.float64]
     Index = NDArray[np.int64]
@@ -57,58 +58,32 @@ class IdentifiedSet:
         return fields | {"gamma": self.gamma if math.isfinite(self.gamma) else None}
 
 
-@dataclass(frozen=True)
-class Clusters:
-    """Users and prompts of rows, by which standard errors are clustered."""
+def clustered_sum_error(units: Clusters, influence: Array) -> tuple[float, float]:
+    """Compute the standard error of a sum of influence values, and its degrees of freedom.
 
-    #: (n,) number of the prompt of every row.
-    prompt: Index
-    #: (n,) number of the user of every row; None where users are unknown.
-    user: Index | None = None
+    V = max(V_user + V_prompt - V_both, V_user, V_prompt), each as in `clustered_error`.
 
-    def take(self, rows: Mask) -> Clusters:
-        """Return the clusters of some rows, (n,) bool."""
-        if rows.all():
-            return self
-        return Clusters(self.prompt[rows], None if self.user is None else self.user[rows])
+    Parameters
+    ----------
+    units : Clusters
+        Prompts and users of the rows.
+    influence : (n,) array
+        Influence of every row on the sum.
 
-    @cached_property
-    def _units(self) -> list[Index]:
-        """(n,) number of the prompt of every row, and of its user, counted from 0."""
-        given = [self.prompt, *([] if self.user is None else [self.user])]
-        return [np.asarray(np.unique(v, return_inverse=True)[1], dtype=np.int64) for v in given]
+    Returns
+    -------
+    error, freedom : float
+        ``freedom`` is that of `Clusters.degrees`, at least 1.
 
-    @cached_property
-    def _both(self) -> Index:
-        """(n,) number of the pair of prompt and user of every row."""
-        prompt, user = self._units
-        pair = prompt * (int(user.max()) + 1) + user
-        return np.asarray(np.unique(pair, return_inverse=True)[1], dtype=np.int64)
+    """
 
-    def error(self, influence: Array) -> tuple[float, float]:
-        """Compute the standard error of a sum of influence values, and its degrees of freedom.
+    def square(unit: Index) -> float:
+        return clustered_error(influence, unit, int(unit.max()) + 1) ** 2
 
-        V = max(V_user + V_prompt - V_both, V_user, V_prompt); degrees of freedom: the smallest of
-        (sum n_c)^2 / sum n_c^2 - 1 over users and over prompts, with n_c rows in cluster c.
-
-        Parameters
-        ----------
-        influence : (n,) array
-            Influence of every row on the sum.
-
-        Returns
-        -------
-        error, freedom : float
-
-        """
-        units = self._units
-        square = [clustered_error(influence, u, int(u.max()) + 1) ** 2 for u in units]
-        counts = [np.bincount(u).astype(np.float64) for u in units]
-        freedom = min(float(n.sum() ** 2 / np.square(n).sum()) for n in counts) - 1
-        if len(units) > 1:
-            joint = clustered_error(influence, self._both, int(self._both.max()) + 1) ** 2
-            square.append(sum(square) - joint)
-        return math.sqrt(max(square)), max(1.0, freedom)
+    each = [square(unit) for unit in units.units.values()]
+    if len(each) > 1:
+        each.append(sum(each) - square(units.both))
+    return math.sqrt(max(each)), max(1.0, units.degrees())
 
 
 def tilt(f: Array, delta: float) -> tuple[Array, Array]:

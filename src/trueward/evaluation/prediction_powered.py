@@ -15,16 +15,13 @@ import numpy as np
 from trueward.core.estimate import Estimate
 
 from .clustering import Scale, clusters, student_interval
-from .influence_functions import (
-    INFLUENCE_FUNCTIONS,
-    InfluenceFunction,
-    class_mass,
-    cross_fitted_share,
-)
+from .influence_functions import INFLUENCE_FUNCTIONS, class_mass, cross_fitted_share
 from .prompt_pairs import ordered, pairs_within_prompts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from trueward.core.influence import InfluenceFunction
 
     Array = NDArray[np.float64]
     Index = NDArray[np.int64]

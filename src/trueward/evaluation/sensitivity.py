@@ -14,6 +14,7 @@ from trueward.core.weighted import weighted_quantile
 
 from . import metrics
 from .log_signals import signal_probabilities
+from .partial_labels import tilt
 from .prompt_pairs import pairs_within_prompts
 
 if TYPE_CHECKING:
@@ -184,9 +185,7 @@ def sensitivity(model: RewardModel, log: Feedback, *, seed: int = 0) -> Sensitiv
 
 
 def tilted(f: Array, p: Array, delta: float) -> Array:
-    """Tilt P(preferred) of unrated responses by a log odds ratio.
-
-    p f + (1 - p) f e^-delta / (1 - f + f e^-delta).
+    """Tilt P(preferred) of unrated responses by a log odds ratio: p f + (1 - p) h, with h by `tilt`.
 
     Parameters
     ----------
@@ -203,7 +202,7 @@ def tilted(f: Array, p: Array, delta: float) -> Array:
         P(preferred) under that odds ratio.
 
     """
-    return np.asarray(p * f + (1 - p) * expit(logit(f) - delta))
+    return np.asarray(p * f + (1 - p) * tilt(f, delta)[0])
 
 
 @dataclass(frozen=True)

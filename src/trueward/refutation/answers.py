@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from trueward.core.influence import auroc_influence, clustered_error
 from trueward.data.capabilities import MIN_PER_CLASS
 from trueward.data.splits import prompt_numbers
 from trueward.evaluation import metrics
-from trueward.evaluation.influence_functions import auroc_influence, clustered_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -111,24 +111,9 @@ class Answers:
         """
         r, s = self.good.astype(float), score[self.rows]
         clusters = len(np.unique(self.prompt))
-        if np.ptp(self.weight):
-            return _weighted_auroc(s, r, self.weight, self.prompt, clusters)
-        influence = auroc_influence(s, r)
-        pull = influence.at(r) / len(r)
+        influence = auroc_influence(s, r, w=self.weight)
+        pull = self.weight * influence.at(r) / self.weight.sum()
         return influence.theta, clustered_error(pull, self.prompt, clusters)
-
-
-def _weighted_auroc(
-    s: Array, r: Array, w: Array, prompt: Index, clusters: int
-) -> tuple[float, float]:
-    """AUROC of rows that each count w times, and its standard error clustered by prompt."""
-    place = np.unique(s, return_inverse=True)[1]
-    good, bad = np.bincount(place, w * r), np.bincount(place, w * (1 - r))
-    below = ((np.cumsum(bad) - bad / 2) / bad.sum())[place]
-    above = (1 - (np.cumsum(good) - good / 2) / good.sum())[place]
-    theta = float((w * r) @ below / good.sum())
-    pull = w * (r * (below - theta) / good.sum() + (1 - r) * (above - theta) / bad.sum())
-    return theta, clustered_error(pull, prompt, clusters)
 
 
 def correlation(a: Array, b: Array) -> float:
