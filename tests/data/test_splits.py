@@ -49,3 +49,34 @@ def test_a_sample_has_whole_prompts_up_to_its_size_and_some_first():
     assert 5 in rows.tolist()
     for number in prompt[rows].unique():
         assert int((prompt[rows] == number).sum()) == int((prompt == number).sum())
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_few_labels_of_a_class_are_on_both_sides_of_a_split(seed):
+    """60 prompts of 2; 30 ratings, 2 of them bad: a random draw of 12 prompts has none in 64 % of splits."""
+    group = torch.arange(120) // 2
+    label = torch.full((120,), torch.nan)
+    label[::4] = 1.0
+    label[[8, 44]] = 0.0
+    rest, held = split_rows(120, 0.2, seed, group, label)
+    assert sorted([*rest.tolist(), *held.tolist()]) == list(range(120))
+    assert not set(group[rest].tolist()) & set(group[held].tolist())
+    for part in (rest, held):
+        assert {0.0, 1.0} <= set(label[part].tolist())
+    assert 22 <= len(held) <= 26
+
+
+def test_a_split_with_enough_of_each_class_is_the_plain_one():
+    label = (torch.arange(100) % 2).double()
+    plain, stratified = split_rows(100, 0.2, 3), split_rows(100, 0.2, 3, label=label)
+    assert all(torch.equal(a, b) for a, b in zip(plain, stratified, strict=True))
+
+
+def test_a_class_of_one_prompt_stays_among_the_training_rows():
+    label = torch.full((40,), torch.nan)
+    label[:10] = 1.0
+    label[0] = 0.0
+    for seed in range(5):
+        rest, held = split_rows(40, 0.2, seed, label=label)
+        assert 0 in rest.tolist()
+        assert 1.0 in label[held].tolist()

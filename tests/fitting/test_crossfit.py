@@ -174,9 +174,10 @@ def test_the_rates_of_a_batch_are_read_from_the_right_tails():
     assert float(rho_10) == pytest.approx(0.2 + 0.03 * 0.7, abs=1e-3)
 
 
-def test_rates_without_signal_are_refused_and_shaky_ones_warned_of():
-    with pytest.raises(TruewardError, match="almost no signal"):
-        flip_rates(0.99).compute(spread_proxy(0.48, 0.52), 0)
+def test_rates_without_signal_are_taken_as_0_and_shaky_ones_warned_of():
+    values, report = flip_rates(0.99).compute(spread_proxy(0.48, 0.52), 0)
+    assert values == {"rho_01": 0.0, "rho_10": 0.0}
+    assert "the noise is left uncorrected" in report["warning"]
     _values, report = flip_rates(0.99).compute(anchored(group=torch.arange(400) // 4), 0)
     assert "only 25 prompts" in report["warning"]
 

@@ -291,13 +291,13 @@ def test_balance_counts_good_ratings_and_warns_of_a_rare_class():
 
 
 def test_too_few_ratings_for_a_fit_are_an_error_and_for_validation_a_warning():
-    none = found(log(50, feedback=[1.0] * 20 + [0.0] * 4 + [None] * 26), "too_few")
+    none = found(log(50, feedback=[1.0] * 20 + [0.0] + [None] * 29), "too_few")
     assert none.severity == "error"
-    assert none.message == "a fit needs at least 5 responses rated bad, and found 4"
+    assert none.message == "a fit needs at least 2 responses rated bad, and found 1"
     few = found(log(50), "too_few")  # 10 good, 10 bad: a fifth of them is 2
     assert few.severity == "warning"
     assert few.figures == {"prompts": 25, "rated": 20, "good": 10}
-    assert "about 2 of them" in few.message
+    assert "about 2 of them: a fit is possible and uncertain" in few.message
     one_prompt = found(log(500, prompt="the only one"), "too_few")
     assert "at least 2 prompts" in one_prompt.message
 

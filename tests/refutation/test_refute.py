@@ -391,8 +391,9 @@ def test_a_log_where_nothing_is_rated_is_refused():
 
 
 def test_a_log_that_is_too_short_to_fit_is_refused():
-    with pytest.raises(TruewardError, match="at least 5"):
-        refute("naive", world(12)[0])
+    log = world(12)[0]
+    with pytest.raises(TruewardError, match="at least 2 responses rated good, and found 1"):
+        refute("naive", replace(log, y=(torch.arange(12) == 0).float(), o=torch.ones(12)))
 
 
 def test_a_log_too_short_to_be_split_leaves_checks_of_the_log_itself():
@@ -454,7 +455,7 @@ def test_a_wrong_command_is_one_sentence(honest, capsys, words, code, said):
     ("columns", "said"),
     [
         ({"feedback": [None] * N}, "feedback"),
-        ({"feedback": [1.0, 0.0, 1.0, *[None] * (N - 3)]}, "at least 5"),
+        ({"feedback": [1.0, 0.0, 1.0, *[None] * (N - 3)]}, "at least 2 responses rated bad"),
         ({"prompt": ["Why?"] * N}, "at least 2 prompts"),
     ],
 )

@@ -10,7 +10,10 @@ if TYPE_CHECKING:
     from .feedback import Feedback
     from .log import Log
 
-MIN_PER_CLASS = 5  # rows of each class below which a fit is refused
+FEWEST = 2  # rows of each class that a log needs: one to learn from, and one to hold out
+MIN_PER_CLASS = (
+    5  # rows of each class below which a result is weak, and gold labels that a fit needs
+)
 CHANNEL_PREFIX = "channel."
 CATEGORIES = (
     50  # most frequent values of a context column that get a feature each; others share one

@@ -169,6 +169,14 @@ class Feedback:
         return self.o
 
     @property
+    def labels(self) -> Tensor | None:
+        """(n,) ratings, NaN where there is none, or clicks; None without any feedback."""
+        rated = self.y > 0 if self.o is None else self.o > 0
+        if not bool(rated.any()):
+            return None
+        return self.y if self.o is None else torch.where(rated, self.y, torch.nan)
+
+    @property
     def audited(self) -> Tensor:
         """int64 row numbers with a gold label."""
         known = torch.zeros(len(self)) if self.gold is None else ~self.gold.isnan()
@@ -246,6 +254,9 @@ class Feedback:
     def split(self, share: float, seed: int = 0) -> tuple[Feedback, Feedback]:
         """Split at random into training and validation rows; no prompt is on both sides.
 
+        Where a part would get fewer than 5 rows of a class, prompts are drawn within strata of feedback, see
+        `trueward.data.splits.split_rows`.
+
         Parameters
         ----------
         share : float
@@ -264,7 +275,7 @@ class Feedback:
             If the share is not between 0 and 1, or with fewer than two prompts.
 
         """
-        train, validation = split_rows(len(self), share, seed, self.group)
+        train, validation = split_rows(len(self), share, seed, self.group, self.labels)
         return self[train], self[validation]
 
 

@@ -12,6 +12,8 @@ from trueward.core.random import torch_stream
 if TYPE_CHECKING:
     from torch import Tensor
 
+FEW = 5  # rows of a class below which a part of a split is stratified
+
 
 def prompt_numbers(n: int, group: Tensor | None) -> Tensor:
     """Return the number of each row's prompt, counted from 0 without gaps.
@@ -87,9 +89,17 @@ def fold_of(
 
 
 def split_rows(
-    n: int, share: float, seed: int, group: Tensor | None = None
+    n: int,
+    share: float,
+    seed: int,
+    group: Tensor | None = None,
+    label: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Split the rows at random, whole prompts only.
+    """Split the rows at random, whole prompts only; stratified by label where labels are few.
+
+    Where a part of the plain random split has fewer than 5 rows of a class, the same random order of the
+    prompts is used within strata: prompts with bad labels, with good ones, with both, and without labels.
+    Then both parts have both classes, if two prompts have each.
 
     Parameters
     ----------
@@ -101,6 +111,8 @@ def split_rows(
         Root seed; the stream is ``"split"``.
     group : Tensor or None
         (n,) id of each row's prompt.
+    label : Tensor or None
+        (n,) labels above 0.5 (good) and up to 0.5 (bad); NaN where there is none.
 
     Returns
     -------
@@ -112,11 +124,54 @@ def split_rows(
     TruewardError
         If the share is not between 0 and 1, or with fewer than two prompts.
 
+    Examples
+    --------
+    >>> rest, held_out = split_rows(20, 0.2, 0, label=(torch.arange(20) < 2).double())
+    >>> [len(set(part.tolist()) & {0, 1}) for part in (rest, held_out)]  # the two good rows
+    [1, 1]
+
     """
     if not 0 < share < 1:
         raise TruewardError(f"a split needs a share between 0 and 1, not {share}")
     fold = fold_of(n, max(1, round(1 / share)), seed, group, share=share)
+    if label is not None:
+        classes = [(label > 0.5).cpu(), (label <= 0.5).cpu()]
+        held = [int((c & (fold == 0)).sum()) for c in classes]
+        few = [min(h, int(c.sum()) - h) < FEW for c, h in zip(classes, held, strict=True)]
+        if any(bool(c.any()) and f for c, f in zip(classes, few, strict=True)):
+            fold = _stratified(prompt_numbers(n, group), classes, share, seed)
     return (fold != 0).nonzero().squeeze(-1), (fold == 0).nonzero().squeeze(-1)
+
+
+def _stratified(prompt: Tensor, classes: list[Tensor], share: float, seed: int) -> Tensor:
+    """(n,) 0 for held-out rows and 1 for others: the share of the prompts of every stratum, one at least.
+
+    The strata of labelled prompts come first, those with both classes before all, so that what rounding
+    leaves over is held out from the unlabelled prompts. A stratum of one prompt is held out only where no
+    other prompt would give its class to the held-out part, and never the last one of a class.
+    """
+    count = int(prompt.max()) + 1
+    good, bad = (
+        torch.zeros(count, dtype=torch.bool).index_fill(0, prompt[c], True) for c in classes
+    )
+    position = torch.randperm(count, generator=torch_stream(seed, "split"))
+    held = torch.zeros(count, dtype=torch.bool)
+    for stratum in (good & bad, good & ~bad, ~good & bad, ~good & ~bad):
+        members = stratum.nonzero().squeeze(-1)
+        members = members[position[members].argsort()]
+        held[members[: round(share * len(members))]] = True
+    for kind in (good, bad):  # both parts get both classes, where two prompts have each
+        members = kind.nonzero().squeeze(-1)
+        members = members[position[members].argsort()]
+        if len(members) > 1 and not held[members].any():
+            held[members[0]] = True
+        elif len(members) > 1 and held[members].all():
+            held[members[-1]] = False
+    if not held.any():
+        held[position.argmin()] = True
+    elif held.all():
+        held[position.argmax()] = False
+    return (~held[prompt]).long()
 
 
 def sample_prompts(

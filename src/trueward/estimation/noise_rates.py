@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 ANCHORS = 100  # rated rows at each end of the proxy that give the intervals, at least
 DRAWS = 2000  # draws of the posterior of a rate
+LEAST_SIGNAL = 0.1  # 1 - rho_01 - rho_10 below which no correction is possible
 
 
 def flip_rates(
@@ -35,7 +36,8 @@ def flip_rates(
     answers in each fold: 100 at each end, or a share 1 - u, counted as their effective number of prompts.
     They assume that these answers were selected without their ratings, which holds only approximately for
     a proxy on few features (docs/doubt.md). A rate outside its interval gives a warning. A given rate is
-    kept, and checked together with the other.
+    kept, and checked together with the other. Where the estimated rates sum to .9 or more, the features
+    hardly predict the feedback: both rates are then 0, with a warning.
 
     Parameters
     ----------
@@ -60,7 +62,9 @@ def flip_rates(
         ends = np.quantile(proxy, [1 - quantile, quantile])
         low = float(ends[0]) if rho_10 is None else rho_10
         high = float(1 - ends[1]) if rho_01 is None else rho_01
-        _refuse_without_signal(low, high)
+        if rho_01 is not None or rho_10 is not None:
+            _refuse_without_signal(low, high)
+        unidentified = low + high >= 1 - LEAST_SIGNAL
         rated = (torch.ones_like(b.y) if b.o is None else b.o).cpu() > 0
         eta, y = (v.double().cpu()[rated].numpy() for v in (b.eta.noisy, b.y))
         ids = prompt_numbers(len(b), b.group)[rated].numpy()
@@ -75,7 +79,16 @@ def flip_rates(
         }
         prompts = min(len(set(ids[i])) for i, _, _ in sides.values())
         rates = {"rho_01": high, "rho_10": low}
-        return rates, {"quantile": quantile, **_report(rates, draws, prompts)}
+        report = {"quantile": quantile, **_report(rates, draws, prompts)}
+        if unidentified:
+            report["warning"] = (
+                f"the features hardly predict the feedback, so its noise rates cannot be estimated (rho_01="
+                f"{high:.2f} and rho_10={low:.2f} would leave almost no signal): the noise is left "
+                "uncorrected; give rates you know (-o rho_01=... -o rho_10=...)"
+            )
+            rates = {"rho_01": 0.0, "rho_10": 0.0}
+            report |= {k: {**report[k], "value": v} for k, v in rates.items()}
+        return rates, report
 
     return Derived("flip_rates", ("rho_01", "rho_10"), compute)
 
@@ -153,10 +166,10 @@ def _posterior(
 
 
 def _refuse_without_signal(rho_10: float, rho_01: float) -> None:
-    """Refuse rates that leave too little signal for any correction."""
-    if rho_01 + rho_10 >= 0.9:
+    """Refuse a given rate that leaves too little signal for any correction."""
+    if rho_01 + rho_10 >= 1 - LEAST_SIGNAL:
         raise TruewardError(
-            f"the estimated noise rates are rho_01={rho_01:.2f} and rho_10={rho_10:.2f}, "
+            f"the noise rates are rho_01={rho_01:.2f} and rho_10={rho_10:.2f}, "
             "which leave almost no signal (1 - rho_01 - rho_10 < 0.1), because the features hardly predict "
             "the feedback: give rates you know (-o rho_01=... -o rho_10=...) or leave the noise "
             "uncorrected (naive, or causalrm with -o correction=none)"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trueward.core.errors import TruewardError
-from trueward.data.capabilities import MIN_PER_CLASS
+from trueward.data.capabilities import FEWEST, MIN_PER_CLASS
 from trueward.data.export_scope import MEANING
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ MISSING = {
 }
 
 
-def lacking(method: Method, capabilities: LogCapabilities) -> str | None:
+def lacking(method: Method, capabilities: LogCapabilities, fewest: int = FEWEST) -> str | None:
     """Return what the log lacks for ``method``, as the rest of "needs ..."; None if it lacks nothing.
 
     Parameters
@@ -41,6 +41,8 @@ def lacking(method: Method, capabilities: LogCapabilities) -> str | None:
         The method, as configured by the user.
     capabilities : LogCapabilities
         What the log has.
+    fewest : int
+        Rows of each class that are needed: 2 of a log, 1 to learn from, 0 to validate on.
 
     Returns
     -------
@@ -55,15 +57,15 @@ def lacking(method: Method, capabilities: LogCapabilities) -> str | None:
     for column in sorted(method.needs | context):
         if column not in capabilities.offers:
             return MISSING.get(column, f"the column {column}")
-    if "gold" in method.needs and (few := _few("gold labels", capabilities.gold)):
+    if "gold" in method.needs and (few := _few("gold labels", capabilities.gold, MIN_PER_CLASS)):
         return few
     reads_reactions = "unrated" in method.needs  # can do without both kinds of ratings
     signals = method.needs & {"channels", "two channels"}
     reads_feedback = not reads_reactions and (not signals or capabilities.rated > 0)
-    few = sparse(capabilities, reads_feedback=reads_feedback)
+    few = sparse(capabilities, reads_feedback=reads_feedback, fewest=fewest)
     if reads_reactions and not few:
-        few = _few("responses with feedback", capabilities.rated)
-        few = few or _few("responses without", capabilities.rows - capabilities.rated)
+        few = _few("responses with feedback", capabilities.rated, fewest)
+        few = few or _few("responses without", capabilities.rows - capabilities.rated, fewest)
     if few:
         return few
     all_rated = _weighted(method) and "unrated" not in capabilities.offers
@@ -91,7 +93,9 @@ def _hidden(method: Method, capabilities: LogCapabilities) -> str | None:
     )
 
 
-def sparse(capabilities: LogCapabilities, *, reads_feedback: bool = True) -> str | None:
+def sparse(
+    capabilities: LogCapabilities, *, reads_feedback: bool = True, fewest: int = FEWEST
+) -> str | None:
     """Return what is too scarce for any fit, as the rest of "needs ..."; None if there is enough.
 
     Parameters
@@ -100,30 +104,68 @@ def sparse(capabilities: LogCapabilities, *, reads_feedback: bool = True) -> str
         What the log has.
     reads_feedback : bool
         Whether the fit reads ratings or clicks; if not, only the number of prompts counts.
+    fewest : int
+        Rows of each class that are needed.
 
     Returns
     -------
     str or None
 
     """
-    if capabilities.prompts < 2:
+    if capabilities.prompts < min(2, fewest + 1):
         return f"at least 2 prompts to hold some out, and found {capabilities.prompts}"
     if not reads_feedback:
         return None
     if "o" not in capabilities.columns:
-        return _few("clicks", capabilities.good) or _few(
-            "responses without a click", capabilities.rows - capabilities.good
+        return _few("clicks", capabilities.good, fewest) or _few(
+            "responses without a click", capabilities.rows - capabilities.good, fewest
         )
-    return _few("responses rated good", capabilities.good) or _few(
-        "responses rated bad", capabilities.rated - capabilities.good
+    return (
+        _few("responses with feedback", capabilities.rated, 1)
+        or _few("responses rated good", capabilities.good, fewest)
+        or _few("responses rated bad", capabilities.rated - capabilities.good, fewest)
     )
 
 
-def _few(what: str, count: int) -> str | None:
-    return f"at least {MIN_PER_CLASS} {what}, and found {count}" if count < MIN_PER_CLASS else None
+def scarce(capabilities: LogCapabilities) -> str | None:
+    """Return a warning about a class of feedback with fewer than 5 rows to learn from; None if there is none.
+
+    Parameters
+    ----------
+    capabilities : LogCapabilities
+        What the training rows have.
+
+    Returns
+    -------
+    str or None
+
+    """
+    clicks = "o" not in capabilities.columns
+    counts = {
+        "with a click" if clicks else "rated good": capabilities.good,
+        "without a click" if clicks else "rated bad": (
+            (capabilities.rows if clicks else capabilities.rated) - capabilities.good
+        ),
+    }
+    what, count = min(counts.items(), key=lambda item: item[1])
+    if not capabilities.rated or count >= MIN_PER_CLASS:
+        return None
+    return (
+        f"only {count} of the training responses {'is' if count == 1 else 'are'} {what}, so the feedback "
+        "shows little about such responses: log more of them, or have some labelled (--gold)"
+    )
 
 
-def require(method: Method, capabilities: LogCapabilities, where: str = "this log") -> None:
+def _few(what: str, count: int, fewest: int) -> str | None:
+    return f"at least {fewest} {what}, and found {count}" if count < fewest else None
+
+
+def require(
+    method: Method,
+    capabilities: LogCapabilities,
+    where: str = "this log",
+    fewest: int = FEWEST,
+) -> None:
     """Refuse a method that the log does not support.
 
     Parameters
@@ -134,6 +176,8 @@ def require(method: Method, capabilities: LogCapabilities, where: str = "this lo
         What the log has.
     where : str
         Name of the log in the error.
+    fewest : int
+        Rows of each class that are needed, see `lacking`.
 
     Raises
     ------
@@ -141,7 +185,7 @@ def require(method: Method, capabilities: LogCapabilities, where: str = "this lo
         With the first thing that is missing.
 
     """
-    if (missing := lacking(method, capabilities)) is not None:
+    if (missing := lacking(method, capabilities, fewest)) is not None:
         raise TruewardError(f"{where}: {method.name} needs {missing}")
 
 

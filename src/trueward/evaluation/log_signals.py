@@ -86,7 +86,7 @@ def signal_probabilities(log: Feedback, seed: int) -> Columns:
     """
     signals = LogSignals.of(LogCapabilities.from_feedback(log))
     cfg = Train(seed=seed)
-    rest, held = split_rows(len(log), 0.2, seed, log.group)
+    rest, held = split_rows(len(log), 0.2, seed, log.group, log.labels)
     train, val = log[rest], log[held]
     data = CrossFitData(train, val, InputTransform.fit(train, cfg.dtype()), cfg)
     (fitted,) = fit_nuisances([(data, [signals])])

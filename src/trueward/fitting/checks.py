@@ -68,11 +68,11 @@ def require_capabilities(method: Method, train: Feedback, val: Feedback) -> None
 
     """
     facts = LogCapabilities.from_feedback(train)
-    require(method, facts, "the training rows")
+    require(method, facts, "the training rows", fewest=1)
     require_context(method, train)
     # a method that trains on gold labels needs them among the training rows only
     held = dataclasses.replace(LogCapabilities.from_feedback(val), gold=facts.gold)
-    require(method, held, "the validation rows")
+    require(method, held, "the validation rows", fewest=0)
 
 
 def _feedback(method: Method, data: Feedback | Labelled) -> Feedback:

@@ -11,6 +11,7 @@ from trueward.core.errors import TruewardError
 from trueward.data.capabilities import LogCapabilities
 from trueward.data.feedback import Columns
 from trueward.estimation.method import Method
+from trueward.estimation.requirements import scarce
 from trueward.estimators._card import card
 from trueward.model.composed_model import ComposedModel
 from trueward.model.reward_model import RewardModel
@@ -135,6 +136,7 @@ def _report(
     reasons: tuple[str, ...],
 ) -> dict[str, Any]:
     facts = [LogCapabilities.from_feedback(d) for d in (log.train, log.val)]
+    warnings = [*([few] if (few := scarce(facts[0])) else []), *warnings]
     reported = nuisances.report.items()
     return {
         "rows": {"train": facts[0].rows, "validation": facts[1].rows},

@@ -181,7 +181,7 @@ def inspect(log: Log) -> Inspection:
     >>> report.regime, report.coverage
     ('observational', 0.5)
     >>> report.findings[0].message
-    'a fit needs at least 5 responses rated good, and found 1'
+    'a fit needs at least 2 responses rated good, and found 1'
 
     """
     if not len(log):

@@ -175,10 +175,10 @@ class Trial:
     def real(self) -> Array:
         """(n,) held-out scores of the fit in question, on the log as it is."""
         gold = len(self.train.audited)
-        for rows, what in ((self.train, "to fit on"), (self.val, "to stop on")):
+        for rows, what, fewest in ((self.train, "to fit on", 1), (self.val, "to stop on", 0)):
             # a method that trains on gold labels needs them among the rows to fit on only
             capabilities = replace(LogCapabilities.from_feedback(rows), gold=gold)
-            if (missing := lacking(self.method, capabilities)) is not None:
+            if (missing := lacking(self.method, capabilities, fewest)) is not None:
                 raise NotApplicableError(
                     f"the log is too short to hold out rows to judge by: {len(rows)} rows are left {what}, "
                     f"and {self.method.name} needs {missing}"

@@ -154,7 +154,7 @@ def too_few(log: Log) -> Iterator[Finding]:
     Yields
     ------
     Finding
-        An error where a fit is impossible, or a warning where a split has too few rows.
+        An error where a fit is impossible, or a warning where one is uncertain.
 
     """
     capabilities = LogCapabilities.from_log(log)
@@ -180,9 +180,9 @@ def too_few(log: Log) -> Iterator[Finding]:
     yield Finding(
         "too_few",
         "warning",
-        f"the log has {fewest:,} {what}: a validation split of {HELD_OUT:.0%} of the "
-        f"{pluralised(capabilities.prompts, 'prompt')} gets about {fewest * HELD_OUT:.0f} of them, and a fit "
-        f"needs {MIN_PER_CLASS}",
+        f"the log has {fewest:,} {what}, and {HELD_OUT:.0%} of the "
+        f"{pluralised(capabilities.prompts, 'prompt')} for validation hold about {fewest * HELD_OUT:.0f} of "
+        "them: a fit is possible and uncertain",
         figures,
     )
 
