@@ -138,3 +138,22 @@ def test_a_folder_that_is_no_model_is_refused(made, capsys):
     code, _, err = run(["sensitivity", str(made), str(made / "world" / "log.parquet")], capsys)
     assert code == 1
     assert "no reward model" in err
+
+
+def test_a_draw_by_chance_writes_the_weights_of_its_labels(told, made):
+    log = pl.read_parquet(made / "world" / "log.parquet").drop("gold")
+    log.unique(["prompt", "response"], keep="first", maintain_order=True).write_parquet(
+        made / "once.parquet"
+    )
+    words = ["plan", "--width", "0.08", "--draw", "chance"]
+    assert "needs --out" in told(*words, log="once.parquet", code=2)
+    told(*words, "--out", made / "next.csv", log="once.parquet")
+    drawn = pl.read_csv(made / "next.csv")
+    assert drawn.columns == ["prompt", "response", "gold", "gold_weight"]
+    assert (drawn["gold_weight"] >= 1).all()
+    assert drawn["gold_weight"].n_unique() > 1
+    labelled = drawn.with_columns(gold=pl.int_range(pl.len()) % 2)
+    labelled.write_csv(made / "labelled.csv")
+    text = told("evaluate", "--gold", made / "labelled.csv", log="once.parquet")
+    assert "of equal weight" in text
+    assert "were not drawn at random" not in text

@@ -1,6 +1,7 @@
 """Evaluation by a few gold labels and the log: by hand, against the truth, and as often right as it says."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,10 +10,10 @@ from scipy.special import expit
 
 from trueward.core.errors import TruewardError, UsageError
 from trueward.data.feedback import Columns, Feedback, Labelled
-from trueward.evaluation.audit import UNLIKE, audit, gold_probability
+from trueward.evaluation.audit import audit, gold_probability
 from trueward.evaluation.evaluate import evaluate
 from trueward.evaluation.influence_functions import INFLUENCE_FUNCTIONS
-from trueward.evaluation.likeness import likeness
+from trueward.evaluation.likeness import UNLIKE, likeness
 from trueward.evaluation.measure import measure
 from trueward.evaluation.prediction_powered import AuditRows
 from trueward.evaluation.sample_size import plan, worst_case_variance
@@ -174,7 +175,14 @@ def test_a_model_is_measured_on_its_log(model):
     assert found.warnings == ()
     assert found.narrower("good") > 0.1
     assert "200 with a gold label" in str(found)
-    assert set(found.to_json()) == {"metrics", "gold_alone", "rows", "gold", "warnings"}
+    assert set(found.to_json()) == {
+        "metrics",
+        "gold_alone",
+        "rows",
+        "gold",
+        "effective_gold",
+        "warnings",
+    }
 
 
 def test_figures_for_prompts_to_come_are_less_sure(model):
@@ -193,9 +201,27 @@ def test_gold_rows_that_are_not_like_the_others_are_said_to_be(model):
     assert "not drawn at random" in audit(model, log(seed=5)[0], chosen=True).warnings[0]
 
 
-def test_weights_that_the_estimates_do_not_use_are_named(model):
-    weighted, _ = log(weight=torch.full((1200,), 2.0))
-    assert any("they do not use weight" in w for w in audit(model, weighted).warnings)
+def test_equal_weights_change_nothing(model):
+    plain, weighted = log()[0], log(weight=torch.full((1200,), 2.0))[0]
+    now, before = audit(model, weighted), audit(model, plain)
+    assert now.gold_alone["brier"].value == pytest.approx(before.gold_alone["brier"].value)
+    assert now["brier"].value == pytest.approx(before["brier"].value, abs=0.005)  # rounding in g
+    assert now.warnings == before.warnings
+
+
+def test_gold_weights_that_do_not_add_up_to_the_log_are_said_to_be_wrong(model):
+    """200 of 1,200 rows have a label: their gold weights add up to 1,200, not to 150 x 1 + 50 x 2."""
+    b, _ = log()
+    rare = torch.arange(200) < 50
+    for factor, wrong in ((1.0, True), (4.8, False)):
+        weight = torch.full((1200,), torch.nan)
+        weight[b.audited] = factor * torch.where(rare, 2.0, 1.0)
+        found = [w for w in audit(model, replace(b, gold_weight=weight)).warnings if "1 / P" in w]
+        assert bool(found) == wrong
+        assert (
+            not wrong
+            or "by it the gold rows represent 250 responses where the log has 1,200" in found[0]
+        )
 
 
 def test_labels_that_the_model_has_seen_are_said_to_flatter():

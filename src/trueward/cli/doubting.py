@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -102,6 +102,10 @@ def plan(
     out: Annotated[
         Path | None, typer.Option("--out", help="Write the responses to label next: .csv, .jsonl.")
     ] = None,
+    draw: Annotated[
+        Literal["uniform", "chance"],
+        typer.Option(help="chance: labels where they say most, with a column gold_weight."),
+    ] = "uniform",
     mapping: Map = None,
     split: Split = None,
     seed: Seed = 0,
@@ -118,15 +122,29 @@ def plan(
         writable(out, (".csv", ".jsonl"))
     rm = load(model)
     table = read(log, gold, mapping, split)
-    result = plan_audit(rm, with_features(rm, table), metric, width, seed=seed)
+    result = plan_audit(rm, with_features(rm, table), metric, width, draw=draw, seed=seed)
+    if draw == "chance" and out is None:
+        raise UsageError(
+            "a draw by chance needs --out FILE: its labels count only with their gold_weight"
+        )
     if out is not None:
         rows = table.frame[result.rows.tolist()].select("prompt", "response")
         rows = rows.with_columns(pl.lit(None, dtype=pl.Float64).alias("gold"))
+        if result.gold_weight is not None:
+            copies = table.frame.select("prompt", "response").is_duplicated()[result.rows.tolist()]
+            if copies.any():
+                raise UsageError(
+                    f"{copies.sum()} of the drawn responses occur several times in the log with the same "
+                    "prompt, and a label would reach all copies, whose P(labelled) is larger: plan on a log "
+                    "without copies, or leave out --draw"
+                )
+            rows = rows.with_columns(pl.Series("gold_weight", result.gold_weight.numpy()))
         with replacing(out) as path:
             (rows.write_csv if out.suffix == ".csv" else rows.write_ndjson)(path)
     if as_json:
         show_json(
-            {k: v for k, v in vars(result).items() if k != "rows"} | {"more": len(result.rows)}
+            {k: v for k, v in vars(result).items() if k not in {"rows", "gold_weight"}}
+            | {"more": len(result.rows)}
         )
     else:
         typer.echo(str(result) + (f"; {out} has them, with an empty column gold" if out else ""))

@@ -10,13 +10,14 @@ import torch
 
 from trueward.core.errors import TruewardError
 from trueward.core.random import stream_seed
+from trueward.core.weighted import effective_size
 from trueward.data.splits import fold_of, prompt_numbers
 from trueward.estimation.gold_regression import enough, gold_coefficients
 from trueward.estimation.ridge_logistic import CoefficientPrior, RegressionData, out_of_fold
 
 from .evaluate import require_same_features
 from .influence_functions import INFLUENCE_FUNCTIONS
-from .likeness import likeness
+from .likeness import draw_warnings
 from .log_signals import evidence_columns
 from .measure import Estimates
 from .prediction_powered import AuditRows, interval_width
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     Index = NDArray[np.int64]
 
 FOLDS = 5  # of gold prompts: the fit that predicts a row never saw its label
-UNLIKE = 1e-4  # p-value below which gold rows are not a random draw
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,8 @@ class Audit(Estimates):
     gold: int
     #: Reasons why the estimates may be biased.
     warnings: tuple[str, ...] = ()
+    #: Number of equal weights that the gold labels are worth; None where it was not computed.
+    effective_gold: float | None = None
 
     def narrower(self, name: str) -> float | None:
         """Return by which share the log narrows the interval of a metric; negative where it widens it.
@@ -77,6 +79,7 @@ class Audit(Estimates):
             "gold_alone": {k: e.to_json() for k, e in self.gold_alone.items()},
             "rows": self.rows,
             "gold": self.gold,
+            "effective_gold": self.effective_gold,
             "warnings": list(self.warnings),
         }
 
@@ -94,7 +97,10 @@ class Audit(Estimates):
             lines.append(
                 f"{name:<15}{e.value:>9.4f}  {_span(e):<20}{_span(alone):<20}{gain}".rstrip()
             )
-        lines.append(f"{self.rows} logged responses, {self.gold} with a gold label")
+        worth = self.effective_gold
+        uneven = worth is not None and worth < 0.999 * self.gold
+        worth_text = f", worth {worth:.0f} of equal weight" if uneven else ""
+        lines.append(f"{self.rows} logged responses, {self.gold} with a gold label{worth_text}")
         return "\n".join([*lines, *(f"warning: {w}" for w in self.warnings)])
 
 
@@ -117,7 +123,7 @@ def audit(
         Estimate the metrics on future prompts instead of the logged ones: wider intervals, which include
         the draw of the logged prompts.
     chosen : bool, default False
-        The gold rows are not a random draw; adds a warning.
+        The gold rows are not a random draw; adds a warning unless the log has ``gold_weight``.
     seed : int, default 0
         Seed of the folds.
 
@@ -169,7 +175,8 @@ def audit(
         {k: alone for k, (_, alone) in both.items()},
         len(log),
         int(rows.known.sum()),
-        (*_warnings(model, evidence[0], rows.known, chosen), *_unread_weights(log)),
+        (*draw_warnings(rows, evidence[0], chosen=chosen), *_fitted(model)),
+        effective_size(rows.gold_share),
     )
 
 
@@ -208,19 +215,20 @@ def audit_rows(
         raise TruewardError(
             "an audit needs one P(preferred) a row, and this model identifies only an interval"
         )
-    p, s, represents = (
-        v.double().cpu().numpy() for v in (scores.preferred, scores.reward, log.label_weight)
+    p, s, w, labels = (
+        v.double().cpu().numpy()
+        for v in (scores.preferred, scores.reward, log.row_weight, log.label_weight)
     )
     group = prompt_numbers(len(log), log.group).numpy()
     user = None if log.user is None else prompt_numbers(len(log), log.user).numpy()
     if log.gold is None or not len(log.audited):
         none = np.full(len(p), np.nan)
-        return AuditRows(p, s, none, p, group, future, user), (p[:, None], p[:, None])
+        return AuditRows(p, s, none, p, group, future, user, w), (p[:, None], p[:, None])
     gold = log.gold.double().cpu().numpy()
     enough(gold[~np.isnan(gold)])
     evidence = evidence_columns(s, log, seed)
-    g = gold_probability(evidence, gold, group, seed, represents)
-    return AuditRows(p, s, gold, g, group, future, user), evidence
+    g = gold_probability(evidence, gold, group, seed, labels)
+    return AuditRows(p, s, gold, g, group, future, user, w, labels), evidence
 
 
 def gold_probability(
@@ -270,29 +278,13 @@ def gold_probability(
     )
 
 
-def _warnings(
-    model: RewardModel, table: Array, gold: NDArray[np.bool_], chosen: bool
-) -> Iterator[str]:
-    """Warn of gold rows that are no random draw, and of labels that the model was fitted on."""
-    p = likeness(table[gold], table[~gold])
-    if chosen or p < UNLIKE:
-        why = "were not drawn at random" if chosen else f"differ from the other rows (p = {p:.1g})"
-        yield (
-            f"the gold rows {why}: the estimates hold for the responses that they represent; for all "
-            "responses that were shown, label a random draw"
-        )
+def _fitted(model: RewardModel) -> Iterator[str]:
+    """Warn of labels that the model was fitted on."""
     if "gold" in model.estimator.needs or model.estimator.takes_truth:
         yield (
             f"{model.method} is fitted on gold labels: if on these, the estimates are too good; audit it "
             "with labels that it was not fitted on"
         )
-
-
-def _unread_weights(log: Feedback) -> list[str]:
-    """Warn of weights, which the estimates of an audit do not use."""
-    unread = [k for k in ("weight", "gold_weight") if getattr(log, k) is not None]
-    what = "the estimates count each logged row once, with gold labels drawn at random: they do not use"
-    return [f"{what} {', '.join(unread)}"] if unread else []
 
 
 def _span(e: Estimate) -> str:

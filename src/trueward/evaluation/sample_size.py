@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from .audit import audit_rows
 from .influence_functions import INFLUENCE_FUNCTIONS
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from trueward.data.feedback import Feedback
@@ -25,7 +26,15 @@ if TYPE_CHECKING:
 
     from .prediction_powered import AuditRows
 
+    Array = NDArray[np.float64]
+
+#: How `plan` draws the responses to label.
+Draw = Literal["uniform", "chance"]
 SHARES = tuple(k / 10 for k in range(1, 10))  # shares of good responses that a worst case covers
+EXTEND = (
+    "plan by chance on the log without its gold labels, with the same seed and a smaller width: that draw "
+    "contains the first, and gives every label its new gold_weight"
+)
 UNBOUNDED = (
     "auroc",
     "r2",
@@ -50,25 +59,38 @@ class Plan:
     now: int
     #: Gold labels that are needed in all: by those that the log has, or without any by the model's own P.
     needed: int
-    #: (needed - now,) row numbers of the responses to label, drawn uniformly from those without a label.
+    #: Row numbers of the responses to label, drawn from those without a label.
     rows: Tensor
     #: Without gold labels: those that are needed in the worst case (see `plan`). Otherwise None.
     needed_worst_case: int | None = None
+    #: With ``draw="chance"``: (len(rows),) ``gold_weight`` of these rows, 1 / P(labelled). Otherwise None.
+    gold_weight: Tensor | None = None
 
     def __str__(self) -> str:
         """Format the plan as a sentence."""
         aim = f"a 95 % interval of {self.metric} of width {self.width:g} needs about {self.needed} gold "
         if self.needed_worst_case is not None:
+            of, then = "", "then plan again with these labels"
+            if self.gold_weight is not None:
+                of, then = " of a uniform draw", "and keep their gold_weight"
             return (
-                f"{aim}labels if the model's P(preferred) is right, and at most {self.needed_worst_case} "
-                f"{_worst_case(self.metric)}; the log has 0: label {len(self.rows)}, then plan again with "
-                "these labels"
+                f"{aim}labels{of} if the model's P(preferred) is right, and at most "
+                f"{self.needed_worst_case} {_worst_case(self.metric)}; the log has 0: label "
+                f"{len(self.rows)}, {then}"
             )
         more = f"label {len(self.rows)} more" if len(self.rows) else "that is enough"
         return f"{aim}labels; the log has {self.now}: {more}"
 
 
-def plan(model: RewardModel, log: Feedback, metric: str, width: float, *, seed: int = 0) -> Plan:
+def plan(
+    model: RewardModel,
+    log: Feedback,
+    metric: str,
+    width: float,
+    *,
+    draw: Draw = "uniform",
+    seed: int = 0,
+) -> Plan:
     """Compute how many gold labels an audit needs, and draw the responses to label next.
 
     n = N v / (N + v) with v = V (2 * 1.96 / width)^2, for N logged rows. V is the variance of one
@@ -89,19 +111,25 @@ def plan(model: RewardModel, log: Feedback, metric: str, width: float, *, seed: 
         ``auroc``, ``r2``, ``brier``, ``nll``, ``accuracy``, ``bias`` or ``good``.
     width : float
         Wanted width of the 95 % interval over the draw of gold rows, in (0, 1).
+    draw : {"uniform", "chance"}, default "uniform"
+        ``chance`` draws each response with a known probability, half uniform and half in proportion to
+        |psi(1) - psi(0)| sqrt(P (1 - P)): where a label says most. It needs a log without gold labels, and
+        the labels must go with their ``gold_weight``. With the same seed a draw for a smaller width contains
+        the draw for a larger one.
     seed : int, default 0
         Seed of the draw, and of the folds of the audit.
 
     Returns
     -------
     Plan
-        With a uniform draw of responses, as an audit needs it. Without gold labels it draws the best
-        guess: label them, and plan again with these labels.
+        With the responses to label. Without gold labels their number is the best guess: label them, and
+        plan again with these labels.
 
     Raises
     ------
     UsageError
-        If the metric is not one of these, or the width is not in (0, 1).
+        If the metric or the draw is not one of these, the width is not in (0, 1), ``draw`` is ``chance`` on
+        a log with gold labels, or more labels are needed where the present ones were drawn by chance.
 
     Examples
     --------
@@ -119,13 +147,60 @@ def plan(model: RewardModel, log: Feedback, metric: str, width: float, *, seed: 
         raise UsageError(f"a plan is for one of {', '.join(INFLUENCE_FUNCTIONS)}, not {metric!r}")
     if not 0 < width < 1:
         raise UsageError(f"the width of an interval lies between 0 and 1, and is {width:g}")
+    if draw not in get_args(Draw):
+        raise UsageError(f"a draw is uniform or chance, not {draw!r}")
+    if draw == "chance" and len(log.audited):
+        raise UsageError(
+            f"a draw by chance is for a log without gold labels, and this one has {len(log.audited)}: "
+            f"{EXTEND}"
+        )
     rows, _ = audit_rows(model, log, future=False, seed=seed)
     needed = _labels(rows.variance(metric), width, len(log))
-    rest = torch.from_numpy(np.flatnonzero(~rows.known))
-    order = torch.randperm(len(rest), generator=torch_stream(seed, "plan"))
     now = int(rows.known.sum())
     most = None if now else max(needed, _labels(worst_case_variance(rows, metric), width, len(log)))
+    if draw == "chance":
+        chance = label_chances(rows, metric, needed)
+        place = torch.rand(len(log), generator=torch_stream(seed, "plan")).double().numpy()
+        chosen = np.flatnonzero(place < chance)
+        weight = torch.from_numpy(1 / chance[chosen])
+        return Plan(metric, width, now, needed, torch.from_numpy(chosen), most, weight)
+    if needed > now and log.gold_weight is not None and np.ptp(rows.weight[rows.known]) > 1e-6:
+        raise UsageError(
+            f"the gold labels have unequal gold_weight, so a uniform draw beside them would be wrong (about "
+            f"{needed} labels are needed, and the log has {now}): {EXTEND}"
+        )
+    rest = torch.from_numpy(np.flatnonzero(~rows.known))
+    order = torch.randperm(len(rest), generator=torch_stream(seed, "plan"))
     return Plan(metric, width, now, needed, rest[order[: max(0, needed - now)]], most)
+
+
+def label_chances(rows: AuditRows, metric: str, count: int) -> Array:
+    """Return the chance of every row to be drawn: half uniform, half by what its label says on a metric.
+
+    P_i = min(1, count (1/2 1/N + 1/2 v_i / sum v)), v_i = w_i |psi_i(1) - psi_i(0)| sqrt(g_i (1 - g_i)), w_i
+    what the row represents. Each row is drawn on its own, so ``count`` is the expected number of labels, or
+    more than that where some chances are cut at 1.
+
+    Parameters
+    ----------
+    rows : AuditRows
+        Logged rows with their scores and g.
+    metric : str
+        A key of `INFLUENCE_FUNCTIONS`.
+    count : int
+        Expected number of labels.
+
+    Returns
+    -------
+    (n,) array
+        Above 0 and at most 1.
+
+    """
+    f = INFLUENCE_FUNCTIONS[metric](rows.p, rows.s, rows.pseudo_label, 0.0, rows.share)
+    v = rows.share * np.abs(f.good - f.bad) * np.sqrt(rows.g * (1 - rows.g))
+    n = len(v)
+    by_value = v / v.sum() if v.sum() > 0 else np.full(n, 1 / n)
+    return np.asarray(np.minimum(1.0, count * (0.5 / n + 0.5 * by_value)))
 
 
 def _labels(variance: float, width: float, n: int) -> int:
@@ -153,18 +228,22 @@ def worst_case_variance(rows: AuditRows, metric: str) -> float:
         In squared units of the metric.
 
     """
-    shares = [np.full(len(rows.p), q) for q in SHARES]
+    w = rows.share
+    square = len(w) * w**2  # of n rows, each of the share of the population that it represents
+    shares = [np.full(len(w), q) for q in SHARES]
     if metric in UNBOUNDED:
-        each = [INFLUENCE_FUNCTIONS[metric](rows.p, rows.s, q) for q in shares]
+        each = [INFLUENCE_FUNCTIONS[metric](rows.p, rows.s, q, 0.0, w) for q in shares]
         squares = [
-            float((q * f.good**2 + (1 - q) * f.bad**2).mean() - f.at(q).mean() ** 2)
-            for q, f in zip(shares, each, strict=True)
+            float(square @ (q * (f.good - m) ** 2 + (1 - q) * (f.bad - m) ** 2))
+            for q, f, m in ((q, f, float(w @ f.at(q))) for q, f in zip(shares, each, strict=True))
         ]
         return max(squares)
-    f = INFLUENCE_FUNCTIONS[metric](rows.p, rows.s, shares[0])
+    f = INFLUENCE_FUNCTIONS[metric](rows.p, rows.s, shares[0], 0.0, w)
     psi = np.stack([f.good, f.bad])
     found = minimize_scalar(
-        lambda m: np.square(psi - m).max(0).mean(), bounds=(psi.min(), psi.max()), method="bounded"
+        lambda m: square @ np.square(psi - m).max(0),
+        bounds=(psi.min(), psi.max()),
+        method="bounded",
     )
     return float(found.fun)
 
