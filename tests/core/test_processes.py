@@ -1,10 +1,8 @@
 """Two processes on CPUs: sums, broadcasts, and one error for both."""
 
-import subprocess
-import sys
-
 import pytest
 import torch
+from helpers.forks import Fork
 
 from trueward.core.processes import SINGLE_PROCESS, Processes, launched_processes
 
@@ -46,15 +44,9 @@ assert team.failed
 def both(tmp_path, body):
     script = tmp_path / "two.py"
     script.write_text(SCRIPT + body + "torch.distributed.destroy_process_group()\n")
-    command = [sys.executable, str(script)]
-    runs = [
-        subprocess.Popen(
-            [*command, str(rank), str(tmp_path / "meeting")], stderr=subprocess.PIPE, text=True
-        )
-        for rank in (0, 1)
-    ]
-    errors = [run.communicate(timeout=120)[1] for run in runs]
-    assert [run.returncode for run in runs] == [0, 0], errors
+    runs = [Fork(script, [rank, tmp_path / "meeting"], tmp_path / str(rank)) for rank in (0, 1)]
+    ended = [run.end() for run in runs]
+    assert [code for code, _, _ in ended] == [0, 0], ended
 
 
 def test_one_process_needs_no_exchange(monkeypatch):

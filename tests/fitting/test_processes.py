@@ -1,11 +1,13 @@
-"""Several processes learn what one does, say one thing, and end together; here on CPUs, by torchrun."""
+"""Several processes learn what one does, say one thing, and end together; here on CPUs."""
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+from helpers.forks import as_launched
 from safetensors.torch import load_file
 
 from trueward.cli.app import main
@@ -57,15 +59,26 @@ def alone(words):
     return stop.value.code or 0
 
 
-def start(count, words, patch=""):
-    """Run trueward in ``count`` processes; ``patch`` is run in each of them before, with its ``rank``."""
+def written(words, patch=""):
+    """Write a script that runs trueward; ``patch`` is run in each process before, with its ``rank``."""
     script = Path(words[words.index("--out") + 1]).parent / "run.py"
     script.write_text(
         "import os, sys, torch; torch.set_num_threads(1); rank = int(os.environ['RANK'])\n"
         f"{EACH_EPOCH}{patch}\nfrom trueward.cli.app import main\nmain(sys.argv[1:])\n"
     )
+    return script
+
+
+def start(count, words, patch=""):
+    """Run trueward in ``count`` processes; give the exit code, output and errors of each."""
+    out = Path(words[words.index("--out") + 1])
+    script = written(words, patch)
+    return as_launched(count, script, words, out.with_name(f"{out.name}-output"))
+
+
+def torchrun(count, words, patch=""):
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(count)]
-    command = [sys.executable, *launcher, str(script), *words]
+    command = [sys.executable, *launcher, str(written(words, patch)), *words]
     return subprocess.run(command, check=False, capture_output=True, text=True, timeout=300)
 
 
@@ -96,7 +109,7 @@ tuned.TunedNet._pooled = pooled
 
 
 def test_three_processes_fit_what_one_does_though_one_of_them_has_less_memory(place):
-    done = start(3, fitted(place, "three"), HALVED)
+    done = torchrun(3, fitted(place, "three"), HALVED)
     assert done.returncode == 0, done.stderr
     assert moved(place, "one") > 0.01
     same(place, "one", "three")
@@ -118,7 +131,8 @@ engine._epoch = stopped
 
 def test_a_fit_of_two_processes_goes_on_in_one(place):
     stopped = start(2, fitted(place, "one_after"), STOPPED)
-    assert stopped.stderr.count("stopped; nothing half-written") == 1
+    assert [code for code, _, _ in stopped] == [130, 130]
+    assert sum(err.count("stopped; nothing half-written") for _, _, err in stopped) == 1
     assert alone(fitted(place, "one_after", "--resume")) == 0
     same(place, "one", "one_after")
 
@@ -129,7 +143,7 @@ def test_a_fit_of_one_process_goes_on_in_two(place, monkeypatch):
     exec(STOPPED, {})
     assert alone(fitted(place, "two_after")) == 130
     done = start(2, fitted(place, "two_after", "--resume"))
-    assert done.returncode == 0, done.stderr
+    assert [code for code, _, _ in done] == [0, 0], done
     same(place, "one", "two_after")
 
 
@@ -147,8 +161,8 @@ tuned.TunedNet._pooled = pooled
 
 def test_what_ends_one_process_ends_all_with_one_sentence(place):
     failed = start(2, fitted(place, "failed"), FAILED)
-    assert failed.returncode == 1
-    said = [line for line in failed.stderr.splitlines() if line.startswith("error: ")]
+    assert [code for code, _, _ in failed] == [1, 1]
+    said = [e for _, _, err in failed for e in err.splitlines() if e.startswith("error: ")]
     assert said == ["error: one text does not fit: choose a smaller max_length"]
     assert not (place / "failed").exists()
     assert not (place / "failed.checkpoint").exists()
@@ -166,10 +180,10 @@ tuned.TunedNet._pooled = pooled
 
 
 def test_after_a_process_that_was_killed_the_rest_do_not_wait(place):
-    failed = start(2, fitted(place, "killed"), KILLED)
-    assert failed.returncode == 1
-    assert failed.stderr.count("error: ") <= 1  # the launcher may be faster
-    assert "Traceback" not in failed.stderr.split("torch/distributed/elastic")[0]
+    (rest, _, errors), (killed, _, _) = start(2, fitted(place, "killed"), KILLED)
+    assert (rest, killed) == (1, -signal.SIGKILL)
+    assert errors.count("error: another process of this fit has ended") == 1
+    assert "Traceback" not in errors
 
 
 def test_a_fit_without_tuning_has_no_work_for_several_processes(place, monkeypatch, capsys):

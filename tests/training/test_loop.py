@@ -1,9 +1,5 @@
 """The one training loop: what it may not change, and what it must not see."""
 
-import os
-import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +7,7 @@ from typing import Annotated
 
 import pytest
 import torch
+from helpers.forks import Fork
 from helpers.logs import log
 from helpers.toy import every_variant, ready, toy
 from safetensors.torch import load_file
@@ -246,24 +243,34 @@ m.save(sys.argv[3])
 """
 
 
-@pytest.mark.parametrize("kill_after", [1, 7, 13])
-def test_a_fit_killed_at_any_moment_resumes_to_the_same_model(tmp_path, kill_after):
-    def command(name):
-        where = [str(Path(__file__).parents[1]), str(tmp_path / name), str(tmp_path / f"{name}-rm")]
-        return [sys.executable, "-c", RUN, *where]
+def begun(folder, name):
+    """Start the fit of `RUN` with a checkpoint of its own."""
+    script = folder / "fit.py"
+    script.write_text(RUN)
+    arguments = [Path(__file__).parents[1], folder / name, folder / f"{name}-rm"]
+    return Fork(script, arguments, folder / f"{name}-output")
 
-    subprocess.run(command("whole"), check=True, capture_output=True)
-    process = subprocess.Popen(command("killed"), stdout=subprocess.PIPE)
-    for _ in range(kill_after):
-        process.stdout.readline()
+
+@pytest.fixture(scope="module")
+def left_alone(tmp_path_factory):
+    """The model of a fit that nothing interrupts."""
+    folder = tmp_path_factory.mktemp("left_alone")
+    code, _, errors = begun(folder, "whole").end()
+    assert code == 0, errors
+    return load_file(folder / "whole-rm" / "model.safetensors")
+
+
+@pytest.mark.parametrize("kill_after", [1, 7, 13])
+def test_a_fit_killed_at_any_moment_resumes_to_the_same_model(tmp_path, kill_after, left_alone):
+    fit_to_kill = begun(tmp_path, "killed")
+    fit_to_kill.wait_for_lines(kill_after)
     time.sleep(0.001 * kill_after)
-    os.kill(process.pid, signal.SIGKILL)
-    process.stdout.close()
-    process.wait()
+    fit_to_kill.kill()
     assert not (tmp_path / "killed-rm").exists()
-    subprocess.run(command("killed"), check=True, capture_output=True)
-    models = [load_file(tmp_path / f"{n}-rm" / "model.safetensors") for n in ("whole", "killed")]
-    assert all(torch.equal(models[0][k], models[1][k]) for k in models[0])
+    code, _, errors = begun(tmp_path, "killed").end()
+    assert code == 0, errors
+    resumed = load_file(tmp_path / "killed-rm" / "model.safetensors")
+    assert all(torch.equal(left_alone[k], resumed[k]) for k in left_alone)
     load(tmp_path / "killed-rm")
 
 
