@@ -4,6 +4,8 @@ Margins: over eight other draws of each world the mean difference in R2 lay at l
 beyond every margin used here.
 """
 
+from functools import cache
+
 import pytest
 import torch
 
@@ -32,8 +34,14 @@ def r2(name, parts, **options):
     return float(1 - (p - test.r).square().mean() / test.r.var())
 
 
+@cache
 def draws(**given):
-    return [world(n, s, **given) for n, s in ((8000, 0), (2000, 1), (4000, 2))]
+    return tuple(world(n, s, **given) for n, s in ((8000, 0), (2000, 1), (4000, 2)))
+
+
+@cache
+def naive_r2(parts, **options):
+    return r2("naive", parts, **options)
 
 
 def quarter(x, _r):
@@ -48,17 +56,30 @@ def by_label(_x, r):
     return torch.where(r > 0, 0.4, 0.1)
 
 
+def half(x, _r):
+    return torch.full((len(x),), 0.5)
+
+
+def clicks_of(parts):
+    return [(Feedback(b.x, b.y, group=b.group), t) for b, t in parts]
+
+
+@cache
+def implicitrm_of_half_the_clicks(prior):
+    return r2("implicitrm", clicks_of(draws(select=half)), identify="scar", prior=prior)
+
+
 def test_causalrm_removes_flips_of_known_rates():
     parts = draws(select=quarter, rho_01=0.1, rho_10=0.3)
-    gain = r2("causalrm", parts, rho_01=0.1, rho_10=0.3) - r2("naive", parts)
+    gain = r2("causalrm", parts, rho_01=0.1, rho_10=0.3) - naive_r2(parts)
     assert gain > 0.05
 
 
 def test_causalrm_does_not_remove_selection_that_follows_the_label():
     parts = draws(select=by_label)
-    gain = r2("causalrm", parts, estimator="ips", correction="none") - r2("naive", parts)
+    gain = r2("causalrm", parts, estimator="ips", correction="none") - naive_r2(parts)
     assert gain < 0.04
-    assert r2("oracle", parts) - r2("naive", parts) > 0.1
+    assert r2("oracle", parts) - naive_r2(parts) > 0.1
 
 
 @pytest.mark.parametrize("name", ["ips", "snips", "dr"])
@@ -75,7 +96,7 @@ def test_weighting_helps_a_linear_reward_when_selection_follows_the_features(nam
         )
         for b, t in parts
     ]
-    gain = r2(name, known, clip=0.02, **linear) - r2("naive", parts, **linear)
+    gain = r2(name, known, clip=0.02, **linear) - naive_r2(parts, **linear)
     assert gain > 0.01
 
 
@@ -85,25 +106,20 @@ LINEAR = {"hidden": (), "epochs": 40, "lr": 0.01}
 @pytest.mark.parametrize(("name", "margin"), [("mtips", 0.03), ("mtdr", 0.038), ("sdr", 0.006)])
 def test_learned_weights_help_a_linear_reward_when_selection_follows_the_features(name, margin):
     parts = draws(select=by_feature)
-    assert r2(name, parts, clip=0.02, **LINEAR) - r2("naive", parts, **LINEAR) > margin
+    assert r2(name, parts, clip=0.02, **LINEAR) - naive_r2(parts, **LINEAR) > margin
 
 
 @pytest.mark.parametrize(("name", "margin"), [("mtips", 0.03), ("mtdr", 0.038), ("sdr", 0.006)])
 def test_learned_weights_do_not_when_selection_follows_the_label(name, margin):
     parts = draws(select=by_label)
-    assert r2(name, parts, clip=0.02, **LINEAR) - r2("naive", parts, **LINEAR) < margin
+    assert r2(name, parts, clip=0.02, **LINEAR) - naive_r2(parts, **LINEAR) < margin
 
 
 def test_implicitrm_with_a_prior_restores_the_scale_of_clicks():
-    parts = draws(select=lambda x, _r: torch.full((len(x),), 0.5))
-    clicks = [(Feedback(b.x, b.y, group=b.group), t) for b, t in parts]
-    gain = r2("implicitrm", clicks, identify="scar", prior=0.5) - r2("naive", clicks)
-    assert gain > 0.1
+    naive = r2("naive", clicks_of(draws(select=half)))
+    assert implicitrm_of_half_the_clicks(0.5) - naive > 0.1
 
 
 def test_implicitrm_with_a_wrong_prior_does_not():
-    parts = draws(select=lambda x, _r: torch.full((len(x),), 0.5))
-    clicks = [(Feedback(b.x, b.y, group=b.group), t) for b, t in parts]
-    right = r2("implicitrm", clicks, identify="scar", prior=0.5)
-    wrong = r2("implicitrm", clicks, identify="scar", prior=0.95)
+    right, wrong = (implicitrm_of_half_the_clicks(prior) for prior in (0.5, 0.95))
     assert right - wrong > 0.03
