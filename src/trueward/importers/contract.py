@@ -17,11 +17,13 @@ if TYPE_CHECKING:
 
 Message = dict[str, str]  # keys: role, content
 Actor = Literal["user", "annotator", "judge"]
-# Which rows become responses. answer: always. fallback: only if its group has no answer.
-# named: only if an event names it; it then replaces the answer of its group. echo: a second copy of a
-# response, stored beside an event; any other copy of the same id wins.
-# owner: never; it gives its group a user and a session.
-Precedence = Literal["answer", "fallback", "named", "echo", "owner"]
+# Which rows become responses. answer: always. call: a model call, if its trace shows its text, or has no
+# other call. fallback: what a trace or span put out, if no call has that text. named: only if an event names
+# it; it then replaces the answer of its group. echo: a second copy of a response, stored beside an event; any
+# other copy of the same id wins. owner: never; it links calls to the spans above them, and gives a user, a
+# session and the text that the trace shows. hidden: never; a call that users were not shown.
+Precedence = Literal["answer", "call", "fallback", "named", "echo", "owner", "hidden"]
+Place = tuple[str, int]  # file and line
 
 
 class InvalidRecord(Exception):  # noqa: N818 - a finding about a record, which the caller counts
@@ -93,6 +95,14 @@ class Response:
         Key of responses of which every one but the last was regenerated.
     updated_at : datetime, optional
         Of two rows with one id, the later one wins.
+    parent_span, span_name : str, optional
+        Id of the span or trace above, as a response id; name of this one.
+    alias : str, optional
+        Another id that an event may give as its group.
+    unshown, invalid : str, optional
+        Why it is no response, if it turns out to be none; why it would be rejected if it were one.
+    place : (str, int), optional
+        File and line, if the record is not the first of those that are read together.
 
     """
 
@@ -113,6 +123,12 @@ class Response:
     precedence: Precedence = "answer"
     sibling_group: str | None = None
     updated_at: datetime | None = None
+    parent_span: str | None = None
+    span_name: str | None = None
+    alias: str | None = None
+    unshown: str | None = None
+    invalid: str | None = None
+    place: Place | None = None
 
 
 @dataclass(slots=True)
@@ -141,6 +157,8 @@ class Event:
         Of the events of one response and key, only the latest counts.
     updated_at : datetime, optional
         Orders the events of one key.
+    place : (str, int), optional
+        File and line, as for `Response`.
 
     """
 
@@ -157,6 +175,7 @@ class Event:
     raw: str | None = None
     key: str | None = None
     updated_at: datetime | None = None
+    place: Place | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +192,8 @@ class Reject:
 
     #: What is wrong with it, written to the rejected rows.
     reason: str
+    #: File and line, as for `Response`.
+    place: Place | None = None
 
 
 Row = Response | Event | Skip | Reject
@@ -188,11 +209,14 @@ class UserMapping:
         Name of a signal in the product -> our channel.
     paths : mapping of str to tuple of str
         Text (``prompt``, ``response``) -> paths in the record, such as ``inputs.question``.
+    shown : tuple of str
+        Names of the calls or spans whose answers users saw.
 
     """
 
     signals: Mapping[str, str] = field(default_factory=dict)
     paths: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    shown: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -23,21 +23,22 @@ from .schema import (
 )
 from .scratch import Scratch, compact_copy
 from .sorted_ranges import SortedRanges, prefetched, range_starts, rows_at_once
+from .traces import shown_answers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from .schema import Faults
     from .sorted_ranges import Progress
+    from .traces import Traces
 
-EVENT_KEYS = ("response_id", "shown_at", "group")  # what events are joined by
+EVENT_KEYS = ("response_id", "shown_at", "group", "alias")  # what events are joined by
 # rows whose fate depends on others: of a trace, regenerated, or not a plain answer
 IS_RELATED = (
     pl.col("group").is_not_null()
     | pl.col("sibling_group").is_not_null()
     | (pl.col("precedence") != "answer")
 )
-OWNED = ("user_id", "session_id")  # columns that a trace gives to its answers
 
 
 @dataclass
@@ -80,25 +81,27 @@ class UniqueResponses:
         self.keys.append(compact_copy(rows.filter("is_named").select(EVENT_KEYS)))
         self.ranges.add(self.protect(rows))
 
-    def add_related(self, events: pl.DataFrame) -> pl.DataFrame:
+    def add_related(self, events: pl.DataFrame, shown: tuple[str, ...]) -> Traces:
         """Decide on the rows that depend on others, add those that stay, and return them.
 
         Parameters
         ----------
         events : DataFrame
             Staged events, which name responses.
+        shown : tuple of str
+            Names of the calls that users saw; empty to decide by the text of their trace.
 
         Returns
         -------
-        DataFrame
-            The rows that stay.
+        Traces
+            The rows that stay, and the account of the others.
 
         """
-        rows = _with_owner(pl.concat(self.related))
-        rows = _name_regenerated(_drop_superseded(rows, events))
-        self.keys.append(rows.select(EVENT_KEYS))
-        self.ranges.add(self.protect(rows))
-        return rows
+        traces = shown_answers(pl.concat(self.related), events, shown)
+        traces.answers = _name_regenerated(traces.answers)
+        self.keys.append(traces.answers.select(EVENT_KEYS))
+        self.ranges.add(self.protect(traces.answers))
+        return traces
 
 
 def unique_responses(
@@ -211,8 +214,19 @@ def _flags(rows: pl.LazyFrame, events: pl.DataFrame) -> pl.DataFrame:
 def _one_per_id(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, int]:
     """Keep one row per id: no echo beside another copy, and the latest update.
 
-    Two equally new texts of one id are both rejected, since feedback could be about either.
+    Two equally new texts of one id are both rejected, since feedback could be about either. A span and its
+    texts may be two records of one id.
     """
+    is_owner = pl.col("precedence") == "owner"
+    owners = rows.filter(is_owner)
+    order = [c for c in rows.columns if c not in {"response_id", "updated_at", "prompt", *PLACE}]
+    once = owners.sort("response_id", "updated_at", *order, nulls_last=False)
+    once = once.unique("response_id", keep="last", maintain_order=True)
+    unique, rejected, copies = _one_answer_per_id(rows.filter(~is_owner))
+    return pl.concat([unique, once]), rejected, copies + owners.height - once.height
+
+
+def _one_answer_per_id(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, int]:
     twice = rows.select(pl.col("response_id").is_duplicated()).to_series()
     if not twice.any():
         return rows, pl.DataFrame(schema=REJECTED), 0
@@ -232,30 +246,6 @@ def _one_per_id(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, int]:
     copies = count - conflicting.filter(~is_echo).height - unique.filter(~is_echo).height
     rejected = conflicting.select(*PLACE, reason.alias("reason"))
     return pl.concat([single, unique]), rejected, copies
-
-
-def _with_owner(responses: pl.DataFrame) -> pl.DataFrame:
-    """Fill in missing users and sessions of answers from their trace."""
-    owners = responses.filter(pl.col("precedence").is_in(["fallback", "owner"]))
-    owners = owners.group_by("group").agg(
-        *(pl.col(name).drop_nulls().min().alias(f"trace_{name}") for name in OWNED)
-    )
-    rows = responses.filter(pl.col("precedence") != "owner").join(owners, on="group", how="left")
-    filled = [pl.coalesce(name, f"trace_{name}").alias(name) for name in OWNED]
-    return rows.with_columns(filled).drop(f"trace_{name}" for name in OWNED)
-
-
-def _drop_superseded(responses: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
-    """Drop fallbacks beside an answer, rows that no event names, and answers that a named row replaces."""
-    named_ids = events["response_id"].drop_nulls().unique()
-    is_named = pl.col("response_id").is_in(named_ids.implode())
-    precedence = pl.col("precedence")
-    rows = responses.filter((precedence != "named") | is_named)
-    has_answer = (precedence == "answer").any().over("group")
-    rows = rows.filter(pl.col("group").is_null() | ~((precedence == "fallback") & has_answer))
-    has_named = (precedence == "named").any().over("group")
-    is_replaced = (precedence == "answer") & ~is_named & has_named
-    return rows.filter(pl.col("group").is_null() | ~is_replaced)
 
 
 def _name_regenerated(responses: pl.DataFrame) -> pl.DataFrame:

@@ -5,6 +5,7 @@ Every choice depends on the content of rows and not on their order, so that shuf
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -15,6 +16,7 @@ from .contract import Actor
 from .deduplicate import regenerate_events, unique_responses
 from .schema import EVENTS, PLACE, REJECTED, STAGED_EVENTS, STAGED_RESPONSES, split_faults
 from .scratch import Scratch
+from .targets import join_responses
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,6 +53,8 @@ class Tables:
         Number of events whose response is not in the export.
     channels : dict of str to int
         Number of events by channel.
+    unknown_calls : dict of str to int
+        Names of model calls of which it is unknown whether they were shown, and their number.
 
     """
 
@@ -63,6 +67,7 @@ class Tables:
     duplicates: dict[str, int] = field(default_factory=dict)
     events_without_response: int = 0
     channels: dict[str, int] = field(default_factory=dict)
+    unknown_calls: dict[str, int] = field(default_factory=dict)
 
     @property
     def responses(self) -> pl.DataFrame:
@@ -71,7 +76,10 @@ class Tables:
 
 
 def merge_rows(
-    staged: StagedRows, protect: Callable[[pl.DataFrame], pl.DataFrame], progress: Progress
+    staged: StagedRows,
+    protect: Callable[[pl.DataFrame], pl.DataFrame],
+    progress: Progress,
+    shown: tuple[str, ...] = (),
 ) -> Tables:
     """Check, de-duplicate and join the staged rows.
 
@@ -83,6 +91,8 @@ def merge_rows(
         Applied to every row before it is stored: ids of people are hashed, texts redacted.
     progress : callable
         Called as ``progress(step, rows, total)``.
+    shown : tuple of str
+        Names of the calls that users saw; empty to decide by the text of their trace.
 
     Returns
     -------
@@ -98,21 +108,30 @@ def merge_rows(
     parts = _with_equal_types(staged.responses, STAGED_RESPONSES)
     scratch = Scratch(staged.scratch.parent)
     unique = unique_responses(parts, _response_faults(), events, protect, scratch, progress)
-    related = unique.add_related(events)
+    traces = unique.add_related(events, shown)
     keys = pl.concat(unique.keys)
-    events, unmatched = _join_responses(events.vstack(regenerate_events(related)), keys)
-    rejected = [*staged.rejected, *unique.rejected, rejected_events, unmatched]
+    events = events.vstack(regenerate_events(traces.answers))
+    joined = join_responses(events, keys, traces.spans)
+    events = joined.events
+    if joined.moved:  # two signals of one key may be about one response now
+        has_key = pl.col("key").is_not_null()
+        group = pl.when(~has_key).then("group").alias("group")
+        events, more = _latest_events(events.with_columns(group))
+        event_copies += more
+    rejected = [*staged.rejected, *unique.rejected, traces.rejected, rejected_events, joined.rejected]
+    skipped = staged.skipped + Counter(traces.skipped) + Counter(joined.skipped)
     order = [*EVENT_ORDER, *(name for name in EVENTS if name not in EVENT_ORDER)]
     return Tables(
         ranges=unique.ranges,
-        shown_at=protect(keys.drop("group")),
+        shown_at=protect(keys.select("response_id", "shown_at")),
         events=protect(events.select(*EVENTS)).sort(order),
         rejected=pl.concat([pl.DataFrame(schema=REJECTED), *rejected]).sort(*REJECTED),
-        skipped=dict(sorted(staged.skipped.items())),
+        skipped=dict(sorted(skipped.items())),
         read=dict(sorted(staged.read.items())),
         duplicates={"responses": unique.copies, "events": event_copies},
-        events_without_response=unmatched.height,
+        events_without_response=joined.rejected.height,
         channels=dict(sorted(events["channel"].value_counts().iter_rows())),
+        unknown_calls=traces.unknown,
     )
 
 
@@ -139,7 +158,7 @@ def _response_faults() -> Faults:
     return [
         (pl.col("response_id").is_null(), pl.lit("a response needs a response_id, and has none")),
         (
-            ~has_prompt & (pl.col("precedence") != "owner"),
+            ~has_prompt & (pl.col("precedence") != "owner") & pl.col("invalid").is_null(),
             pl.lit("a response needs a prompt, and has none"),
         ),
         (pl.col("response").is_null(), pl.lit("a response needs a text, and has none")),
@@ -192,27 +211,3 @@ def _latest_events(events: pl.DataFrame) -> tuple[pl.DataFrame, int]:
     others = unkeyed.filter(~has_id).unique(same, keep="first", maintain_order=True)
     latest = pl.concat([single, keyed, with_id, others])
     return latest, events.height - latest.height
-
-
-def _join_responses(
-    events: pl.DataFrame, responses: pl.DataFrame
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Assign each event its response, or the last of its group; reject events without either."""
-    last = (
-        responses.filter(pl.col("group").is_not_null())
-        .sort("shown_at", "response_id")
-        .unique("group", keep="last", maintain_order=True)
-        .select("group", pl.col("response_id").alias("last"))
-    )
-    rows = events.join(last, on="group", how="left")
-    exists = pl.col("response_id").is_in(responses["response_id"].implode())
-    target = pl.when(exists | pl.col("last").is_null()).then("response_id").otherwise("last")
-    rows = rows.with_columns(target.alias("target"))
-    targets = responses.select(pl.col("response_id").alias("target"))
-    matched = rows.join(targets, on="target", how="semi")
-    unmatched = rows.join(targets, on="target", how="anti")
-    name = pl.coalesce("response_id", "group", pl.lit("?"))
-    without, missing = pl.lit(" without its response: "), pl.lit(" is not among the responses")
-    reason = pl.concat_str(pl.lit("a "), "channel", without, name, missing)
-    joined = matched.with_columns(pl.col("target").alias("response_id")).drop("last", "target")
-    return joined, unmatched.select(*PLACE, reason.alias("reason"))

@@ -4,22 +4,36 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .bodies import (
+    RESULT_TYPES,
+    SILENT,
+    answer_inside,
+    history_inside,
+    part_content,
+    prompt_inside,
+    reply_parts,
+    system_inside,
+)
 from .channels import shortened
 from .contract import InvalidRecord, NoAnswer
 from .values import decode_json
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from .contract import Message
 
-# keys of which a message, a request or a reply of a chat has at least one
-CHAT_KEYS = frozenset(
-    "role content parts messages message message.role choices kwargs prompt input output text".split()  # noqa: SIM905
-)
-NO_TEXT = frozenset({"reasoning", "thinking", "tool_call", "tool_use", "image_url"})  # part types
+MESSAGE_KEYS = frozenset({"role", "message.role", "kwargs"})  # a message has one of them
+ROLES = {"human": "user", "ai": "assistant", "model": "assistant", "function_call": "assistant"}
+ROLES |= {"function_call_output": "tool", "function": "tool"}
+SPEAKERS = {"user", "assistant", "system", "developer", "tool", *ROLES}
 
 
 def content_text(content: Any) -> str:
-    """Return the text of a message content: a string, or parts joined; reasoning and tool calls are empty.
+    """Return the text of a message content: a string, or parts joined by line breaks.
+
+    Reasoning and tool calls are empty; an image is ``[image]``. A part that begins or ends with white space
+    brings its own seam.
 
     Parameters
     ----------
@@ -42,15 +56,21 @@ def content_text(content: Any) -> str:
     if isinstance(content, str):
         return content
     if isinstance(content, dict):
-        if content.get("type") in NO_TEXT:
-            return ""
-        keys = ("text", "value", "content")
-        return content_text(next((content[key] for key in keys if key in content), None))
+        return content_text(part_content(content))
     if isinstance(content, list):
-        return "".join(content_text(part) for part in content)
+        return _joined(content_text(part) for part in content)
     raise InvalidRecord(
         f"its text should be a string or a list of parts, and is {shortened(content)}"
     )
+
+
+def _joined(texts: Iterable[str]) -> str:
+    parts: list[str] = []
+    for text in filter(None, texts):
+        if parts and not parts[-1][-1].isspace() and not text[0].isspace():
+            parts.append("\n")
+        parts.append(text)
+    return "".join(parts)
 
 
 def to_message(value: Any, default_role: str = "user") -> Message:
@@ -91,11 +111,13 @@ def to_message(value: Any, default_role: str = "user") -> Message:
         kind = fields["kwargs"].get("type") or str((fields.get("id") or [default_role])[-1])
         role = kind.removesuffix("Message").removesuffix("Chunk").lower()
         fields = {**fields["kwargs"], "role": role}
-    role = fields.get("role") or fields.get("type") or default_role
-    keys = ("content", "parts", "contents", "text")
+    if fields.get("type") in RESULT_TYPES and not fields.get("role"):
+        return {"role": "tool", "content": content_text(fields)}
+    kind = fields.get("type") if fields.get("type") != "message" else None
+    role = str(fields.get("role") or kind or default_role)
+    keys = ("content", "parts", "contents", "text", "refusal")
     content = next((fields[key] for key in keys if fields.get(key)), "")
-    role = {"human": "user", "ai": "assistant"}.get(str(role), str(role))
-    return {"role": role, "content": content_text(content)}
+    return {"role": ROLES.get(role, role), "content": content_text(content)}
 
 
 def to_messages(value: Any) -> list[Message]:
@@ -104,7 +126,7 @@ def to_messages(value: Any) -> list[Message]:
     Parameters
     ----------
     value : object
-        Text, a message, a list of messages, or a request with ``messages``, ``input`` or ``prompt``.
+        Text, a message, a list of messages, a request with its system prompt, or arguments of a function.
 
     Returns
     -------
@@ -117,19 +139,34 @@ def to_messages(value: Any) -> list[Message]:
         If the prompt has no text.
 
     """
-    value = _decode_chat(value)
+    value = _decode_chat(value, prompt_inside)
     if isinstance(value, dict) and "role" not in value:
-        keys = ("messages", "input", "prompt")
-        inner = next((value[key] for key in keys if value.get(key)), None)
+        inner = prompt_inside(value)
         if inner is not None:
-            system = content_text(value.get("system"))
-            return [*([to_message(system, "system")] if system else []), *to_messages(inner)]
+            system = content_text(system_inside(value))
+            first = [to_message(system, "system")] if system else []
+            earlier = [m for turn in history_inside(value) for m in _turn(turn)]
+            return [*first, *earlier, *to_messages(inner)]
+        if MESSAGE_KEYS.isdisjoint(value) or "args" in value:
+            keys = ", ".join(map(str, value)) or "none"
+            advice = "name its path by --map prompt=PATH, such as input.args[0]"
+            raise InvalidRecord(f"its prompt has no known text (keys: {keys}): {advice}")
     if isinstance(value, list) and len(value) == 1 and isinstance(value[0], list):
         return to_messages(value[0])
-    messages = [to_message(v) for v in value] if isinstance(value, list) else [to_message(value)]
+    if isinstance(value, list) and (parts := reply_parts(value)) is not None and value[0].get("type") != "message":
+        value = {"role": "user", "content": parts}
+    turns = value if isinstance(value, list) else [value]
+    messages = [to_message(v) for v in turns if not _is_silent(v)]
     if not any(m["content"] for m in messages):
         raise InvalidRecord("its prompt has no text")
     return messages
+
+
+def _turn(value: Any) -> list[Message]:
+    """Return a message of a history, or the question and the answer of a pair."""
+    if _is_pair(value) and value[0].lower() not in SPEAKERS:
+        return [to_message(value[0]), to_message(value[1], "assistant")]
+    return [to_message(value)]
 
 
 def answer_text(value: Any) -> str:
@@ -151,14 +188,16 @@ def answer_text(value: Any) -> str:
         If there is no text, as for a tool call.
 
     """
-    value = _decode_chat(value)
-    if isinstance(value, dict) and isinstance(value.get("choices"), list):
-        value = value["choices"][0] if value["choices"] else None
-    if isinstance(value, dict) and "role" not in value and "output" in value:
-        value = _decode_chat(value["output"])
-    is_list = isinstance(value, list) and value
-    if is_list and all(isinstance(v, dict) and _is_chat(v) for v in value):
-        value = value[-1]
+    value = _decode_chat(value, answer_inside)
+    while isinstance(value, dict) and "role" not in value:
+        inner = answer_inside(value)
+        if inner is None:
+            break
+        value = _decode_chat(inner, answer_inside)
+    if isinstance(value, list) and (parts := reply_parts(value)) is not None:
+        value = {"role": "assistant", "content": parts}
+    elif isinstance(value, list) and value and all(_is_chat(v, answer_inside) for v in value):
+        value = _last_message(value)
     is_message = isinstance(value, dict)
     text = to_message(value, "assistant")["content"] if is_message else content_text(value)
     if not text:
@@ -166,7 +205,64 @@ def answer_text(value: Any) -> str:
     return text
 
 
-def _decode_chat(value: Any) -> Any:
+def read_turn(asked: Any, answered: Any) -> tuple[list[Message], str]:
+    """Return the prompt and the answer of one call; a chat in the output is a part of the prompt.
+
+    Parameters
+    ----------
+    asked : object
+        The input, as for `to_messages`.
+    answered : object
+        The output, as for `answer_text`; it may hold the messages before the answer, as a graph of LangGraph
+        returns them.
+
+    Returns
+    -------
+    tuple of (list of Message, str)
+        All messages that the model saw, and its answer.
+
+    Raises
+    ------
+    InvalidRecord
+        If the prompt has no text.
+    NoAnswer
+        If the answer has none.
+
+    """
+    answer = answer_text(answered)
+    earlier = _messages_before(answered)
+    if not any(m["content"] for m in earlier):
+        return to_messages(asked), answer
+    try:
+        prompt = to_messages(asked)
+    except InvalidRecord:
+        return earlier, answer
+    return (earlier if prompt[-1] in earlier else [*prompt, *earlier]), answer
+
+
+def _messages_before(answered: Any) -> list[Message]:
+    """Return the messages before the answer, if the output is a chat."""
+    value = _decode_chat(answered, answer_inside)
+    if isinstance(value, dict) and "role" not in value:
+        value = _decode_chat(value.get("messages"), answer_inside)
+    is_chat = isinstance(value, list) and all(_is_chat(v, answer_inside) for v in value)
+    if not is_chat or reply_parts(value) is not None:
+        return []
+    return [to_message(v) for v in value[:-1]]
+
+
+def _last_message(chat: list[Any]) -> Any:
+    last = chat[-1]
+    if to_message(last, "assistant")["role"] in {"user", "system", "developer", "tool"}:
+        raise NoAnswer("a chat that does not end in an answer")
+    return last
+
+
+def _is_silent(value: Any) -> bool:
+    return isinstance(value, dict) and value.get("type") in SILENT and "role" not in value
+
+
+def _decode_chat(value: Any, inside: Callable[[dict[str, Any]], Any]) -> Any:
     """Decode JSON inside a string if it is a chat; an answer that is itself JSON stays text."""
     inner = decode_json(value)
     if not isinstance(value, str) or isinstance(inner, str):
@@ -174,14 +270,17 @@ def _decode_chat(value: Any) -> Any:
     parts = inner if isinstance(inner, list) else [inner]
     if len(parts) == 1 and isinstance(parts[0], list) and parts[0]:
         parts = parts[0]
-    return inner if parts and all(_is_chat(v) for v in parts) else value
+    is_reply = reply_parts(parts) is not None
+    return inner if is_reply or (parts and all(_is_chat(v, inside) for v in parts)) else value
 
 
-def _is_chat(value: Any) -> bool:
-    """Whether a value is a message, a request or a reply, by its keys."""
+def _is_chat(value: Any, inside: Callable[[dict[str, Any]], Any]) -> bool:
+    """Whether a value is a message, or a request or reply of known keys."""
     if isinstance(value, list):
         return _is_pair(value)
-    return isinstance(value, dict) and not CHAT_KEYS.isdisjoint(value)
+    if not isinstance(value, dict):
+        return False
+    return not MESSAGE_KEYS.isdisjoint(value) or inside(value) is not None
 
 
 def _is_pair(value: Any) -> bool:

@@ -44,6 +44,11 @@ STAGED_RESPONSES = {
     "precedence": pl.String,
     "sibling_group": pl.String,
     "updated_at": TIME,
+    "parent_span": pl.String,
+    "span_name": pl.String,
+    "alias": pl.String,
+    "unshown": pl.String,
+    "invalid": pl.String,
     **PLACE,
 }
 STAGED_EVENTS = {**EVENTS, "group": pl.String, "key": pl.String, "updated_at": TIME, **PLACE}

@@ -22,8 +22,10 @@ from .contract import (
     Response,
     Skip,
 )
+from .detect import sources
 from .records import UnreadableRecord, read_records
 from .schema import PLACE, REJECTED, STAGED_EVENTS, STAGED_RESPONSES
+from .spans import reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -219,33 +221,34 @@ def _stage_group(
     for record in group:
         staged.read[record.kind or "unknown"] += 1
         if not record.kind:
-            keys = ", ".join(sorted(record.value)[:8])
-            reason = f"is not a record of {source.name}: its keys are {keys or 'none'}"
-            batch.rejected.append((record.file, record.line, reason))
+            batch.rejected.append((record.file, record.line, _other_product(source, record.value)))
     try:
         rows = [_valid_text(row) for row in source.rows(known, mapping)] if known else []
     except NoAnswer as e:
         staged.skipped[str(e)] += len(known)
         return
     except (InvalidRecord, *WRONG_TYPE) as e:
-        reason = _reason(e)
+        reason = reason_of(e)
         batch.rejected += [(record.file, record.line, reason) for record in known]
         return
     for row in rows:
-        if isinstance(row, Response):
-            batch.responses.append((row, *place))
-        elif isinstance(row, Event):
-            batch.events.append((row, *place))
-        elif isinstance(row, Skip):
+        if isinstance(row, Skip):
             staged.skipped[row.reason] += 1
+            continue
+        at = row.place or place
+        if isinstance(row, Response):
+            batch.responses.append((row, *at))
+        elif isinstance(row, Event):
+            batch.events.append((row, *at))
         else:
-            batch.rejected.append((*place, row.reason))
+            batch.rejected.append((*at, row.reason))
 
 
-def _reason(e: Exception) -> str:
-    if isinstance(e, InvalidRecord):
-        return str(e)
-    return f"a value has another type than the product writes ({' '.join(str(e).split())[:100]})"
+def _other_product(source: Source, value: dict[str, Any]) -> str:
+    others = [s.name for s in sources().values() if s.name != source.name and s.kind_of(value)]
+    keys = ", ".join(sorted(map(str, value))[:8]) or "none"
+    name = f", but of {' or '.join(others)}" if others else f": its keys are {keys}"
+    return f"is not a record of {source.name}{name}"
 
 
 def _valid_text(row: Row) -> Row:
@@ -260,7 +263,7 @@ def _valid_text(row: Row) -> Row:
         for text in texts:
             text.isascii() or text.encode()
     except UnicodeEncodeError:
-        return Reject("half of a surrogate pair (a character that was cut in two)")
+        return Reject("half of a surrogate pair (a character that was cut in two)", row.place)
     return row
 
 

@@ -1,0 +1,178 @@
+"""Rows of sources that record traces: model calls, the spans around them, and parts of a record."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from .channels import THUMBS, thumb_channel
+from .contract import WRONG_TYPE, InvalidRecord, NoAnswer, Reject, Response, Skip
+from .messages import answer_text, read_turn
+from .values import first_value
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from .contract import Row, UserMapping
+
+T = TypeVar("T")
+TEXTS = frozenset({"prompt", "response", "session", "user"})  # what a path may be given for
+
+
+def mapped(record: Mapping[str, Any], mapping: UserMapping, name: str, default: Any) -> Any:
+    """Return the value at the paths that the user gave for a text or an id, else the source's own.
+
+    Parameters
+    ----------
+    record : mapping
+        The record that paths start at.
+    mapping : UserMapping
+        Paths of the import.
+    name : str
+        One of ``TEXTS``.
+    default : object
+        The value where the source documents it.
+
+    Returns
+    -------
+    object
+        The value.
+
+    """
+    paths = mapping.paths.get(name)
+    found = first_value(record, paths) if paths else None
+    return default if found is None else found
+
+
+def call_row(asked: Any, answered: Any, **fields: Any) -> Response:
+    """Return a model call; one without an answer is only a span, and one without a prompt is invalid.
+
+    Parameters
+    ----------
+    asked, answered : object
+        Input and output, as for `read_turn`.
+    **fields
+        Further fields of `Response`.
+
+    Returns
+    -------
+    Response
+        Of precedence ``call`` or ``owner``.
+
+    """
+    try:
+        prompt, answer = read_turn(asked, answered)
+    except NoAnswer as e:
+        fields["unshown"] = str(e)
+        return Response(prompt=[], response="", precedence="owner", **fields)
+    except InvalidRecord as e:
+        answer = _answer_or_empty(answered)
+        fields["invalid"] = str(e)
+        precedence = "call" if answer else "owner"
+        return Response(prompt=[], response=answer, precedence=precedence, **fields)  # type: ignore[arg-type]
+    return Response(prompt=prompt, response=answer, precedence="call", **fields)
+
+
+def span_row(asked: Any, answered: Any, reason: str, **fields: Any) -> Response:
+    """Return a span or a trace around model calls; its output says which of them was shown.
+
+    Parameters
+    ----------
+    asked, answered : object
+        Its input and output; None if it has none.
+    reason : str
+        Why it is no response, if a call is.
+    **fields
+        Further fields of `Response`.
+
+    Returns
+    -------
+    Response
+        Of precedence ``fallback`` or ``owner``.
+
+    """
+    answer = _answer_or_empty(answered)
+    fields["unshown"] = reason
+    if not answer or not asked:
+        return Response(prompt=[], response=answer, precedence="owner", **fields)
+    try:
+        prompt = read_turn(asked, answered)[0]
+    except InvalidRecord as e:
+        fields["invalid"] = str(e)
+        return Response(prompt=[], response=answer, precedence="owner", **fields)
+    return Response(prompt=prompt, response=answer, precedence="fallback", **fields)
+
+
+def _answer_or_empty(answered: Any) -> str:
+    try:
+        return answer_text(answered) if answered else ""
+    except (NoAnswer, InvalidRecord):
+        return ""
+
+
+def stated(channel: str, label: Any, score: Any) -> Any:
+    """Return what a signal with a label and a score says; a thumb is the last word, its score may be stale.
+
+    Parameters
+    ----------
+    channel : str
+        The channel that its name is mapped to.
+    label, score : object
+        Both as the product writes them; None if there is none.
+
+    Returns
+    -------
+    object
+        One of them; None if both are missing.
+
+    """
+    if channel == THUMBS and isinstance(label, str) and score is not None:
+        try:
+            thumb_channel(label)
+        except InvalidRecord:
+            return score
+        return label
+    return label if score is None else score
+
+
+def read_parts(parts: Iterable[T], read: Callable[[T], Iterable[Row]]) -> Iterator[Row]:
+    """Yield the rows of the parts of a record; an invalid part rejects only itself.
+
+    Parameters
+    ----------
+    parts : iterable
+        Records inside a record, such as the spans of an envelope.
+    read : callable
+        Returns the rows of one part.
+
+    Yields
+    ------
+    Row
+        The rows, or a Reject or Skip with the reason.
+
+    """
+    for part in parts:
+        try:
+            yield from list(read(part))
+        except NoAnswer as e:
+            yield Skip(str(e))
+        except (InvalidRecord, *WRONG_TYPE) as e:
+            yield Reject(reason_of(e))
+
+
+def reason_of(e: Exception) -> str:
+    """Return the reason of a rejection in words.
+
+    Parameters
+    ----------
+    e : Exception
+        An InvalidRecord, or an error of code that met a value of an unexpected type.
+
+    Returns
+    -------
+    str
+        The reason.
+
+    """
+    if isinstance(e, InvalidRecord):
+        return str(e)
+    return f"a value has another type than the product writes ({' '.join(str(e).split())[:100]})"

@@ -1,0 +1,140 @@
+"""The response that each signal is about: by its id, by its span, by its trace.
+
+A signal about a span or trace goes down the links to the last answer below it. One about a call that was not
+shown counts only if what was shown has its text; else it is about a text that nobody saw.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from .schema import PLACE
+from .traces import ORDER, spans_above
+
+JUDGED = "a judgement of a model about a step that users were not shown"
+IS_JUDGE = pl.col("source") == "judge"
+
+
+@dataclass
+class Joined:
+    """Signals with their responses, and the others.
+
+    Attributes
+    ----------
+    events : DataFrame
+        Staged events whose ``response_id`` is among the responses.
+    rejected : DataFrame
+        Columns ``REJECTED``.
+    skipped : dict of str to int
+        Number of judgements about steps, by reason.
+    moved : bool
+        Whether any signal named something else than its response.
+
+    """
+
+    events: pl.DataFrame
+    rejected: pl.DataFrame
+    skipped: dict[str, int]
+    moved: bool
+
+
+def join_responses(events: pl.DataFrame, responses: pl.DataFrame, spans: pl.DataFrame) -> Joined:
+    """Assign each event its response; reject events without one.
+
+    Parameters
+    ----------
+    events : DataFrame
+        Staged events.
+    responses : DataFrame
+        ``response_id``, ``shown_at``, ``group`` and ``alias`` of the responses that an event may name.
+    spans : DataFrame
+        Spans of traces, as in `Traces`.
+
+    Returns
+    -------
+    Joined
+        The events with a response, and the account of the others.
+
+    """
+    events = events.with_row_index("event")
+    is_direct = pl.col("response_id").is_in(responses["response_id"].implode())
+    direct, others = events.filter(is_direct), events.filter(~is_direct.fill_null(value=False))
+    if not others.height:
+        return Joined(direct.drop("event"), _reasons(others, spans), {}, moved=False)
+    found = _targets(others, responses, spans)
+    moved = others.join(found, on="event").with_columns(pl.col("target").alias("response_id"))
+    moved = moved.drop("target")
+    lost = others.join(found, on="event", how="anti")
+    known = pl.concat([spans["response_id"], spans["group"].drop_nulls()]).unique().implode()
+    is_step = IS_JUDGE & (pl.col("response_id").is_in(known) | pl.col("group").is_in(known))
+    is_step = is_step.fill_null(value=False)
+    judged = lost.filter(is_step).height
+    joined = pl.concat([direct, moved]).sort("event").drop("event")
+    rejected = _reasons(lost.filter(~is_step), spans)
+    return Joined(joined, rejected, {JUDGED: judged} if judged else {}, moved=bool(moved.height))
+
+
+def _targets(events: pl.DataFrame, responses: pl.DataFrame, spans: pl.DataFrame) -> pl.DataFrame:
+    """Return ``event`` and ``target`` of the events whose response is found."""
+    of_alias = _last(responses.drop_nulls("alias"), "alias").select(group="alias", target="response_id")
+    of_group = _last(responses.drop_nulls("group"), "group").select("group", target="response_id")
+    is_span = pl.col("response_id").is_in(spans["response_id"].implode()).fill_null(value=False)
+    rounds = (
+        (pl.lit(value=True), of_alias, "group"),
+        (is_span, _of_spans(events, responses, spans), "response_id"),
+        (is_span & ~IS_JUDGE, _of_steps(events, responses, spans), "response_id"),
+        (~is_span, of_group, "group"),
+    )
+    found = []
+    for applies, targets, key in rounds:
+        hits = events.filter(applies).join(targets, on=key).select("event", "target")
+        events = events.join(hits, on="event", how="anti")
+        found.append(hits)
+    return pl.concat(found)
+
+
+def _of_spans(events: pl.DataFrame, responses: pl.DataFrame, spans: pl.DataFrame) -> pl.DataFrame:
+    """Return the last answer below each span that events name, or the answer with the text of a call."""
+    asked = spans.join(events.drop_nulls("response_id"), on="response_id", how="semi")
+    near = spans.join(asked, on="group", how="semi")
+    answers = near.join(responses.select("response_id", "shown_at"), on="response_id")
+    below = spans_above(near, answers).filter(pl.col("step") > 0)
+    below = below.join(answers.select("response_id", "shown_at"), on="response_id")
+    below = _last(below, "above").select(response_id="above", target="response_id")
+    calls = asked.filter(pl.col("precedence").is_in(["call", "named", "hidden"]) & (pl.col("text") != ""))
+    answers = answers.select("group", "shown_at", target="response_id", shown="text")
+    pairs = calls.join(answers, on="group")
+    is_part = pl.col("shown").str.contains(pl.col("text"), literal=True)
+    is_part = is_part | pl.col("text").str.contains(pl.col("shown"), literal=True)
+    same = pairs.filter(is_part).sort("shown_at", "target")
+    same = same.unique("response_id", keep="last").select("response_id", "target")
+    return pl.concat([below, same.join(below, on="response_id", how="anti")])
+
+
+def _of_steps(events: pl.DataFrame, responses: pl.DataFrame, spans: pl.DataFrame) -> pl.DataFrame:
+    """Return the nearest answer above each step that events name."""
+    asked = spans.join(events.drop_nulls("response_id"), on="response_id", how="semi")
+    asked = asked.filter(pl.col("precedence").is_in(["fallback", "owner"]))
+    above = spans_above(spans.join(asked, on="group", how="semi"), asked)
+    above = above.join(responses.select(above="response_id"), on="above", how="semi")
+    nearest = above.sort("step").unique("response_id", keep="first", maintain_order=True)
+    return nearest.select("response_id", target="above")
+
+
+def _last(rows: pl.DataFrame, by: str) -> pl.DataFrame:
+    return rows.sort(ORDER).unique(by, keep="last", maintain_order=True)
+
+
+def _reasons(lost: pl.DataFrame, spans: pl.DataFrame) -> pl.DataFrame:
+    """Return file, line and reason of each event without a response."""
+    name = pl.coalesce("response_id", "group", pl.lit("?"))
+    known = pl.concat([spans["response_id"], spans["group"].drop_nulls()]).unique().implode()
+    missing = pl.when(name.is_in(known)).then(
+        pl.lit(" is a call or a span without an answer that users were shown")
+    )
+    missing = missing.otherwise(pl.lit(" is not among the responses"))
+    without = pl.lit(" without its response: ")
+    reason = pl.concat_str(pl.lit("a "), "channel", without, name, missing)
+    return lost.select(*PLACE, reason.alias("reason"))
