@@ -6,7 +6,7 @@ import torch
 from scipy.special import expit, logit
 
 from trueward.data.feedback import Feedback
-from trueward.estimation import selection_models
+from trueward.estimation import selection_average, selection_models
 from trueward.estimation.outcome_counts import BINS, OutcomeCounts, centred
 from trueward.estimation.selection_average import SelectionAverage, gold_labels
 from trueward.estimation.selection_models import fit_selection_models
@@ -28,7 +28,7 @@ def world(m_1, m_0, rho_01=0.0, rho_10=0.0):
 
 def fitted(counts, *rates):
     rates = rates or (0.0, 0.0)
-    return {m.name: m for m in fit_selection_models(counts, *rates, 0.1)}
+    return {m.name: m for m in fit_selection_models(counts, *rates, [0.1])}
 
 
 def share(counts, model):
@@ -47,6 +47,23 @@ def test_selection_by_the_label_is_found_with_its_strength_and_its_rewards():
     assert average.by_label > 0.99
     low, high = average.share_range(0)
     assert low < GAMMA.mean() < high
+
+
+def test_unknown_noise_is_found_beside_selection_by_the_label():
+    average = SelectionAverage.fit(world(0.3, 0.05, 0.2, 0.2), 0.0, 0.0)
+    weights = average.report(0)["weights"]
+    assert list(weights) == ["at_random", "stacked", "by_label", "by_label_noisy"]
+    assert weights["by_label_noisy"] > 0.99
+
+
+def test_rates_that_are_tried_share_one_prior(monkeypatch):
+    """Nine models of one kind count as one where the log does not tell them apart."""
+    full = world(0.2, 0.2)
+    few = OutcomeCounts(full.q, full.p, *(v / 2000 for v in (full.up, full.down, full.none)))
+    nine = SelectionAverage.fit(few, 0.0, 0.0).report(0)["weights"]
+    monkeypatch.setattr(selection_average, "TRIED_RATES", (0.1,))
+    one = SelectionAverage.fit(few, 0.0, 0.0).report(0)["weights"]
+    assert nine["by_label_noisy"] == pytest.approx(one["by_label_noisy"], abs=0.02)
 
 
 @pytest.mark.parametrize("rate", [0.01, 0.2])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -30,10 +31,11 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-#: log prior odds of every model of who reacts against ``at_random``
-LOG_PRIOR = {"at_random": 0.0, "stacked": -3.0, "by_label": -2.0, "by_label_noisy": -3.0}
-GATE = 0.8  # weight of all models but ``at_random`` from which the ranking may leave that of naive
-TRIED_RATE = 0.1  # both noise rates of ``by_label_noisy``
+#: log prior odds of every kind of model of who reacts against ``at_random``; models of a kind share it
+LOG_PRIOR = {"at_random": 0.0, "stacked": -3.0, "by_label": -2.0, "by_label_noisy": -2.0}
+GATE = 0.4  # weight of all models but ``at_random`` from which the ranking may leave that of naive
+SETTLED = 0.8  # weight from which the log is said to show that the label decides who reacts
+TRIED_RATES = (0.05, 0.1, 0.2)  # noise rates of ``by_label_noisy``, in every pair
 OPEN_SD = 1.5  # sd of d that missing at random leaves open: 90 % within odds ratios of 1/12 and 12
 MARGIN_SD = 0.75  # the same around a fitted d
 DRAWS = 300  # of model and parameters, for the range of the share of good responses
@@ -75,8 +77,11 @@ class SelectionAverage:
             P(observed 0 given true 1) and P(observed 1 given true 0).
 
         """
-        models = fit_selection_models(counts, rho_01, rho_10, TRIED_RATE)
-        score = np.array([m.log_evidence + LOG_PRIOR[m.name] for m in models])
+        models = fit_selection_models(counts, rho_01, rho_10, TRIED_RATES)
+        kinds = Counter(m.name for m in models)
+        score = np.array(
+            [m.log_evidence + LOG_PRIOR[m.name] - np.log(kinds[m.name]) for m in models]
+        )
         weights = np.exp(score - score.max())
         return SelectionAverage(models, weights / weights.sum(), counts)
 
@@ -157,16 +162,19 @@ class SelectionAverage:
         low, high = self.share_range(seed)
         low, high = min(low, share), max(high, share)
         needed, found = gold_labels(low, high), self._finding()
-        named = list(zip(self.weights, self.models, strict=True))
+        named = [(float(v), m) for v, m in zip(self.weights, self.models, strict=True)]
+        weights = {k: sum(v for v, m in named if m.name == k) for k in LOG_PRIOR}
         report: dict[str, Any] = {
-            "weights": {m.name: round(float(v), 4) for v, m in named},
+            "weights": {
+                k: round(v, 4) for k, v in weights.items() if k in {m.name for _, m in named}
+            },
             "uses_unrated": self.uses_unrated,
             "odds_ratio": round(float(np.exp(self.strength)), 3),
             "share_good": round(share, 4),
             "share_good_range": [round(low, 4), round(high, 4)],
             "gold_labels": needed,
         }
-        flat = [m.name for v, m in named if v > NOTED and m.on_bound]
+        flat = sorted({m.name for v, m in named if v > NOTED and m.on_bound})
         if flat:
             report["on_bound"] = flat
             found += f"; the slope of the ratings is at its bound, 0, in {', '.join(flat)}"
@@ -186,10 +194,11 @@ class SelectionAverage:
                 "the log does not show whether who reacts depends on how good the answer is (weight "
                 f"{self.by_label:.2f}), so unrated responses are not used and the ranking is that of naive"
             )
-        if self.by_label < GATE:
+        if self.by_label < SETTLED:
             return (
-                "the chance of a rating helps to rank the responses, but the log does not show whether who "
-                f"reacts depends on how good the answer is (weight {self.by_label:.2f})"
+                "unrated responses are used in part: the chance of a rating helps to rank the responses, but "
+                "the log does not settle whether who reacts depends on how good the answer is (weight "
+                f"{self.by_label:.2f})"
             )
         return (
             "unrated responses are used as evidence: who reacts depends on how good the answer is "

@@ -6,6 +6,7 @@ standardised; f is the log-odds of P(good given x).
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from scipy.special import expit, logit
 from .outcome_counts import SMALLEST_SD, OutcomeCounts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -100,7 +101,7 @@ class SelectionModel:
 
 
 def fit_selection_models(
-    counts: OutcomeCounts, rho_01: float, rho_10: float, tried: float
+    counts: OutcomeCounts, rho_01: float, rho_10: float, tried: Sequence[float]
 ) -> list[SelectionModel]:
     """Fit the models of who reacts to the same rows.
 
@@ -110,7 +111,7 @@ def fit_selection_models(
     - ``stacked``: the same with b2 p~ in f.
     - ``by_label``: f = q + b0 + b1 (q - mean q) + b2 p~ - d; logit P(react given r) = c + d (r - 1/2). At
       d = 0 it is ``at_random`` without features in who reacts.
-    - ``by_label_noisy``: the same with noise rates ``tried``, where none are given.
+    - ``by_label_noisy``: the same, one model for each pair of noise rates in ``tried``, where none are given.
 
     The priors of b0 and b1 are centred on the linear map nearest to the correction of q for the noise rates.
 
@@ -120,8 +121,8 @@ def fit_selection_models(
         The rows.
     rho_01, rho_10 : float
         P(observed 0 given true 1) and P(observed 1 given true 0).
-    tried : float
-        Both noise rates of ``by_label_noisy``; 0 leaves it out.
+    tried : sequence of float
+        Noise rates of ``by_label_noisy``; without any it is left out.
 
     Returns
     -------
@@ -132,7 +133,7 @@ def fit_selection_models(
     >>> q, p = np.linspace(-1, 1, 50), np.zeros(50)
     >>> one = np.ones(50)
     >>> counts = OutcomeCounts.of(q, p, (q > 0) * one, one * (q > -0.5), one, None)
-    >>> [m.name for m in fit_selection_models(counts, 0.0, 0.0, 0.1)]
+    >>> [m.name for m in fit_selection_models(counts, 0.0, 0.0, [0.1])]
     ['at_random', 'stacked', 'by_label', 'by_label_noisy']
 
     """
@@ -148,11 +149,11 @@ def fit_selection_models(
         models.append(
             SelectionModel(name, evidence + reacting, w, curvature, columns, by_label=False)
         )
-    rates = {"by_label": (rho_01, rho_10)}
-    if tried and rho_01 + rho_10 == 0:
-        rates["by_label_noisy"] = (tried, tried)
+    rates = [("by_label", (rho_01, rho_10))]
+    if rho_01 + rho_10 == 0:
+        rates += [("by_label_noisy", rho) for rho in itertools.product(tried, repeat=2)]
     sd = np.array([LABEL_LEVEL_SD, LABEL_SLOPE_SD, LABEL_STACKING_SD, RATE_SD, STRENGTH_SD])
-    for name, rho in rates.items():
+    for name, rho in rates:
         centre = np.array([*_correction(counts, *rho), 0.0, _rate(counts), 0.0])
         starts = [centre + np.array([0, 0, 0.3 * np.sign(d), 0, d]) for d in STARTS]
         objective = _outcomes(counts, design, centre, sd, *rho)

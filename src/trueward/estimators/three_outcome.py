@@ -36,9 +36,9 @@ class ThreeOutcome(Method):
     the probabilities of a thumb up, a thumb down and no rating. g = sigmoid(s); r: rating; o: 1 where rated;
     m_r = P(feedback given r*=r); rho_01 = P(r=0 given true 1), rho_10 = P(r=1 given true 0) (methods 4.1).
     form=averaged: three networks give the out-of-fold log-odds of a thumb up among the rated and of a rating,
-    and naive's own logit. Four models of who reacts (missing at random, the same with the chance of a rating
-    in g, selection by the label, the same with noise) give g each; their evidence weighs them. Unless missing
-    at random has a weight below .2, g is naive's logit, shifted to the average level. The report states the
+    and naive's own logit. Models of who reacts (missing at random, the same with the chance of a rating in
+    g, selection by the label, the same with noise) give g each; their evidence weighs them. Unless missing
+    at random has a weight below .6, g is naive's logit, shifted to the average level. The report states the
     weights, a sensitivity range of the share of good responses, and the gold labels that would halve it.
     form=two_step: a, b, n out of fold lie on a segment, which reduced-rank regression finds and a rank test
     checks; the place on it gives g. Where the test rejects, g is that under missing at random. Not rejecting
