@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import itertools
-import shutil
 import tempfile
 import weakref
 from pathlib import Path
@@ -15,6 +14,7 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from trueward.core.errors import NotWrittenError
+from trueward.core.scratch_folder import ScratchFolder, sweep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,8 +71,11 @@ class Scratch:
     def _make_folder(self) -> Path:
         if self.parent is not None:
             self.parent.mkdir(parents=True, exist_ok=True)
-        self.folder = Path(tempfile.mkdtemp(prefix=".trueward-rows-", dir=self.parent))
-        weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
+        parent = self.parent or Path(tempfile.gettempdir())
+        sweep(parent)
+        folder = ScratchFolder(parent, "rows")
+        self.folder = folder.path
+        weakref.finalize(self, folder.remove)
         return self.folder
 
     @contextlib.contextmanager
