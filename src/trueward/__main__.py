@@ -1,5 +1,5 @@
 """`python -m trueward` is the command `trueward`."""
 
-from trueward.cli.app import main
+from trueward.cli.start import main
 
 main()

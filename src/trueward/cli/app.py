@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import shlex
 import sys
 import traceback
@@ -31,9 +32,12 @@ from . import (
     training,
 )
 from .config import expand
+from .terminal import escaped_output, stop_code, stop_signals
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+STDOUT = 1  # its file descriptor
 
 app = typer.Typer(
     name="trueward",
@@ -46,15 +50,15 @@ app = typer.Typer(
 
 
 def stoppable(command: Callable[..., None]) -> Callable[..., None]:
-    """Turn Ctrl-C into a sentence and exit code 130, before click words it its own way."""
+    """Turn Ctrl-C and signals to stop into a sentence and an exit code, before click words it its own way."""
 
     @functools.wraps(command)
     def run(*args: Any, **kwargs: Any) -> None:
         try:
             command(*args, **kwargs)
-        except KeyboardInterrupt:
-            typer.echo("stopped; nothing half-written is left behind", err=True)
-            raise typer.Exit(130) from None
+        except KeyboardInterrupt as e:
+            typer.echo(f"stopped; {str(e) or 'nothing half-written is left behind'}", err=True)
+            raise typer.Exit(stop_code(e)) from None
 
     return run
 
@@ -107,17 +111,35 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 the data or the model is wrong, 2 the request is."""
     given = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in given
-    try:
-        app(
-            args=expand([a for a in given if a != "--debug"]),
-            prog_name="trueward",
-            obj=shlex.join(["trueward", *given]),  # for what keeps the command that made it
-        )
-    except TruewardError as e:
-        if debug:
-            traceback.print_exc()
-        typer.echo(f"error: {e}", err=True)
-        sys.exit(e.exit_code)
-    except MemoryError:
-        typer.echo("error: this machine has too little memory for these rows; give fewer", err=True)
-        sys.exit(1)
+    with stop_signals(), escaped_output():
+        try:
+            app(
+                args=expand([a for a in given if a != "--debug"]),
+                prog_name="trueward",
+                obj=shlex.join(["trueward", *given]),  # for what keeps the command that made it
+            )
+        except TruewardError as e:
+            _fail(str(e), e.exit_code, debug=debug)
+        except MemoryError:
+            _fail("this machine has too little memory for these rows; give fewer", debug=debug)
+        except KeyboardInterrupt as e:
+            typer.echo("stopped", err=True)
+            sys.exit(stop_code(e))
+        except OSError as e:
+            if e.filename is None:  # nothing more can be written there, at exit either
+                os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)
+            _fail(f"{e.filename or 'the output could not be written'}: {e.strerror}", debug=debug)
+        except Exception as e:  # noqa: BLE001 - the last guard: one sentence in place of a traceback
+            reason = f"{type(e).__name__}: {' '.join(str(e).split())[:300]}"
+            _fail(
+                f"trueward itself failed ({reason}). Please report this, with what the same command prints "
+                "after `trueward --debug`",
+                debug=debug,
+            )
+
+
+def _fail(message: str, code: int = 1, *, debug: bool) -> None:
+    if debug:
+        traceback.print_exc()
+    typer.echo(f"error: {message}", err=True)
+    sys.exit(code)

@@ -128,6 +128,12 @@ def _checkpoint_kept(saved: Path, resume: bool, team: Processes) -> Iterator[Non
         if not resume and team.main:  # what is wrong with the data stays wrong
             shutil.rmtree(saved, ignore_errors=True)
         raise
+    except KeyboardInterrupt as e:
+        if saved.is_dir() and any(saved.iterdir()):
+            e.args = (f"the fit so far is kept in {saved}: add --resume to continue it",)
+        elif team.main:
+            shutil.rmtree(saved, ignore_errors=True)
+        raise
     finally:
         finish_progress()
 

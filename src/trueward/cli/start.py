@@ -1,0 +1,16 @@
+"""The entry point: quiet if it is stopped while the command line is still loading."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Load the command line and run it."""
+    try:
+        from .app import main as run
+
+        run()
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped\n")
+        sys.exit(130)

@@ -1,0 +1,103 @@
+"""What the process around a command sees: signals to stop, and text without control characters."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import signal
+import sys
+import threading
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+STOPPING = ("SIGTERM", "SIGHUP")  # from docker stop, timeout, and a terminal that closes
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+#: the same but for what progress bars write: carriage return, clear the line, up a line, colours
+CONTROL_BUT_PROGRESS = re.compile(r"(\x1b\[[0-9;]*[KAm])|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal to stop, which every place that cleans up after Ctrl-C cleans up after, too.
+
+    Parameters
+    ----------
+    number : int
+        The signal.
+
+    Attributes
+    ----------
+    code : int
+        The exit code that says so, 128 + number.
+
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.code = 128 + number
+
+
+def stop_code(interrupt: KeyboardInterrupt) -> int:
+    """Return the exit code of a command that was stopped: 130 after Ctrl-C."""
+    return interrupt.code if isinstance(interrupt, Stopped) else 130
+
+
+@contextlib.contextmanager
+def stop_signals() -> Iterator[None]:
+    """Turn SIGTERM and SIGHUP into `Stopped`, unless they are ignored (nohup) or handled already."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, _frame: Any) -> None:
+        raise Stopped(number)
+
+    numbers = [getattr(signal, name) for name in STOPPING if hasattr(signal, name)]
+    ours = [n for n in numbers if signal.getsignal(n) == signal.SIG_DFL]
+    for number in ours:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)
+
+
+class EscapedStream:
+    r"""A text stream that writes control characters as ``\x1b``, so that no text moves the cursor.
+
+    Parameters
+    ----------
+    stream : TextIO
+        Where the text goes.
+    pattern : re.Pattern
+        What to escape; a match with a group is left as it is.
+
+    """
+
+    def __init__(self, stream: TextIO, pattern: re.Pattern[str]) -> None:
+        self._stream, self._pattern = stream, pattern
+
+    def write(self, text: str) -> int:
+        """Write a text with its control characters escaped."""
+        self._stream.write(self._pattern.sub(_escaped, text))
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return match[0] if match.lastindex else f"\\x{ord(match[0]):02x}"
+
+
+@contextlib.contextmanager
+def escaped_output() -> Iterator[None]:
+    """Escape control characters in all that is printed; standard error keeps its progress bars."""
+    out, err = (
+        EscapedStream(stream, pattern)
+        for stream, pattern in ((sys.stdout, CONTROL), (sys.stderr, CONTROL_BUT_PROGRESS))
+    )
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        yield

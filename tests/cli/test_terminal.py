@@ -1,0 +1,110 @@
+"""What the process around a command sees: signals, exit codes, and text without control characters."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from helpers.commands import run, table
+
+from trueward.cli import terminal
+from trueward.cli.app import main
+
+FIT = ("fit", "naive", "--epochs", "4", "--seed", "1")
+
+
+def stop_by(number, at):
+    """Return a progress function that sends the process a signal in the given epoch."""
+    epochs = []
+
+    def progress(*_args):
+        epochs.append(1)
+        if len(epochs) == at:
+            os.kill(os.getpid(), number)
+
+    return lambda: progress
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)]
+)
+def test_a_signal_to_stop_keeps_the_epochs_and_says_how_to_go_on(
+    tmp_path, capsys, monkeypatch, number, code
+):
+    log = table(tmp_path / "log.parquet")
+    monkeypatch.setattr("trueward.training.checkpoints.Checkpoints.__init__.__defaults__", (0.0,))
+    fitting = [*FIT, log, "--out", str(tmp_path / "rm")]
+    with monkeypatch.context() as patch:
+        patch.setattr("trueward.cli.fitting.progress", stop_by(number, at=3))
+        ended, _out, err = run(fitting, capsys)
+    assert ended == code
+    assert f"kept in {tmp_path}/rm.checkpoint: add --resume" in err
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert run([*fitting, "--resume"], capsys)[0] == 0
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["log.parquet", "rm"]
+
+
+def test_a_fit_stopped_before_its_first_checkpoint_starts_again(tmp_path, capsys, monkeypatch):
+    log = table(tmp_path / "log.parquet")
+    fitting = [*FIT, log, "--out", str(tmp_path / "rm")]
+    with monkeypatch.context() as patch:
+        patch.setattr("trueward.training.checkpoints.Checkpoints.save", lambda *_: None)
+        patch.setattr("trueward.cli.fitting.progress", stop_by(signal.SIGTERM, at=1))
+        code, _out, err = run(fitting, capsys)
+    assert (code, err.splitlines()[-1]) == (143, "stopped; nothing half-written is left behind")
+    assert run(fitting, capsys)[0] == 0
+
+
+def test_a_command_under_nohup_outlives_its_terminal(capsys):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with terminal.stop_signals():
+            os.kill(os.getpid(), signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_text_cannot_move_the_cursor_of_a_terminal(tmp_path, capsys):
+    log = table(tmp_path / "log.parquet", **{"channel.\x1b]0;title\x07\x9b2J": None})
+    _code, out, err = run(["inspect", log, "--map", "prompt=no\x1b[2Jsuch"], capsys)
+    assert r"\x1b[2J" in err
+    assert not set(out + err) & {"\x1b", "\x07", "\x9b"}
+
+
+def test_progress_bars_are_not_escaped_and_other_sequences_are(capsys):
+    with terminal.escaped_output():
+        sys.stderr.write("\r\x1b[Kepoch 1/4\x1b]0;title\x07\n")
+        sys.stdout.write("\r\x1b[Ktab\t\n")
+    shown = capsys.readouterr()
+    assert shown.err == "\r\x1b[Kepoch 1/4\\x1b]0;title\\x07\n"
+    assert shown.out == "\\x0d\\x1b[Ktab\t\n"
+
+
+def test_a_full_disk_behind_the_output_is_one_sentence():
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "trueward", "methods"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert ended.returncode == 1
+    assert ended.stderr == "error: the output could not be written: No space left on device\n"
+
+
+def broken(*_args, **_options):
+    raise ZeroDivisionError("division\nby zero")
+
+
+def test_a_fault_of_trueward_is_one_sentence_and_a_traceback_under_debug(capsys, monkeypatch):
+    monkeypatch.setattr("trueward.cli.app.app", broken)
+    for words, traceback in ((["methods"], False), (["--debug", "methods"], True)):
+        with pytest.raises(SystemExit) as stop:
+            main(words)
+        err = capsys.readouterr().err
+        assert stop.value.code == 1
+        assert "trueward itself failed (ZeroDivisionError: division by zero)" in err
+        assert ("Traceback" in err) == traceback
