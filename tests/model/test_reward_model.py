@@ -12,6 +12,7 @@ from trueward.core.errors import TruewardError
 from trueward.data.log import read_log
 from trueward.features import encode
 from trueward.fitting.fit import fit
+from trueward.model.folder import _digest
 from trueward.model.reward_model import FORMAT, load
 from trueward.simulation import helpdesk, simulate
 
@@ -97,6 +98,10 @@ def drop(key):
         (edit(method="naive"), "edited by hand"),
         (drop("sha256"), "edited by hand"),
         (drop("format"), "is damaged"),
+        (edit(format=float("inf")), "is damaged"),
+        (lambda f: (f / "model.json").write_text('{"format": 1e400}'), "is damaged"),
+        (lambda f: (f / "model.json").write_text("[" * 100_000), "is damaged"),
+        (lambda f: (f / "model.json").write_text('{"format": ' + "9" * 5000 + "}"), "is damaged"),
         (shutil.rmtree, "has no model.json"),
     ],
 )
@@ -106,6 +111,39 @@ def test_a_damaged_or_newer_model_is_refused_in_one_sentence(saved, spoil, words
         load(saved)
     assert words in str(e.value)
     assert "\n" not in str(e.value)
+
+
+WRONG = (None, True, -1, 1e400, "x", "\x1b[2J", [], [[]], {}, {"a": {}}, [1e400])
+
+
+def values(record, path=()):
+    """Yield the path of every value of a record, the report and the card as a whole."""
+    for key, value in record.items():
+        yield (*path, key)
+        if isinstance(value, dict) and key not in {"report", "card", "versions"}:
+            yield from values(value, (*path, key))
+
+
+def test_a_wrong_value_behind_a_right_digest_is_a_sentence_or_a_model_that_loads(saved, model):
+    """Anyone can write a digest: no value of model.json may end in another error."""
+    file = saved / "model.json"
+    record = json.loads(file.read_text())
+    refusals = []
+    for path in values(record):
+        for wrong in WRONG:
+            changed = json.loads(json.dumps(record))
+            inner = changed
+            for key in path[:-1]:
+                inner = inner[key]
+            inner[path[-1]] = wrong
+            changed["digest"] = _digest(changed)
+            file.write_text(json.dumps(changed))
+            try:
+                load(saved)
+            except TruewardError as e:
+                refusals.append(str(e))
+    assert len(refusals) > 100
+    assert not [text for text in refusals if "\n" in text]
 
 
 def test_saving_over_a_model_replaces_it_and_over_anything_else_does_not(model, saved, tmp_path):

@@ -8,9 +8,8 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from trueward.core.errors import UsageError
+from trueward.core.yaml_text import read_yaml
 from trueward.features import backbone
 
 from .entries import MethodEntry, SetEntry, budget, method_entries, set_entry
@@ -124,9 +123,9 @@ def read_config(
         except (OSError, UnicodeDecodeError) as e:
             raise UsageError(f"the config {word} cannot be read ({e}): check the path") from e
     try:
-        read = yaml.safe_load(text)
-    except yaml.YAMLError as e:
-        raise UsageError(f"the config {word} is not valid YAML: {' '.join(str(e).split())}") from e
+        read = read_yaml(text)
+    except ValueError as e:
+        raise UsageError(f"the config {word} is not valid YAML: {e}") from e
     if not isinstance(read, dict):
         raise UsageError(f"the config {word} must be a mapping, such as `sets: [helpdesk]`")
     try:

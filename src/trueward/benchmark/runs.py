@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 #: File of a run's folder with the config and the version.
 ABOUT = "benchmark.json"
+#: columns that every row has, and their types
+ROW = {"set": str, "mechanism": str, "method": str, "name": str, "status": str}
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,8 @@ class Runs:
             about = json.loads(file.read_text(encoding="utf-8"))
             written = int(about["format"])
             by, _ = str(about["trueward"]), dict(about["sets"])
-        except (OSError, ValueError, KeyError, TypeError) as e:
+            dict(about.get("config") or {})
+        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as e:
             raise TruewardError(f"{file} is damaged ({e}); use a new folder") from e
         if written != FORMAT:
             raise TruewardError(
@@ -186,10 +189,10 @@ class Runs:
 def _row(path: Path) -> Row | None:
     try:
         row = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
-    ours = isinstance(row, dict) and row.get("key") == path.stem and "status" in row
-    return row if ours else None
+    ours = isinstance(row, dict) and row.get("key") == path.stem
+    return row if ours and all(isinstance(row.get(k), t) for k, t in ROW.items()) else None
 
 
 def _check_same(path: Path, stored: dict[str, Any], current: dict[str, Any]) -> None:

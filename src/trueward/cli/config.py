@@ -28,13 +28,12 @@ def expand(given: list[str]) -> list[str]:
 
 
 def _words(file: Path) -> list[str]:
-    import yaml
+    from trueward.core.yaml_text import read_yaml
 
     try:
-        read = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as e:
-        reason = " ".join(str(e).split())
-        raise UsageError(f"--config {file} could not be read as YAML: {reason}") from e
+        read = read_yaml(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as e:
+        raise UsageError(f"--config {file} could not be read as YAML: {e}") from e
     if not isinstance(read, dict):
         raise UsageError(
             f"--config {file} must map option names to values, like `seed: 1`, and holds "

@@ -19,6 +19,18 @@ if TYPE_CHECKING:
 
 FORMAT = 3
 OWN = "language_model"  # folder of a language model that was fine-tuned with the reward
+#: fields of model.json, and the types that each may have
+FIELDS: dict[str, tuple[type, ...]] = {
+    "method": (str,),
+    "options": (dict,),
+    "composed": (bool,),
+    "shape": (dict, list),
+    "backbone": (str, type(None)),
+    "calibration": (str, type(None)),
+    "usual": (int, float, type(None)),
+    "card": (str,),
+    "report": (dict,),
+}
 LIBRARIES = ("torch", "numpy", "safetensors", "wordllama", "polars")  # whose versions are recorded
 
 
@@ -133,7 +145,7 @@ def read_record(folder: Path) -> dict[str, Any]:
     try:
         record = json.loads(file.read_text(encoding="utf-8"))
         number = int(record["format"])
-    except (OSError, ValueError, KeyError, TypeError) as e:
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as e:
         raise TruewardError(f"{file} is damaged ({e}); copy or fit the model again") from e
     if number < FORMAT:
         raise TruewardError(
@@ -147,6 +159,9 @@ def read_record(folder: Path) -> dict[str, Any]:
         )
     if record.get("digest") != _digest(record):
         raise TruewardError(f"{file} is damaged or was edited by hand; copy or fit the model again")
+    wrong = [k for k, types in FIELDS.items() if not isinstance(record.get(k), types)]
+    if wrong:
+        raise TruewardError(f"{file} has no valid {', '.join(wrong)}; copy or fit the model again")
     return dict(record)
 
 

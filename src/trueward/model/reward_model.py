@@ -272,6 +272,19 @@ class RewardModel:
         write_folder(folder, tensors, record, self.language_model)
 
 
+#: what a damaged folder with a digest of its own may raise
+DAMAGE = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    SafetensorError,
+    TypeError,
+    ValueError,
+)
+
+
 def load(folder: str | Path) -> RewardModel:
     """Load a model that `RewardModel.save` wrote.
 
@@ -324,9 +337,12 @@ def load(folder: str | Path) -> RewardModel:
             if kind is None
             else Calibration(kind, **{v: tensors[f"calibration.{k}"] for k, v in fields.items()}),
         )
-    except (SafetensorError, OSError, LookupError, AttributeError, TypeError, RuntimeError) as e:
+    except TruewardError:
+        raise
+    except DAMAGE as e:
+        reason = f"{type(e).__name__}: {' '.join(str(e).split())[:200]}"
         raise TruewardError(
-            f"{path} is a damaged reward model ({type(e).__name__}: {e}); copy or fit it again"
+            f"{path} is a damaged reward model ({reason}); copy or fit it again"
         ) from e
 
 

@@ -116,25 +116,31 @@ class Checkpoints:
             raise TruewardError(
                 f"{path} is damaged ({e}); delete {self.folder} and start without --resume"
             ) from e
-        if metadata.get("key") != self.key:
+        if (metadata or {}).get("key") != self.key:
             raise TruewardError(
                 f"{self.folder} belongs to a run with other data or settings; resume with the same "
                 "ones, or start again without --resume"
             )
-        numbers = json.loads(metadata["state"])
-        state.best_loss, state.waited = numbers["value"], numbers["waited"]
-        state.train_loss, state.epoch = numbers["kept"], numbers["epoch"]
-        for m, memory in enumerate(state.memory):
-            state.memory[m] = type(memory)(
-                {k: tensors[f"memory.{m}.{k}"].to(v.device) for k, v in memory.items()}
-            )
-        for k, p in enumerate(state.net.parameters()):
-            p.data.copy_(tensors[f"{k}.now"])
-            state.best[k].copy_(tensors[f"{k}.best"])
-            adam = {
-                n: tensors[f"{k}.adam.{n}"]
-                for n in ("step", "exp_avg", "exp_avg_sq")
-                if f"{k}.adam.{n}" in tensors
-            }
-            if adam:
-                state.optimizer.state[p] = {n: v.to(p.device) for n, v in adam.items()}
+        try:
+            numbers = json.loads(metadata["state"])
+            state.best_loss, state.waited = numbers["value"], numbers["waited"]
+            state.train_loss, state.epoch = numbers["kept"], numbers["epoch"]
+            for m, memory in enumerate(state.memory):
+                state.memory[m] = type(memory)(
+                    {k: tensors[f"memory.{m}.{k}"].to(v.device) for k, v in memory.items()}
+                )
+            for k, p in enumerate(state.net.parameters()):
+                p.data.copy_(tensors[f"{k}.now"])
+                state.best[k].copy_(tensors[f"{k}.best"])
+                adam = {
+                    n: tensors[f"{k}.adam.{n}"]
+                    for n in ("step", "exp_avg", "exp_avg_sq")
+                    if f"{k}.adam.{n}" in tensors
+                }
+                if adam:
+                    state.optimizer.state[p] = {n: v.to(p.device) for n, v in adam.items()}
+        except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as e:
+            raise TruewardError(
+                f"{path} is damaged ({type(e).__name__}: {e}); delete {self.folder} and start without "
+                "--resume"
+            ) from e
