@@ -9,8 +9,7 @@ from helpers.language_logs import DECODERS, outcome, rewritten
 
 from trueward.core.errors import TruewardError, UsageError
 from trueward.exporting import export, verify, verify_export
-from trueward.exporting.request import PAD, fixed_chat_format
-from trueward.exporting.to_networks import linear_head
+from trueward.exporting.chat_format import PAD, fixed_chat_format
 from trueward.features import encode
 from trueward.fitting.fit import fit
 
@@ -179,34 +178,6 @@ def test_a_pad_token_of_its_own_is_made_where_there_is_none(tmp_path):
     assert chat_format.tokenizer.pad_token == PAD
     assert chat_format.tokenizer.padding_side == "right"
     assert chat_format.bos == "once"
-
-
-def test_folding_by_hand(exported):
-    model, _ = exported
-    g = torch.Generator().manual_seed(0)
-    h = torch.randn(50, model.net.shape.inputs["x"], generator=g)
-    head = linear_head(model, h, distil=False)
-    stack = model.net.heads["reward"]
-    x = (h.double() - model.standardizer.mean.double()) * model.standardizer.scale.double()
-    wanted = (
-        x @ stack.weights[0].detach()[0, :, 0].double()
-        + stack.biases[0].detach().double().squeeze()
-    )
-    torch.testing.assert_close(
-        head.rewards(h), wanted, atol=3 * float(wanted.std()) * head.absorb_rmse + 1e-6, rtol=0
-    )
-    outside = h[:1].double() @ head.weight + head.constant
-    assert outside.shape == (1,)
-
-
-def test_a_constant_that_would_cost_the_ranking_stays_outside(exported):
-    """Activations around 0 with a random sign cannot make a constant."""
-    model, _ = exported
-    h = torch.randn(4000, model.net.shape.inputs["x"], generator=torch.Generator().manual_seed(1))
-    head = linear_head(model, h, distil=False)
-    if abs(head.constant) > 0:
-        assert head.constant_home == "card"
-        assert head.absorb_rmse > 0.02
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ from trueward.plugin import Computed, Method, bce, noisy, responds
 
 transformers = pytest.importorskip("transformers", reason="language models need the extra `text`")
 tiny = pytest.importorskip("helpers.tiny")
-NOT_HERE = {"OpenRLHF", "offset", "vLLM"}  # what has no meaning for a folder with code
+NOT_HERE = {"OpenRLHF", "offset", "vLLM", "veRL"}  # what has no meaning for a folder with code
 
 
 @pytest.fixture(autouse=True)

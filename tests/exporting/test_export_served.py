@@ -183,6 +183,26 @@ def test_with_the_pooler_config_and_the_sigmoid_it_gives_the_probability(folder,
     assert "the server with the pooler config" in check.sentence
 
 
+@pytest.mark.parametrize("folder", ["qwen3"], indirect=True)
+def test_without_a_calibration_the_pooler_config_of_the_card_only_adds_the_constant(
+    folder, server, tmp_path
+):
+    """P(preferred) = sigmoid(z + c): the server adds c, so nothing may add it again."""
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    card = json.loads((copy / "reward_card.json").read_text())
+    card["head"] |= {"constant": 1.5, "constant_home": "card"}
+    card["calibration"] |= {"kind": "none", "a": 1.0, "d": 0.0}
+    card["serve"]["vllm_pooler_config"] = {"logit_mean": -1.5, "logit_sigma": 1.0}
+    (copy / "reward_card.json").write_text(json.dumps(card))
+    for problem in ("regression", "multi_label_classification"):
+        server.pooler, server.problem = pooler(copy), problem
+        check = vllm(copy, server)
+        assert check.passed, check.sentence
+        assert "the server with the pooler config" in check.sentence
+    server.pooler = {"logit_mean": -1.0, "logit_sigma": 1.0}
+    assert vllm(copy, server).passed is False
+
+
 @pytest.mark.parametrize("folder", ["llama"], indirect=True)
 def test_a_bos_that_only_the_tokenizer_adds_to_input_is_a_word_of_warning(folder, server, tmp_path):
     """That is what vLLM does unless told otherwise; a server that does it to every text is wrong."""

@@ -34,6 +34,10 @@ def export(
     dtype: Annotated[
         str | None, typer.Option(help="float32 or bfloat16 [that of the features].")
     ] = None,
+    normalize: Annotated[
+        bool,
+        typer.Option("--normalize", help="Rewards with mean 0 and sd 1 on the reference."),
+    ] = False,
     mapping: Map = None,
     split: Split = None,
     as_json: Json = False,
@@ -56,6 +60,7 @@ def export(
         distil=distil,
         allow_remote_code=allow_remote_code,
         dtype=dtype,
+        normalize=normalize,
     )
     if as_json:
         show_json({"card": result.card, "notes": result.notes})
@@ -85,6 +90,9 @@ def verify_export(
         str | None,
         typer.Option(help="A server of the folder with vLLM's /classify, to compare its scores."),
     ] = None,
+    rounding: Annotated[
+        float, typer.Option(help="Change of scores that bfloat16 may cost, in sd (rms).")
+    ] = 0.1,
     as_json: Json = False,
 ) -> None:
     """Check that an export gives the same scores wherever it is loaded or served; exit code 1 if not."""
@@ -93,7 +101,14 @@ def verify_export(
 
     table = None if texts is None else read_pairs(texts)
     columns = () if table is None else (table["prompt"].to_list(), table["response"].to_list())
-    result = verify(folder, *columns, model=model, allow_remote_code=allow_remote_code, url=url)
+    result = verify(
+        folder,
+        *columns,
+        model=model,
+        allow_remote_code=allow_remote_code,
+        url=url,
+        rounding=rounding,
+    )
     show_json(result.to_json()) if as_json else typer.echo(str(result))
     if not result.passed:
         raise typer.Exit(1)

@@ -79,7 +79,7 @@ def reward_card(
         "estimates": _estimates(report["nuisances"]),
         "limits": list(LIMITS),
         "remote_code": bool(code),
-        "calibration": calibration_entry(model),
+        "calibration": calibration_entry(model, **head.get("normalised", {})),
         "serve": {},
     }
     if (folder / "config.json").is_file():
@@ -108,13 +108,15 @@ def base_name(request: ExportRequest) -> str:
     return Path(name).name if Path(name).is_absolute() else name
 
 
-def calibration_entry(model: RewardModel) -> dict[str, Any]:
+def calibration_entry(model: RewardModel, mean: float = 0.0, std: float = 1.0) -> dict[str, Any]:
     """Describe the calibration P(preferred) = sigmoid(a r + d).
 
     Parameters
     ----------
     model : RewardModel
         The exported model.
+    mean, std : float
+        r is (reward of the model - mean) / std.
 
     Returns
     -------
@@ -127,10 +129,10 @@ def calibration_entry(model: RewardModel) -> dict[str, Any]:
     kind = "none" if model.calibration is None else model.calibration.kind
     entry = {"kind": kind, "target": "P(preferred)", "n": report.get("gold", 0)}
     if kind == "none":
-        return entry | {"a": 1.0, "d": 0.0}
+        return entry | {"a": std, "d": mean}
     if model.calibration is not None and kind == "platt":
         a, d = (float(v) for v in model.calibration.parameters)
-        return entry | ({"a": a, "d": d} if a > 0 else {})
+        return entry | ({"a": a * std, "d": d + a * mean} if a > 0 else {})
     return entry
 
 

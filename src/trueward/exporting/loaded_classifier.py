@@ -14,12 +14,14 @@ from trueward.features.transformers import loading
 from trueward.features.transformers.token_pooling import pool_tokens
 
 from .card import weight_files
+from .chat_format import ChatFormat
 from .networks import Networks
-from .request import ChatFormat
+from .token_batches import batch_logits
 from .verify_rules import RuleBroken, read_json
+from .verify_scores import BFLOAT16, FLOAT32, rounding_error
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from pathlib import Path
 
     from torch import Tensor
@@ -57,11 +59,29 @@ class LoadedClassifier:
     has_code: bool
     #: address of a server of the folder
     url: str | None
+    #: root mean square change of scores that bfloat16 may cost, in sd
+    rounding: float
 
     @property
     def sd(self) -> float:
         """Standard deviation of the scores, the unit of tolerances."""
         return max(float(self.scores.std()), 1e-12)
+
+    @cached_property
+    def low_scores(self) -> Tensor:
+        """Logits (n,) of each text alone in bfloat16."""
+        low = load_classifier(self.folder, torch.bfloat16, allow_code=self.has_code).eval()
+        return torch.stack([batch_logits(low, [ids])[0] for ids in self.ids])
+
+    @property
+    def bfloat16_tolerance(self) -> float:
+        """Difference in sd that bfloat16 explains: twice the largest one on these texts."""
+        return 2 * float((self.low_scores - self.scores).abs().max()) / self.sd
+
+    @cached_property
+    def float32_tolerance(self) -> float:
+        """Difference in sd between two ways to compute a score in float32."""
+        return FLOAT32 + rounding_error(self.head, self.activations) / self.sd
 
     @cached_property
     def activations(self) -> Tensor:
@@ -108,6 +128,7 @@ class LoadedClassifier:
         *,
         allow_code: bool = False,
         url: str | None = None,
+        rounding: float = BFLOAT16,
     ) -> LoadedClassifier:
         """Load the classifier and score the texts.
 
@@ -123,6 +144,8 @@ class LoadedClassifier:
             Run the code that the folder carries.
         url : str or None
             Address of a server of the folder.
+        rounding : float
+            Root mean square change of scores that bfloat16 may cost, in sd.
 
         Returns
         -------
@@ -157,6 +180,7 @@ class LoadedClassifier:
             model=model,
             has_code=allow_code,
             url=url,
+            rounding=rounding,
         )
 
 
@@ -229,59 +253,6 @@ def load_classifier(folder: Path, dtype: torch.dtype, *, allow_code: bool, **opt
         return transformers.AutoModelForSequenceClassification.from_pretrained(
             folder, dtype=dtype, trust_remote_code=allow_code, **options
         )
-
-
-def pad_batch(
-    rows: Sequence[Sequence[int]], pad: int, *, left: bool = False
-) -> tuple[Tensor, Tensor]:
-    """Pad a batch on one side.
-
-    Parameters
-    ----------
-    rows : sequence of n sequences of int
-        Tokens of each text.
-    pad : int
-        The pad token.
-    left : bool, default=False
-        Pad on the left.
-
-    Returns
-    -------
-    tuple of two Tensors of shape (n, t)
-        Tokens and attention mask.
-
-    """
-    longest = max(map(len, rows))
-    ids = torch.full((len(rows), longest), pad)
-    mask = torch.zeros_like(ids)
-    for i, row in enumerate(rows):
-        span = slice(longest - len(row), longest) if left else slice(0, len(row))
-        ids[i, span], mask[i, span] = torch.tensor(row), 1
-    return ids, mask
-
-
-def batch_logits(network: Any, rows: Sequence[Sequence[int]], pad: int = 0) -> Tensor:
-    """Compute the logits of a batch with the classifier itself.
-
-    Parameters
-    ----------
-    network : model of transformers
-        The classifier.
-    rows : sequence of n sequences of int
-        Tokens of each text.
-    pad : int, default=0
-        The pad token, used on the right.
-
-    Returns
-    -------
-    Tensor of shape (n,), float32
-        The logits.
-
-    """
-    ids, mask = pad_batch(rows, pad)
-    with torch.inference_mode():
-        logits: Tensor = network(input_ids=ids, attention_mask=mask).logits[:, 0].float()
-    return logits
 
 
 def _head_tensors(folder: Path) -> Iterator[tuple[str, Array]]:

@@ -15,6 +15,7 @@ from .loaded_classifier import LoadedClassifier
 from .shipped_code import folder_kind
 from .verify_rules import RuleBroken, RuleSkipped, texts_to_score
 from .verify_scorer import LoadedScorer
+from .verify_scores import BFLOAT16
 from .verify_sentence import LoadedEncoder
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ def verify_export(
     model: RewardModel | str | Path | None = None,
     allow_remote_code: bool = False,
     url: str | None = None,
+    rounding: float = BFLOAT16,
 ) -> Verification:
     """Check an exported folder as its consumers read it: files, tokens and scores.
 
@@ -102,8 +104,8 @@ def verify_export(
     folder : str or Path
         A folder that `export` wrote.
     prompts : Log or sequence of str, optional
-        Prompts to score, or a log, which also has the responses. At most 64 are scored; by default built-in
-        texts.
+        Prompts to score, or a log, which also has the responses. 64 are scored, drawn at random from all; by
+        default built-in texts.
     responses : sequence of str, optional
         One response for each prompt; None with a log.
     model : RewardModel, str or Path, optional
@@ -112,6 +114,8 @@ def verify_export(
         Run the code in the folder, provided that this or a released version wrote it.
     url : str, optional
         Address of a server of the folder with vLLM's ``/classify``, whose scores are compared.
+    rounding : float, default=0.1
+        Root mean square change of the scores that an export in bfloat16 may cost, in standard deviations.
 
     Returns
     -------
@@ -123,7 +127,7 @@ def verify_export(
     TruewardError
         If the folder is no export.
     UsageError
-        If ``url`` is given for a folder that vLLM cannot serve.
+        If ``url`` is given for a folder that vLLM cannot serve, or ``rounding`` is not above 0.
 
     Examples
     --------
@@ -138,6 +142,8 @@ def verify_export(
         raise TruewardError(
             f"{path} is no export: it has no reward_card.json; give a folder that trueward export wrote"
         )
+    if not rounding > 0:
+        raise UsageError(f"rounding: expected a number of sd above 0, found {rounding:g}")
     pairs = texts_to_score(prompts, responses)
     exported = load(model) if isinstance(model, str | Path) else model
     try:
@@ -146,7 +152,7 @@ def verify_export(
             raise UsageError(
                 f"--url: vLLM cannot serve {path}, a folder of kind {kind}; leave --url out"
             )
-        loaded, rules = _open(path, pairs, exported, kind, url)
+        loaded, rules = _open(path, pairs, exported, kind, url, rounding)
     except RuleBroken as e:
         return Verification(path, (Check("loads", False, str(e)),))
     except (KeyError, TypeError) as e:
@@ -164,13 +170,16 @@ def _open(
     model: RewardModel | None,
     kind: str,
     url: str | None,
+    rounding: float,
 ) -> tuple[Any, Mapping[str, Callable[[Any], str]]]:
     """The loaded folder, and the rules of its kind."""
     if kind == "sentence":
         return LoadedEncoder.load(folder, pairs, model), verify_sentence.RULES
     if kind == "scorer":
         return LoadedScorer.load(folder, pairs, model), verify_scorer.RULES
-    classifier = LoadedClassifier.load(folder, pairs, model, allow_code=kind == "remote", url=url)
+    classifier = LoadedClassifier.load(
+        folder, pairs, model, allow_code=kind == "remote", url=url, rounding=rounding
+    )
     return classifier, verify_classifier.RULES
 
 

@@ -6,24 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from .loaded_classifier import LoadedClassifier, batch_logits, load_classifier, pad_batch
-from .request import chat
+from . import verify_forward
+from .chat_format import chat
+from .loaded_classifier import LoadedClassifier, load_classifier
 from .shipped_code import MODELING
-from .verify_rules import (
-    BFLOAT16,
-    FLOAT32,
-    MODEL,
-    RuleBroken,
-    RuleSkipped,
-    bfloat16_tolerance,
-    check_cards,
-    check_files,
-    compare,
-    compare_ranks,
-    model_rewards,
-    read_json,
-    spearman,
-)
+from .verify_openrlhf import openrlhf
+from .verify_rules import RuleBroken, RuleSkipped, check_cards, check_files, read_json
+from .verify_verl import verl
 from .verify_vllm import vllm
 
 if TYPE_CHECKING:
@@ -34,8 +23,6 @@ FORBIDDEN = (
     *("sentence_transformers", "sbert_ce_default_activation_function", "classifier_from_token"),
     "method",
 )
-BATCH = 8
-MIN_RANK_BFLOAT16 = 0.999
 
 
 def _files(at: LoadedClassifier) -> str:
@@ -86,20 +73,29 @@ def _padding(at: LoadedClassifier) -> str:
 
 
 def _bos(at: LoadedClassifier) -> str:
-    """Canonical texts have BOS as often as the card says: once or never."""
+    """Canonical texts begin with BOS as often as the card says: once or never.
+
+    Where BOS is EOS, it may also end a text or a turn, so only the beginning counts.
+    """
     token, wanted = at.tokenizer.bos_token_id, at.card["template"]["bos"]
-    counts = {ids.count(token) for ids in at.ids} if token is not None else {0}
+    counts = {_leading(ids, token) for ids in at.ids}
     if counts != ({1} if wanted == "once" else {0}):
         raise RuleBroken(
-            f"the card says BOS {wanted}, and canonical texts have it {sorted(counts)} times: export again"
+            f"the card says BOS {wanted}, and canonical texts begin with it {sorted(counts)} times: export "
+            "again"
         )
     again = at.tokenizer(at.texts[0], add_special_tokens=True)["input_ids"]
-    if wanted == "once" and again.count(token) > 1:
+    if wanted == "once" and _leading(again, token) > 1:
         raise RuleSkipped(
             "BOS once; a client that sends text and lets the tokenizer add special tokens gets it twice: "
             "send add_special_tokens false"
         )
     return f"BOS {wanted}"
+
+
+def _leading(ids: list[int], token: int | None) -> int:
+    """How often a text begins with a token."""
+    return next((k for k, i in enumerate(ids) if i != token), len(ids))
 
 
 def _template(at: LoadedClassifier) -> str:
@@ -141,76 +137,6 @@ def _truncation(at: LoadedClassifier) -> str:
     return "a text that is too long loses its beginning"
 
 
-def _reward_model(at: LoadedClassifier) -> str:
-    """The rewards equal those of the exported model."""
-    expected = model_rewards(at.model, at.pairs)
-    rewards = at.scores + at.card["head"]["constant"]
-    if at.card["head"]["kind"] == "distilled":
-        return compare_ranks(rewards, expected)
-    tolerance = MODEL + 2 * at.card["head"]["absorb_rmse"]
-    tolerance += bfloat16_tolerance(at.model, at.card["head"]["dtype"])
-    # features are stored as float16, to which an MLP is sensitive: round these in the same way
-    rewards = at.head(at.activations.half().float()) if at.has_code else rewards
-    return compare(rewards, expected, tolerance, at.sd, "the rewards of the model")
-
-
-def _own_forward(at: LoadedClassifier) -> str:
-    """The head on pooled activations, computed by hand, gives the scores."""
-    by_hand = at.head(at.activations)
-    return compare(by_hand, at.scores, FLOAT32, at.sd, "the head on activations, by hand")
-
-
-def _export_dtype(at: LoadedClassifier) -> str:
-    """The scores in the precision of the export equal those in float32."""
-    if at.card["head"]["dtype"] == "float32":
-        return "float32 is what is served"
-    low = load_classifier(at.folder, torch.bfloat16, allow_code=at.has_code).eval()
-    scores = torch.stack([batch_logits(low, [ids])[0] for ids in at.ids])
-    rank = spearman(scores, at.scores)
-    if rank < MIN_RANK_BFLOAT16:
-        raise RuleBroken(
-            f"rank correlation of bfloat16 with float32: {rank:.4f}, at least {MIN_RANK_BFLOAT16} is needed; "
-            "export float32"
-        )
-    return compare(scores, at.scores, BFLOAT16, at.sd, "float32")
-
-
-def _trl(at: LoadedClassifier) -> str:
-    """TRL's batches give the scores: padded on the right by the tokenizer, no special tokens added."""
-    parts = []
-    for k in range(0, len(at.texts), BATCH):
-        inputs = at.tokenizer(
-            at.texts[k : k + BATCH],
-            return_tensors="pt",
-            padding=True,
-            padding_side="right",
-            add_special_tokens=False,
-        )
-        inputs.pop("token_type_ids", None)
-        with torch.inference_mode():
-            parts.append(at.network(**inputs).logits[:, 0].float())
-    return compare(torch.cat(parts), at.scores, FLOAT32, at.sd, "texts one by one")
-
-
-def _openrlhf(at: LoadedClassifier) -> str:
-    """OpenRLHF's batches give the scores: padded on the left, positions by the mask, normalised."""
-    if at.has_code:
-        raise RuleSkipped("OpenRLHF loads no code of a folder")
-    config, parts = at.network.config, []
-    for k in range(0, len(at.ids), BATCH):
-        rows = at.ids[k : k + BATCH]
-        ids, mask = pad_batch(rows, int(config.pad_token_id), left=True)
-        positions = (mask.cumsum(1) - 1).masked_fill(mask == 0, 1)
-        with torch.inference_mode():
-            h = at.network.base_model(input_ids=ids, attention_mask=mask, position_ids=positions)
-            value = at.network.score(h.last_hidden_state)[:, :, 0].float()
-        last = mask.shape[1] - 1 - mask.flip(1).argmax(1)
-        parts.append((value[torch.arange(len(rows)), last] - config.mean) / config.std)
-    expected = (at.scores - config.mean) / config.std
-    tolerance = FLOAT32 * at.sd / config.std
-    return compare(torch.cat(parts), expected, tolerance, 1.0, "the normalised scores")
-
-
 def _rollouts(at: LoadedClassifier) -> str:
     """A rollout without its end becomes the canonical text again."""
     end = at.card["template"]["suffix"]
@@ -221,27 +147,6 @@ def _rollouts(at: LoadedClassifier) -> str:
                     "a rollout without its end does not become the canonical text: repair the chat template"
                 )
     return "rollouts without their end become the canonical text again"
-
-
-def _order(at: LoadedClassifier) -> str:
-    """Scores depend neither on the order of a batch nor on repeated texts."""
-    pad = int(at.network.config.pad_token_id)
-    rows = at.ids[:BATCH]
-    scores = batch_logits(at.network, [*rows[::-1], rows[0]], pad)
-    expected = torch.cat([at.scores[: len(rows)].flip(0), at.scores[:1]])
-    return compare(scores, expected, FLOAT32, at.sd, "the same texts in another order")
-
-
-def _offset(at: LoadedClassifier) -> str:
-    """In bfloat16 the mean logit is near 0, for a large constant would tie neighbours."""
-    if at.has_code:
-        raise RuleSkipped("the head is computed in float32 and gives the reward itself")
-    mean, sd = at.card["reference"]["z_mean"], max(at.card["reference"]["z_sd"], 1e-12)
-    if at.card["head"]["dtype"] == "bfloat16" and abs(mean) > 8 * sd:
-        raise RuleBroken(
-            f"the mean logit, {mean:.2f}, is more than 8 sd (sd {sd:.2f}) from 0: export float32"
-        )
-    return f"mean logit {mean:.3f}, sd {sd:.3f}"
 
 
 def _documents(at: LoadedClassifier) -> str:
@@ -257,13 +162,14 @@ RULES: dict[str, Callable[[LoadedClassifier], str]] = {
     "template": _template,
     "truncation": _truncation,
     "documents": _documents,
-    "reward model": _reward_model,
-    "own forward": _own_forward,
-    "export dtype": _export_dtype,
-    "TRL": _trl,
-    "OpenRLHF": _openrlhf,
+    "reward model": verify_forward.reward_model,
+    "own forward": verify_forward.own_forward,
+    "export dtype": verify_forward.export_dtype,
+    "TRL": verify_forward.trl,
+    "OpenRLHF": openrlhf,
+    "veRL": verl,
     "rollouts": _rollouts,
-    "order": _order,
-    "offset": _offset,
+    "order": verify_forward.order,
+    "offset": verify_forward.offset,
     "vLLM": vllm,
 }

@@ -1,4 +1,4 @@
-"""What the rules of all exported folders share: texts to score, files and cards, and comparisons of scores.
+"""What the rules of all exported folders share: texts to score, files and cards.
 
 A rule takes the opened folder and returns a sentence. It raises `RuleBroken` where the folder breaks it, and
 `RuleSkipped` where it cannot be tested.
@@ -7,11 +7,11 @@ A rule takes the opened folder and returns a sentence. It raises `RuleBroken` wh
 from __future__ import annotations
 
 import json
+import random
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import yaml
-from scipy.stats import spearmanr
 
 from .card import SCHEMA, sha256_of, weight_files
 from .request import reference_texts
@@ -26,11 +26,8 @@ if TYPE_CHECKING:
     from trueward.model.reward_model import RewardModel
 
 MAX_TEXTS = 64
+SEED = 0  # of the sample of texts
 WORDS = ("open", "the", "settings", "and", "choose", "what", "you", "want", "to", "keep")
-FLOAT32 = 1e-4  # of sd, between two ways to compute one number in float32
-MODEL = 1e-3  # of sd, from the reward model, whose features were rounded to float16
-BFLOAT16 = 2e-2  # of sd, in bfloat16
-MIN_RANK = 0.9  # rank correlation of a distilled head with its model
 CARD_KEYS = (
     *("name", "version", "polarity", "head", "template", "reference", "calibration", "serve"),
     "method",
@@ -87,11 +84,13 @@ def texts_to_score(
     Returns
     -------
     list of (str, str)
-        The first 64 prompts with their responses, or built-in ones.
+        At most 64 prompts with their responses, drawn at random from all that are given, without
+        repetitions; built-in ones where none are given.
 
     """
-    pairs = list(zip(*reference_texts(prompts, responses), strict=True))
-    return pairs[:MAX_TEXTS] or builtin_texts()
+    pairs = list(dict.fromkeys(zip(*reference_texts(prompts, responses), strict=True)))
+    chosen = random.Random(SEED).sample(range(len(pairs)), min(MAX_TEXTS, len(pairs)))  # noqa: S311
+    return [pairs[i] for i in sorted(chosen)] or builtin_texts()
 
 
 def builtin_texts() -> list[tuple[str, str]]:
@@ -199,99 +198,3 @@ def model_rewards(model: RewardModel | None, pairs: Sequence[tuple[str, str]]) -
     scores = replace(model, calibration=None).score(*map(list, zip(*pairs, strict=True)))
     assert scores.reward is not None
     return scores.reward.float()
-
-
-def bfloat16_tolerance(model: RewardModel | None, dtype: str = "float32") -> float:
-    """Return the tolerance for scores or features in bfloat16.
-
-    Parameters
-    ----------
-    model : RewardModel or None
-        The exported model, whose features may be bfloat16.
-    dtype : str
-        Precision of the export.
-
-    Returns
-    -------
-    float
-        The tolerance in sd; 0 where all is float32.
-
-    """
-    features = None if model is None else json.loads(model.backbone or "{}").get("dtype")
-    return BFLOAT16 if "bfloat16" in (dtype, features) else 0.0
-
-
-def compare_ranks(scores: Tensor, expected: Tensor) -> str:
-    """Compare a distilled head with its model by rank.
-
-    Parameters
-    ----------
-    scores, expected : Tensor of shape (n,)
-        Scores of the head, and rewards of the model.
-
-    Returns
-    -------
-    str
-        The rank correlation.
-
-    Raises
-    ------
-    RuleBroken
-        If it is below 0.9.
-
-    """
-    rank = spearman(scores, expected)
-    if rank < MIN_RANK:
-        raise RuleBroken(
-            f"the distilled head has a rank correlation of {rank:.3f} with the model, and {MIN_RANK:g} is "
-            "needed: tune a linear head instead (--tune)"
-        )
-    return f"distilled: rank correlation {rank:.3f} with the model"
-
-
-def compare(scores: Tensor, expected: Tensor, tolerance: float, sd: float, what: str) -> str:
-    """Compare two ways to compute (n,) scores.
-
-    Parameters
-    ----------
-    scores, expected : Tensor of shape (n,)
-        The scores.
-    tolerance : float
-        The largest allowed difference, in ``sd``.
-    sd : float
-        Standard deviation of the scores.
-    what : str
-        What ``expected`` is, for the sentence.
-
-    Returns
-    -------
-    str
-        The largest difference in sd.
-
-    Raises
-    ------
-    RuleBroken
-        If the difference is above the tolerance, or not a number.
-
-    """
-    gap = float((scores - expected).abs().max()) / sd
-    if not gap <= tolerance:
-        raise RuleBroken(f"differs from {what} by up to {gap:.2g} sd; allowed: {tolerance:.2g} sd")
-    return f"within {gap:.1g} sd of {what}"
-
-
-def spearman(a: Tensor, b: Tensor) -> float:
-    """Compute Spearman's rank correlation.
-
-    Parameters
-    ----------
-    a, b : Tensor of shape (n,)
-        The numbers.
-
-    Returns
-    -------
-    float
-        The correlation.
-
-    """
-    return float(spearmanr(a.numpy(), b.numpy()).statistic)

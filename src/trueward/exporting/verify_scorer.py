@@ -16,16 +16,8 @@ import torch
 from trueward.features.builtin.wordllama import load
 
 from .shipped_code import PACKAGE, scorer_sources
-from .verify_rules import (
-    FLOAT32,
-    MODEL,
-    RuleBroken,
-    check_cards,
-    check_files,
-    compare,
-    model_rewards,
-    read_json,
-)
+from .verify_rules import RuleBroken, check_cards, check_files, model_rewards, read_json
+from .verify_scores import FLOAT32, MODEL, compare
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -165,7 +157,7 @@ def _features(at: LoadedScorer) -> str:
 def _reward_model(at: LoadedScorer) -> str:
     """The rewards equal those of the exported model."""
     expected = model_rewards(at.model, at.pairs)
-    return compare(at.scores, expected, MODEL, at.sd, "the rewards of the model")
+    return compare(at.scores, expected, MODEL, at.sd, "the rewards of the model", at.pairs)
 
 
 def _process(at: LoadedScorer) -> str:

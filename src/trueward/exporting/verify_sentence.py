@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -18,17 +19,20 @@ from trueward.features.transformers.transformer import Transformer
 
 from .loaded_classifier import require_two
 from .verify_rules import (
-    FLOAT32,
-    MODEL,
     RuleBroken,
     RuleSkipped,
-    bfloat16_tolerance,
     check_cards,
     check_files,
-    compare,
-    compare_ranks,
     model_rewards,
     read_json,
+)
+from .verify_scores import (
+    FLOAT32,
+    MODEL,
+    compare,
+    compare_ranks,
+    compare_with_model,
+    rounding_error,
 )
 
 if TYPE_CHECKING:
@@ -98,16 +102,24 @@ class LoadedEncoder:
     @cached_property
     def embeddings(self) -> Tensor:
         """Vectors (n, d) of each text alone, before the head."""
+        return self._embedded(self.backbone)
+
+    @cached_property
+    def bfloat16_tolerance(self) -> float:
+        """Difference in sd that bfloat16 explains: twice the largest one on these texts."""
+        reading = replace(self.backbone.reading, dtype="bfloat16")
+        low = self.head(self._embedded(Transformer(self.backbone.folder, reading, "cpu")))
+        return 2 * float((low - self.scores).abs().max()) / self.sd
+
+    def _embedded(self, backbone: Transformer) -> Tensor:
         prompts, responses = map(list, zip(*self.pairs, strict=True))
-        rows, _ = self.backbone.rendering.tokenize(prompts, responses)
+        rows, _ = backbone.rendering.tokenize(prompts, responses)
         vectors = []
         with torch.inference_mode():
             for row in rows:
-                inputs = self.backbone.inputs([row])
-                h = self.backbone.activations(inputs)
-                vectors.append(
-                    pool_tokens(h, inputs["attention_mask"], self.backbone.reading.pooling)
-                )
+                inputs = backbone.inputs([row])
+                h = backbone.activations(inputs)
+                vectors.append(pool_tokens(h, inputs["attention_mask"], backbone.reading.pooling))
         return self._through(torch.cat(vectors), self._modules[: self._head_start])
 
     @cached_property
@@ -183,11 +195,11 @@ def _reward_model(at: LoadedEncoder) -> str:
     """The rewards equal those of the exported model."""
     expected = model_rewards(at.model, at.pairs)
     if at.card["head"]["kind"] == "distilled":
-        return compare_ranks(at.scores, expected)
-    # features are stored as float16, to which an MLP is sensitive: round these in the same way
-    rewards = at.head(at.embeddings.half().float())
-    tolerance = MODEL + bfloat16_tolerance(at.model)
-    return compare(rewards, expected, tolerance, at.sd, "the rewards of the model")
+        return compare_ranks(at.scores, expected, at.card["head"]["rank_correlation"])
+    tolerance = MODEL
+    if at.model and json.loads(at.model.backbone or "{}").get("dtype") == "bfloat16":
+        tolerance += at.bfloat16_tolerance
+    return compare_with_model(at.head, at.embeddings, expected, tolerance, at.sd, at.pairs)
 
 
 def _library(at: LoadedEncoder) -> str:
@@ -207,10 +219,9 @@ def _library(at: LoadedEncoder) -> str:
             f"encode gives an array of shape {batch.shape[1:]} for each text, expected (1,): export again"
         )
     ways = torch.from_numpy(batch[:, 0]), torch.tensor([float(one[0, 0]) for one in single])
+    allowed = 10 * FLOAT32 + rounding_error(at.head, at.embeddings) / at.sd
     for scores in ways:
-        sentence = compare(
-            scores, at.scores, 10 * FLOAT32, at.sd, "the modules one by one, by hand"
-        )
+        sentence = compare(scores, at.scores, allowed, at.sd, "the modules, by hand", at.pairs)
     return f"encode gives one number, in a batch and alone; {sentence}"
 
 

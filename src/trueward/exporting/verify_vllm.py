@@ -14,18 +14,20 @@ from trueward.core.errors import TruewardError, UsageError
 from trueward.features.endpoint import api_key
 from trueward.features.http_json import JsonRequest, request_json
 
-from .loaded_classifier import batch_logits
-from .request import chat
-from .verify_rules import BFLOAT16, RuleBroken, RuleSkipped
+from .chat_format import chat
+from .token_batches import batch_logits
+from .verify_misreadings import MISREADINGS
+from .verify_rules import RuleBroken, RuleSkipped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from torch import Tensor
 
     from .loaded_classifier import LoadedClassifier
 
 TEXTS = 16
+Z_TOLERANCE = 2e-2  # of sd, for kernels of a server
 P_TOLERANCE = 5e-3  # of P(preferred)
 
 
@@ -110,20 +112,25 @@ class Scale:
     mean: float
     #: logit_sigma of the pooler config, or 1
     sigma: float
-    #: standard deviation of z
-    sd: float
+    #: allowed difference of z
+    allowed: float
 
     def __call__(self, z: Tensor) -> Tensor:
         """Return the scaled logits."""
         return (z.double() - self.mean) / self.sigma
 
     def equal(self, numbers: Tensor, z: Tensor) -> bool:
-        """Whether numbers are the scaled logits, within the tolerance of bfloat16."""
-        return bool((numbers - self(z)).abs().max() <= BFLOAT16 * self.sd / self.sigma)
+        """Whether numbers are the scaled logits, within the tolerance of the precision."""
+        return bool((numbers - self(z)).abs().max() <= self.allowed / self.sigma)
 
     def equal_sigmoid(self, numbers: Tensor, z: Tensor) -> bool:
         """Whether numbers are the sigmoid of the scaled logits."""
-        return bool((numbers - torch.sigmoid(self(z))).abs().max() <= P_TOLERANCE)
+        return bool((numbers - torch.sigmoid(self(z))).abs().max() <= self.p_tolerance)
+
+    @property
+    def p_tolerance(self) -> float:
+        """Allowed difference of P, whose slope in the scaled logit is at most 1 / 4."""
+        return max(P_TOLERANCE, self.allowed / self.sigma / 4)
 
 
 def vllm(at: LoadedClassifier) -> str:
@@ -187,14 +194,17 @@ def _compare_ways(at: LoadedClassifier, server: Server) -> str:
 
 def _scale_of(at: LoadedClassifier, raw: Tensor, z: Tensor) -> tuple[Scale, bool]:
     """How the server scales the logits of tokens, and whether by the pooler config."""
-    # vLLM gives the logit, others may give the reward
-    known = [Scale(0.0, 1.0, at.sd), Scale(-at.card["head"]["constant"], 1.0, at.sd)]
-    config = _pooler_config(at)
+    allowed, config = _allowed(at), _pooler_config(at)
+    known = [Scale(0.0, 1.0, allowed)]
     if config:
-        known.append(Scale(config["logit_mean"], config["logit_sigma"], at.sd))
-    for k, scale in enumerate(known):
+        known.append(Scale(config["logit_mean"], config["logit_sigma"], allowed))
+    # vLLM gives the logit, with or without the pooler config; others may give the reward
+    known.append(Scale(-at.card["head"]["constant"], 1.0, allowed))
+    for scale in known:
         if scale.equal(raw, z):
-            return scale, k == 2
+            by_config = (config["logit_mean"], config["logit_sigma"]) if config else None
+            pooled = (scale.mean, scale.sigma) == by_config
+            return scale, pooled
     if any(scale.equal_sigmoid(raw, z) for scale in known):
         raise RuleBroken(
             "activation: a sigmoid is applied although use_activation is false, so the server gives no reward"
@@ -204,6 +214,12 @@ def _scale_of(at: LoadedClassifier, raw: Tensor, z: Tensor) -> tuple[Scale, bool
         f"weights: scores of the same tokens differ by {gap:.2g} sd, so another folder is served, or another "
         "pooler config than the card's"
     )
+
+
+def _allowed(at: LoadedClassifier) -> float:
+    """Allowed difference of logits, more where bfloat16 is served."""
+    low = at.card["head"]["dtype"] == "bfloat16"
+    return at.sd * (Z_TOLERANCE + (at.bfloat16_tolerance if low else 0.0))
 
 
 def _pooler_config(at: LoadedClassifier) -> Mapping[str, float] | None:
@@ -227,36 +243,6 @@ def _check_text(at: LoadedClassifier, scale: Scale, numbers: Tensor, what: str) 
     )
 
 
-def _bos_twice(at: LoadedClassifier, k: int) -> list[int]:
-    token = at.tokenizer.bos_token_id
-    return [] if token is None else [token, *at.ids[k]]
-
-
-def _bos_removed(at: LoadedClassifier, k: int) -> list[int]:
-    ids = at.ids[k]
-    return ids[1:] if ids[0] == at.tokenizer.bos_token_id else []
-
-
-def _suffix_lost(at: LoadedClassifier, k: int) -> list[int]:
-    end = at.card["template"]["suffix"]
-    return at.chat_format.ids(at.texts[k].removesuffix(end)) if end else []
-
-
-def _generation_prompt(at: LoadedClassifier, k: int) -> list[int]:
-    text = at.tokenizer.apply_chat_template(
-        chat(*at.pairs[k]), tokenize=False, add_generation_prompt=True
-    )
-    return at.chat_format.ids(text) if text != at.texts[k] else []
-
-
-MISREADINGS: dict[str, Callable[[LoadedClassifier, int], list[int]]] = {
-    "bos: the server puts BOS in front of a text that has it": _bos_twice,
-    "bos: the server removes BOS": _bos_removed,
-    "template: the end that the template puts after a response is lost": _suffix_lost,
-    "template: a generation prompt is added after the response": _generation_prompt,
-}
-
-
 def _default_tokens(at: LoadedClassifier, scale: Scale, numbers: Tensor) -> list[str]:
     """Check text with the tokenizer's special tokens, which vLLM adds by default."""
     if scale.equal(numbers, at.scores[:TEXTS]):
@@ -274,7 +260,7 @@ def _activation(at: LoadedClassifier, scale: Scale, numbers: Tensor, z: Tensor, 
         return "the reward"
     config = _pooler_config(at)
     if config:
-        pooled = Scale(config["logit_mean"], config["logit_sigma"], at.sd)
+        pooled = Scale(config["logit_mean"], config["logit_sigma"], _allowed(at))
         if pooled.equal_sigmoid(numbers, z):
             return "P(preferred)"
     if scale.equal_sigmoid(numbers, z):
@@ -290,10 +276,10 @@ def _probability(at: LoadedClassifier, raw: Tensor, z: Tensor, pooled: Scale | N
     config = _pooler_config(at)
     if config is None:
         return ["the calibration has no pooler config, so the server gives no P(preferred)"]
-    own = Scale(config["logit_mean"], config["logit_sigma"], at.sd)
+    own = Scale(config["logit_mean"], config["logit_sigma"], _allowed(at))
     p = torch.sigmoid(raw if pooled else own(raw))
     gap = float((p - torch.sigmoid(own(z))).abs().max())
-    if gap > P_TOLERANCE:
-        raise RuleBroken(f"P(preferred) differs by up to {gap:.2g}; allowed: {P_TOLERANCE:g}")
+    if gap > own.p_tolerance:
+        raise RuleBroken(f"P(preferred) differs by up to {gap:.2g}; allowed: {own.p_tolerance:.2g}")
     with_config = "with" if pooled else "without"
     return [f"P(preferred) within {gap:.1g}, the server {with_config} the pooler config"]

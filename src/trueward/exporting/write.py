@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from safetensors.numpy import save_file
 
 from trueward.core.atomic_io import replacing
@@ -18,9 +19,10 @@ from trueward.features.transformers.transformer import Transformer
 from trueward.model.reward_model import load
 
 from .card import NO_REMOTE_CODE, probability_sentence, reward_card, write_cards
+from .linear_heads import exact_linear
 from .request import ExportRequest, reference_texts
 from .shipped_code import PACKAGE, REQUIREMENTS, scorer_sources
-from .to_networks import exact_linear, require_networks
+from .to_networks import require_networks
 from .write_classifier import reads_as_stock, write_stock, write_with_code
 from .write_sentence import write_sentence
 
@@ -62,6 +64,7 @@ def export(
     distil: bool = False,
     allow_remote_code: bool = False,
     dtype: str | None = None,
+    normalize: bool = False,
 ) -> Export:
     """Write a reward model as a folder that TRL, OpenRLHF, veRL, vLLM or sentence-transformers load.
 
@@ -86,6 +89,8 @@ def export(
         Let the folder carry code that computes a reward which is not linear.
     dtype : {"float32", "bfloat16"}, optional
         Precision of the weights; by default that of the features.
+    normalize : bool, default=False
+        Give (reward - mean) / sd of the reference responses, of a linear head on a decoder.
 
     Returns
     -------
@@ -133,7 +138,11 @@ def export(
         )
     write = _writer(backbone)
     reference = features(backbone, questions, answers, cached_in()).float()
-    request = ExportRequest(model, backbone, reference, distil, allow_remote_code, dtype)
+    number: dict[str, int] = {}
+    group = torch.tensor([number.setdefault(q, len(number)) for q in questions])
+    request = ExportRequest(
+        model, backbone, reference, group, distil, allow_remote_code, dtype, normalize
+    )
     with replacing(target) as path:
         path.mkdir()
         notes = write(request, path)
@@ -170,6 +179,7 @@ def _write_decoder(request: ExportRequest, path: Path) -> list[str]:
 def _write_scorer(request: ExportRequest, path: Path) -> list[str]:
     """Write the networks with the code of the built-in features: needs neither torch nor trueward."""
     request.require_float32()
+    request.refuse_normalize()
     if not request.allow_code:
         raise TruewardError(
             "the default features are computed by code, which no stock folder has: carry it, without torch, "

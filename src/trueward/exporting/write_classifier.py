@@ -13,17 +13,20 @@ from safetensors.torch import save_file
 from trueward.core.errors import TruewardError
 from trueward.features.transformers import loading
 
-from .card import NO_REMOTE_CODE, base_name, probability_sentence, reward_card, write_cards
-from .request import copied_tokenizer, fixed_chat_format, save_tokenizer
+from .card import NO_REMOTE_CODE, base_name, reward_card, write_cards
+from .chat_format import copied_tokenizer, fixed_chat_format, save_tokenizer
+from .classifier_usage import code_usage, head_notes, pad_note, stock_usage
+from .linear_heads import linear_head
 from .shipped_code import AUTO_MAP, MODELING
-from .to_networks import linear_head, require_networks
+from .to_networks import require_networks
 
 if TYPE_CHECKING:
     from trueward.features.transformers.transformer import Transformer
 
+    from .chat_format import ChatFormat
+    from .linear_heads import LinearHead
     from .networks import Networks
-    from .request import ChatFormat, ExportRequest
-    from .to_networks import LinearHead
+    from .request import ExportRequest
 
 MAX_MEAN_BFLOAT16 = 8  # |mean logit| in sd, beyond which bfloat16 ties neighbours
 
@@ -65,7 +68,13 @@ def write_stock(request: ExportRequest, path: Path) -> list[str]:
 
     """
     backbone = request.backbone
-    head = linear_head(request.model, request.features, distil=request.distil)
+    head = linear_head(
+        request.model,
+        request.features,
+        request.group,
+        distil=request.distil,
+        normalize=request.normalize,
+    )
     dtype, chat_format = request.weights_dtype(), fixed_chat_format(copied_tokenizer(backbone))
     z = (request.features.double() @ head.weight).numpy()
     mean, sd = float(z.mean()), float(z.std())
@@ -83,16 +92,19 @@ def write_stock(request: ExportRequest, path: Path) -> list[str]:
         "constant": head.constant,
         "constant_home": head.constant_home,
         "absorb_rmse": head.absorb_rmse,
+        "absorb_worst": head.absorb_worst,
         "rank_correlation": head.rank_correlation,
         "dtype": dtype,
     }
+    if request.normalize:
+        entry["normalised"] = {"mean": head.mean, "std": head.std}
     card = reward_card(request, path, entry, chat_format.describe(backbone.reading.max_length), z)
     card["serve"] = {"openrlhf": {"mean": mean, "std": sd}}
     if "a" in (p := card["calibration"]):
         pooler = {"logit_mean": -head.constant - p["d"] / p["a"], "logit_sigma": 1 / p["a"]}
         card["serve"]["vllm_pooler_config"] = pooler
-    write_cards(request, path, card, "transformers", _stock_usage(card))
-    return _head_notes(head) + _pad_note(chat_format)
+    write_cards(request, path, card, "transformers", stock_usage(card))
+    return head_notes(head) + pad_note(chat_format)
 
 
 def write_with_code(request: ExportRequest, path: Path) -> list[str]:
@@ -117,6 +129,7 @@ def write_with_code(request: ExportRequest, path: Path) -> list[str]:
 
     """
     backbone = request.backbone
+    request.refuse_normalize()
     if backbone.reading.dense:
         raise TruewardError(
             "a folder with code does not carry the linear layers of a sentence-transformers folder: fit with "
@@ -141,12 +154,12 @@ def write_with_code(request: ExportRequest, path: Path) -> list[str]:
     template = chat_format.describe(backbone.reading.max_length)
     z = networks(request.features.numpy())
     card = reward_card(request, path, entry, template, z, code=[code])
-    write_cards(request, path, card, "transformers", _code_usage(card))
+    write_cards(request, path, card, "transformers", code_usage(card))
     loads = (
         f"the folder has {MODELING.name} and loads only with trust_remote_code=True, not in "
         + ", ".join(NO_REMOTE_CODE)
     )
-    return [loads, *_pad_note(chat_format)]
+    return [loads, *pad_note(chat_format)]
 
 
 def _text_config(backbone: Transformer, tokenizer: Any) -> Any:
@@ -237,63 +250,3 @@ def _config_with_code(
         },
         "head": networks.to_json(),
     }
-
-
-def _head_notes(head: LinearHead) -> list[str]:
-    notes = []
-    if head.kind == "distilled":
-        notes.append(
-            f"the head is distilled: rank correlation {head.rank_correlation:.3f} with the model"
-        )
-    if head.constant_home == "card":
-        notes.append(
-            f"the constant {head.constant:.4g} is in the card, not in the weights, where it would cost "
-            f"{head.absorb_rmse:.1%} of sd(r)"
-        )
-    return notes
-
-
-def _pad_note(chat_format: ChatFormat) -> list[str]:
-    added = "a pad token was added, so the vocabulary is larger than the policy's"
-    return [added] if chat_format.added_pad else []
-
-
-def _stock_usage(card: dict[str, Any]) -> str:
-    pooler = card["serve"].get("vllm_pooler_config")
-    probability = (
-        f"P(preferred) with `--pooler-config '{json.dumps(pooler)}'` and "
-        '`--hf-overrides \'{"problem_type": "multi_label_classification"}\'`'
-        if pooler
-        else probability_sentence(card)
-    )
-    return f"""\
-Scores the last token of a chat of one user message and one assistant message; higher is better.
-
-```python
-GRPOTrainer(model=policy, reward_funcs=["./this-folder"], ...)  # TRL
-```
-
-- OpenRLHF: `--reward.model_name_or_path this-folder --reward.normalize_enable`
-- veRL: `reward.reward_model.enable=true reward.reward_model.model_path=this-folder`
-- vLLM: `/classify` with `messages`; {probability}
-"""
-
-
-def _code_usage(card: dict[str, Any]) -> str:
-    return f"""\
-Scores a chat of one user message and one assistant message; higher is better.
-
-The head is not linear, so the folder has {MODELING.name} (torch and transformers).
-It runs only with trust_remote_code: read it before you allow it.
-Not loadable by {", ".join(NO_REMOTE_CODE)}.
-
-```python
-model = AutoModelForSequenceClassification.from_pretrained(
-    "./this-folder", num_labels=1, trust_remote_code=True
-)
-tokenizer = AutoTokenizer.from_pretrained("./this-folder", trust_remote_code=True)
-GRPOTrainer(..., reward_funcs=[model], reward_processing_classes=[tokenizer])  # TRL
-```
-
-{probability_sentence(card)}
-"""

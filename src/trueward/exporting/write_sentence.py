@@ -17,8 +17,9 @@ from trueward.features.transformers.sentence_transformers_layout import (
 )
 
 from .card import probability_sentence, reward_card, write_cards
-from .request import copied_tokenizer, save_tokenizer
-from .to_networks import distilled_head, networks_of
+from .chat_format import copied_tokenizer, save_tokenizer
+from .linear_heads import distilled_head
+from .to_networks import networks_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,6 +67,7 @@ def write_sentence(request: ExportRequest, path: Path) -> list[str]:
     """
     backbone, reading = request.backbone, request.backbone.reading
     request.require_float32()
+    request.refuse_normalize()
     if reading.layer != loading.layer_count(backbone.folder):
         raise TruewardError(
             f"sentence-transformers reads the last layer, and this model reads layer={reading.layer}: fit it "
@@ -140,7 +142,7 @@ def _head(request: ExportRequest) -> tuple[list[Step], Array, str, float]:
             f"a sentence-transformers folder holds one network, and the reward of {request.model.method} is "
             "made of several: export with --distil, fit with members=1, or use the fitted model itself"
         )
-    head = distilled_head(request.model, request.features)
+    head = distilled_head(request.model, request.features, request.group)
     step = head.weight.numpy()[None], np.array([head.constant]), "Identity"
     return [step], head.rewards(request.features).numpy(), head.kind, head.rank_correlation
 
