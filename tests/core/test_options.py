@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import pytest
 
 from trueward.core.errors import UsageError
-from trueward.core.options import Opt, check_names, check_values, format_value, options
+from trueward.core.options import Opt, Option, check_names, check_values, format_value, options
 
 
 @dataclass(frozen=True)
@@ -102,3 +102,13 @@ def test_an_unknown_name_is_refused_with_the_nearest_one():
     check_names({"rate": 1}, OPTIONS, "test")
     with pytest.raises(UsageError, match="test has no option 'epoch': did you mean epochs"):
         check_names({"epoch": 1}, OPTIONS, "test")
+
+
+@pytest.mark.parametrize("text", ["", "()", "none", " ( ) "])
+def test_an_empty_value_is_the_empty_tuple(text):
+    """`-o hidden=` is a linear head."""
+    assert Option("hidden", (tuple[int, ...],), (256, 64)).parse(text, "fit") == ()
+    assert Option("hidden", (tuple[int, ...],), ()).parse("(8, 4)", "fit") == (8, 4)
+    assert Option("channels", (tuple[str, ...],), ()).parse("None,Copy", "fit") == ("None", "Copy")
+    with pytest.raises(UsageError):
+        Option("name", (str, int), "a").parse("", "fit")

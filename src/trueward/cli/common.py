@@ -50,11 +50,11 @@ Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of all random num
 
 
 def pairs(given: Iterable[str] | None, flag: str) -> dict[str, str]:
-    """Read ``key=value`` words; the last of one key wins."""
+    """Read ``key=value`` words; the last of one key wins. The value of an option ``-o`` may be empty."""
     read = {}
     for word in given or ():
         key, equals, value = word.partition("=")
-        if not equals or not key or not value:
+        if not equals or not key or not (value or flag == "-o"):
             raise UsageError(f"{flag} takes NAME=VALUE, not {word!r}")
         read[key.strip()] = value.strip()
     return read

@@ -118,7 +118,8 @@ class Option:
         Parameters
         ----------
         text : str
-            The text; ``none``, ``true`` and ``false`` in any case, tuples separated by commas.
+            The text; ``none``, ``true`` and ``false`` in any case, tuples separated by commas. Nothing,
+            ``()`` and ``none`` are the empty tuple.
         owner : str
             Name of what has the option; begins the error.
 
@@ -152,11 +153,13 @@ class Option:
                 except ValueError:
                     continue
             if get_origin(kind) is tuple:
+                of = get_args(kind)[0]
+                words = text.strip().removeprefix("(").removesuffix(")").replace(",", " ").split()
                 try:
-                    return tuple(get_args(kind)[0](w) for w in text.replace(",", " ").split())
+                    return () if lowered == "none" and of is not str else tuple(map(of, words))
                 except ValueError:
                     continue
-            if kind is str:
+            if kind is str and text:
                 return text
         raise UsageError(f"{owner}: option {self.name} takes {self.accepts}, not {text!r}")
 
