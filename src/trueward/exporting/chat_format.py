@@ -80,15 +80,18 @@ class ChatFormat:
         found = (t for t in self.tokenizer.tokenize(self.suffix) if t in known)
         return next(found, "")
 
-    def lead(self) -> str:
-        """White space that the template puts between the generation prompt and a response."""
-        turns = chat("Name a colour.", "Blue.")
-        begun = self.tokenizer.apply_chat_template(
-            turns[:1], tokenize=False, add_generation_prompt=True
-        )
-        rest = str(self.canonical("Name a colour.", "Blue.")).removeprefix(begun)
-        between = rest[: rest.find("Blue.")] if rest.find("Blue.") >= 0 else ""
-        return between if between.isspace() else ""
+    def begun(self, prompt: str) -> str:
+        """Return a prompt with the generation prompt, after which a policy writes its response."""
+        turns = chat(prompt, "")[:1]
+        text = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        return str(text)
+
+    def lead(self) -> str | None:
+        """Return the white space between the generation prompt and a response; None where there is more."""
+        text, begun = self.canonical("Name a colour.", "Blue."), self.begun("Name a colour.")
+        between = text.removeprefix(begun).partition("Blue.")[0]
+        alike = text.startswith(begun) and (not between or between.isspace())
+        return between if alike else None
 
     def ids(self, text: str) -> list[int]:
         """Return the tokens of a canonical text, with no special tokens added."""
@@ -167,7 +170,7 @@ def fixed_chat_format(tokenizer: Any) -> ChatFormat:
     suffix = _suffix(tokenizer)
     added_pad = _set_pad_token(tokenizer)
     plain = ChatFormat(tokenizer, suffix, "none", added_pad)
-    end, lead = plain.turn_end, plain.lead()
+    end, lead = plain.turn_end, plain.lead() or ""
     if (lead or end not in ("", tokenizer.eos_token)) and "turns.all" not in source:
         rule = ALIKE.format(end=json.dumps(end), lead=json.dumps(lead))
         tokenizer.chat_template = rule + source

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from .chat_format import chat
 from .token_batches import batch_logits
 from .verify_rules import RuleSkipped
 from .verify_scores import compare
@@ -76,15 +75,8 @@ def rollout(at: LoadedClassifier, prompt: str, ids: list[int]) -> str | None:
         The response with the special token that ends it.
 
     """
-    asked, start = (
-        at.chat_format.ids(
-            at.tokenizer.apply_chat_template(
-                chat(prompt, "")[:1], tokenize=False, add_generation_prompt=begun
-            )
-        )
-        for begun in (False, True)
-    )
-    if ids[: len(start)] != start or asked == start:
+    start = at.chat_format.ids(at.chat_format.begun(prompt))
+    if at.chat_format.lead() is None or ids[: len(start)] != start:
         return None
     end = at.tokenizer.convert_tokens_to_ids(at.chat_format.turn_end or at.tokenizer.eos_token)
     ends = [k for k in range(len(start), len(ids)) if ids[k] == end]

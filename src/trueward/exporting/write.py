@@ -15,6 +15,7 @@ from trueward.core.errors import TruewardError, UsageError
 from trueward.features.backbones import backbone as backbone_of
 from trueward.features.builtin.wordllama import WordLlama
 from trueward.features.encoding import cached_in, features
+from trueward.features.transformers import loading
 from trueward.features.transformers.transformer import Transformer
 from trueward.model.reward_model import load
 
@@ -169,6 +170,12 @@ def _write_decoder(request: ExportRequest, path: Path) -> list[str]:
         return write_with_code(request, path)
     if stock:
         return write_stock(request, path)
+    if not loading.has_classifier(request.backbone.folder):
+        kind = loading.text_config(request.backbone.folder).model_type
+        raise TruewardError(
+            f"transformers has no sequence-classification class for {kind}, so there is no stock folder: "
+            "carry the classifier as code with --allow-remote-code, or fit on another model"
+        )
     raise TruewardError(
         "stock loaders score the last token of the last layer of a chat, and this model reads "
         f"pooling={reading.pooling}, layer={reading.layer}: fit it with --backbone NAME,pooling=last, or "

@@ -32,7 +32,7 @@ MAX_MEAN_BFLOAT16 = 8  # |mean logit| in sd, beyond which bfloat16 ties neighbou
 
 
 def reads_as_stock(backbone: Transformer) -> bool:
-    """Whether stock classifiers read the same features: the last token of the last layer of a chat.
+    """Whether a stock class reads the same features: the last token of the last layer of a chat.
 
     Parameters
     ----------
@@ -43,7 +43,8 @@ def reads_as_stock(backbone: Transformer) -> bool:
     reading = backbone.reading
     last = reading.layer == loading.layer_count(backbone.folder)
     chat_end = reading.pooling == "last" and reading.template == "chat"
-    return chat_end and last and not (reading.normalize or reading.dense)
+    plain = chat_end and last and not (reading.normalize or reading.dense)
+    return plain and loading.has_classifier(backbone.folder)
 
 
 def write_stock(request: ExportRequest, path: Path) -> list[str]:
@@ -169,15 +170,21 @@ def _text_config(backbone: Transformer, tokenizer: Any) -> Any:
     config = AutoConfig.from_pretrained(backbone.folder.path).get_text_config()
     config.pad_token_id = tokenizer.pad_token_id
     config.eos_token_id = tokenizer.eos_token_id
-    # a pad token may be new
-    config.vocab_size = max(config.vocab_size, len(tokenizer))
+    for name in ("vocab_size", "vocab_size_per_layer_input"):  # a pad token may be new
+        if isinstance(getattr(config, name, None), int):
+            setattr(config, name, max(getattr(config, name), len(tokenizer)))
     return config
 
 
 def _copy_weights(network: Any, backbone: Transformer) -> None:
-    """Copy the weights of the backbone into a network of its kind, whose vocabulary may be larger."""
-    target = network.state_dict()
-    for name, value in backbone.model.state_dict().items():
+    """Copy the weights of the language model into a network of its kind, whose vocabulary may be larger."""
+    target, own = network.state_dict(), loading.language_tower(backbone.model).state_dict()
+    if target.keys() != own.keys():
+        raise TruewardError(
+            f"the language model in {backbone.folder.path} has other tensors than {type(network).__name__}, "
+            f"such as {min(target.keys() ^ own.keys())}: install the transformers that wrote it"
+        )
+    for name, value in own.items():
         target[name][: len(value)].copy_(value) if value.dim() else target[name].copy_(value)
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from trueward.core.errors import TruewardError
 from trueward.features.backbone_names import parse_options
 
+from . import loading
 from .locate import find_by_digest, find_model
 from .reading_options import OPTIONS, ReadingOptions, resolve_options
 from .transformer import VERSION, Transformer
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .model_folder import ModelFolder
+
+LOG = logging.getLogger("trueward")
 
 
 def from_name(source: str, options: Mapping[str, str]) -> Transformer:
@@ -40,7 +44,14 @@ def from_name(source: str, options: Mapping[str, str]) -> Transformer:
     values = parse_options(source, options, OPTIONS)
     device, revision = values.pop("device", None), values.pop("revision", None)
     folder = find_model(source, revision)
-    return _shared(folder, resolve_options(folder, values), device)
+    reading = resolve_options(folder, values)
+    if reading.template == "chat" and not loading.has_classifier(folder):
+        LOG.warning(
+            "transformers has no sequence-classification class for %s, so a reward on this model is exported "
+            "with --allow-remote-code or not at all, and vLLM, OpenRLHF and veRL cannot load it",
+            loading.text_config(folder).model_type,
+        )
+    return _shared(folder, reading, device)
 
 
 def from_spec(spec: dict[str, Any]) -> Transformer:

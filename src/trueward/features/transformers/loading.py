@@ -49,6 +49,33 @@ def text_config(folder: ModelFolder) -> Any:
     return model_config(folder).get_text_config()
 
 
+def language_tower(model: Any) -> Any:
+    """Return the language model of a network that also reads images or sound; a language model itself.
+
+    Parameters
+    ----------
+    model : transformers.PreTrainedModel
+        The network without its head.
+
+    """
+    return getattr(model, "language_model", model)
+
+
+def has_classifier(folder: ModelFolder) -> bool:
+    """Whether transformers has a class for sequence classification with this language model.
+
+    Parameters
+    ----------
+    folder : ModelFolder
+        Files of the model.
+
+    """
+    from transformers.models.auto import modeling_auto  # noqa: PLC0415 - heavy
+
+    names = modeling_auto.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES
+    return text_config(folder).model_type in names
+
+
 def layer_count(folder: ModelFolder) -> int:
     """Return the number L of layers; h_0 is the token embedding and h_L the input of the head.
 
