@@ -89,16 +89,51 @@ def test_the_modules_of_the_encoder_itself_come_first(table, texts, tmp_path):
     assert all(outcome(checked).values()), str(checked)
 
 
-def test_an_exported_folder_is_no_backbone_again_where_its_head_follows_a_normalisation(
-    table, texts, tmp_path
+def test_loaders_of_classifiers_refuse_the_folder_and_make_no_head_of_their_own(
+    embedding, spoilt, tmp_path
 ):
-    """Layers after a normalisation are read in another order here, so they are refused, not misread."""
+    """With config.json at the top they would load the encoder, and a head at random."""
+    library = pytest.importorskip("sentence_transformers")
+    folder = str(embedding[1].folder)
+    with pytest.raises((OSError, ValueError)):
+        transformers.AutoModelForSequenceClassification.from_pretrained(folder, num_labels=1)
+    with pytest.raises((OSError, ValueError)):
+        transformers.pipeline("text-classification", model=folder)
+    with pytest.raises((OSError, ValueError)):
+        library.CrossEncoder(folder, device="cpu", local_files_only=True)
+    assert outcome(verify(spoilt))["stock loaders"]
+    for file in (spoilt / "0_Transformer").iterdir():
+        shutil.copy(file, spoilt)
+    assert outcome(verify(spoilt))["stock loaders"] is False
     from trueward.features import backbone
 
-    model = encoder(tmp_path / "base", table, ",normalize=true")
-    export(model, tmp_path / "out", *texts)
-    with pytest.raises(TruewardError, match="Dense after Normalize"):
-        backbone(str(tmp_path / "out"))
+    with pytest.raises(TruewardError, match=r"has no config\.json"):
+        backbone(folder)
+
+
+def test_the_card_names_what_the_hub_knows_and_the_licence_of_the_base_model(
+    table, texts, tmp_path
+):
+    base = tiny.build("bert", tmp_path / "base")
+    (base / "README.md").write_text("---\nlicense: apache-2.0\n---\n# A model\n")
+    data = encode(table, backbone=f"{base},dtype=float32")
+    model = fit("naive", *data.split(0.2), epochs=1, hidden=())
+    made = export(model, tmp_path / "out", *texts)
+    front = (made.folder / "README.md").read_text().split("---")[1].splitlines()
+    assert front[1:] == [
+        "library_name: sentence-transformers",
+        "pipeline_tag: feature-extraction",
+        "license: apache-2.0",  # and no base_model, for the hub knows no folder of this machine
+        "tags: [reward-model, trueward]",
+    ]
+
+
+def test_a_plain_template_is_not_switched_silently(table, texts, tmp_path):
+    base = tiny.build("qwen3", tmp_path / "base")
+    data = encode(table, backbone=f"{base},dtype=float32,template=plain")
+    made = export(fit("naive", *data.split(0.2), epochs=1, hidden=()), tmp_path / "out", *texts)
+    assert any("template=plain" in note and "template=chat" in note for note in made.notes)
+    assert outcome(verify(made.folder))["stock loaders"]
 
 
 def test_several_members_are_distilled_or_refused(table, texts, tmp_path):
@@ -107,7 +142,7 @@ def test_several_members_are_distilled_or_refused(table, texts, tmp_path):
         export(model, tmp_path / "out", *texts)
     made = export(model, tmp_path / "out", *texts, distil=True)
     assert made.card["head"]["kind"] == "distilled"
-    assert "rank correlation" in made.notes[0]
+    assert "rank correlation" in made.notes[-1]
     found = verify(made.folder, *(t[:64] for t in texts), model=model)
     assert found.passed, str(found)
 
@@ -166,7 +201,7 @@ def test_another_pooling_than_the_model_reads_is_found(embedding, spoilt):
 )
 def test_a_folder_that_would_run_code_is_not_loaded(spoilt, name, text):
     if name == "config.json":
-        rewritten(spoilt, name, auto_map={"AutoModel": "helper.Model"})
+        rewritten(spoilt / "0_Transformer", name, auto_map={"AutoModel": "helper.Model"})
     elif name == "modules.json":
         listed = json.loads((spoilt / name).read_text())
         listed[-1]["type"] = "helper.Head"

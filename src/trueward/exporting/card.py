@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,18 @@ if TYPE_CHECKING:
     from .networks import Array
     from .request import ExportRequest
 
+TRANSFORMER = (
+    "0_Transformer"  # a loader of classifiers finds no config.json and makes no head of its own
+)
 SCHEMA = "trueward/reward_card/1"
+# library that loads a folder -> what its result is, in the words of the hub
+PIPELINES = {
+    "transformers": "text-classification",
+    "sentence-transformers": "feature-extraction",
+    "trueward": "text-classification",
+}
+HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+LICENSE = re.compile(r"^license: *([\w.-]+) *$", re.MULTILINE)
 NO_REMOTE_CODE = ("vLLM", "OpenRLHF", "TEI")  # loaders that never run the code of a folder
 LIMITS = (
     "scores of out-of-distribution text are unreliable",
@@ -82,11 +94,29 @@ def reward_card(
         "calibration": calibration_entry(model, **head.get("normalised", {})),
         "serve": {},
     }
-    if (folder / "config.json").is_file():
-        card["config_hash"] = sha256_of([folder / "config.json"])
+    if (config := config_folder(folder) / "config.json").is_file():
+        card["config_hash"] = sha256_of([config])
     if code:
         card |= {"code_sha256": sha256_of(code), "not_loadable_by": list(NO_REMOTE_CODE)}
     return card
+
+
+def config_folder(folder: Path) -> Path:
+    """Return where the files of the language model are: a folder of sentence-transformers has them apart.
+
+    Parameters
+    ----------
+    folder : Path
+        An exported folder.
+
+    Returns
+    -------
+    Path
+        ``0_Transformer`` in the folder where it exists, else the folder.
+
+    """
+    apart = folder / TRANSFORMER
+    return apart if apart.is_dir() else folder
 
 
 def base_name(request: ExportRequest) -> str:
@@ -159,8 +189,8 @@ def write_cards(
     lines = [
         "---",
         f"library_name: {library}",
-        "pipeline_tag: text-classification",
-        f"base_model: {json.dumps(card['base_model']['id'])}",
+        f"pipeline_tag: {PIPELINES[library]}",
+        *_origin(request, card),
         "tags: [reward-model, trueward]",
         "---",
         "",
@@ -172,6 +202,19 @@ def write_cards(
         request.model.card,
     ]
     (folder / "README.md").write_text("\n".join(lines), encoding="utf-8")
+
+
+def _origin(request: ExportRequest, card: dict[str, Any]) -> list[str]:
+    """Lines on the base model, if it has a name on the hub, and on its licence, if its card names one."""
+    name = str(card["base_model"]["id"])
+    lines = [f"base_model: {json.dumps(name)}"] if HUB_NAME.fullmatch(name) else []
+    folder = getattr(request.backbone, "folder", None)
+    readme = None if folder is None else folder.path / "README.md"
+    if readme is None or not readme.is_file():
+        return lines
+    front = readme.read_text("utf-8", "replace").split("---")
+    licence = LICENSE.search(front[1]) if len(front) > 2 and not front[0].strip() else None
+    return lines + ([f"license: {licence[1]}"] if licence else [])
 
 
 def probability_sentence(card: dict[str, Any]) -> str:

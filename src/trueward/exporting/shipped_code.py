@@ -7,6 +7,7 @@ import json
 import re
 from pathlib import Path
 
+from .card import config_folder
 from .verify_rules import RuleBroken, read_json
 
 HERE, ROOT = Path(__file__).parent, Path(__file__).parents[1]
@@ -81,7 +82,7 @@ def folder_kind(folder: Path, *, allow_code: bool) -> str:
     """
     scorer = (folder / PACKAGE).is_dir()
     code = any(folder.rglob("*.py")) or any(
-        "auto_map" in read_json(p) for name in JSON if (p := folder / name).is_file()
+        "auto_map" in read_json(p) for name in JSON for p in folder.rglob(name)
     )
     if (folder / "modules.json").is_file():
         return _check_sentence(folder, code=code)
@@ -157,7 +158,9 @@ def _check_sentence(folder: Path, *, code: bool) -> str:
         raise RuleBroken(
             f"the folder has {what}, which export does not write, so it was not loaded: export again"
         )
-    options = read_json(folder / "sentence_bert_config.json").keys() - SENTENCE_OPTIONS
+    options = (
+        read_json(config_folder(folder) / "sentence_bert_config.json").keys() - SENTENCE_OPTIONS
+    )
     if options:
         raise RuleBroken(
             f"sentence_bert_config.json has {min(options)}, which export does not write: export again"

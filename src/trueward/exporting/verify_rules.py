@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from .card import SCHEMA, sha256_of, weight_files
+from .card import SCHEMA, config_folder, sha256_of, weight_files
 from .request import reference_texts
 
 if TYPE_CHECKING:
@@ -119,20 +119,22 @@ def check_files(folder: Path, card: dict[str, Any], names: tuple[str, ...]) -> N
         If a file is missing, or a hash differs.
 
     """
-    missing = [name for name in names if not (folder / name).is_file()]
+    places = folder, config_folder(folder)
+    missing = [name for name in names if not any((place / name).is_file() for place in places)]
     if missing:
         raise RuleBroken(f"missing files: {', '.join(missing)}; export again")
     if sha256_of(weight_files(folder)) != card["weights_sha256"]:
         raise RuleBroken(
             "the weights do not have the hash of the card: copy the folder again, or export again"
         )
-    if "config_hash" in card and sha256_of([folder / "config.json"]) != card["config_hash"]:
+    config = config_folder(folder) / "config.json"
+    if "config_hash" in card and sha256_of([config]) != card["config_hash"]:
         raise RuleBroken(
             "config.json does not have the hash of the card, so it was edited: export again"
         )
 
 
-def check_cards(folder: Path, card: dict[str, Any], library: str) -> str:
+def check_cards(folder: Path, card: dict[str, Any], *libraries: str) -> str:
     """Check the front matter of README.md, and the schema and keys of the reward card.
 
     Parameters
@@ -141,8 +143,8 @@ def check_cards(folder: Path, card: dict[str, Any], library: str) -> str:
         The exported folder.
     card : dict
         Its reward card.
-    library : str
-        The expected ``library_name``.
+    *libraries : str
+        The expected ``library_name``, and those of earlier versions.
 
     Returns
     -------
@@ -157,9 +159,9 @@ def check_cards(folder: Path, card: dict[str, Any], library: str) -> str:
     """
     text = (folder / "README.md").read_text("utf-8")
     front = yaml.safe_load(text.split("---")[1]) if text.startswith("---") else None
-    if not isinstance(front, dict) or front.get("library_name") != library:
+    if not isinstance(front, dict) or front.get("library_name") not in libraries:
         raise RuleBroken(
-            f"README.md: expected library_name: {library} in the front matter; export again"
+            f"README.md: expected library_name: {libraries[0]} in the front matter; export again"
         )
     missing = [k for k in CARD_KEYS if k not in card]
     if card.get("schema") != SCHEMA or missing:

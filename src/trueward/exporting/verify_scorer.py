@@ -140,7 +140,7 @@ def _files(at: LoadedScorer) -> str:
 
 def _documents(at: LoadedScorer) -> str:
     """Both cards can be read."""
-    return check_cards(at.folder, at.card, "numpy")
+    return check_cards(at.folder, at.card, "trueward", "numpy")  # the latter in earlier versions
 
 
 def _features(at: LoadedScorer) -> str:

@@ -17,6 +17,7 @@ from trueward.features.transformers.sentence_transformers_layout import load_den
 from trueward.features.transformers.token_pooling import pool_tokens
 from trueward.features.transformers.transformer import Transformer
 
+from .card import config_folder
 from .loaded_classifier import require_two
 from .verify_rules import (
     RuleBroken,
@@ -89,7 +90,7 @@ class LoadedEncoder:
         """
         card = read_json(folder / "reward_card.json")
         template, max_length = card["template"]["kind"], int(card["template"]["max_length"])
-        files = open_model(folder.resolve(), str(folder))
+        files = open_model(config_folder(folder).resolve(), str(folder))
         pooling = parse_pooling(read_json(folder / "1_Pooling" / "config.json"), files)
         layers = loading.layer_count(files)
         reading = ReadingOptions(template, max_length, layers, pooling, "float32", False, ())
@@ -163,7 +164,7 @@ class LoadedEncoder:
         for kind, path in modules:
             dense = kind == "Dense"
             v = (
-                load_dense(self.backbone.folder, path)(v)
+                load_dense(replace(self.backbone.folder, path=self.folder), path)(v)
                 if dense
                 else torch.nn.functional.normalize(v)
             )
@@ -179,6 +180,24 @@ def _files(at: LoadedEncoder) -> str:
 def _documents(at: LoadedEncoder) -> str:
     """Both cards can be read."""
     return check_cards(at.folder, at.card, "sentence-transformers")
+
+
+def _stock_loaders(at: LoadedEncoder) -> str:
+    """Loaders of classifiers refuse the folder, and put no random head in the place of its own."""
+    if config_folder(at.folder) == at.folder:
+        raise RuleSkipped(
+            "an earlier version wrote this folder, which AutoModelForSequenceClassification, CrossEncoder "
+            "and TRL load with a random head: use SentenceTransformer alone, or export again"
+        )
+    with loading.quiet_transformers() as transformers, torch.random.fork_rng(devices=[]):
+        try:
+            transformers.AutoModelForSequenceClassification.from_pretrained(at.folder)
+        except (OSError, ValueError):
+            return "AutoModelForSequenceClassification refuses it"
+    raise RuleBroken(
+        "AutoModelForSequenceClassification loads it, with a random head: remove config.json from its top "
+        "folder"
+    )
 
 
 def _truncation(at: LoadedEncoder) -> str:
@@ -228,6 +247,7 @@ def _library(at: LoadedEncoder) -> str:
 RULES: dict[str, Callable[[LoadedEncoder], str]] = {
     "files": _files,
     "documents": _documents,
+    "stock loaders": _stock_loaders,
     "truncation": _truncation,
     "reward model": _reward_model,
     "sentence-transformers": _library,

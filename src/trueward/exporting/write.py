@@ -209,7 +209,7 @@ def _write_scorer(request: ExportRequest, path: Path) -> list[str]:
     code = sorted((path / PACKAGE).glob("*.py"))
     card = reward_card(request, path, head, {"kind": "texts"}, z, code=code)
     card |= {"features": json.loads(request.backbone.spec()), "networks": networks.to_json()}
-    write_cards(request, path, card, "numpy", _scorer_usage(card))
+    write_cards(request, path, card, "trueward", _scorer_usage(card))
     return [f"the folder has {PACKAGE}, code that needs neither torch nor trueward: read it first"]
 
 

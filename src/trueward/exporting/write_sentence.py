@@ -16,7 +16,7 @@ from trueward.features.transformers.sentence_transformers_layout import (
     load_dense,
 )
 
-from .card import probability_sentence, reward_card, write_cards
+from .card import TRANSFORMER, probability_sentence, reward_card, write_cards
 from .chat_format import copied_tokenizer, save_tokenizer
 from .linear_heads import distilled_head
 from .to_networks import networks_of
@@ -38,6 +38,10 @@ TEXTS = {
         '["How do I undo a commit?\\n\\ngit reset --soft HEAD~1"]',
     ),
 }
+LOADERS = (
+    "the folder is of SentenceTransformer alone: AutoModelForSequenceClassification, CrossEncoder, pipeline "
+    "and TRL refuse it, because they have no head like this one"
+)
 Step = tuple["Array", "Array | None", str]  # weight (out, in), bias (out,), activation
 
 
@@ -74,7 +78,8 @@ def write_sentence(request: ExportRequest, path: Path) -> list[str]:
             "without ,layer="
         )
     steps, z, kind, rank = _head(request)
-    _write_encoder(path, backbone)
+    (path / TRANSFORMER).mkdir()
+    _write_encoder(path / TRANSFORMER, backbone)
     _write_modules(path, backbone, steps)
     head = {
         "kind": kind,
@@ -93,9 +98,15 @@ def write_sentence(request: ExportRequest, path: Path) -> list[str]:
     }
     card = reward_card(request, path, head, template, z)
     write_cards(request, path, card, "sentence-transformers", _usage(card))
+    notes = [LOADERS]
+    if reading.template == "plain":
+        notes.append(
+            "this model reads plain text (template=plain), and stock classifiers score chats: fit with "
+            "template=chat for a folder that TRL, OpenRLHF, veRL and vLLM load"
+        )
     if kind == "distilled":
-        return [f"the head is distilled: rank correlation {rank:.3f} with the model"]
-    return []
+        notes.append(f"the head is distilled: rank correlation {rank:.3f} with the model")
+    return notes
 
 
 def _write_encoder(path: Path, backbone: Transformer) -> None:
@@ -119,7 +130,7 @@ def _write_modules(path: Path, backbone: Transformer, steps: list[Step]) -> None
     chain = [("Pooling", None), *(("Dense", step) for step in projections)]
     chain += [("Normalize", None)] if backbone.reading.normalize else []
     chain += [("Dense", step) for step in steps]
-    listed = [{"idx": 0, "name": "0", "path": "", "type": f"{KINDS}Transformer"}]
+    listed = [{"idx": 0, "name": "0", "path": TRANSFORMER, "type": f"{KINDS}Transformer"}]
     for i, (kind, step) in enumerate(chain, 1):
         folder = f"{i}_{kind}"
         (path / folder).mkdir()
@@ -200,5 +211,6 @@ rewards = SentenceTransformer("./this-folder").encode({example})[:, 0]
 ```
 
 {probability_sentence(card)}
+AutoModelForSequenceClassification, CrossEncoder, pipeline and TRL refuse this folder: they have no such head.
 Texts of more than {card["template"]["max_length"]} tokens are cut differently than in the fit.
 """
