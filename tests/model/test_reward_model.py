@@ -3,6 +3,7 @@
 import json
 import resource
 import shutil
+from typing import ClassVar
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from helpers.logs import log
 
 from trueward.core.errors import TruewardError
 from trueward.data.log import read_log
+from trueward.estimation.method import Method
 from trueward.features import encode
 from trueward.fitting.fit import fit
 from trueward.model.folder import _digest
@@ -195,3 +197,21 @@ def test_out_of_distribution_has_its_earlier_name_for_one_release(model):
     columns = scores.columns()
     assert torch.equal(scores.far, scores.out_of_distribution)
     assert torch.equal(columns["far"], columns["out_of_distribution"])
+
+
+class Mine(Method):
+    """A method of this process only, as one of a notebook."""
+
+    name: ClassVar[str] = "mine"
+
+    def loss(self, out, b):
+        return (out.reward - b.y).square().mean()
+
+
+def test_a_method_that_no_other_process_finds_is_told_when_its_model_is_saved(tmp_path, caplog):
+    fit(Mine(), log(100), log(50, 1), epochs=1, hidden=()).save(tmp_path / "rm")
+    assert "mine is a method of this process only" in caplog.text
+    assert "trueward.methods" in caplog.text
+    caplog.clear()
+    fit("naive", log(100), log(50, 1), epochs=1, hidden=()).save(tmp_path / "rm")
+    assert not caplog.text

@@ -195,6 +195,22 @@ def test_from_a_shell(fitted, folder, tmp_path, capsys):
     assert origin["rewards"] == {str(fitted / "rm"): digest}
 
 
+def test_ctrl_c_names_how_to_go_on_where_there_is_a_checkpoint(
+    fitted, folder, tmp_path, capsys, monkeypatch
+):
+    def stopped(*_given, **_more):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("trueward.rlhf.align", stopped)
+    code, _said, err = run(words(fitted, folder, tmp_path / "out"), capsys)
+    assert code == 130
+    assert "--resume" not in err
+    (tmp_path / "out.checkpoint" / "checkpoint-2").mkdir(parents=True)
+    code, _said, err = run(words(fitted, folder, tmp_path / "out"), capsys)
+    assert code == 130
+    assert "continue with the same command and --resume" in err
+
+
 def test_an_exported_classifier_is_a_reward_as_it_is(fitted, folder, tmp_path, capsys):
     classifier = tiny.build("qwen3", tmp_path / "clf", head="ForSequenceClassification")
     more = ["--reward", str(classifier), "--weight", "1", "--weight", "0.5"]

@@ -85,7 +85,7 @@ def test_the_best_of_n_is_the_first_of_the_highest(reward):
 
 def test_trl_gets_a_number_a_completion_of_texts_and_of_chats(reward):
     said = {}
-    found = trl(reward)(
+    found = trl(reward, "trueward")(
         prompts=["q", "q"],
         completions=["a b c d e", "a b c d e f g h i"],
         completion_ids=[[1], [2]],
@@ -100,6 +100,15 @@ def test_trl_gets_a_number_a_completion_of_texts_and_of_chats(reward):
     )
     assert chat == pytest.approx([0], abs=1e-6)
     assert reward.model.asked[-1] == ("q", "a b c d e")
+
+
+def test_two_rewards_in_use_have_two_names_which_a_trainer_tells_apart(reward):
+    one, two = trl(reward), trl(reward)
+    assert len({one.__name__, two.__name__}) == 2
+    assert trl(reward, "mine").__name__ == "mine"
+    said = {}
+    two(prompts=["q"], completions=["a"], log_metric=said.__setitem__)
+    assert set(said) == {f"{two.__name__}/preferred", f"{two.__name__}/far"}
 
 
 def test_openrlhf_reads_prompt_and_response_out_of_the_template(reward):

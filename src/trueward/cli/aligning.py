@@ -121,6 +121,15 @@ def align(
             resume=resume,
             progress=_step_reporter(settings.steps),
         )
+    except KeyboardInterrupt:
+        work = out.resolve().with_name(out.name + ".checkpoint")
+        if not any(work.glob("checkpoint-*")):
+            raise
+        typer.echo(
+            f"stopped; {work} has the steps so far: continue with the same command and --resume",
+            err=True,
+        )
+        raise typer.Exit(130) from None
     finally:
         finish_progress()
     if (end := result.get("ended")) is None:

@@ -93,6 +93,11 @@ def method_class(name: str) -> type[Method]:
     return _loaded(name)
 
 
+def is_found(cls: type[Method]) -> bool:
+    """Whether a method is found by its name, as loading a saved model needs it."""
+    return cls.name in _sources() and _loaded(cls.name) is cls
+
+
 def make(name: str, given: Mapping[str, Any] | None = None) -> Method:
     """Create a method from its name and options.
 

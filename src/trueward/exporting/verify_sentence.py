@@ -227,7 +227,7 @@ def _library(at: LoadedEncoder) -> str:
         raise RuleSkipped("sentence-transformers is not installed")
     from sentence_transformers import SentenceTransformer  # noqa: PLC0415 - heavy
 
-    with torch.random.fork_rng(devices=[]):
+    with loading.quiet_transformers(), torch.random.fork_rng(devices=[]):
         model = SentenceTransformer(str(at.folder), device="cpu", trust_remote_code=False)
     pair = at.backbone.reading.template == "pair"
     texts = at.pairs if pair else [f"{p}\n\n{r}" for p, r in at.pairs]

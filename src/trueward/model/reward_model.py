@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from trueward.core.errors import TruewardError
 from trueward.estimation.method import Method, settings
-from trueward.estimators._registry import make
+from trueward.estimators._registry import is_found, make
 from trueward.training.networks import Net, Shape
 from trueward.training.preprocessing import InputTransform, Standardizer
 from trueward.training.problem import member_logits
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from trueward.data.feedback import Columns, Feedback
 
+LOG = logging.getLogger("trueward")
 __all__ = ["FORMAT", "OWN", "RewardModel", "Scores", "claim", "load"]
 
 # name in a saved folder -> field of `Calibration`; the last only where there are weights
@@ -248,6 +250,12 @@ class RewardModel:
             If the folder holds anything else, or cannot be written.
 
         """
+        if not is_found(type(self.estimator)):
+            LOG.warning(
+                "%s is a method of this process only, and the saved model will not load in another: give it "
+                "an entry point trueward.methods in an installed package",
+                self.method,
+            )
         tensors = {f"net.{k}": v for k, v in self.net.tensors().items()}
         tensors["standard.mean"] = self.standardizer.mean
         tensors["standard.scale"] = self.standardizer.scale

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 import torch
 
@@ -23,7 +25,10 @@ MARK = re.compile(
 )
 
 
-def trl(reward: Reward, name: str = "trueward") -> Callable[..., list[float]]:
+_IN_USE: WeakValueDictionary[str, Callable[..., Any]] = WeakValueDictionary()
+
+
+def trl(reward: Reward, name: str | None = None) -> Callable[..., list[float]]:
     """Return a reward function for TRL: ``GRPOTrainer(reward_funcs=trl(reward))``.
 
     The mean P(preferred) and the share of out-of-distribution texts are logged as ``NAME/preferred`` and
@@ -33,8 +38,9 @@ def trl(reward: Reward, name: str = "trueward") -> Callable[..., list[float]]:
     ----------
     reward : Reward
         The reward.
-    name : str, default="trueward"
-        Name in the trainer's metrics; several rewards need different names.
+    name : str, optional
+        Name in the trainer's metrics, by which it tells rewards apart; by default ``trueward``, then
+        ``trueward_2`` and so on for as long as an earlier function is in use.
 
     Returns
     -------
@@ -42,6 +48,9 @@ def trl(reward: Reward, name: str = "trueward") -> Callable[..., list[float]]:
         Takes ``prompts`` and ``completions``, texts or lists of messages; returns one float for each.
 
     """
+    if name is None:
+        others = (f"trueward_{k}" for k in itertools.count(2))
+        name = next(n for n in itertools.chain(["trueward"], others) if n not in _IN_USE)
 
     def trueward(
         prompts: Sequence[Any],
@@ -56,6 +65,7 @@ def trl(reward: Reward, name: str = "trueward") -> Callable[..., list[float]]:
         return [float(v) for v in values]
 
     trueward.__name__ = name
+    _IN_USE[name] = trueward
     return trueward
 
 
