@@ -1,5 +1,6 @@
 """Language models that cannot be read: every error names the cause and what to do."""
 
+import importlib.util
 import json
 import logging
 import sys
@@ -160,3 +161,25 @@ def test_a_missing_package_is_an_error_that_names_the_extra(llama, monkeypatch, 
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(TruewardError, match=r"trueward\[text\]"):
         tiny.exact(llama, ",device=auto").encode(["a"], ["b"])
+
+
+def test_weights_of_llama_cpp_are_told_as_such(tmp_path):
+    """A file, a folder of it, and one with a config.json beside it."""
+    (tmp_path / "model.gguf").write_bytes(b"GGUF")
+    for name in (tmp_path / "model.gguf", tmp_path):
+        with pytest.raises(UsageError, match=r"GGUF, the format of llama\.cpp.*converted from"):
+            backbone(str(name))
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(UsageError, match="GGUF"):
+        backbone(str(tmp_path))
+
+
+def test_a_quantised_model_names_what_it_needs_and_the_way_out(tmp_path):
+    folder = tiny.build("llama", tmp_path)
+    about = json.loads((folder / "config.json").read_text())
+    about["quantization_config"] = {"quant_method": "bitsandbytes", "load_in_8bit": True}
+    (folder / "config.json").write_text(json.dumps(about))
+    if importlib.util.find_spec("bitsandbytes") is not None:
+        pytest.skip("bitsandbytes is installed, so the model may load")
+    with pytest.raises(TruewardError, match=r"is quantised.*bitsandbytes.*before quantisation"):
+        tiny.exact(folder).encode(["a"], ["b"])

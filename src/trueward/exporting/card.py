@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from importlib.metadata import version
@@ -10,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from .folder_files import config_folder, sha256_of, weight_files
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
     from .networks import Array
     from .request import ExportRequest
 
-TRANSFORMER = (
-    "0_Transformer"  # a loader of classifiers finds no config.json and makes no head of its own
-)
 SCHEMA = "trueward/reward_card/1"
 # library that loads a folder -> what its result is, in the words of the hub
 PIPELINES = {
@@ -99,24 +97,6 @@ def reward_card(
     if code:
         card |= {"code_sha256": sha256_of(code), "not_loadable_by": list(NO_REMOTE_CODE)}
     return card
-
-
-def config_folder(folder: Path) -> Path:
-    """Return where the files of the language model are: a folder of sentence-transformers has them apart.
-
-    Parameters
-    ----------
-    folder : Path
-        An exported folder.
-
-    Returns
-    -------
-    Path
-        ``0_Transformer`` in the folder where it exists, else the folder.
-
-    """
-    apart = folder / TRANSFORMER
-    return apart if apart.is_dir() else folder
 
 
 def base_name(request: ExportRequest) -> str:
@@ -236,44 +216,6 @@ def probability_sentence(card: dict[str, Any]) -> str:
         kind = card["calibration"]["kind"]
         return f"P(preferred) needs the {kind} calibration, which this folder does not hold."
     return f"P(preferred) = sigmoid({a:.6g} r {d:+.6g})."
-
-
-def weight_files(folder: Path) -> list[Path]:
-    """List the weights of a folder.
-
-    Parameters
-    ----------
-    folder : Path
-        The folder.
-
-    Returns
-    -------
-    list of Path
-        Its safetensors files, those of sub-folders too, sorted.
-
-    """
-    return sorted(folder.rglob("*.safetensors"))
-
-
-def sha256_of(files: Sequence[Path]) -> str:
-    """Hash some files.
-
-    Parameters
-    ----------
-    files : sequence of Path
-        The files, in order.
-
-    Returns
-    -------
-    str
-        SHA-256 of their concatenated SHA-256 digests, in hexadecimal.
-
-    """
-    total = hashlib.sha256()
-    for file in files:
-        with file.open("rb") as f:
-            total.update(hashlib.file_digest(f, "sha256").digest())
-    return total.hexdigest()
 
 
 def _reference(z: Array, r: Array) -> dict[str, Any]:

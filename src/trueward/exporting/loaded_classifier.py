@@ -13,8 +13,8 @@ from trueward.core.errors import TruewardError
 from trueward.features.transformers import loading
 from trueward.features.transformers.token_pooling import pool_tokens
 
-from .card import weight_files
 from .chat_format import ChatFormat
+from .folder_files import weight_files
 from .networks import Networks
 from .token_batches import batch_logits
 from .verify_rules import RuleBroken, read_json

@@ -7,7 +7,7 @@ import json
 import re
 from pathlib import Path
 
-from .card import config_folder
+from .folder_files import config_folder
 from .verify_rules import RuleBroken, read_json
 
 HERE, ROOT = Path(__file__).parent, Path(__file__).parents[1]

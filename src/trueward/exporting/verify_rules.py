@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from .card import SCHEMA, config_folder, sha256_of, weight_files
+from .card import SCHEMA
+from .folder_files import config_folder, sha256_of, weight_files
 from .request import reference_texts
 
 if TYPE_CHECKING:

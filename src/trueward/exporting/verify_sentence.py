@@ -17,7 +17,7 @@ from trueward.features.transformers.sentence_transformers_layout import load_den
 from trueward.features.transformers.token_pooling import pool_tokens
 from trueward.features.transformers.transformer import Transformer
 
-from .card import config_folder
+from .folder_files import config_folder
 from .loaded_classifier import require_two
 from .verify_rules import (
     RuleBroken,

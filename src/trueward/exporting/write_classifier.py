@@ -178,6 +178,11 @@ def _text_config(backbone: Transformer, tokenizer: Any) -> Any:
 
 def _copy_weights(network: Any, backbone: Transformer) -> None:
     """Copy the weights of the language model into a network of its kind, whose vocabulary may be larger."""
+    if backbone.folder.json("config.json").get("quantization_config"):
+        raise TruewardError(
+            f"{backbone.folder.path} is quantised, and an export has whole weights: fit on the model before "
+            "quantisation"
+        )
     target, own = network.state_dict(), loading.language_tower(backbone.model).state_dict()
     if target.keys() != own.keys():
         raise TruewardError(

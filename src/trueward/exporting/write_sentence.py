@@ -16,8 +16,9 @@ from trueward.features.transformers.sentence_transformers_layout import (
     load_dense,
 )
 
-from .card import TRANSFORMER, probability_sentence, reward_card, write_cards
+from .card import probability_sentence, reward_card, write_cards
 from .chat_format import copied_tokenizer, save_tokenizer
+from .folder_files import TRANSFORMER
 from .linear_heads import distilled_head
 from .to_networks import networks_of
 

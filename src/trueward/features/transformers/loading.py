@@ -225,6 +225,12 @@ def _loading_errors(folder: ModelFolder) -> Iterator[None]:
             "several GPUs, dtype=bfloat16, or a smaller model"
         ) from e
     except ImportError as e:
+        if folder.json("config.json").get("quantization_config"):
+            raise TruewardError(
+                f"{folder.path} is quantised, and reading it needs a package that is not installed "
+                f"({_one_line(e)}): install it, or name the model before quantisation, which alone can be "
+                "exported or tuned"
+            ) from e
         raise TruewardError(
             f"{folder.path} needs a package that is not installed ({_one_line(e)}): install it"
         ) from e

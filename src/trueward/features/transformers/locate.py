@@ -17,6 +17,7 @@ from .model_folder import (
     TORCH_FILES,
     ModelFolder,
     complete_model,
+    gguf_error,
     missing_text_extra,
 )
 
@@ -68,6 +69,8 @@ def find_model(source: str, revision: str | None = None) -> ModelFolder:
     path = Path(source).expanduser()
     if path.is_dir():
         return open_model(path.resolve(), str(path.resolve()))
+    if path.suffix == ".gguf":
+        raise gguf_error(path)
     if path.is_absolute() or source.startswith((".", "~")) or path.exists():
         raise UsageError(f"there is no model folder {source}: check the path")
     if revision and COMMIT.fullmatch(revision):  # a commit never changes: no request to the hub

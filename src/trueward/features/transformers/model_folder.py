@@ -103,6 +103,12 @@ def complete_model(path: Path, source: str, revision: str | None = None) -> Mode
         If weights or tokenizer are missing.
 
     """
+    if (
+        not any(path.glob("*.safetensors"))
+        and not any(path.glob("*.bin"))
+        and any(path.glob("*.gguf"))
+    ):
+        raise gguf_error(path)
     if not (path / "config.json").is_file():
         raise UsageError(
             f"{path} should be the folder of a transformers model, and has no config.json: check the path"
@@ -115,6 +121,27 @@ def complete_model(path: Path, source: str, revision: str | None = None) -> Mode
             "or name a complete folder"
         )
     return ModelFolder(path, source, revision, _digest(path, files))
+
+
+def gguf_error(path: Path) -> UsageError:
+    """Return the error that weights are in the format of llama.cpp.
+
+    Parameters
+    ----------
+    path : Path
+        A file, or a folder of them.
+
+    Returns
+    -------
+    UsageError
+        The error, for the caller to raise.
+
+    """
+    return UsageError(
+        f"{path} has weights in GGUF, the format of llama.cpp, and a backbone is a folder of transformers "
+        "(config.json, model.safetensors): name the model that it was converted from, or serve it and give "
+        "http://HOST/v1"
+    )
 
 
 def _missing(path: Path, files: list[Path]) -> str:
