@@ -10,8 +10,9 @@ import polars as pl
 import pytest
 import torch
 from helpers.commands import run
+from helpers.forks import FORKS
 
-from trueward.benchmark import Runs, read_config, ready, run_benchmark, work
+from trueward.benchmark import Runs, read_config, ready, run_benchmark, runner, work
 from trueward.benchmark.draw import labels
 from trueward.benchmark.jobs import Unit, grouped
 from trueward.benchmark.metrics import scaled_on_gold
@@ -73,6 +74,12 @@ def done(tmp_path_factory):
         patch.setenv("TRUEWARD_CACHE", str(folder / "cache"))
         run_benchmark(config_of(folder), folder / "runs", processes=2)
     return folder / "runs"
+
+
+@pytest.fixture
+def forked(monkeypatch):
+    """Processes of a run that start in a moment, not as fresh interpreters like those of `done`."""
+    monkeypatch.setattr(runner, "get_context", lambda _method: FORKS)
 
 
 # the rules
@@ -324,6 +331,7 @@ def test_a_second_run_does_nothing_and_another_config_is_an_error(done, tmp_path
         run_benchmark(other, done)
 
 
+@pytest.mark.usefixtures("forked")
 def test_an_interrupted_run_keeps_its_finished_jobs(tmp_path):
     config, rows = config_of(tmp_path), []
 
@@ -374,7 +382,7 @@ def killer(tmp_path, monkeypatch):
     _registry._sources.cache_clear()
 
 
-@pytest.mark.usefixtures("killer")
+@pytest.mark.usefixtures("killer", "forked")
 def test_a_job_that_kills_its_process_fails_alone(tmp_path):
     text = SMALL.replace("[snips,", "[snips, killer,")
     text = text.replace("[rating, {name: implicit, noise: none}]", "rating")
@@ -393,6 +401,7 @@ def test_a_job_that_kills_its_process_fails_alone(tmp_path):
     assert {j.key for j in runs.left(jobs, retry=True)} == {r["key"] for r in lost}
 
 
+@pytest.mark.usefixtures("forked")
 def test_a_full_disk_stops_the_run_with_an_error(tmp_path):
     config, runs = config_of(tmp_path), tmp_path / "runs"
     run_benchmark(config, runs, processes=1, limit=1)
@@ -465,6 +474,7 @@ def test_an_invalid_config_is_an_error_of_one_line(tmp_path, name):
     assert "\n" not in str(e.value)
 
 
+@pytest.mark.usefixtures("forked")
 def test_folders_of_others_or_of_another_version_are_errors(tmp_path):
     config = config_of(tmp_path)
     foreign = tmp_path / "foreign"
