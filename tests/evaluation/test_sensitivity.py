@@ -28,24 +28,28 @@ def model():
     return fit("naive", *log()[0].split(0.2))
 
 
+@pytest.fixture(scope="module")
+def of_the_model(model):
+    return sensitivity(model, log()[0])
+
+
 def test_the_tilt_by_hand():
     """f = .6, p = .25, odds ratio 3: unrated odds 1.5 / 3 = .5, so P = .25 * .6 + .75 / 3 = .4."""
     assert tilted(np.array([0.6]), np.array([0.25]), math.log(3))[0] == pytest.approx(0.4)
 
 
-def test_without_a_departure_the_conclusions_are_the_models(model):
-    b, _ = log()
-    found = sensitivity(model, b)
+def test_without_a_departure_the_conclusions_are_the_models(model, of_the_model):
+    b, found = log()[0], of_the_model
     middle = found.odds[len(found.odds) // 2]
     assert middle.at == pytest.approx(1.0)
     assert middle.mean == pytest.approx(float(model.score_features(b.x).preferred.mean()), abs=1e-4)
     assert (middle.rank, middle.kept) == (pytest.approx(1.0), 1.0)
 
 
-def test_the_more_the_good_react_the_fewer_of_the_others_are_good(model):
-    means = [m.mean for m in sensitivity(model, log()[0]).odds]
+def test_the_more_the_good_react_the_fewer_of_the_others_are_good(of_the_model):
+    means = [m.mean for m in of_the_model.odds]
     assert means == sorted(means, reverse=True)
-    low, high = sensitivity(model, log()[0]).worst
+    low, high = of_the_model.worst
     assert low < means[-1] < means[0] < high
 
 
@@ -80,8 +84,8 @@ def test_no_odds_ratio_turns_over_what_all_react_to_alike(model):
     assert min(kept) > 0.97  # p is estimated, and nearly one number
 
 
-def test_the_smallest_departure_is_where_the_share_is_reached(model):
-    found = sensitivity(model, log()[0])
+def test_the_smallest_departure_is_where_the_share_is_reached(of_the_model):
+    found = of_the_model
     ratio = found.flips["1%"]
     assert ratio is None or 1 < ratio <= WIDEST
     if ratio is not None:
@@ -89,8 +93,8 @@ def test_the_smallest_departure_is_where_the_share_is_reached(model):
         assert min(beyond) <= 0.99
 
 
-def test_noise_rates_move_the_scale(model):
-    means = [mean for _, _, mean in sensitivity(model, log()[0]).noise]
+def test_noise_rates_move_the_scale(model, of_the_model):
+    means = [mean for _, _, mean in of_the_model.noise]
     assert means[0] == pytest.approx(
         float(model.score_features(log()[0].x).preferred.mean()), abs=1e-4
     )

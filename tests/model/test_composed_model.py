@@ -1,6 +1,7 @@
 """Rewards put together from nuisances: the same numbers for any row, in memory, saved, in a sweep."""
 
 from dataclasses import replace
+from functools import cache
 
 import pytest
 import torch
@@ -29,9 +30,15 @@ def fitted(name="anchored", **options):
     return fit(name, log(), log(200, seed=1), nuisance_width=16, precision="fp32", **options)
 
 
+@cache
+def usual(name="anchored", seed=0):
+    """The model of a method, fitted once; no test changes it."""
+    return fitted(name, seed=seed)
+
+
 @pytest.mark.parametrize("name", ["anchored", "three_outcome"])
 def test_it_scores_the_features_themselves_by_one_member_a_fold(name):
-    model, test = fitted(name), log(300, seed=2)
+    model, test = usual(name), log(300, seed=2)
     assert model.net.members == 5
     s = model.score_features(test.x)
     assert roc_auc_score(test.x[:, 0] > 0, s.reward) > 0.6  # a coin: .5 +- .033
@@ -62,7 +69,7 @@ def test_the_mean_over_the_folds_is_what_the_validation_rows_were_given():
     made, cfg = configure("three_outcome", {"nuisance_width": 16, "precision": "fp32"})
     prepared = PreparedLog.of(made, train, val, cfg)
     ready = estimate_nuisances(made, prepared.cross_fit_data(cfg))
-    model = fitted("three_outcome")
+    model = usual("three_outcome")
     x = model.standardizer(val.x, torch.float32)
     for name in ("noisy", "responds"):
         one, two = model.net.parts[name]
@@ -75,7 +82,7 @@ def test_the_mean_over_the_folds_is_what_the_validation_rows_were_given():
 
 @pytest.mark.parametrize("name", ["anchored", "three_outcome", "channels"])
 def test_saved_and_read_again_it_is_the_same(name, tmp_path):
-    model = fitted(name, **({"form": "ratio"} if name == "channels" else {}))
+    model = fitted(name, form="ratio") if name == "channels" else usual(name)
     test = log(100, seed=2)
     model.save(tmp_path / "rm")
     one, two = (m.score_features(test.x).columns() for m in (model, load(tmp_path / "rm")))
@@ -96,7 +103,7 @@ def test_a_sweep_gives_the_numbers_of_single_fits():
         FitJob(name, train, val, seed) for name in ("anchored", "three_outcome") for seed in (0, 1)
     ]
     for job, model in zip(jobs, fit_many(jobs, **options), strict=True):
-        alone = fit(job.method, train, val, seed=job.seed, **options)
+        alone = usual(job.method, job.seed)
         one, two = (m.score_features(test.x).preferred for m in (alone, model))
         assert one.numpy() == pytest.approx(two.numpy(), abs=1e-4)
 
@@ -115,11 +122,11 @@ def test_an_interrupted_fit_goes_on_to_the_same_model(tmp_path):
     assert "noisy" not in stages
     assert "responds" in stages
     test = log(100, seed=2)
-    assert torch.equal(fitted().score_features(test.x).reward, again.score_features(test.x).reward)
+    assert torch.equal(usual().score_features(test.x).reward, again.score_features(test.x).reward)
 
 
 def test_options_of_a_training_that_there_is_not_are_said_to_do_nothing():
-    assert fitted().report["warnings"] == []
+    assert usual().report["warnings"] == []
     said = fitted(members=3, lr=0.1).report["warnings"]
     assert said[0].startswith("members, lr had no effect")
 
