@@ -98,6 +98,8 @@ def moved(where, name):
 
 
 HALVED = """
+import atexit
+atexit.register(lambda: sys.stderr.write(f"group open: {torch.distributed.is_initialized()}\\n"))
 import trueward.fitting.finetune.network as tuned
 whole = tuned.TunedNet._pooled
 def pooled(net, numbers):
@@ -115,6 +117,7 @@ def test_three_processes_fit_what_one_does_though_one_of_them_has_less_memory(pl
     same(place, "one", "three")
     assert done.stdout.count("three: causalrm on") == 1
     assert done.stderr.count("fitting reward") == 1
+    assert done.stderr.count("group open: False") == 3
     assert not list(place.glob("three.checkpoint"))
 
 

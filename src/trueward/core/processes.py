@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 from dataclasses import dataclass
@@ -40,6 +41,8 @@ class Processes:
         Device of the exchanged tensors; None with one process.
     failed : bool
         Whether an error has already been raised in all processes.
+    lost : bool
+        Whether another process is gone.
 
     """
 
@@ -47,6 +50,7 @@ class Processes:
     count: int = 1
     device: torch.device | None = None
     failed: bool = False
+    lost: bool = False
 
     @property
     def main(self) -> bool:
@@ -181,7 +185,7 @@ class Processes:
         try:
             yield
         except RuntimeError as e:
-            self.failed = True
+            self.failed = self.lost = True
             raise NotWrittenError(
                 "another process of this fit has ended, perhaps for lack of memory: finished work is kept; "
                 "continue with the same command and --resume"
@@ -224,7 +228,15 @@ def _process_group() -> Processes:
             f"each process needs a GPU of its own, and this machine has {gpus}: start at most {gpus}"
         )
     state = PartialState(cpu=not torch.accelerator.is_available(), timeout=TIMEOUT)
-    return Processes(state.process_index, state.num_processes, state.device)
+    processes = Processes(state.process_index, state.num_processes, state.device)
+
+    def close() -> None:
+        """Close the connections; with a lost process, a backend might wait for it."""
+        if not processes.lost:
+            state.destroy_process_group()
+
+    atexit.register(close)
+    return processes
 
 
 def _messages(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
