@@ -273,16 +273,16 @@ def feedback_null_in_every_row(d):
     read_log(frame(feedback=[None] * 3))
 
 
-@says("`feedback`", "row 2 of", "'good'", "1 (good), 0 (bad) or null")
-def feedback_in_words(d):
-    (d / "log.csv").write_text('prompt,response,feedback\n"p\nq",r,1\np,r,good\n')
+@says("`feedback`", "row 2 of", "'meh' (1)", "1 (good), 0 (bad) or null", "--unrated meh")
+def feedback_in_unknown_words(d):
+    (d / "log.csv").write_text('prompt,response,feedback\n"p\nq",r,1\np,r,meh\n')
     yield
     read_log(d / "log.csv")
 
 
-@says("`feedback`", "line 3 of", "'good'")
-def feedback_in_words_in_json_lines(d):
-    lines(d / "log.jsonl", row(), row(feedback=None), row(feedback="good"))
+@says("`feedback`", "line 3 of", "'meh'")
+def feedback_in_unknown_words_in_json_lines(d):
+    lines(d / "log.jsonl", row(), row(feedback=None), row(feedback="meh"))
     yield
     read_log(d / "log.jsonl")
 
@@ -293,10 +293,22 @@ def feedback_between_0_and_1(d):
     read_log(frame(feedback=[1, 0.5, 0]))
 
 
-@says("`feedback`", "row 3", "has -1")
-def thumbs_down_as_minus_one(d):
+@says("`feedback`", "row 2", "has 2", "--positive '>=4' --negative '<=2'")
+def feedback_on_an_unknown_scale(d):
     yield
-    read_log(frame(feedback=[1, None, -1]))
+    read_log(frame(feedback=[1, 2, 3]))
+
+
+@says("'thumb'", "0 in 1 rows and 1 in 2", "--negative 0", "--unrated 0")
+def zeros_that_may_mean_no_reaction(d):
+    yield
+    read_log(frame(feedback=None, thumb=[1, 0, 1]), feedback="thumb")
+
+
+@says("'up' has two")
+def a_value_with_two_meanings(d):
+    yield
+    read_log(frame(), positive="up", unrated=["Up"])
 
 
 @says("`channel.copy`", "not logged", "row 1", "has 2")

@@ -518,15 +518,15 @@ def test_argilla_other_fields_and_questions_without_a_mapping(tmp_path):
     with pytest.raises(TruewardError, match="--map prompt=FIELD"):
         import_log("argilla", [path])
     fields = [("prompt", "question"), ("response", "reply")]
-    result = import_log("argilla", [path], mapping=fields)
-    assert result.summary["skipped"] == {"the question 'helpful' is not mapped": 1}
-    assert result.log["gold"].to_list() == [None]
+    with pytest.raises(TruewardError, match=r"'helpful' \(1\).*--map thumbs=helpful.*--scale 1:5"):
+        import_log("argilla", [path], mapping=fields)
+    result = import_log("argilla", [path], mapping=[*fields, ("rating", "helpful")], scale=(1, 5))
+    assert result.log["gold"].to_list() == [1.0]
 
 
-def test_ratings_of_an_unknown_scale_are_no_labels_and_the_summary_says_so():
-    result = import_log("argilla", [FIXTURES / "argilla.json"], mapping=[("rating", "helpfulness")])
-    assert result.log["gold"].null_count() == 3
-    assert any("--scale" in note for note in result.notes)
+def test_ratings_of_an_unknown_scale_are_no_labels_and_the_error_asks_for_the_scale():
+    with pytest.raises(TruewardError, match=r"3 ratings run from 4 to 5.*--scale 1:5"):
+        import_log("argilla", [FIXTURES / "argilla.json"], mapping=[("rating", "helpfulness")])
 
 
 def test_label_studio_old_and_short_exports(tmp_path):

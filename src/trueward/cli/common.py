@@ -26,6 +26,16 @@ Map = Annotated[
 Split = Annotated[
     str | None, typer.Option("--split", help="Which split of a folder that has several.")
 ]
+Positive = Annotated[
+    list[str] | None,
+    typer.Option(help="Value of feedback that means good: up, 5, '>=4'; repeatable."),
+]
+Negative = Annotated[
+    list[str] | None, typer.Option(help="Value of feedback that means bad: down, 0, '<=2'.")
+]
+Unrated = Annotated[
+    list[str] | None, typer.Option(help="Value of feedback that means none: 0, meh.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Model = Annotated[Path, typer.Argument(help="A folder that fit --out wrote.")]
 Named = Annotated[str, typer.Argument(help="A name from `trueward methods`.")]

@@ -22,8 +22,11 @@ from .common import (
     Map,
     Model,
     Named,
+    Negative,
+    Positive,
     Seed,
     Split,
+    Unrated,
     finish_progress,
     first_alone,
     pairs,
@@ -49,6 +52,9 @@ def fit(
     gold: Gold = None,
     mapping: Map = None,
     split: Split = None,
+    positive: Positive = None,
+    negative: Negative = None,
+    unrated: Unrated = None,
     backbone: Backbone = "wordllama",
     val: Annotated[
         float, typer.Option(help="Share of the prompts held out for early stopping.")
@@ -96,7 +102,8 @@ def fit(
     with first_alone(several=tuned is not None) as team:
         require_fittable(method, chosen)
         saved = team.broadcast(_checkpoint(claim(out), resume) if team.main else None)
-        table = read(log, gold, mapping, split)
+        values = {"positive": positive, "negative": negative, "unrated": unrated}
+        table = read(log, gold, mapping, split, values)
         warn_of_export_scope(table)
         how: dict[str, Any] = {"checkpoint": saved, "progress": progress()}
         with _checkpoint_kept(saved, resume, team):
@@ -107,7 +114,8 @@ def fit(
                 how |= {"how": tuned, "rank": rank, "frozen": frozen, "val": val}
                 how |= {"backbone": backbone, "gradient_checkpointing": checkpointing}
                 model = tune(method, table, into=saved / OWN, **how, **chosen)
-        origin = {"path": log, "gold": gold, "map": mapping, "split": split}
+        origin: dict[str, Any] = {"path": log, "gold": gold, "map": mapping, "split": split}
+        origin |= {"values": values} if any(values.values()) else {}
         report = {**model.report, "command": context.obj, "log": origin}
         if team.main:
             dataclasses.replace(model, report=report).save(out)

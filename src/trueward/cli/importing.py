@@ -11,7 +11,7 @@ import typer
 from trueward.core.errors import UsageError
 
 from .choices import products
-from .common import Json, finish_progress, show_json
+from .common import Json, Unrated, finish_progress, show_json
 
 if TYPE_CHECKING:
     from trueward.importers import ImportedLog
@@ -27,10 +27,10 @@ Map = Annotated[
     ),
 ]
 Positive = Annotated[
-    list[str] | None, typer.Option(help="What makes feedback 1: thumbs_up, rating>=4, copy.")
+    list[str] | None, typer.Option(help="What makes feedback 1: thumbs_up, rating>=4, copy, up.")
 ]
 Negative = Annotated[
-    list[str] | None, typer.Option(help="What makes feedback 0: thumbs_down, rating<=2.")
+    list[str] | None, typer.Option(help="What makes feedback 0: thumbs_down, rating<=2, down.")
 ]
 HashUsers = Annotated[
     Path | None,
@@ -64,6 +64,7 @@ def import_(
     ] = None,
     positive: Positive = None,
     negative: Negative = None,
+    unrated: Unrated = None,
     hash_users: HashUsers = None,
     redact: Redact = False,
     phone_region: PhoneRegion = None,
@@ -85,6 +86,7 @@ def import_(
         scale=_scale(scale),
         positive=positive or (),
         negative=negative or (),
+        unrated=unrated or (),
         hash_users=hash_users,
         redact=redact,
         phone_regions=phone_region or ("US",),

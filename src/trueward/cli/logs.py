@@ -8,7 +8,18 @@ from typing import Annotated
 import typer
 
 from .choices import MECHANISMS
-from .common import Json, Map, Seed, Split, pairs, show_json
+from .common import (
+    Json,
+    Map,
+    Negative,
+    Positive,
+    Seed,
+    Split,
+    Unrated,
+    pairs,
+    show_json,
+)
+from .reading import read
 
 
 def inspect(
@@ -18,17 +29,19 @@ def inspect(
     gold: Annotated[
         str | None, typer.Option("--gold", help="A table of prompt, response, gold to join.")
     ] = None,
+    positive: Positive = None,
+    negative: Negative = None,
+    unrated: Unrated = None,
     as_json: Json = False,
 ) -> None:
     """Say what a log can and cannot identify, and which methods it supports."""
     from trueward.core.postponed import postpone
 
     postpone("torch")  # methods only declare here what they need; loading it would take two seconds
-    from trueward.data.log import read_log
     from trueward.inspection import inspect as inspect_log
 
-    table = read_log(log, mapping=pairs(mapping, "--map"), split=split)
-    inspection = inspect_log(table.with_gold(gold) if gold else table)
+    values = {"positive": positive, "negative": negative, "unrated": unrated}
+    inspection = inspect_log(read(log, gold, mapping, split, values))
     show_json(inspection.to_json()) if as_json else typer.echo(str(inspection))
 
 

@@ -27,11 +27,18 @@ def require_fittable(method: str, chosen: dict[str, Any]) -> None:
         )
 
 
-def read(log: str, gold: str | None, mapping: list[str] | None, split: str | None) -> Log:
-    """Read a log and join gold labels."""
+def read(
+    log: str,
+    gold: str | None,
+    mapping: list[str] | None,
+    split: str | None,
+    values: dict[str, list[str] | None] | None = None,
+) -> Log:
+    """Read a log and join gold labels; ``values`` are those of --positive, --negative and --unrated."""
     from trueward.data.log import read_log
 
-    table = read_log(log, mapping=pairs(mapping, "--map"), split=split)
+    words: dict[str, Any] = {name: given for name, given in (values or {}).items() if given}
+    table = read_log(log, mapping=pairs(mapping, "--map"), split=split, **words)
     return table.with_gold(gold) if gold else table
 
 
@@ -52,7 +59,11 @@ def fitted_on(
             f"the log that the model was fitted on, {known['path']}, does not exist: give a log"
         )
     return read(
-        known["path"], gold or known["gold"], mapping or known["map"], split or known["split"]
+        known["path"],
+        gold or known["gold"],
+        mapping or known["map"],
+        split or known["split"],
+        known.get("values"),
     )
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
-from trueward.core.errors import TruewardError
+from trueward.core.errors import TruewardError, UsageError
 
 from .digests import fingerprint
+from .feedback_column import read_feedback
+from .feedback_words import FeedbackWords
 from .gold import read_gold, require_gold_weight
 from .log_columns import (
     FAMILIES,
@@ -56,6 +58,8 @@ class Log:
         Rows of gold tables without a row of the log with the same prompt and response.
     export_scope : ExportScope or None
         Which responses the export behind the log holds; None if its file does not say.
+    feedback_values : mapping of str to (float or None, int)
+        Value of feedback in the source -> the label it was read as, and its rows; empty for 1, 0 and null.
 
     Examples
     --------
@@ -72,6 +76,7 @@ class Log:
     ignored: tuple[str, ...] = ()
     gold_unmatched: int = 0
     export_scope: ExportScope | None = None
+    feedback_values: Mapping[str, tuple[float | None, int]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -282,6 +287,9 @@ def read_log(
     *,
     mapping: Mapping[str, str] | None = None,
     split: str | None = None,
+    positive: object = (),
+    negative: object = (),
+    unrated: object = (),
     **columns: str,
 ) -> Log:
     """Read a log from a file, a folder, a query or a table in memory.
@@ -295,6 +303,10 @@ def read_log(
         Canonical name -> column of the source; needed for names with a dot, such as ``context.length``.
     split : str or None
         Which split of a folder to read.
+    positive, negative, unrated : value or sequence of values
+        Values of feedback that mean good, bad, and none: words, numbers, or conditions such as ``">=4"``.
+        Words such as ``like``, ``thumbs down`` or ``yes``, -1/0/1, and stars of 1 to 5 or 1 to 10 are known
+        without them.
     **columns : str
         The same as ``mapping``, such as ``prompt="question"``.
 
@@ -312,15 +324,25 @@ def read_log(
 
     Examples
     --------
-    >>> frame = pl.DataFrame({"q": ["a", "b"], "response": ["c", "d"], "feedback": [1, None]})
-    >>> read_log(frame, prompt="q").feedback_rate
+    >>> frame = pl.DataFrame({"q": ["a", "b"], "response": ["c", "d"], "thumb": ["up", None]})
+    >>> read_log(frame, prompt="q", feedback="thumb").feedback_rate
     0.5
+    >>> read_log(frame, prompt="q", feedback="thumb").frame["feedback"].to_list()
+    [1.0, None]
 
     """
+    words = FeedbackWords.of(positive, negative, unrated)
     wanted = wanted_columns((*REQUIRED, *OPTIONAL), FAMILIES, mapping, **columns)
     table = read_table(source, wanted, split)
     names = match_columns(wanted, table.names, table.source)
     require_feedback(table, names)
+    meanings: dict[str, tuple[float | None, int]] = {}
+    if (column := names.get("feedback")) in table.columns:
+        ask = column not in REQUIRED and "." not in column
+        values, meanings = read_feedback(table.columns[column], column, table.place, words, ask=ask)
+        table = replace(table, columns={**table.columns, column: values})
+    elif words.given:
+        raise UsageError(f"{table.source} has no column of feedback whose values could be given")
     frame = typed_frame(table, names)
     channels = [name for name in frame.columns if name.startswith("channel.")]
     if "feedback" not in frame.columns:
@@ -330,7 +352,8 @@ def read_log(
     frame = frame.select(log_order(frame.columns))
     require_gold_weight(frame, table.source)
     ignored = ignored_columns(table, names, frame)
-    return Log(frame, table.source, ignored, export_scope=table.export_scope)
+    scope = table.export_scope
+    return Log(frame, table.source, ignored, export_scope=scope, feedback_values=meanings)
 
 
 def read_test(

@@ -6,10 +6,12 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from .contract import Event, InvalidRecord
+from trueward.data.feedback_words import FeedbackWords, spelled
+
+from .contract import Event, InvalidRecord, Reject, Skip
 
 if TYPE_CHECKING:
-    from .contract import UserMapping
+    from .contract import Row, UserMapping
 
 
 @dataclass(frozen=True)
@@ -61,12 +63,7 @@ CHANNELS: dict[str, Channel] = {
 }
 #: A name that is mapped to this becomes thumbs_up or thumbs_down by its value.
 THUMBS = "thumbs"
-UP_WORDS = frozenset(
-    "up thumbs-up thumbs_up thumbsup like good positive yes true".split()  # noqa: SIM905 - a list
-)
-DOWN_WORDS = frozenset(
-    "down thumbs-down thumbs_down thumbsdown dislike bad negative no false".split()  # noqa: SIM905
-)
+THUMB_CHANNELS = {"good": "thumbs_up", "bad": "thumbs_down"}
 
 
 def finite_number(value: Any, name: str = "value") -> float:
@@ -117,39 +114,35 @@ def shortened(value: Any) -> str:
     return text if len(text) <= 40 else f"{text[:37]}..."
 
 
-def thumb_channel(value: Any) -> str:
-    """Return ``thumbs_up`` or ``thumbs_down`` for a word, a boolean, or 1, 0 and -1.
+def resolve_thumb(event: Event, mapping: UserMapping) -> Row:
+    """Return the event of a thumb under the meaning that the user or the vocabulary gives its value.
 
     Parameters
     ----------
-    value : object
-        The thumb as the product writes it.
+    event : Event
+        Any event; one without ``word`` is returned unchanged.
+    mapping : UserMapping
+        The user's words; the value is counted in ``words_seen``.
 
     Returns
     -------
-    str
-        The channel.
-
-    Raises
-    ------
-    InvalidRecord
-        If the value is neither up nor down.
+    Row
+        The event with its channel; a Skip for a value that means no feedback, a Reject for an unknown one.
 
     """
-    word = str(value).strip().lower()
-    if word in UP_WORDS:
-        return "thumbs_up"
-    if word in DOWN_WORDS:
-        return "thumbs_down"
-    try:
-        number = float(word)
-    except ValueError:
-        number = math.nan
-    if number not in {1.0, 0.0, -1.0}:
-        raise InvalidRecord(
-            f"a thumb should be 1, 0, -1, true, false or a word such as like, and is {shortened(value)}"
+    if event.word is None:
+        return event
+    mapping.words_seen[event.word] += 1
+    meaning = mapping.words.meaning(event.word)
+    if meaning == "none":
+        return Skip("a thumb whose value means no feedback")
+    if meaning is None:
+        return Reject(
+            f"the value {event.word!r} of a thumb has no known meaning: give it by --positive, --negative or "
+            "--unrated, or map the signal as a rating (--map rating=NAME --scale 1:5)"
         )
-    return "thumbs_up" if number == 1 else "thumbs_down"
+    event.channel = THUMB_CHANNELS[meaning]
+    return event
 
 
 def signal_event(channel: str, value: Any, **fields: Any) -> Event:
@@ -158,7 +151,8 @@ def signal_event(channel: str, value: Any, **fields: Any) -> Event:
     Parameters
     ----------
     channel : str
-        A channel; ``thumbs`` becomes ``thumbs_up`` or ``thumbs_down`` by the value.
+        A channel; ``thumbs`` becomes ``thumbs_up`` or ``thumbs_down`` by the value, here or, if the user gave
+        the value a meaning, in `resolve_thumb`.
     value : object
         The value as the product writes it.
     **fields
@@ -171,7 +165,11 @@ def signal_event(channel: str, value: Any, **fields: Any) -> Event:
 
     """
     if channel == THUMBS:
-        return Event(thumb_channel(value), 1.0, **fields)
+        if isinstance(value, dict | list):
+            raise InvalidRecord(f"a thumb should be a word or a number, and is {shortened(value)}")
+        word = spelled(value)
+        meaning = FeedbackWords().meaning(word)
+        return Event(THUMB_CHANNELS.get(meaning or "none", THUMBS), 1.0, **fields, word=word)
     return Event(channel, finite_number(value), **fields)
 
 
@@ -191,4 +189,7 @@ def mapped_channel(name: Any, mapping: UserMapping) -> str | None:
         The channel, or ``thumbs``.
 
     """
-    return mapping.signals.get(name) if isinstance(name, str) else None
+    if not isinstance(name, str):
+        return None
+    mapping.names_seen[name] += 1
+    return mapping.signals.get(name)

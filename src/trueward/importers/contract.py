@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping  # noqa: TC003 - read when the dataclasses are made
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
+
+from trueward.data.feedback_words import FeedbackWords
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -159,6 +162,8 @@ class Event:
         Orders the events of one key.
     place : (str, int), optional
         File and line, as for `Response`.
+    word : str, optional
+        The value of a thumb in the spelling of `data.feedback_words`, which the user may give a meaning.
 
     """
 
@@ -176,6 +181,7 @@ class Event:
     key: str | None = None
     updated_at: datetime | None = None
     place: Place | None = None
+    word: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,12 +217,19 @@ class UserMapping:
         Text (``prompt``, ``response``) -> paths in the record, such as ``inputs.question``.
     shown : tuple of str
         Names of the calls or spans whose answers users saw.
+    words : FeedbackWords
+        Values of thumbs that the user gave a meaning.
+    names_seen, words_seen : Counter
+        Names of signals and values of thumbs that the export has, counted while it is read.
 
     """
 
     signals: Mapping[str, str] = field(default_factory=dict)
     paths: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     shown: tuple[str, ...] = ()
+    words: FeedbackWords = field(default_factory=FeedbackWords)
+    names_seen: Counter[str] = field(default_factory=Counter, compare=False)
+    words_seen: Counter[str] = field(default_factory=Counter, compare=False)
 
 
 @dataclass(frozen=True)

@@ -244,6 +244,23 @@ def read_document(paths: Sequence[Path]) -> dict[str, Any]:
     return document
 
 
+def is_condition(text: str) -> bool:
+    """Return whether a label comes from a channel, as ``thumbs_up`` or ``rating>=4``; else it is a value.
+
+    Parameters
+    ----------
+    text : str
+        What the user gave by --positive or --negative.
+
+    Returns
+    -------
+    bool
+        True for a channel, with or without a limit.
+
+    """
+    return text.replace("<=", ">=").partition(">=")[0].strip() in CHANNELS
+
+
 def _parse_condition(condition: str) -> tuple[str, str, float]:
     """Return channel, comparison and number of a condition such as ``rating>=4``."""
     for comparison in (">=", "<="):

@@ -132,6 +132,7 @@ class ImportedLog:
 
         """
         check_output(out)
+        self._refuse_to_empty(out)
         metadata = self.info.export_scope.metadata()
         tables = {"events": self.tables.events, "rejected": self.tables.rejected}
         if self.pairs.height:
@@ -144,6 +145,19 @@ class ImportedLog:
                     file.add(frame)
             _write_json(folder / "dataset.json", self._document())
             _write_json(folder / "summary.json", self.summary)
+
+    def _refuse_to_empty(self, out: Path) -> None:
+        """Raise if the folder has a log with feedback and this one has none."""
+        try:
+            earlier = json.loads((out / "summary.json").read_bytes())
+            had = int(earlier["rated"]) + int(earlier["gold"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return
+        if had and not self.summary["rated"] + self.summary["gold"]:
+            raise UsageError(
+                f"--out {out} has a log with feedback on {had:,} responses, and this import has none: it is "
+                "kept; name a new folder"
+            )
 
     def _write_large(self, folder: Path, metadata: Mapping[str, str], progress: Progress) -> None:
         """Write responses and log in two threads, since each takes as long as the other."""

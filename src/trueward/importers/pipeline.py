@@ -11,6 +11,7 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from trueward.core.errors import TruewardError, UsageError
+from trueward.data.feedback_words import FeedbackWords
 
 from .channels import CHANNELS, THUMBS
 from .checks import check_scope, user_notes, widest_level
@@ -19,6 +20,7 @@ from .contract import UserMapping
 from .dataset_info import dataset_info, read_document
 from .derive import preference_pairs, summarise_events
 from .detect import detect_source, list_files, source_named
+from .empty_results import labels_and_words, require_feedback, zero_is_neutral
 from .imported import ImportedLog, check_output
 from .merge import merge_rows
 from .privacy import PUBLIC_KEY, Redactor, hash_people, read_key
@@ -46,6 +48,7 @@ def import_log(
     scale: tuple[float, float] | None = None,
     positive: Sequence[str] = (),
     negative: Sequence[str] = (),
+    unrated: Sequence[str] = (),
     hash_users: bytes | str | os.PathLike[str] | None = None,
     redact: bool = False,
     phone_regions: Sequence[str] = ("US",),
@@ -67,8 +70,9 @@ def import_log(
         Pairs of our name and the name in the export: (channel, signal) or (``prompt``, path).
     scale : (float, float), optional
         Lowest and highest rating, if the export does not say.
-    positive, negative : sequence of str
-        Conditions that make feedback 1 or 0, such as ``thumbs_up`` or ``rating>=4``.
+    positive, negative, unrated : sequence of str
+        What makes feedback 1, 0 and null: channels with a limit or none, such as ``thumbs_up`` or
+        ``rating>=4``, or values of thumbs that the vocabulary does not know, such as ``meh``.
     hash_users : bytes or path, optional
         Secret key, or the file with it, that ids of people are hashed with.
     redact : bool
@@ -114,7 +118,9 @@ def import_log(
     redactor = Redactor(tuple(phone_regions)) if redact else None
     named = [paths] if isinstance(paths, str | os.PathLike) else paths
     files, document, product = _inputs(source, [Path(path) for path in named])
-    names = user_mapping(product, mapping)
+    positive, good = labels_and_words(positive)
+    negative, bad = labels_and_words(negative)
+    names = user_mapping(product, mapping, FeedbackWords.of(good, bad, tuple(unrated)))
     protect = _protection(product, hash_users, redactor)
     tables = _read_tables(product, files, names, protect, Scratch(scratch), progress)
     if redactor is not None:
@@ -127,6 +133,8 @@ def import_log(
     scope, lowered = check_scope(info.export_scope, tables, events)
     info = replace(info, export_scope=scope)
     notes = (*lowered, *user_notes(product, tables, info, events, hash_users))
+    scaled = "rating" in info.scales
+    require_feedback(product, tables, events, names, mapping, scaled=scaled)
     redacted = None if redactor is None else dict(redactor.total)
     pairs = preference_pairs(tables.events)
     result = ImportedLog(product, tables, events, pairs, info, names, notes, redacted)
@@ -151,7 +159,9 @@ def _inputs(source: str, paths: list[Path]) -> tuple[list[Path], dict[str, Any],
     return files, document, detect_source(files) if source == "auto" else source_named(source)
 
 
-def user_mapping(source: Source, pairs: Sequence[tuple[str, str]]) -> UserMapping:
+def user_mapping(
+    source: Source, pairs: Sequence[tuple[str, str]], words: FeedbackWords | None = None
+) -> UserMapping:
     """Return names of signals and paths to texts, from the source's documentation and the user.
 
     Parameters
@@ -160,6 +170,8 @@ def user_mapping(source: Source, pairs: Sequence[tuple[str, str]]) -> UserMappin
         The product.
     pairs : sequence of (str, str)
         Our name (a channel, ``thumbs``, or a text of the source) and the name in the export.
+    words : FeedbackWords, optional
+        Values of thumbs that the user gave a meaning.
 
     Returns
     -------
@@ -185,7 +197,7 @@ def user_mapping(source: Source, pairs: Sequence[tuple[str, str]]) -> UserMappin
                 f"--map {ours}={theirs}: {source.name} has nothing called {ours!r} to map; choose one "
                 f"of {known}"
             )
-    return UserMapping(signals, paths)
+    return UserMapping(signals, paths, words or FeedbackWords())
 
 
 def _protection(
@@ -218,6 +230,8 @@ def _read_tables(
 ) -> Tables:
     with query_tables(source, files) as queries:
         staged = _stage_files(source, files, mapping, queries, scratch, progress)
+        if neutral := zero_is_neutral(mapping):
+            staged = _stage_files(source, files, neutral, queries, scratch, progress)
         try:
             return merge_rows(staged, protect, progress)
         except PolarsError as e:

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from trueward.data.readers.table import settled
 
+from .channels import resolve_thumb
 from .contract import (
     WRONG_TYPE,
     Event,
@@ -231,7 +232,8 @@ def _stage_group(
         reason = reason_of(e)
         batch.rejected += [(record.file, record.line, reason) for record in known]
         return
-    for row in rows:
+    for found in rows:
+        row = resolve_thumb(found, mapping) if isinstance(found, Event) else found
         if isinstance(row, Skip):
             staged.skipped[row.reason] += 1
             continue

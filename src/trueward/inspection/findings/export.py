@@ -1,4 +1,4 @@
-"""Findings on the file: its export scope, unused columns, invalid values, repeated rows."""
+"""Findings on the file: export scope, unused columns, values of feedback, repeated rows."""
 
 from __future__ import annotations
 
@@ -78,6 +78,37 @@ def unused_columns(log: Log) -> Iterator[Finding]:
         )
 
 
+def value_meanings(log: Log) -> Iterator[Finding]:
+    """Report how words and numbers of feedback were read.
+
+    Parameters
+    ----------
+    log : Log
+        The log to inspect.
+
+    Yields
+    ------
+    Finding
+        A note, where feedback was anything but 1, 0 and null.
+
+    """
+    if not log.feedback_values:
+        return
+    parts = []
+    for label, name in ((1.0, "1"), (0.0, "0"), (None, "none")):
+        values = [(v, n) for v, (read, n) in log.feedback_values.items() if read == label]
+        values.sort(key=lambda pair: -pair[1])
+        listed = ", ".join(f"{value or 'empty'} ({n:,})" for value, n in values[:SHOWN])
+        more = f" and {len(values) - SHOWN} more" if len(values) > SHOWN else ""
+        parts += [f"{name} from {listed}{more}"] if values else []
+    yield Finding(
+        "feedback_values",
+        "note",
+        f"feedback is read as {'; '.join(parts)}: change it by --positive, --negative or --unrated VALUE",
+        {"values": {v: read for v, (read, _) in log.feedback_values.items()}},
+    )
+
+
 def invalid_values(log: Log) -> Iterator[Finding]:
     """Report feedback and channels other than 1, 0 and null; a frame built by hand may have them.
 
@@ -139,4 +170,4 @@ def repeated_rows(log: Log) -> Iterator[Finding]:
     )
 
 
-FINDINGS = (export_scope, unused_columns, invalid_values, repeated_rows)
+FINDINGS = (export_scope, unused_columns, value_meanings, invalid_values, repeated_rows)

@@ -74,7 +74,8 @@ def all_rated(log: Log) -> Iterator[Finding]:
             "all_rated",
             "error",
             f"all {pluralised(len(log), 'row')} have feedback: a file of rated rows shows what rated "
-            "answers are like, not who reacts; log every response that was shown",
+            "answers are like, not who reacts; log every response that was shown (if 0 means no reaction and "
+            "not a bad rating, add --unrated 0)",
             {"rows": len(log), "unrated": 0},
         )
 

@@ -1,0 +1,172 @@
+"""An import whose names never occur, or that ends without feedback although scores are there, is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from shlex import quote
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from trueward.core.errors import TruewardError, UsageError
+from trueward.data.feedback_words import spelled
+
+from .channels import CHANNELS, THUMBS
+from .dataset_info import is_condition
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from .contract import Source, UserMapping
+    from .derive import EventSummary
+    from .merge import Tables
+
+SHOWN = 8  # names in an error
+
+
+def labels_and_words(given: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the conditions on channels, and the values of thumbs, that --positive or --negative gave.
+
+    Parameters
+    ----------
+    given : iterable of str
+        Such as ``rating>=4``, ``copy`` or ``meh``.
+
+    Returns
+    -------
+    tuple of (tuple of str, tuple of str)
+        Conditions and values.
+
+    """
+    conditions = [text for text in given if is_condition(text)]
+    return tuple(conditions), tuple(text for text in given if text not in conditions)
+
+
+def zero_is_neutral(mapping: UserMapping) -> UserMapping | None:
+    """Return the mapping under which 0 is no feedback, if the thumbs of an export are -1, 0 and 1.
+
+    Parameters
+    ----------
+    mapping : UserMapping
+        With the values seen in a first pass; they are cleared for a second one.
+
+    Returns
+    -------
+    UserMapping or None
+        None if 0 keeps its meaning.
+
+    """
+    words = mapping.words
+    if not {"-1", "0"} <= mapping.words_seen.keys() or words.declared("0") is not None:
+        return None
+    mapping.words_seen.clear()
+    mapping.names_seen.clear()
+    return replace(mapping, words=replace(words, unrated=(*words.unrated, "0")))
+
+
+def require_feedback(
+    source: Source,
+    tables: Tables,
+    events: EventSummary,
+    mapping: UserMapping,
+    pairs: Sequence[tuple[str, str]],
+    *,
+    scaled: bool,
+) -> None:
+    """Raise if what the user named never occurs, or if scores of the export became no feedback at all.
+
+    Parameters
+    ----------
+    source : Source
+        The product.
+    tables : Tables
+        Responses, events and the account.
+    events : EventSummary
+        Labels and signals of the responses.
+    mapping : UserMapping
+        Names and values, with those that the export has.
+    pairs : sequence of (str, str)
+        What --map gave.
+    scaled : bool
+        Whether the scale of ratings is known.
+
+    Raises
+    ------
+    UsageError
+        If a value of thumbs never occurs.
+    TruewardError
+        If a mapped name never occurs, or if there is no feedback.
+
+    """
+    known = mapping.names_seen
+    for ours, theirs in pairs:
+        if (ours in CHANNELS or ours == THUMBS) and theirs not in known:
+            found = _listed(known) or "none"
+            best = next(iter(_by_count(known)), "NAME")
+            raise TruewardError(
+                f"--map {ours}={theirs}: no signal of the export has that name; its names are {found}: "
+                f"write --map {quote(f'{ours}={best}')}"
+            )
+    for word in (*mapping.words.positive, *mapping.words.negative, *mapping.words.unrated):
+        if (
+            not any(mark in word for mark in (">=", "<="))
+            and spelled(word) not in mapping.words_seen
+        ):
+            raise UsageError(
+                f"a label comes from a channel, such as thumbs_up or rating>=4, or from a value of thumbs; "
+                f"{word!r} is no channel, and the export has {_listed(mapping.words_seen) or 'no thumbs'}; "
+                f"channels are {', '.join(CHANNELS)}"
+            )
+    rows = events.rows
+    if rows["feedback"].count() or rows["gold"].count() or events.columns:
+        return
+    if tables.events.filter(pl.col("channel") == "preferred").height:
+        return
+    _refuse_without_feedback(source, tables, mapping, scaled=scaled)
+
+
+def _refuse_without_feedback(
+    source: Source, tables: Tables, mapping: UserMapping, *, scaled: bool
+) -> None:
+    unmapped = {
+        name: count
+        for name, count in mapping.names_seen.items()
+        if name not in mapping.signals and _is_skipped(name, tables)
+    }
+    if unmapped:
+        first = _by_count(unmapped)[0]
+        thumbs, rating = quote(f"thumbs={first}"), quote(f"rating={first}")
+        raise TruewardError(
+            f"no response of this {source.name} export has feedback, although it has signals that are not "
+            f"mapped: {_listed(unmapped)}. Name the one that users gave by --map {thumbs}, or by --map {rating} "
+            "--scale 1:5 if it is a rating"
+        )
+    is_rating = (pl.col("channel") == "rating") & (pl.col("source") != "judge")
+    ratings = tables.events.filter(is_rating)["value"].to_list()
+    if len(ratings) and not scaled:
+        raise TruewardError(
+            f"no response of this {source.name} export has feedback: its {len(ratings):,} ratings run from "
+            f"{min(ratings):g} to {max(ratings):g}, and their scale is not known: give it by --scale 1:5, "
+            "with the limits of your scale"
+        )
+    unknown = {w: n for w, n in mapping.words_seen.items() if mapping.words.meaning(w) is None}
+    if unknown:
+        word = quote(_by_count(unknown)[0])
+        raise TruewardError(
+            f"no response of this {source.name} export has feedback: its thumbs have values without a known "
+            f"meaning: {_listed(unknown)}. Give their meaning by --positive {word}, --negative {word} or "
+            f"--unrated {word}"
+        )
+
+
+def _is_skipped(name: str, tables: Tables) -> bool:
+    return any(repr(name) in reason and "not mapped" in reason for reason in tables.skipped)
+
+
+def _by_count(counts: dict[str, int]) -> list[str]:
+    return sorted(counts, key=lambda name: (-counts[name], name))
+
+
+def _listed(counts: dict[str, int]) -> str:
+    first = ", ".join(f"{name!r} ({counts[name]:,})" for name in _by_count(counts)[:SHOWN])
+    return f"{first} and {len(counts) - SHOWN} more" if len(counts) > SHOWN else first
