@@ -82,14 +82,19 @@ def test_helicone_requests():
 def test_open_webui_feedback_export():
     result = fixture("openwebui_feedback.json")
     assert (result.source.name, result.info.export_scope.level) == ("openwebui", "rated_chats_only")
+    # m5 has no answer beside it, so nobody could choose: neither branch_kept nor continue
     assert signals(result) == [
+        ("m2", "branch_kept", 0.0, "user"),
+        ("m2", "continue", 0.0, "user"),
         ("m2", "rating", 3.0, "user"),
         ("m2", "regenerate", 1.0, "user"),
         ("m2", "thumbs_down", 1.0, "user"),
+        ("m3", "branch_dropped", 0.0, "user"),
         ("m3", "branch_kept", 1.0, "user"),
         ("m3", "continue", 1.0, "user"),
-        ("m5", "branch_kept", 1.0, "user"),
+        ("m3", "repair", 0.0, "user"),
     ]
+    assert column(result, "channel.continue") == {"m2": 0.0, "m3": 1.0, "m5": None}
     assert result.info.scales["rating"] == (1.0, 10.0)
     assert column(result, "feedback") == {"m2": 0.0, "m3": None, "m5": None}
     assert column(result, "channel.regenerate") == {"m2": 1.0, "m3": 0.0, "m5": 0.0}
@@ -105,11 +110,11 @@ def test_open_webui_chats():
     assert result.info.export_scope.level == "full"
     assert signals(result) == [
         ("b1", "branch_dropped", 1.0, "user"),
+        ("b1", "branch_kept", 0.0, "user"),
+        ("b2", "branch_dropped", 0.0, "user"),
         ("b2", "branch_kept", 1.0, "user"),
         ("b2", "save", 1.0, "user"),
-        ("d1", "branch_kept", 1.0, "user"),
         ("d1", "thumbs_up", 1.0, "user"),  # a rating that is a string
-        ("e1", "branch_kept", 1.0, "user"),
         ("e1", "thumbs_up", 1.0, "user"),  # a rating on the message itself
     ]
     assert column(result, "response")["d1"] == "About 80 degrees Celsius."  # without the reasoning

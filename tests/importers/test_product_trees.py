@@ -45,6 +45,7 @@ def test_a_prompt_edited_and_sent_again_abandons_the_older_answer(tmp_path):
         ),
     )
     assert signals(result) == [
+        ("a1", "branch_kept", 0.0, "user"),
         ("a1", "prompt_edit", 1.0, "user"),
         ("a2", "branch_kept", 1.0, "user"),
     ]
@@ -75,12 +76,8 @@ def test_a_turn_that_takes_the_answer_back_is_a_repair(turn, repairs):
 def test_the_answer_before_a_repair_was_repaired_and_other_continued_ones_were_not():
     result = import_log("auto", [FIXTURES / "repaired_chat.jsonl"])
     assert signals(result) == [
-        ("a1", "branch_kept", 1.0, "user"),
-        ("a1", "continue", 1.0, "user"),
         ("a1", "repair", 1.0, "user"),
-        ("a2", "branch_kept", 1.0, "user"),
-        ("a2", "continue", 1.0, "user"),
-        ("a3", "branch_kept", 1.0, "user"),
+        ("a2", "repair", 0.0, "user"),
     ]
     # no turn follows the last answer: its signal is null and not 0
     assert column(result, "channel.repair") == {"a1": 1.0, "a2": 0.0, "a3": None}
@@ -194,9 +191,60 @@ def test_open_webui_a_deleted_chat_leaves_its_snapshot_and_of_copies_the_newest_
     old_chat["updated_at"] = 1772000001
     old_chat["chat"]["history"]["currentId"] = "m2"
     result = imported(tmp_path, older, FEEDBACK)
-    kept = [name for name, channel, *_ in signals(result) if channel == "branch_kept"]
-    assert kept == ["m3", "m5"]
+    assert column(result, "channel.branch_kept") == {"m2": 0.0, "m3": 1.0, "m5": None}
     assert column(result, "feedback") == {"m2": 0.0, "m3": None, "m5": 1.0}
+
+
+def linear_chats(n=120, **rating):
+    """Chats of two answers, each with one way to go on: the user continues, and rates every second chat."""
+    for i in range(n):
+        rated = {"annotation": {"rating": -1 if i % 3 else 1}} if i % 2 else {}
+        yield chat(
+            message("u", None, "user", f"Question {i}?", timestamp=1772000000 + i),
+            message("a", "u", "assistant", f"Answer {i}.", timestamp=1772000001 + i, **rated),
+            message("v", "a", "user", f"Follow up {i}?", timestamp=1772000002 + i),
+            message("b", "v", "assistant", f"Second answer {i}.", timestamp=1772000003 + i),
+            name=f"c{i}",
+            current="b",
+        )
+
+
+def test_linear_chats_have_no_signal_that_nobody_could_withhold(tmp_path):
+    result = imported(tmp_path, *linear_chats(3))
+    assert result.summary["channels"] == {"thumbs_down": 1}
+    assert not [c for c in result.log.columns if c.startswith("channel.")]
+
+
+def test_an_answer_beside_one_that_failed_was_not_chosen(tmp_path):
+    result = imported(
+        tmp_path,
+        chat(
+            message("u1", None, "user", "Capital of Peru?", timestamp=1),
+            message("a1", "u1", "assistant", "Li", timestamp=2, error="timeout"),
+            message("a2", "u1", "assistant", "Lima.", timestamp=3),
+            message("u2", "a2", "user", "Thanks", timestamp=4),
+            message("a3", "u2", "assistant", "Welcome.", timestamp=5),
+            current="a3",
+        ),
+    )
+    assert [e for e in signals(result) if e[1] in {"branch_kept", "continue"}] == []
+
+
+def test_answers_side_by_side_say_which_one_the_user_went_on_from(tmp_path):
+    result = imported(
+        tmp_path,
+        chat(
+            message("u1", None, "user", "Rhyme?", timestamp=1),
+            message("a1", "u1", "assistant", "night", modelIdx=0, timestamp=2),
+            message("a2", "u1", "assistant", "kite", modelIdx=1, timestamp=2),
+            message("u2", "a2", "user", "Another", timestamp=4),
+            message("a3", "u2", "assistant", "light", timestamp=5),
+            current="a3",
+        ),
+    )
+    assert column(result, "channel.continue") == {"a1": 0.0, "a2": 1.0, "a3": None}
+    assert column(result, "channel.branch_kept") == {"a1": 0.0, "a2": 1.0, "a3": None}
+    assert column(result, "channel.branch_dropped") == {"a1": 1.0, "a2": 0.0, "a3": None}
 
 
 # LibreChat
@@ -278,7 +326,7 @@ def test_a_chat_of_100_000_turns_is_read_without_calling_itself(tmp_path):
         )
     result = imported(tmp_path, chat(*turns, current="m99999"))
     assert result.log.height == 50_000
-    assert result.tables.events.filter(channel="continue").height == 49_999
+    assert result.tables.events.filter(channel="repair", value=0).height == 49_999
     last = result.tables.responses.filter(response_id="openwebui:c-9/m99999")
     assert last["prompt"].list.len().item() == MAX_PROMPT
     assert last["turn"].item() == 49_999

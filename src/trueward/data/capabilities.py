@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
     from .export_scope import ExportScope
     from .feedback import Feedback
     from .log import Log
@@ -15,6 +22,10 @@ MIN_PER_CLASS = (
     5  # rows of each class below which a result is weak, and gold labels that a fit needs
 )
 CHANNEL_PREFIX = "channel."
+#: Channels that bad answers cause to fire, by the names that `trueward import` gives them.
+NEGATIVE_CHANNELS = frozenset(
+    {"branch_dropped", "edit", "escalate", "prompt_edit", "regenerate", "repair", "stop"}
+)
 CATEGORIES = (
     50  # most frequent values of a context column that get a feature each; others share one
 )
@@ -45,6 +56,10 @@ class LogCapabilities:
         Rows with a gold label.
     export_scope : ExportScope or None
         Which responses the export holds; None if its file does not say.
+    constant_channels : frozenset of str
+        Channels, without the prefix, that are never logged, or have one value wherever they are logged.
+    joint_fires : tuple of (str, str, int) or None
+        Every pair of the other channels, and the rows in which both fire; None if they were not counted.
 
     """
 
@@ -55,6 +70,8 @@ class LogCapabilities:
     prompts: int
     gold: int = 0
     export_scope: ExportScope | None = None
+    constant_channels: frozenset[str] = frozenset()
+    joint_fires: tuple[tuple[str, str, int], ...] | None = None
 
     @staticmethod
     def from_feedback(data: Feedback) -> LogCapabilities:
@@ -83,6 +100,7 @@ class LogCapabilities:
             prompts=len(data) if data.group is None else len(data.group.unique()),
             gold=len(data.audited),
             export_scope=data.export_scope,
+            **_channel_counts({k: data.channels[k].double().cpu().numpy() for k in data.channels}),
         )
 
     @staticmethod
@@ -115,6 +133,9 @@ class LogCapabilities:
             prompts=log.frame["prompt_id"].n_unique(),
             gold=log.frame["gold"].count() if "gold" in names else 0,
             export_scope=log.export_scope,
+            **_channel_counts(
+                {c.removeprefix(CHANNEL_PREFIX): log.frame[c].to_numpy() for c in log.channels}
+            ),
         )
 
     @property
@@ -127,12 +148,58 @@ class LogCapabilities:
         )
 
     @property
+    def usable_channels(self) -> tuple[str, ...]:
+        """Channels that vary, sorted, without the prefix ``channel.``."""
+        return tuple(k for k in self.channels if k not in self.constant_channels)
+
+    @property
     def offers(self) -> frozenset[str]:
         """Everything that a method may require: the columns and two derived facts.
 
         ``unrated``: some rows are known to have been shown without feedback. ``two channels``: there
-        are at least two channels.
+        are at least two channels that vary, and two of them fire together in `MIN_PER_CLASS` rows.
         """
         shown = self.export_scope is None or self.export_scope.shows_unrated
         derived = {"unrated"} if shown and "o" in self.columns and self.rated < self.rows else set()
-        return self.columns | derived | ({"two channels"} if len(self.channels) > 1 else set())
+        if self.separable(self.usable_channels):
+            derived.add("two channels")
+        return self.columns | derived
+
+    def separable(self, names: Sequence[str]) -> bool:
+        """Return whether two of these channels fire together in `MIN_PER_CLASS` rows.
+
+        Parameters
+        ----------
+        names : sequence of str
+            Channels that vary, without the prefix ``channel.``.
+
+        Returns
+        -------
+        bool
+            True for any two, if the rows were not counted.
+
+        """
+        if self.joint_fires is None:
+            return len(names) > 1
+        pairs = ((one, other, n) for one, other, n in self.joint_fires if n >= MIN_PER_CLASS)
+        return any(one in names and other in names for one, other, _ in pairs)
+
+    @property
+    def left_out(self) -> str:
+        """One sentence about the channels without variation; empty if all vary."""
+        constant = sorted(self.constant_channels)
+        if not constant:
+            return ""
+        names = ", ".join(CHANNEL_PREFIX + k for k in constant)
+        has, it = ("has", "it does") if len(constant) == 1 else ("have", "they do")
+        return f"Left out: {names}, which {has} one value wherever logged, so {it} not separate answers."
+
+
+def _channel_counts(channels: Mapping[str, NDArray[np.float64]]) -> dict[str, Any]:
+    """Return the channels without variation, and how often each pair of the others fires together."""
+    values = {k: v[~np.isnan(v)] for k, v in channels.items()}
+    constant = frozenset(k for k, v in values.items() if not len(v) or (v == v[0]).all())
+    pairs = itertools.combinations(sorted(k for k in channels if k not in constant), 2)
+    fires = {k: v > 0 for k, v in channels.items()}  # NaN, not logged, does not fire
+    together = tuple((a, b, int((fires[a] & fires[b]).sum())) for a, b in pairs)
+    return {"constant_channels": constant, "joint_fires": together}

@@ -196,6 +196,21 @@ def _report(
     return report
 
 
+def _constant(
+    name: str, names: Sequence[str], b: Feedback, fires: int, logged: int
+) -> TruewardError:
+    """Return the error about a channel without variation, with a choice of channels that has some."""
+    varying = [k for k in names if k != name and {0.0, 1.0} <= set(b.channels[k].tolist())]
+    if len(varying) > 1:
+        advice = f"leave it out, as by fit channels -o channels={','.join(varying)}"
+    else:
+        advice = "fit auto selects a method that does without it"
+    return TruewardError(
+        f"channel.{name} {'always' if fires else 'never'} fires in the {logged} rows where it is logged, so "
+        f"it does not separate answers: {advice}"
+    )
+
+
 def check(names: Sequence[str], b: Feedback) -> dict[str, Any]:
     """Count how often channels fire, alone and together.
 
@@ -223,11 +238,7 @@ def check(names: Sequence[str], b: Feedback) -> dict[str, Any]:
         fires = int((logged > 0).sum())
         shares[k] = {"logged": len(logged), "fires": fires}
         if fires in (0, len(logged)):
-            always = "always" if fires else "never"
-            raise TruewardError(
-                f"channel.{k} {always} fires in the {len(logged)} rows where it is logged, so it does not "
-                "separate answers: leave it out (-o channels=...), or log 0 where nothing happened"
-            )
+            raise _constant(k, names, b, fires, len(logged))
     together = {
         f"{one}&{other}": int(((b.channels[one] > 0) & (b.channels[other] > 0)).sum())
         for one, other in itertools.combinations(names, 2)

@@ -55,7 +55,10 @@ def lacking(method: Method, capabilities: LogCapabilities, fewest: int = FEWEST)
         return hidden
     context = {"z"} if any(nu.reads == "z" for nu in method.nuisances) else set()
     for column in sorted(method.needs | context):
-        if column not in capabilities.offers:
+        if column == "two channels" and len(capabilities.channels) > 1:
+            if not capabilities.separable(capabilities.usable_channels):
+                return _inseparable(capabilities)
+        elif column not in capabilities.offers:
             return MISSING.get(column, f"the column {column}")
     if "gold" in method.needs and (few := _few("gold labels", capabilities.gold, MIN_PER_CLASS)):
         return few
@@ -70,6 +73,16 @@ def lacking(method: Method, capabilities: LogCapabilities, fewest: int = FEWEST)
         return few
     all_rated = _weighted(method) and "unrated" not in capabilities.offers
     return MISSING["unrated"] if all_rated else None
+
+
+def _inseparable(capabilities: LogCapabilities) -> str:
+    """Return what a log lacks whose channels are constant or never fire together."""
+    constant = ", ".join(sorted(capabilities.constant_channels))
+    found = f" (of one value here: {constant})" if constant else ""
+    return (
+        f"two channel.* columns that vary{found} and fire together in {MIN_PER_CLASS} rows or more: only "
+        "their joint distribution separates satisfaction from activity"
+    )
 
 
 def _weighted(method: Method) -> bool:

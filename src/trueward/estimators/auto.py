@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from trueward.data.capabilities import MIN_PER_CLASS, LogCapabilities
+from trueward.data.capabilities import MIN_PER_CLASS, NEGATIVE_CHANNELS, LogCapabilities
 from trueward.data.feedback import Columns, Feedback
 from trueward.estimation.method import Method
 
@@ -41,7 +41,8 @@ class Choice(NamedTuple):
 class Auto(Method):
     """L = that of the method it takes: the first of these that the log supports.
 
-    30 gold labels or more: anchored. Two channels or more: channels. Ratings and unrated rows: three_outcome.
+    30 gold labels or more: anchored. Two positive channels that fire together: channels. Ratings and unrated
+    rows: three_outcome.
     Ratings of every row: naive. Clicks: implicitrm, with logged activity or context, else as an interval. The
     report states what the log has, which method is selected and why, and what would be better (methods 4.7).
     """
@@ -54,7 +55,8 @@ class Auto(Method):
 
     def resolve(self, capabilities: LogCapabilities) -> tuple[Method, tuple[str, ...]]:
         method, *sentences = choice(capabilities)
-        return method.resolve(capabilities)[0], tuple(sentences)
+        left_out = (capabilities.left_out,) if capabilities.left_out else ()
+        return method.resolve(capabilities)[0], (*sentences, *left_out)
 
     def loss(self, out: Columns, b: Feedback) -> Tensor:
         """Return the loss of naive: without a log no method can be selected."""
@@ -87,10 +89,12 @@ def choice(capabilities: LogCapabilities) -> Choice:
     audit = (
         f"About {10 * ENOUGH_GOLD} gold labels, drawn at random, would fix the scale (anchored)."
     )
-    if "two channels" in has:
+    positive = tuple(k for k in capabilities.usable_channels if k not in NEGATIVE_CHANNELS)
+    if capabilities.separable(positive):
         return Choice(
-            Channels(),
-            "The log has several channels per response, and too few gold labels for anchored.",
+            Channels(channels=positive),
+            f"The log has several channels per response ({', '.join(positive)}), and too few gold labels for "
+            "anchored.",
             "Selected: channels. Channels that fire together separate satisfaction from activity, if they "
             "fire independently for a satisfied user.",
             audit,

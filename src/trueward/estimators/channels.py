@@ -37,7 +37,8 @@ class Channels(Method):
     """
 
     channels: Annotated[
-        Literal["all"] | tuple[str, ...], Opt("channels to use, without the prefix channel.")
+        Literal["all"] | tuple[str, ...],
+        Opt("channels to use, without the prefix channel.; all are those that vary"),
     ] = "all"
     negative: Annotated[
         tuple[str, ...], Opt("channels that fire for bad answers, not for good ones")
@@ -118,8 +119,11 @@ class Channels(Method):
         )
 
     def resolve(self, capabilities: LogCapabilities) -> tuple[Method, tuple[str, ...]]:
-        known = self.channels == "all" and len(capabilities.channels) > 1
-        return (replace(self, channels=capabilities.channels) if known else self), ()
+        usable = capabilities.usable_channels
+        if self.channels != "all" or len(usable) < 2:
+            return self, ()
+        left_out = (capabilities.left_out,) if capabilities.left_out else ()
+        return replace(self, channels=usable), left_out
 
     def validate(self) -> None:
         if len(self.names) == 1:

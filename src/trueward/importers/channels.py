@@ -51,9 +51,9 @@ CHANNELS: dict[str, Channel] = {
     "regenerate": Channel("implicit", "-"),
     "edit": Channel("implicit", "-"),
     "prompt_edit": Channel("implicit", "-"),
-    "branch_kept": Channel("implicit", "+", "the chat has no branches"),
-    "branch_dropped": Channel("implicit", "-", "the chat has no branches"),
-    "continue": Channel("implicit", "+", "the session ended, or the user continued elsewhere"),
+    "branch_kept": Channel("implicit", "+", "there is no other answer to choose"),
+    "branch_dropped": Channel("implicit", "-", "there is no other answer to choose"),
+    "continue": Channel("implicit", "+", "there is no other answer, or no turn below any of them"),
     "repair": Channel(
         "implicit", "-", "the next turn does not correct the answer, or there is no next turn"
     ),
@@ -139,7 +139,8 @@ def resolve_thumb(event: Event, mapping: UserMapping) -> Row:
     if meaning is None:
         return Reject(
             f"the value {event.word!r} of a thumb has no known meaning: give it by --positive, --negative or "
-            "--unrated, or map the signal as a rating (--map rating=NAME --scale 1:5)"
+            "--unrated, or map the signal as a rating (--map rating=NAME --scale 1:5)",
+            event.place,
         )
     event.channel = THUMB_CHANNELS[meaning]
     return event

@@ -39,7 +39,7 @@ class EventSummary:
     rows : DataFrame
         ``response_id``, ``shown_at`` and the columns of the log that come from events.
     columns : list of str
-        Columns ``channel.*`` with at least one event.
+        Columns ``channel.*`` that happened at least once.
     slips : int
         Responses with opposite statements within five seconds.
 
@@ -79,7 +79,7 @@ def summarise_events(
     users = events.filter(pl.col("source") == "user")
     annotators = events.filter(pl.col("source") == "annotator")
     labels = _last_labels(users, info)
-    channels = users["channel"].unique()
+    channels = users.filter(pl.col("value") > 0)["channel"].unique()
     columns = sorted(SIGNAL_COLUMNS[c] for c in channels if c in SIGNAL_COLUMNS)
     feedback = pl.when(~pl.col("is_slip")).then("label").alias("feedback")
     for part in (
@@ -123,11 +123,6 @@ def derive_log(
         if column in columns:
             is_zero = pl.col(column).is_null() & window.contains(responses.columns)
             rows = rows.with_columns(pl.when(is_zero).then(0.0).otherwise(column).alias(column))
-    if {"channel.repair", "channel.continue"} <= set(columns):
-        # a user who continued could have corrected the answer
-        no_repair = pl.col("channel.repair").is_null() & (pl.col("channel.continue") == 1)
-        repair = pl.when(no_repair).then(0.0).otherwise("channel.repair")
-        rows = rows.with_columns(repair.alias("channel.repair"))
     context = sorted(c for c in responses.columns if c.startswith("context."))
     rows = rows.with_columns(
         messages_as_text("prompt"),

@@ -138,8 +138,8 @@ def _refuse_without_feedback(
         thumbs, rating = quote(f"thumbs={first}"), quote(f"rating={first}")
         raise TruewardError(
             f"no response of this {source.name} export has feedback, although it has signals that are not "
-            f"mapped: {_listed(unmapped)}. Name the one that users gave by --map {thumbs}, or by --map {rating} "
-            "--scale 1:5 if it is a rating"
+            f"mapped: {_listed(unmapped)}. Name the one that users gave by --map {thumbs}, or, if it is a "
+            f"rating, by --map {rating} --scale 1:5"
         )
     is_rating = (pl.col("channel") == "rating") & (pl.col("source") != "judge")
     ratings = tables.events.filter(is_rating)["value"].to_list()

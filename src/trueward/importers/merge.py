@@ -130,9 +130,16 @@ def merge_rows(
         read=dict(sorted(staged.read.items())),
         duplicates={"responses": unique.copies, "events": event_copies},
         events_without_response=joined.rejected.height,
-        channels=dict(sorted(events["channel"].value_counts().iter_rows())),
+        channels=_channel_counts(events),
         unknown_calls=traces.unknown,
     )
+
+
+def _channel_counts(events: pl.DataFrame) -> dict[str, int]:
+    """Count the events by channel; an implicit one of value 0 says that it did not happen."""
+    implicit = [name for name, channel in CHANNELS.items() if channel.kind == "implicit"]
+    happened = events.filter(~pl.col("channel").is_in(implicit) | (pl.col("value") > 0))
+    return dict(sorted(happened["channel"].value_counts().iter_rows()))
 
 
 def _with_equal_types(frames: list[pl.LazyFrame], schema: dict[str, Any]) -> list[pl.LazyFrame]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from datetime import datetime
 
-    from .contract import Message
+    from .contract import Message, Place
 
 MAX_PROMPT = 50  # messages of a prompt; of a longer path the last ones are kept
 SHORTENED = (
@@ -54,6 +54,8 @@ class Node:
         Which of several models that answered side by side.
     unusable : str
         Why an answer is no response, such as an error; empty if it is one.
+    place : (str, int), optional
+        File and line of the message.
 
     """
 
@@ -65,6 +67,13 @@ class Node:
     model: str | None = None
     index: int | None = None
     unusable: str = ""
+    place: Place | None = None
+
+    @property
+    def is_response(self) -> bool:
+        """Whether it is an answer with a prompt and a text."""
+        is_answer = self.role == "assistant" and self.parent is not None
+        return is_answer and bool(self.text) and not self.unusable
 
 
 @dataclass
@@ -126,6 +135,41 @@ class Tree:
 
         """
         return [n for n in self.children[node.parent] if n.role == node.role and n is not node]
+
+    def alternatives(self, node: Node) -> list[Node]:
+        """Return the answers that the user could have chosen in place of one.
+
+        Parameters
+        ----------
+        node : Node
+            An answer.
+
+        Returns
+        -------
+        list of Node
+            Other answers to its prompt, and to earlier or later versions of the prompt.
+
+        """
+        above = self.nodes.get(node.parent or "")
+        prompts = [] if above is None or above.role != "user" else self.siblings(above)
+        edited = [n for prompt in prompts for n in self.children.get(prompt.id, ())]
+        return [n for n in (*self.siblings(node), *edited) if n.is_response]
+
+    def continued(self, node: Node) -> list[Node]:
+        """Return the turns of the user below an answer.
+
+        Parameters
+        ----------
+        node : Node
+            An answer.
+
+        Returns
+        -------
+        list of Node
+            In order of time.
+
+        """
+        return [n for n in self.children.get(node.id, []) if n.role == "user"]
 
     def branch(self, leaf: str | None) -> set[str]:
         """Return the ids on the path from the root to ``leaf``.
@@ -199,6 +243,9 @@ def chat_rows(
 ) -> Iterator[Row]:
     """Yield every answer of a chat as a response, and the implicit signals of its user as events.
 
+    A signal is 1 or 0 only where the user had a choice: an answer without an alternative was neither kept
+    nor dropped.
+
     Parameters
     ----------
     tree : Tree
@@ -221,7 +268,7 @@ def chat_rows(
         if node.role != "assistant":
             continue
         if node.id in tree.lost:
-            yield Reject(f"message {node.id}: {tree.lost[node.id]}")
+            yield Reject(f"message {node.id}: {tree.lost[node.id]}", node.place)
         elif node.unusable:
             yield Skip(node.unusable)
         elif not node.text:
@@ -230,9 +277,10 @@ def chat_rows(
             yield Skip("a greeting: an answer without a prompt")
         else:
             yield from _response(tree, node, prefix, user, session)
-            for channel, at in _implicit_signals(tree, node, kept):
-                name = f"{prefix}{node.id}"
-                yield Event(channel, 1.0, "user", name, at=at, actor_id=user, key=f"tree/{channel}")
+            for channel, value, at in _implicit_signals(tree, node, kept):
+                name, key = f"{prefix}{node.id}", f"tree/{channel}"
+                fields = {"at": at, "actor_id": user, "key": key, "place": node.place}
+                yield Event(channel, value, "user", name, **fields)  # type: ignore[arg-type]
 
 
 def _response(
@@ -252,6 +300,7 @@ def _response(
         position=node.index if any(n.index != node.index for n in siblings) else None,
         turn=tree.depth[node.id],
         sibling_group=f"{prefix}{node.parent}/{node.index}" if is_regenerated else None,
+        place=node.place,
     )
     if is_shortened:
         yield Skip(SHORTENED)
@@ -259,22 +308,24 @@ def _response(
 
 def _implicit_signals(
     tree: Tree, node: Node, kept: set[str]
-) -> Iterator[tuple[str, datetime | None]]:
-    """Yield channel and time of what the user did with an answer."""
-    turns = [n for n in tree.children.get(node.id, []) if n.role == "user"]
+) -> Iterator[tuple[str, float, datetime | None]]:
+    """Yield channel, value and time of what the user did with an answer, or could have done."""
+    turns, others = tree.continued(node), tree.alternatives(node)
+    if others and (turns or any(map(tree.continued, others))):
+        yield "continue", float(bool(turns)), turns[0].at if turns else None
     if turns:
-        yield "continue", turns[0].at
-        if any(REPAIR.match(turn.text) for turn in turns):
-            yield "repair", turns[0].at
+        yield "repair", float(any(REPAIR.match(turn.text) for turn in turns)), turns[0].at
     prompt = tree.nodes[node.parent] if node.parent else None
     if prompt and prompt.role == "user":
         later = [n for n in tree.siblings(prompt) if _order(n) > _order(prompt)]
         if later:
-            yield "prompt_edit", later[0].at
-    if node.id in kept:
-        yield "branch_kept", None
+            yield "prompt_edit", 1.0, later[0].at
+    if not others or not (node.id in kept or any(n.id in kept for n in others)):
         return
-    siblings = tree.siblings(node)
+    yield "branch_kept", float(node.id in kept), None
+    siblings = [n for n in tree.siblings(node) if n.is_response]
     is_regenerated = any(n.index == node.index and _order(n) > _order(node) for n in siblings)
-    if not is_regenerated and any(n.id in kept for n in siblings):
-        yield "branch_dropped", None
+    if siblings and node.id in kept:
+        yield "branch_dropped", 0.0, None
+    elif not is_regenerated and any(n.id in kept for n in siblings):
+        yield "branch_dropped", 1.0, None

@@ -181,7 +181,10 @@ def _preferences(
 ) -> Iterator[Row]:
     """Yield one event per side, so that the signals of a response do not depend on its place."""
     for this, other, value in zip(sides, reversed(sides), values, strict=True):
-        ids = {"response_id": this.response_id, "other_response_id": other.response_id}
+        ids: dict[str, Any] = {
+            "response_id": this.response_id,
+            "other_response_id": other.response_id,
+        }
         key = f"battle/{other.response_id}"
         yield Event("preferred", value, "user", **ids, at=at, updated_at=at, actor_id=user, key=key)
 
