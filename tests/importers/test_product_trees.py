@@ -9,7 +9,8 @@ import pytest
 from helpers.product_exports import FIXTURES, column, fixture_records, lines, signals
 
 from trueward.importers import import_log
-from trueward.importers.trees import MAX_PROMPT, REPAIR
+from trueward.importers.chat_rows import REPAIR
+from trueward.importers.trees import MAX_PROMPT
 
 FEEDBACK = fixture_records("openwebui_feedback.json")[0]
 MESSAGES = fixture_records("librechat_messages.jsonl")

@@ -170,6 +170,12 @@ def user_notes(
     is_rating = (pl.col("channel") == "rating") & (pl.col("source") != "judge")
     if tables.events.filter(is_rating).height and "rating" not in info.scales:
         notes.append("ratings have no known scale and give no labels: give it by --scale 1:5")
+    low, high = info.scales.get("rating", (-math.inf, math.inf))
+    outside = tables.events.filter(is_rating & ~pl.col("value").is_between(low, high)).height
+    if outside:
+        notes.append(
+            f"{outside:,} ratings lie outside the scale of {low:g} to {high:g}: give the right one by --scale"
+        )
     if events.slips:
         notes.append(
             f"{events.slips} responses were rated good and bad within 5 seconds: their feedback is null"

@@ -1,4 +1,4 @@
-"""Chats as trees of messages: the prompt of every answer, and implicit signals of its user.
+"""Chats as trees of messages: the prompt of every answer, and what the user could choose in its place.
 
 Nothing here is recursive, so a chat may have any number of turns. Messages are ordered by time and id, so
 that files in any order give the same rows.
@@ -6,30 +6,16 @@ that files in any order give the same rows.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from .contract import Event, Reject, Response, Row, Skip
-
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
     from datetime import datetime
 
     from .contract import Message, Place
 
 MAX_PROMPT = 50  # messages of a prompt; of a longer path the last ones are kept
-SHORTENED = (
-    f"kept, but the prompt has only the last {MAX_PROMPT} of more than {MAX_PROMPT} messages"
-)
-# A turn that corrects the answer before it: English only, and only by how the turn begins.
-REPAIR = re.compile(
-    r"\W*(?:(?:no|nope|sorry|actually|wait)\b[\s,.!:;-]*)*"
-    r"(?:i (?:meant|said|asked)\b|(?:that(?:'s| is|s)|it(?:'s| is)) (?:not|wrong|incorrect)\b|not what i\b"
-    r"|you (?:misunderst|got (?:it|that) wrong)|wrong\b|(?<=no )try again\b)"
-    r"|\W*no\s*[,.!:;-]\s*(?!problem|worries|thanks|thank|need)\w",
-    re.IGNORECASE,
-)
 
 
 @dataclass(slots=True)
@@ -207,7 +193,7 @@ def build_tree(nodes: Iterable[Node]) -> Tree:
 
     """
     tree = Tree({node.id: node for node in nodes})
-    for node in sorted(tree.nodes.values(), key=_order):
+    for node in sorted(tree.nodes.values(), key=message_order):
         tree.children.setdefault(node.parent, []).append(node)
     _descend(tree, [(n, 0) for n in tree.children.get(None, [])], None)
     for node in list(tree.nodes.values()):
@@ -220,7 +206,20 @@ def build_tree(nodes: Iterable[Node]) -> Tree:
     return tree
 
 
-def _order(node: Node) -> tuple[bool, float, str]:
+def message_order(node: Node) -> tuple[bool, float, str]:
+    """Return the key that orders messages by time, then by id.
+
+    Parameters
+    ----------
+    node : Node
+        A message.
+
+    Returns
+    -------
+    tuple of (bool, float, str)
+        A message without a time comes first.
+
+    """
     return node.at is not None, node.at.timestamp() if node.at else 0.0, node.id
 
 
@@ -236,96 +235,3 @@ def _descend(tree: Tree, stack: list[tuple[Node, int]], reason: str | None) -> N
             tree.lost[node.id] = reason
         below = depth + (node.role == "assistant")
         stack += [(child, below) for child in tree.children.get(node.id, [])]
-
-
-def chat_rows(
-    tree: Tree, prefix: str, user: str | None, session: str | None, current: str | None = None
-) -> Iterator[Row]:
-    """Yield every answer of a chat as a response, and the implicit signals of its user as events.
-
-    A signal is 1 or 0 only where the user had a choice: an answer without an alternative was neither kept
-    nor dropped.
-
-    Parameters
-    ----------
-    tree : Tree
-        The chat.
-    prefix : str
-        Prefix of response ids.
-    user, session : str or None
-        Ids of the user and of the chat.
-    current : str, optional
-        The message that the user saw last; the branch to it was kept.
-
-    Yields
-    ------
-    Row
-        Responses and events; reasons for messages that are neither.
-
-    """
-    kept = tree.branch(current)
-    for node in sorted(tree.nodes.values(), key=_order):
-        if node.role != "assistant":
-            continue
-        if node.id in tree.lost:
-            yield Reject(f"message {node.id}: {tree.lost[node.id]}", node.place)
-        elif node.unusable:
-            yield Skip(node.unusable)
-        elif not node.text:
-            yield Skip("an answer without text")
-        elif node.parent is None:
-            yield Skip("a greeting: an answer without a prompt")
-        else:
-            yield from _response(tree, node, prefix, user, session)
-            for channel, value, at in _implicit_signals(tree, node, kept):
-                name, key = f"{prefix}{node.id}", f"tree/{channel}"
-                fields = {"at": at, "actor_id": user, "key": key, "place": node.place}
-                yield Event(channel, value, "user", name, **fields)  # type: ignore[arg-type]
-
-
-def _response(
-    tree: Tree, node: Node, prefix: str, user: str | None, session: str | None
-) -> Iterator[Row]:
-    prompt, is_shortened = tree.prompt(node)
-    siblings = tree.siblings(node)
-    is_regenerated = any(n.index == node.index for n in siblings)
-    yield Response(
-        response_id=f"{prefix}{node.id}",
-        prompt=prompt,
-        response=node.text,
-        user_id=user,
-        session_id=session,
-        shown_at=node.at,
-        model=node.model,
-        position=node.index if any(n.index != node.index for n in siblings) else None,
-        turn=tree.depth[node.id],
-        sibling_group=f"{prefix}{node.parent}/{node.index}" if is_regenerated else None,
-        place=node.place,
-    )
-    if is_shortened:
-        yield Skip(SHORTENED)
-
-
-def _implicit_signals(
-    tree: Tree, node: Node, kept: set[str]
-) -> Iterator[tuple[str, float, datetime | None]]:
-    """Yield channel, value and time of what the user did with an answer, or could have done."""
-    turns, others = tree.continued(node), tree.alternatives(node)
-    if others and (turns or any(map(tree.continued, others))):
-        yield "continue", float(bool(turns)), turns[0].at if turns else None
-    if turns:
-        yield "repair", float(any(REPAIR.match(turn.text) for turn in turns)), turns[0].at
-    prompt = tree.nodes[node.parent] if node.parent else None
-    if prompt and prompt.role == "user":
-        later = [n for n in tree.siblings(prompt) if _order(n) > _order(prompt)]
-        if later:
-            yield "prompt_edit", 1.0, later[0].at
-    if not others or not (node.id in kept or any(n.id in kept for n in others)):
-        return
-    yield "branch_kept", float(node.id in kept), None
-    siblings = [n for n in tree.siblings(node) if n.is_response]
-    is_regenerated = any(n.index == node.index and _order(n) > _order(node) for n in siblings)
-    if siblings and node.id in kept:
-        yield "branch_dropped", 0.0, None
-    elif not is_regenerated and any(n.id in kept for n in siblings):
-        yield "branch_dropped", 1.0, None

@@ -1,15 +1,16 @@
 """Label Studio: tasks with annotations and predictions, in the full or the short JSON export.
 
-Fields read of a task: ``id``, ``data`` (prompt, and response or left and right), ``annotations`` (in old
-exports ``completions``) and ``predictions``; of each of these ``id``, ``completed_by`` or
-``model_version``, ``created_at``, ``updated_at``, ``was_cancelled`` or ``skipped``, ``ground_truth``, and
-``result`` with ``type``, ``from_name`` and ``value``. Of the short form: ``id``, ``annotation_id``,
-``annotator``, ``created_at``, the data and the controls. Annotations become annotations, predictions become
-judgements.
+Fields read of a task: ``id``, ``data`` (prompt, and response, or left and right, or answer1 and answer2;
+messages, if an annotation is a chat), ``annotations`` (in old exports ``completions``) and
+``predictions``; of each of these ``id``, ``completed_by`` or ``model_version``, ``created_at``,
+``updated_at``, ``was_cancelled`` or ``skipped``, ``ground_truth``, and ``result`` with ``id``, ``type``,
+``from_name`` and ``value``. Of the short form: ``id``, ``annotation_id``, ``annotator``, ``created_at``, the
+data and the controls. Annotations become annotations, predictions become judgements.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from trueward.importers.channels import mapped_channel, shortened, signal_event
@@ -26,10 +27,21 @@ from trueward.importers.contract import (
 from trueward.importers.messages import answer_text, to_messages
 from trueward.importers.values import first_value, id_text, parse_time
 
+from ._labelstudio_chats import chat_rows_of, is_chat
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 SIDES = ("left", "right")
+FIELDS = {"left": ("left", "answer1"), "right": ("right", "answer2")}  # the template has the latter
+BY_TYPE = {
+    "rating": "rating",
+    "pairwise": "preferred",
+}  # where one control of a type is all there is
+TASK_KEYS = frozenset(  # of a short task; its other keys may be controls
+    "id annotation_id annotator created_at updated_at lead_time prompt response left right answer1"  # noqa: SIM905
+    " answer2".split()
+)
 
 
 def record_kind(record: Mapping[str, Any]) -> str | None:
@@ -76,27 +88,40 @@ def rows(records: Sequence[Record], mapping: UserMapping) -> Iterator[Row]:
     """
     (record,) = records
     task = record.value
-    data = task if record.kind == "short task" else task["data"]
-    responses = _responses(f"labelstudio:{task['id']}", data, mapping)
-    yield from responses.values()
-    ids = {what: response.response_id for what, response in responses.items()}
     if record.kind == "short task":
-        actor, at = id_text(task["annotator"]), parse_time(task.get("created_at"))
-        fields = {"source": "annotator", "actor_id": actor, "at": at}
-        for name in sorted(task.keys() & mapping.signals.keys()):
-            key = f"{task['annotation_id']}/{name}"
-            yield from _signal(ids, name, task[name], mapping, {"key": key, **fields})
+        yield from _short_task(task, mapping)
         return
-    annotations = task.get("annotations") or task.get("completions") or []
-    finished = [a for a in annotations if not a.get("was_cancelled") and not a.get("skipped")]
-    yield from [Skip("a cancelled annotation")] * (len(annotations) - len(finished))
+    everything = task.get("annotations") or task.get("completions") or []
+    finished = [a for a in everything if not a.get("was_cancelled") and not a.get("skipped")]
+    yield from [Skip("a cancelled annotation")] * (len(everything) - len(finished))
     truth = [a for a in finished if a.get("ground_truth")]
     if truth:
         yield from [Skip("an annotation beside the ground truth")] * (len(finished) - len(truth))
-    for annotation in truth or finished:
-        yield from _annotation(ids, annotation, mapping, "annotator")
-    for prediction in task.get("predictions") or []:
-        yield from _annotation(ids, prediction, mapping, "judge")
+    annotations = [(a, "annotator") for a in truth or finished]
+    annotations += [(p, "judge") for p in task.get("predictions") or []]
+    if is_chat([a for a, _ in annotations]):
+        for annotation, source in annotations:
+            label = partial(_labels, annotation, mapping=mapping, source=source)
+            yield from chat_rows_of(task, annotation, label)
+        return
+    responses = _responses(f"labelstudio:{task['id']}", task["data"], mapping)
+    yield from responses.values()
+    ids = {what: response.response_id for what, response in responses.items()}
+    for annotation, source in annotations:
+        for i, result in enumerate(annotation.get("result") or []):
+            yield from _labels(annotation, ids, result, str(i), mapping=mapping, source=source)
+
+
+def _short_task(task: Mapping[str, Any], mapping: UserMapping) -> Iterator[Row]:
+    responses = _responses(f"labelstudio:{task['id']}", task, mapping)
+    yield from responses.values()
+    ids = {what: response.response_id for what, response in responses.items()}
+    actor, at = id_text(task["annotator"]), parse_time(task.get("created_at"))
+    fields = {"source": "annotator", "actor_id": actor, "at": at}
+    texts = {path.partition(".")[0] for paths in mapping.paths.values() for path in paths}
+    for name in sorted(task.keys() - TASK_KEYS - texts):
+        key = f"{task['annotation_id']}/{name}"
+        yield from _signal(ids, name, task[name], mapping, {"key": key, **fields})
 
 
 def _responses(name: str, data: Mapping[str, Any], mapping: UserMapping) -> dict[str, Response]:
@@ -107,7 +132,7 @@ def _responses(name: str, data: Mapping[str, Any], mapping: UserMapping) -> dict
             f"no field 'prompt' among {', '.join(data)}: name it by --map prompt=FIELD"
         )
     texts = {
-        what: first_value(data, (*mapping.paths.get(what, ()), what))
+        what: first_value(data, (*mapping.paths.get(what, ()), *FIELDS.get(what, (what,))))
         for what in ("response", *SIDES)
     }
     texts = {what: text for what, text in texts.items() if text is not None}
@@ -126,9 +151,21 @@ def _responses(name: str, data: Mapping[str, Any], mapping: UserMapping) -> dict
     }
 
 
-def _annotation(
-    ids: Mapping[str, str], annotation: Mapping[str, Any], mapping: UserMapping, source: str
+def _labels(
+    annotation: Mapping[str, Any],
+    ids: Mapping[str, str],
+    result: Mapping[str, Any],
+    key: str,
+    *,
+    mapping: UserMapping,
+    source: str,
 ) -> Iterator[Row]:
+    """Yield the events of one result; a rating and a choice between two answers need no mapping."""
+    kind, name = str(result.get("type")), str(result.get("from_name"))
+    label = _label(result.get("value") or {}, kind)
+    if label is None:
+        yield Skip(f"a result of type {kind} is no label")
+        return
     by = annotation.get("completed_by")
     person = id_text(by.get("id") if isinstance(by, dict) else by)
     fields = {
@@ -136,17 +173,14 @@ def _annotation(
         "actor_id": person or id_text(annotation.get("model_version")),
         "at": parse_time(annotation.get("created_at")),
         "updated_at": parse_time(annotation.get("updated_at")),
+        "key": f"{source}/{annotation.get('id')}/{key}",
     }
-    for i, result in enumerate(annotation.get("result") or []):
-        value, kind = result.get("value") or {}, result.get("type")
-        label = _label(value, str(kind))
-        if label is None:
-            yield Skip(f"a result of type {kind} is no label")
-            continue
-        key = f"{source}/{annotation.get('id')}/{i}"
-        yield from _signal(
-            ids, str(result.get("from_name")), label, mapping, {"key": key, **fields}
-        )
+    default = None
+    same = [r for r in annotation.get("result") or [] if r.get("type") == kind]
+    is_only = len({r.get("from_name") for r in same}) == 1
+    if is_only and BY_TYPE.get(kind) not in mapping.signals.values():
+        default = BY_TYPE.get(kind)
+    yield from _signal(ids, name, label, mapping, fields, default)
 
 
 def _label(value: Mapping[str, Any], kind: str) -> Any:
@@ -161,10 +195,15 @@ def _label(value: Mapping[str, Any], kind: str) -> Any:
 
 
 def _signal(
-    ids: Mapping[str, str], name: str, label: Any, mapping: UserMapping, fields: Mapping[str, Any]
+    ids: Mapping[str, str],
+    name: str,
+    label: Any,
+    mapping: UserMapping,
+    fields: Mapping[str, Any],
+    default: str | None = None,
 ) -> Iterator[Row]:
-    """Yield the events of one control."""
-    channel = mapped_channel(name, mapping)
+    """Yield the events of one control, under its mapping or the channel of its type."""
+    channel = mapped_channel(name, mapping) or default
     if channel is None:
         yield Skip(f"the control {name!r} is not mapped")
     elif channel == "preferred":
@@ -192,5 +231,6 @@ SOURCE = Source(
     rows=rows,
     covers="`annotation`: labels by design; ground truth counts before other annotations",
     wider="import the log of the product, and join these labels by fit --gold",
+    scales={"rating": (1.0, 5.0)},
     mappable=frozenset({"prompt", "response", *SIDES}),
 )

@@ -1,8 +1,9 @@
-"""LibreChat: the collection `messages`, as mongoexport or a driver writes it.
+"""LibreChat: the collections `messages` and `conversations`, and the export of one chat by the interface.
 
-Fields read: ``messageId``, ``conversationId``, ``parentMessageId``, ``user``, ``isCreatedByUser``, ``text``
-or ``content``, ``model``, ``feedback`` (``rating``, ``tag``, ``text``), ``isTemporary``, ``error``,
-``unfinished``, ``createdAt``, ``updatedAt``.
+Fields read of conversations and of ``options`` of an export: ``promptPrefix``, ``system``,
+``instructions``. Of messages: ``messageId``, ``conversationId``, ``parentMessageId``, ``user``,
+``isCreatedByUser``, ``text`` or ``content``, ``model``, ``feedback`` (``rating``, ``tag``, ``text``),
+``isTemporary``, ``error``, ``unfinished``, ``createdAt``, ``updatedAt``.
 """
 
 from __future__ import annotations
@@ -10,9 +11,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from trueward.importers.channels import signal_event
-from trueward.importers.contract import Event, Record, Reject, Row, Skip, Source, UserMapping
+from trueward.importers.chat_rows import chat_rows, rated_message
+from trueward.importers.contract import (
+    Event,
+    Place,
+    Record,
+    Reject,
+    Row,
+    Skip,
+    Source,
+    UserMapping,
+)
 from trueward.importers.messages import content_text
-from trueward.importers.trees import Node, build_tree, chat_rows
+from trueward.importers.trees import Node, build_tree
 from trueward.importers.values import id_text, parse_time
 
 if TYPE_CHECKING:
@@ -24,10 +35,11 @@ UNUSABLE = {  # flag -> why the message is no response
     "error": "an answer that ended in an error",
     "unfinished": "an answer that was not finished",
 }
+Placed = tuple[dict[str, Any], Place]
 
 
 def record_kind(record: Mapping[str, Any]) -> str | None:
-    """Return the kind of a record: message.
+    """Return the kind of a record: message, conversation, or export of a conversation by the interface.
 
     Parameters
     ----------
@@ -37,28 +49,38 @@ def record_kind(record: Mapping[str, Any]) -> str | None:
     Returns
     -------
     str or None
-        ``message``, or None if the record is not of this source.
+        ``message``, ``conversation`` or ``export``, or None if the record is not of this source.
 
     """
-    needed = {"messageId", "conversationId", "isCreatedByUser"}
-    return "message" if needed <= record.keys() else None
+    keys = record.keys()
+    if {"messageId", "conversationId", "isCreatedByUser"} <= keys:
+        return "message"
+    if "conversationId" not in keys or "endpoint" not in keys:
+        return None
+    messages = record.get("messages")
+    has_messages = isinstance(messages, list) and any(_is_message(m) for m in messages)
+    return "export" if has_messages or "exportAt" in keys else "conversation"
+
+
+def _is_message(value: Any) -> bool:
+    return isinstance(value, dict) and "isCreatedByUser" in value
 
 
 def group_key(record: Record) -> str | None:
-    """Return the conversation and the user, whose messages are read together.
+    """Return the conversation, whose messages are read together.
 
     Parameters
     ----------
     record : Record
-        A message.
+        A message, a conversation or an export.
 
     Returns
     -------
     str
-        The two ids, joined by a line break.
+        Its id.
 
     """
-    return f"{record.value['conversationId']}\n{record.value.get('user')}"
+    return str(record.value["conversationId"])
 
 
 def rows(records: Sequence[Record], _: UserMapping) -> Iterator[Row]:
@@ -82,36 +104,74 @@ def rows(records: Sequence[Record], _: UserMapping) -> Iterator[Row]:
         If a record cannot be used.
 
     """
-    messages, conflicts = _one_per_id([record.value for record in records])
-    older = len(records) - len(messages) - conflicts
-    yield from [Skip("an older copy of a message")] * older
-    reason = "two messages of one id with different texts, as new as each other"
-    yield from [Reject(reason)] * conflicts
-    user = id_text(records[0].value.get("user"))
+    users: dict[str | None, list[Placed]] = {}  # two users may have messages of one id
+    systems: dict[str | None, str] = {}
+    for record in records:
+        user = id_text(record.value.get("user"))
+        if record.kind == "message":
+            users.setdefault(user, []).append((record.value, (record.file, record.line)))
+            continue
+        options = record.value.get("options") if record.kind == "export" else record.value
+        if record.kind == "export":
+            found = list(_below(record.value.get("messages")))
+            user = user or next((u for m in found if (u := id_text(m.get("user")))), None)
+            users.setdefault(user, []).extend((m, (record.file, record.line)) for m in found)
+            if not found:
+                yield Skip("an export of a conversation without messages")
+        options = options if isinstance(options, dict) else {}
+        keys = ("promptPrefix", "system", "instructions")
+        systems[user] = next((str(options[k]).strip() for k in keys if options.get(k)), "")
     session = id_text(records[0].value["conversationId"])
-    tree = build_tree(_node(m) for m in messages)
-    prefix = f"librechat:{session}/"  # two users may have messages of one id
-    yield from chat_rows(tree, prefix, user, session)
-    for m in messages:
+    for user, messages in users.items():
+        system = systems.get(user, systems.get(None, "") if len(users) == 1 else "")
+        yield from _conversation(messages, user, session, system)
+
+
+def _below(messages: Any) -> Iterator[dict[str, Any]]:
+    """Yield messages and those in their ``children``, without recursion."""
+    stack = list(messages) if isinstance(messages, list) else []
+    while stack:
+        message = stack.pop()
+        if _is_message(message):
+            yield {k: v for k, v in message.items() if k != "children"}
+        if isinstance(message, dict) and isinstance(message.get("children"), list):
+            stack += message["children"]
+
+
+def _conversation(
+    placed: list[Placed], user: str | None, session: str | None, system: str
+) -> Iterator[Row]:
+    messages, conflicts = _one_per_id(placed)
+    yield from [Skip("an older copy of a message")] * (len(placed) - len(messages) - len(conflicts))
+    reason = "two messages of one id with different texts, as new as each other"
+    yield from (Reject(reason, place) for _, place in conflicts)
+    tree = build_tree(_node(m, place) for m, place in messages)
+    prefix = f"librechat:{session}/"
+    yield from chat_rows(tree, prefix, user, session, system=system)
+    for m, _ in messages:
         node, feedback = tree.nodes[str(m["messageId"])], m.get("feedback")
-        is_response = node.id not in tree.lost and not node.unusable and node.text
-        if is_response and isinstance(feedback, dict):
-            yield from _feedback(prefix + node.id, feedback, m, user)
-
-
-def _one_per_id(messages: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], int]:
-    """Keep the newest copy of each id, and count copies that are as new but differ in text."""
-    groups: dict[str, list[dict[str, Any]]] = {}
-    for m in messages:
-        groups.setdefault(str(m["messageId"]), []).append(m)
-    kept, conflicts = [], 0
-    for copies in groups.values():
-        newest = max(_updated_at(m) for m in copies)
-        latest = [m for m in copies if _updated_at(m) == newest]
-        if len({_text(m) for m in latest}) > 1:
-            conflicts += len(copies)
+        if not isinstance(feedback, dict) or not (feedback.get("rating") or feedback.get("text")):
+            continue
+        problem = rated_message(node, tree)
+        if problem is not None:
+            yield problem
         else:
-            kept.append(min(latest, key=lambda m: repr(sorted(m.items(), key=lambda i: i[0]))))
+            yield from _feedback(prefix + node.id, feedback, m, user, node.place)
+
+
+def _one_per_id(messages: list[Placed]) -> tuple[list[Placed], list[Placed]]:
+    """Keep the newest copy of each id; return also the copies that are as new but differ in text."""
+    groups: dict[str, list[Placed]] = {}
+    for m, place in messages:
+        groups.setdefault(str(m["messageId"]), []).append((m, place))
+    kept, conflicts = [], []
+    for copies in groups.values():
+        newest = max(_updated_at(m) for m, _ in copies)
+        latest = [copy for copy in copies if _updated_at(copy[0]) == newest]
+        if len({_text(m) for m, _ in latest}) > 1:
+            conflicts += copies
+        else:
+            kept.append(min(latest, key=lambda c: repr(sorted(c[0].items(), key=lambda i: i[0]))))
     return kept, conflicts
 
 
@@ -120,7 +180,7 @@ def _updated_at(m: Mapping[str, Any]) -> float:
     return at.timestamp() if at else 0.0
 
 
-def _node(m: Mapping[str, Any]) -> Node:
+def _node(m: Mapping[str, Any], place: Place) -> Node:
     parent = id_text(m.get("parentMessageId"))
     return Node(
         id=str(m["messageId"]),
@@ -130,6 +190,7 @@ def _node(m: Mapping[str, Any]) -> Node:
         at=parse_time(m.get("createdAt")),
         model=id_text(m.get("model")),
         unusable=next((reason for key, reason in UNUSABLE.items() if m.get(key)), ""),
+        place=place,
     )
 
 
@@ -138,15 +199,20 @@ def _text(m: Mapping[str, Any]) -> str:
     if m.get("text"):
         return content_text(m["text"])
     parts = [p for p in m.get("content") or [] if isinstance(p, dict) and p.get("type") == "text"]
-    return "".join(content_text(p.get("text")) for p in parts)
+    return "\n".join(filter(None, (content_text(p.get("text")) for p in parts)))
 
 
 def _feedback(
-    name: str, feedback: Mapping[str, Any], m: Mapping[str, Any], user: str | None
+    name: str,
+    feedback: Mapping[str, Any],
+    m: Mapping[str, Any],
+    user: str | None,
+    place: Place | None,
 ) -> Iterator[Row]:
     """Yield the thumb and the comment; tags have names of the deployment, and are kept as text only."""
     at = parse_time(m.get("updatedAt"))
     fields: dict[str, Any] = {"response_id": name, "source": "user", "actor_id": user, "at": at}
+    fields["place"] = place
     if feedback.get("rating"):
         tag = feedback.get("tag")
         text = id_text(tag.get("key") if isinstance(tag, dict) else tag)
@@ -156,8 +222,8 @@ def _feedback(
 
 
 SOURCE = Source(
-    title="LibreChat messages (mongoexport or JSON of the collection)",
-    levels={"message": "full"},
+    title="LibreChat messages (mongoexport or JSON of the collection), exports of the interface",
+    levels={"message": "full", "export": "full", "conversation": None},
     record_kind=record_kind,
     rows=rows,
     group_key=group_key,

@@ -1,23 +1,24 @@
 """Open WebUI: the feedback export with its snapshots, and the export of all chats.
 
-Fields read of chats: ``id``, ``user_id``, ``updated_at`` and ``chat.history`` (``messages``,
-``currentId``); of each message ``id``, ``parentId``, ``role``, ``content``, ``originalContent``,
-``output``, ``model``, ``selectedModelId``, ``modelIdx``, ``timestamp``, ``done``, ``error``, ``rating``,
-``annotation``, ``favorite``. Of feedback: ``id``, ``user_id``, ``type``, ``meta`` (``chat_id``,
-``message_id``), ``data`` (``rating``, ``reason``, ``comment``, ``details``), ``snapshot.chat``,
-``created_at``, ``updated_at``.
+Fields read of chats: ``id``, ``user_id``, ``updated_at``, ``chat.params.system`` and ``chat.history``
+(``messages``, ``currentId``); of each message ``id``, ``parentId``, ``role``, ``content``,
+``originalContent``, ``output``, ``model``, ``selectedModelId``, ``modelIdx``, ``timestamp``, ``done``,
+``error``, ``rating``, ``annotation``, ``favorite``, ``files``. Of feedback: ``id``, ``user_id``, ``type``,
+``meta`` (``chat_id``, ``message_id``), ``data`` (``rating``, ``reason``, ``comment``, ``details``),
+``snapshot.chat``, ``created_at``, ``updated_at``.
 """
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 from trueward.importers.channels import signal_event
+from trueward.importers.chat_rows import chat_rows, rated_message
 from trueward.importers.contract import (
     WRONG_TYPE,
     Event,
     InvalidRecord,
+    Place,
     Record,
     Reject,
     Response,
@@ -27,18 +28,23 @@ from trueward.importers.contract import (
     UserMapping,
 )
 from trueward.importers.messages import content_text
-from trueward.importers.trees import Node, Tree, build_tree, chat_rows
+from trueward.importers.trees import Node, Tree, build_tree
 from trueward.importers.values import id_text, parse_time
+
+from ._openwebui_texts import changed_share, shown_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-REASONING = re.compile(r"<details\b[^>]*>.*?</details>\s*", re.DOTALL)
 NO_RATING = (None, "", 0, "0")
+NO_TEXTS = (
+    "the feedback export as CSV has neither prompts nor responses: export it as JSON (Admin Panel, "
+    "Evaluations, Feedbacks: GET /api/v1/evaluations/feedbacks/all/export), or all chats"
+)
 
 
 def record_kind(record: Mapping[str, Any]) -> str | None:
-    """Return the kind of a record: feedback or chat.
+    """Return the kind of a record: feedback, chat, or a row of the feedback table, which has no texts.
 
     Parameters
     ----------
@@ -48,10 +54,12 @@ def record_kind(record: Mapping[str, Any]) -> str | None:
     Returns
     -------
     str or None
-        ``feedback`` or ``chat``, or None if the record is not of this source.
+        ``feedback``, ``chat`` or ``feedback table``, or None if the record is not of this source.
 
     """
     meta, chat = record.get("meta"), record.get("chat")
+    if {"sibling_model_ids", "chat_id", "rating"} <= record.keys():
+        return "feedback table"
     if isinstance(meta, dict) and "message_id" in meta and ("type" in record or "data" in record):
         return "feedback"
     return "chat" if isinstance(chat, dict) and isinstance(chat.get("history"), dict) else None
@@ -72,6 +80,8 @@ def group_key(record: Record) -> str | None:
 
     """
     value = record.value
+    if record.kind == "feedback table":
+        return None
     return id_text(value.get("id")) if record.kind == "chat" else _chat_id(value)
 
 
@@ -96,23 +106,27 @@ def rows(records: Sequence[Record], _: UserMapping) -> Iterator[Row]:
         If a record cannot be used.
 
     """
-    chats = [r.value for r in records if r.kind == "chat"]
-    ratings = [r.value for r in records if r.kind == "feedback"]
-    snapshots = [s for s in map(_snapshot, ratings) if s]
-    copies = sorted(chats or snapshots, key=_age)
+    if records[0].kind == "feedback table":
+        raise InvalidRecord(NO_TEXTS)
+    ratings = [r for r in records if r.kind == "feedback"]
+    chats = [(r.value, (r.file, r.line)) for r in records if r.kind == "chat"]
+    snapshots = [(s, (r.file, r.line)) for r in ratings if (s := _snapshot(r.value))]
+    copies = sorted(chats or snapshots, key=lambda copy: _age(copy[0]))
     yield from [Skip("an older copy of a chat")] * len(copies[:-1])
-    trees = [_tree(chat) for chat in copies[-1:]]
-    for chat, tree in zip(copies[-1:], trees, strict=True):
+    trees = [_tree(chat, place) for chat, place in copies[-1:]]
+    for (chat, _place), tree in zip(copies[-1:], trees, strict=True):
         name, user = str(chat.get("id")), id_text(chat.get("user_id"))
-        current = id_text(_history(chat).get("currentId"))
-        yield from chat_rows(tree, f"openwebui:{name}/", user, name, current)
+        current, system = id_text(_history(chat).get("currentId")), _system(chat)
+        yield from chat_rows(tree, f"openwebui:{name}/", user, name, current, system=system)
         yield from _message_events(chat, tree, f"openwebui:{name}/", user)
     for rating in ratings:
+        place = (rating.file, rating.line)
         try:
-            yield from _rating(rating, trees)
+            yield from _rating(rating.value, trees, place)
         except (InvalidRecord, *WRONG_TYPE):  # one bad rating must not reject the chat
             yield Reject(
-                "a rating that cannot be read: it names no chat or message, or has unexpected values"
+                "a rating that cannot be read: it names no chat or message, or has unexpected values",
+                place,
             )
 
 
@@ -121,9 +135,21 @@ def _snapshot(rating: Mapping[str, Any]) -> dict[str, Any] | None:
     return chat if isinstance(chat, dict) and _history(chat).get("messages") else None
 
 
+def _inner(chat: Mapping[str, Any]) -> Mapping[str, Any]:
+    inner = chat.get("chat")
+    return inner if isinstance(inner, dict) else chat
+
+
 def _history(chat: Mapping[str, Any]) -> dict[str, Any]:
-    inner = chat.get("chat") if isinstance(chat.get("chat"), dict) else chat
-    return (inner or {}).get("history") or {}
+    return _inner(chat).get("history") or {}
+
+
+def _system(chat: Mapping[str, Any]) -> str:
+    """Return the system prompt of a chat: that of its parameters, in old versions its own."""
+    inner = _inner(chat)
+    params = inner.get("params")
+    system = params.get("system") if isinstance(params, dict) else None
+    return content_text(system or inner.get("system")).strip()
 
 
 def _age(chat: Mapping[str, Any]) -> tuple[float, int, str]:
@@ -148,17 +174,18 @@ def _messages(chat: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _tree(chat: Mapping[str, Any]) -> Tree:
+def _tree(chat: Mapping[str, Any], place: Place) -> Tree:
     return build_tree(
         Node(
             id=m["id"],
             parent=id_text(m.get("parentId")),
             role=str(m.get("role")),
-            text=_text(m),
+            text=shown_text(m),
             at=parse_time(m.get("timestamp")),
             model=id_text(m.get("selectedModelId") or m.get("model")),
             index=m.get("modelIdx") if isinstance(m.get("modelIdx"), int) else None,
             unusable=_unusable(m),
+            place=place,
         )
         for m in _messages(chat)
     )
@@ -170,29 +197,22 @@ def _unusable(m: Mapping[str, Any]) -> str:
     return "an answer that was not finished" if m.get("done") is False else ""
 
 
-def _text(m: Mapping[str, Any]) -> str:
-    """Return the text as shown: of the output items, else before an edit, else the content."""
-    items = [i for i in m.get("output") or () if isinstance(i, dict) and i.get("type") == "message"]
-    if items:
-        return "".join(content_text(i.get("content")) for i in items).strip()
-    text = content_text(m.get("originalContent") or m.get("content"))
-    return REASONING.sub("", text).strip() if m.get("role") == "assistant" else text
-
-
 def _message_events(
     chat: Mapping[str, Any], tree: Tree, prefix: str, user: str | None
 ) -> Iterator[Row]:
     """Yield what is stored with a message: a rating, a star, a later edit."""
     for m in _messages(chat):
         node = tree.nodes[m["id"]]
-        is_answer = node.role == "assistant" and node.text and node.parent
-        if not is_answer or node.id in tree.lost or node.unusable:
-            continue
-        name = f"{prefix}{node.id}"
-        fields: dict[str, Any] = {"response_id": name, "source": "user", "actor_id": user}
         annotation = m.get("annotation")
         annotation = annotation if isinstance(annotation, dict) else {}
         rating = annotation.get("rating", m.get("rating"))
+        if (problem := rated_message(node, tree)) is not None:
+            if rating not in NO_RATING:
+                yield problem
+            continue
+        name = f"{prefix}{node.id}"
+        fields: dict[str, Any] = {"response_id": name, "source": "user", "actor_id": user}
+        fields["place"] = node.place
         if rating not in NO_RATING:
             yield from _rating_events(rating, annotation, fields)
         if isinstance(m.get("favorite"), bool):
@@ -201,23 +221,10 @@ def _message_events(
         is_text = isinstance(before, str) and isinstance(after, str)
         if is_text and before != after and not m.get("output"):
             # a filter of the server also sets originalContent: 1 is weak evidence, absence is none
-            yield Event("edit", _changed_share(before, after), **fields, key="edit")  # type: ignore[arg-type]
+            yield Event("edit", changed_share(before, after), **fields, key="edit")  # type: ignore[arg-type]
 
 
-def _changed_share(before: str, after: str) -> float:
-    """Return the share of characters between the common beginning and the common end."""
-    start = _common_length(before, after)
-    same = start + _common_length(before[start:][::-1], after[start:][::-1])
-    return 1 - same / max(len(before), len(after))
-
-
-def _common_length(one: str, other: str) -> int:
-    """Return the number of characters with which both texts begin."""
-    pairs = enumerate(zip(one, other, strict=False))
-    return next((i for i, (a, b) in pairs if a != b), min(len(one), len(other)))
-
-
-def _rating(record: Mapping[str, Any], trees: list[Tree]) -> Iterator[Row]:
+def _rating(record: Mapping[str, Any], trees: list[Tree], place: Place) -> Iterator[Row]:
     """Yield a feedback record; if the chat lost its message since, the snapshot has the text."""
     if record.get("type", "rating") != "rating":
         yield Skip(f"feedback of type {record['type']} is no rating")
@@ -227,7 +234,8 @@ def _rating(record: Mapping[str, Any], trees: list[Tree]) -> Iterator[Row]:
         raise InvalidRecord("a rating names no chat or no message")
     prefix, snapshot = f"openwebui:{chat}/", _snapshot(record)
     if snapshot and not any(message in tree.nodes for tree in trees):
-        for row in chat_rows(_tree(snapshot), prefix, id_text(snapshot.get("user_id")), chat):
+        tree, user = _tree(snapshot, place), id_text(snapshot.get("user_id"))
+        for row in chat_rows(tree, prefix, user, chat, system=_system(snapshot)):
             if isinstance(row, Response) and row.response_id == prefix + message:
                 row.precedence, row.sibling_group = "echo", None
                 yield row
@@ -239,6 +247,7 @@ def _rating(record: Mapping[str, Any], trees: list[Tree]) -> Iterator[Row]:
         "event_id": id_text(record.get("id")),
         "actor_id": id_text(record.get("user_id")),
         "updated_at": parse_time(record.get("updated_at")),
+        "place": place,
     }
     if data.get("rating") in NO_RATING:
         yield Skip("a feedback record without a rating")
@@ -256,7 +265,7 @@ def _rating_events(
     try:
         yield signal_event("thumbs", rating, **{**fields, "key": f"thumbs/{user}", "text": reason})
     except InvalidRecord as e:
-        yield Reject(str(e))
+        yield Reject(str(e), fields.get("place"))
         return
     details = annotation.get("details")
     grade = details.get("rating") if isinstance(details, dict) else None
@@ -270,7 +279,7 @@ def _rating_events(
 
 SOURCE = Source(
     title="Open WebUI feedback export and chats",
-    levels={"chat": "full", "feedback": "rated_chats_only"},
+    levels={"chat": "full", "feedback": "rated_chats_only", "feedback table": None},
     record_kind=record_kind,
     rows=rows,
     group_key=group_key,

@@ -1,0 +1,248 @@
+"""Small logs of the shapes that products write, each with its right rows."""
+
+from __future__ import annotations
+
+import copy
+import json
+
+import pytest
+from helpers.product_exports import FIXTURES, column, lines, signals
+
+from trueward.core.errors import TruewardError
+from trueward.importers import import_log
+
+CASES = FIXTURES.parent / "cases"
+
+
+def case(name, source="auto", **options):
+    return import_log(source, CASES / name, **options)
+
+
+def records(name):
+    text = (CASES / name).read_text("utf-8")
+    return (
+        json.loads(text)
+        if text[0] in "[{" and "\n{" not in text
+        else list(map(json.loads, text.splitlines()))
+    )
+
+
+def rejected(result):
+    return [(line, reason) for _, line, reason in result.tables.rejected.rows()]
+
+
+# Open WebUI
+
+
+def test_open_webui_prompts_begin_with_the_system_prompt_of_their_chat():
+    result = case("openwebui_system_prompt.json")
+    assert column(result, "prompt") == {
+        "b": "system: Answer like a pirate.\nuser: Hello?\n[image]",
+        "e": "system: Answer like a butler.\nuser: Hello?",
+    }
+    assert result.log["prompt_id"].n_unique() == 2
+
+
+def test_open_webui_an_image_alone_is_a_turn_and_old_chats_have_their_own_system_prompt(tmp_path):
+    chats = records("openwebui_system_prompt.json")
+    chats[0]["chat"]["history"]["messages"]["a"]["content"] = ""
+    chats[1]["chat"] |= {"params": {}, "system": "Be old."}
+    result = import_log("auto", lines(tmp_path / "c.jsonl", chats))
+    assert column(result, "prompt") == {
+        "b": "system: Answer like a pirate.\nuser: [image]",
+        "e": "system: Be old.\nuser: Hello?",
+    }
+    assert column(result, "feedback")["b"] == 1.0
+
+
+def test_open_webui_the_snapshot_of_a_rating_has_the_system_prompt_too(tmp_path):
+    chat = records("openwebui_system_prompt.json")[0]
+    rating = {"id": "f", "user_id": "u", "type": "rating", "data": {"rating": -1}}
+    rating |= {"meta": {"message_id": "b", "chat_id": "c1"}, "snapshot": {"chat": chat}}
+    result = import_log("auto", lines(tmp_path / "f.jsonl", [rating]))
+    assert column(result, "prompt")["b"].startswith("system: Answer like a pirate.")
+
+
+def test_open_webui_the_feedback_table_is_refused_with_what_to_export():
+    with pytest.raises(TruewardError, match=r"neither prompts nor responses: export it as JSON"):
+        case("openwebui_feedback_export.csv")
+
+
+def test_open_webui_a_rating_of_a_failed_answer_is_counted(tmp_path):
+    chats = records("openwebui_system_prompt.json")
+    chats[0]["chat"]["history"]["messages"]["b"]["error"] = {"content": "timeout"}
+    result = import_log("auto", lines(tmp_path / "c.jsonl", chats))
+    assert result.summary["skipped"] == {
+        "a rating of an answer that ended in an error": 1,
+        "an answer that ended in an error": 1,
+    }
+
+
+# LibreChat
+
+
+@pytest.mark.parametrize("form", ["flat", "recursive"])
+def test_librechat_exports_of_the_interface(form):
+    result = case(f"librechat_ui_export_{form}.json")
+    assert result.source.name == "librechat"
+    assert column(result, "response") == {"a1": "Bread and cheese.", "a2": "Salad."}
+    assert set(column(result, "prompt").values()) == {
+        "system: You are a chef.\nuser: Plan a picnic."
+    }
+    assert signals(result) == [("a1", "regenerate", 1.0, "user"), ("a1", "thumbs_up", 1.0, "user")]
+
+
+def test_librechat_a_conversation_beside_its_messages_gives_the_system_prompt(tmp_path):
+    messages = records("librechat_ui_export_flat.json")["messages"]
+    conversation = {"conversationId": "cv", "endpoint": "openAI", "title": "t", "user": "usr"}
+    conversation |= {"promptPrefix": "You are a cook.", "messages": [{"$oid": "650"}]}
+    result = import_log("auto", lines(tmp_path / "m.jsonl", [*messages, conversation]))
+    assert result.summary["read"] == {"conversation": 1, "message": 3}
+    assert column(result, "prompt")["a2"].startswith("system: You are a cook.")
+
+
+def test_librechat_messages_without_their_parent_are_rejected_with_their_lines_and_thumbs():
+    result = case("librechat_orphan_parent.jsonl")
+    why = "its parent u1_ is missing, so its prompt is unknown"
+    assert rejected(result) == [
+        (4, f"a rating of message a2: {why}"),
+        (4, f"message a2: {why}"),
+        (6, f"message a3: {why}"),
+    ]
+    assert column(result, "response") == {"a1": "Bread."}
+
+
+def test_librechat_parts_of_an_answer_are_lines(tmp_path):
+    messages = records("librechat_orphan_parent.jsonl")
+    messages[2]["parentMessageId"] = "a1"
+    result = import_log("auto", lines(tmp_path / "m.jsonl", messages))
+    assert column(result, "response")["a3"] == "Let me look.\nDone."
+    assert column(result, "feedback") == {"a1": None, "a2": 0.0, "a3": None}
+
+
+def test_librechat_an_export_without_messages_is_counted(tmp_path):
+    export = records("librechat_ui_export_flat.json")
+    empty = {**export, "conversationId": "x", "messages": []}
+    result = import_log("auto", lines(tmp_path / "m.jsonl", [export, empty]))
+    assert result.summary["skipped"] == {"an export of a conversation without messages": 1}
+
+
+# Dify
+
+
+def test_dify_prompts_have_the_turns_above_and_answers_may_be_regenerated():
+    result = case("dify_history.json")
+    assert column(result, "prompt")["m3"] == (
+        "user: How long do I boil eggs?\nassistant: Nine minutes for hard boiled.\nuser: And soft?"
+    )
+    assert column(result, "prompt")["m1"] == "How long do I boil eggs?"
+    assert column(result, "feedback") == {"m1": 0.0, "m2": None, "m3": 1.0}
+    assert column(result, "channel.regenerate") == {"m1": 1.0, "m2": 0.0, "m3": 0.0}
+    assert column(result, "channel.continue") == {"m1": 0.0, "m2": 1.0, "m3": None}
+
+
+@pytest.mark.parametrize("parent", ["00000000-0000-0000-0000-000000000000", ...])
+def test_dify_messages_of_old_versions_follow_one_another(tmp_path, parent):
+    page = records("dify_history.json")
+    for message in page["data"]:
+        message["parent_message_id"] = parent
+        if parent is ...:
+            del message["parent_message_id"]
+    page["data"][2]["query"] = "Eggs?"
+    (tmp_path / "m.json").write_text(json.dumps(page))
+    prompts = column(import_log("auto", tmp_path / "m.json"), "prompt")
+    assert prompts["m3"] == (
+        "user: Eggs?\nassistant: It depends.\nuser: How long do I boil eggs?\n"
+        "assistant: Nine minutes for hard boiled.\nuser: And soft?"
+    )
+
+
+def test_dify_the_console_shows_what_was_sent_who_rated_and_what_was_annotated(tmp_path):
+    page = records("dify_history.json")
+    first = page["data"][2]
+    first["message"] = [{"role": "system", "text": "Be a cook."}, {"role": "user", "text": "Eggs?"}]
+    first["message_files"] = [{"type": "image", "belongs_to": "user"}]
+    first["feedbacks"] = [
+        {"rating": "like", "content": "ok", "from_source": "user", "from_end_user_id": "u"},
+        {"rating": "dislike", "from_source": "admin", "from_account": {"id": "a"}},
+    ]
+    first["annotation"] = {"content": "Nine minutes."}
+    (tmp_path / "m.json").write_text(json.dumps(page))
+    result = import_log("auto", tmp_path / "m.json")
+    assert column(result, "prompt")["m1"] == "system: Be a cook.\nuser: Eggs?"
+    assert [s[1:] for s in signals(result) if s[0] == "m1"] == [
+        ("comment", 1.0, "user"),
+        ("continue", 0.0, "user"),
+        ("correction", 1.0, "annotator"),
+        ("prompt_edit", 1.0, "user"),  # the other turn has no image
+        ("thumbs_down", 1.0, "annotator"),
+        ("thumbs_up", 1.0, "user"),
+    ]
+    assert column(result, "feedback")["m1"] == 1.0
+
+
+def test_dify_damaged_messages_only_reject_themselves(tmp_path):
+    page = records("dify_history.json")
+    other = [copy.deepcopy(page["data"][0]) for _ in range(3)]
+    other[0] |= {"id": "m4", "created_at": "soon"}
+    other[1] |= {"id": "m5", "parent_message_id": "m9"}
+    other[2] |= {"id": "m3", "answer": "Another text."}
+    result = import_log("auto", lines(tmp_path / "m.jsonl", [*page["data"], *other]))
+    assert sorted(column(result, "response")) == ["m1", "m2", "m3"]
+    assert [line for line, _ in rejected(result)] == [4, 5, 5, 6]
+    assert "soon" in rejected(result)[0][1]
+    assert "its parent m9 is missing" in rejected(result)[2][1]
+
+
+# Label Studio
+
+
+def test_label_studio_chats_have_a_response_for_each_answer_with_its_labels():
+    result = case("labelstudio_chat.json")
+    assert column(result, "prompt") == {"m2": "Hi?"}
+    assert column(result, "response") == {"m2": "Hello."}
+    assert signals(result) == [("m2", "rating", 4.0, "annotator")]
+    assert column(result, "gold") == {"m2": 0.75}  # of 1 to 5 stars
+
+
+def test_label_studio_chats_begin_with_the_messages_of_their_task(tmp_path):
+    (task,) = records("labelstudio_chat.json")
+    task["data"]["dialogue"] = [{"role": "system", "content": "Be kind."}]
+    chat = task["annotations"][0]["result"]
+    more = copy.deepcopy(chat[1])
+    more["id"], more["value"]["chatmessage"]["createdAt"] = "m4", 1772000009000
+    chat += [more, {"id": "m1", "type": "rating", "from_name": "q", "value": {"rating": 1}}]
+    result = import_log(
+        "auto", lines(tmp_path / "t.jsonl", [task]), mapping=[("rating", "quality")]
+    )
+    assert column(result, "prompt") == {
+        "m2": "system: Be kind.\nuser: Hi?",
+        "m4": "system: Be kind.\nuser: Hi?\nassistant: Hello.",
+    }
+    assert result.summary["skipped"] == {"a label that is about no answer of the chat": 1}
+
+
+def test_label_studio_templates_of_comparisons_need_no_mapping():
+    result = case("labelstudio_rlhf.json")
+    assert [(w, x) for w, x, *_ in result.pairs.rows()] == [
+        ("labelstudio:1/right", "labelstudio:1/left")
+    ]
+    assert result.summary["skipped"] == {"a result of type ranker is no label": 1}
+
+
+def test_label_studio_two_ratings_of_one_answer_need_a_name(tmp_path):
+    (task,) = records("labelstudio_chat.json")
+    chat = task["annotations"][0]["result"]
+    chat.append({"id": "m2", "type": "rating", "from_name": "tone", "value": {"rating": 1}})
+    path = lines(tmp_path / "t.jsonl", [task])
+    with pytest.raises(TruewardError, match="--map rating=quality"):
+        import_log("auto", path)
+    result = import_log("auto", path, mapping=[("rating", "tone")])
+    assert column(result, "gold") == {"m2": 0.0}
+
+
+def test_ratings_beyond_the_scale_are_counted(tmp_path):
+    (task,) = records("labelstudio_chat.json")
+    task["annotations"][0]["result"][2]["value"]["rating"] = 9
+    result = import_log("auto", lines(tmp_path / "t.jsonl", [task]))
+    assert any("1 ratings lie outside the scale of 1 to 5" in note for note in result.notes)
