@@ -19,14 +19,16 @@ from .log_columns import (
     OPTIONAL,
     REQUIRED,
     TEST_COLUMNS,
+    context_candidates,
     ignored_columns,
     log_order,
+    may_be_context,
     no_feedback_error,
     require_feedback,
     require_texts,
     require_truth,
 )
-from .readers import match_columns, read_table, typed_frame, wanted_columns
+from .readers import match_columns, read_table, typed_frame, wanted_columns, without_gaps
 
 if TYPE_CHECKING:
     import os
@@ -60,6 +62,10 @@ class Log:
         Which responses the export behind the log holds; None if its file does not say.
     feedback_values : mapping of str to (float or None, int)
         Value of feedback in the source -> the label it was read as, and its rows; empty for 1, 0 and null.
+    context_candidates : tuple of str
+        Unused columns that may be context, by name and content.
+    without_text : int
+        Rows of a pandas table that were left out because prompt or response is missing (NaN).
 
     Examples
     --------
@@ -77,6 +83,8 @@ class Log:
     gold_unmatched: int = 0
     export_scope: ExportScope | None = None
     feedback_values: Mapping[str, tuple[float | None, int]] = field(default_factory=dict)
+    context_candidates: tuple[str, ...] = ()
+    without_text: int = 0
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -333,9 +341,10 @@ def read_log(
     """
     words = FeedbackWords.of(positive, negative, unrated)
     wanted = wanted_columns((*REQUIRED, *OPTIONAL), FAMILIES, mapping, **columns)
-    table = read_table(source, wanted, split)
+    table = read_table(source, replace(wanted, also=may_be_context), split)
     names = match_columns(wanted, table.names, table.source)
     require_feedback(table, names)
+    table, without_text = without_gaps(table, [names["prompt"], names["response"]])
     meanings: dict[str, tuple[float | None, int]] = {}
     if (column := names.get("feedback")) in table.columns:
         ask = column not in REQUIRED and "." not in column
@@ -353,7 +362,15 @@ def read_log(
     require_gold_weight(frame, table.source)
     ignored = ignored_columns(table, names, frame)
     scope = table.export_scope
-    return Log(frame, table.source, ignored, export_scope=scope, feedback_values=meanings)
+    return Log(
+        frame,
+        table.source,
+        ignored,
+        export_scope=scope,
+        feedback_values=meanings,
+        context_candidates=context_candidates(table, names),
+        without_text=without_text,
+    )
 
 
 def read_test(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
+
+import polars as pl
 
 from trueward.core.errors import TruewardError
 
@@ -11,13 +14,20 @@ from .readers import list_columns, missing_columns_error
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import polars as pl
-
     from .readers import Table
+    from .readers.cell_types import Column
 
 REQUIRED = ("prompt", "response", "feedback", "prompt_id")
 OPTIONAL = ("gold", "user_id", "time", "model", "weight", "gold_weight", "propensity")
 FAMILIES = ("channel", "context")
+CONTEXT_WORDS = frozenset(
+    "app browser campaign client country device experiment form group language lang latency locale os page"  # noqa: SIM905
+    " plan platform position region screen segment site surface tier tokens variant version widget".split()
+)
+OTHER_WORDS = frozenset(
+    "annotation at channel comment date day feedback gold hash id ids judge key label name prompt rating"  # noqa: SIM905
+    " response score session text time timestamp url user uuid".split()
+)
 PAIR_COLUMNS = ("prompt", "response", "prompt_id", "user_id", "model", "time")
 TEST_COLUMNS = ("prompt", "response", "prompt_id", "label", "rating", "user_id", "weight")
 
@@ -65,6 +75,57 @@ def ignored_columns(table: Table, names: Mapping[str, str], frame: pl.DataFrame)
     """
     used = {names[name] for name in frame.columns if name in names}
     return tuple(column for column in table.names if column not in used)
+
+
+def may_be_context(name: str) -> bool:
+    """Return whether a column may be context, judged by its name.
+
+    Parameters
+    ----------
+    name : str
+        Name of a column that is not used.
+
+    Returns
+    -------
+    bool
+        True for a name such as ``device`` or ``app_version``; False for ids, times, labels and texts.
+
+    """
+    words = set(re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()))
+    return bool(words & CONTEXT_WORDS) and not words & OTHER_WORDS
+
+
+def context_candidates(table: Table, names: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the unused columns that may be context: by name, and because they vary over few values.
+
+    Parameters
+    ----------
+    table : Table
+        The source.
+    names : mapping of str to str
+        Canonical name -> column of the source.
+
+    Returns
+    -------
+    tuple of str
+        Names in the order of the source.
+
+    """
+    used = set(names.values())
+    return tuple(
+        name
+        for name, column in table.columns.items()
+        if name not in used and may_be_context(name) and _varies(column)
+    )
+
+
+def _varies(column: Column) -> bool:
+    """Whether a column has at least two values, and is numeric or repeats its categories."""
+    if not isinstance(column, pl.Series) or column.dtype.is_nested():
+        return False
+    values = column.drop_nulls()
+    different = values.n_unique()
+    return different > 1 and (column.dtype.is_numeric() or different <= max(2, len(values) // 2))
 
 
 def require_texts(table: Table, names: Mapping[str, str]) -> None:

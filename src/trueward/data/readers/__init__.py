@@ -23,7 +23,7 @@ from .database_types import Rows
 from .databases import refuse_uri
 from .queries import query_rows
 from .sources import read_table
-from .table import Table
+from .table import Table, without_gaps
 from .typed_frame import typed_frame
 
 __all__ = [
@@ -38,4 +38,5 @@ __all__ = [
     "refuse_uri",
     "typed_frame",
     "wanted_columns",
+    "without_gaps",
 ]

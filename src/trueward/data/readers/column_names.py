@@ -9,7 +9,7 @@ from trueward.core.errors import TruewardError, UsageError
 from trueward.core.suggest import nearest, suggestion
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 # Other common names. They are only suggested in errors; no column is mapped because of them.
 SYNONYMS = {
@@ -37,16 +37,20 @@ class WantedColumns:
         Prefixes, such as ``channel``: any column ``channel.NAME`` is canonical.
     mapping : mapping of str to str
         Canonical name -> column of the source.
+    also : callable
+        Whether to read a column of another name, too.
 
     """
 
     names: tuple[str, ...]
     families: tuple[str, ...]
     mapping: Mapping[str, str]
+    also: Callable[[str], bool] = lambda _: False
 
     def __call__(self, column: str) -> bool:
         """Return whether a column of a source is to be read."""
-        return column in self.mapping.values() or self.canonical(column) or column in self.families
+        known = column in self.mapping.values() or self.canonical(column)
+        return known or column in self.families or self.also(column)
 
     def canonical(self, column: str) -> bool:
         """Return whether ``column`` is a canonical name or a member of a family."""

@@ -28,7 +28,8 @@ def read_folder(folder: Path, wanted: WantedColumns, split: str | None) -> Table
     Parameters
     ----------
     folder : Path
-        Written by ``save_to_disk`` of `datasets`, or with Parquet files in it or in its folder ``data``.
+        Written by ``trueward import`` or by ``save_to_disk`` of `datasets`, or with Parquet files in it or in
+        its folder ``data``.
     wanted : WantedColumns
         The columns to read.
     split : str or None
@@ -47,6 +48,8 @@ def read_folder(folder: Path, wanted: WantedColumns, split: str | None) -> Table
         If the folder holds no table, or a shard is missing.
 
     """
+    if split is None and is_import(folder):
+        return read_parquet([folder / "log.parquet"], wanted, str(folder / "log.parquet"))
     if (folder / "dataset_dict.json").is_file():
         splits = _json(folder / "dataset_dict.json").get("splits")
         names = [str(s) for s in splits] if isinstance(splits, list) else []
@@ -71,6 +74,25 @@ def read_folder(folder: Path, wanted: WantedColumns, split: str | None) -> Table
     shards = next(iter(groups.values())) if only else groups[_chosen(folder, list(groups), split)]
     _refuse_gap(folder, shards)
     return read_parquet(shards, wanted, str(folder))
+
+
+def is_import(folder: Path) -> bool:
+    """Return whether ``trueward import`` wrote a folder, whose log is ``log.parquet``.
+
+    Parameters
+    ----------
+    folder : Path
+        Any folder.
+
+    Returns
+    -------
+    bool
+        True if the log and the account of an import are there.
+
+    """
+    return all(
+        (folder / name).is_file() for name in ("log.parquet", "summary.json", "dataset.json")
+    )
 
 
 def _chosen(folder: Path, splits: Sequence[str], split: str | None) -> str:

@@ -192,4 +192,4 @@ def _from_pandas(source: Any, wanted: WantedColumns) -> Table:
             columns[name] = settled(
                 [None if null else v for v, null in zip(values, values.isna(), strict=True)]
             )
-    return Table(columns, tuple(names), Place("the pandas DataFrame"))
+    return Table(columns, tuple(names), Place("the pandas DataFrame"), gaps=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -35,6 +35,8 @@ class Table:
         Whether the source has text only (CSV), so that numbers are recognised by parsing.
     export_scope : ExportScope or None
         Which responses the file says it holds.
+    gaps : bool
+        Whether a missing text leaves out its row, as in pandas, where NaN stands for it.
 
     """
 
@@ -43,6 +45,7 @@ class Table:
     place: Place
     untyped: bool = False
     export_scope: ExportScope | None = None
+    gaps: bool = False
 
     @property
     def source(self) -> str:
@@ -83,7 +86,38 @@ def expanded(table: Table) -> Table:
         del columns[family], names[family]
         columns |= inner
         names |= dict.fromkeys(inner)
-    return Table(columns, tuple(names), table.place, table.untyped, table.export_scope)
+    return replace(table, columns=columns, names=tuple(names))
+
+
+def without_gaps(table: Table, texts: Sequence[str]) -> tuple[Table, int]:
+    """Leave out the rows without a text, if the source has gaps.
+
+    Parameters
+    ----------
+    table : Table
+        A table as read.
+    texts : sequence of str
+        Columns that need a text in every row.
+
+    Returns
+    -------
+    tuple of (Table, int)
+        The other rows under their numbers in the source, and how many were left out.
+
+    """
+    if not table.gaps:
+        return table, 0
+    empty = [[value is None for value in table.columns[name]] for name in texts]
+    kept = [i for i, gaps in enumerate(zip(*empty, strict=True)) if not any(gaps)]
+    rows = len(empty[0]) if empty else 0
+    if len(kept) == rows:
+        return table, 0
+    columns: dict[str, Column] = {
+        name: column[kept] if isinstance(column, pl.Series) else [column[i] for i in kept]
+        for name, column in table.columns.items()
+    }
+    place = replace(table.place, lines=[i + 1 for i in kept])
+    return replace(table, columns=columns, place=place), rows - len(kept)
 
 
 def _fields(column: Column) -> dict[str, Column] | None:

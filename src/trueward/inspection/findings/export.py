@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -22,6 +24,10 @@ if TYPE_CHECKING:
     from trueward.data.log import Log
 
 MANY_COPIES = 0.01  # share of the rows
+IMPORTED = frozenset(  # columns of an imported log beside those of `read_log`
+    "first_feedback_s gold gold_n judge model n_events p_ask parent_response_id position rating response_id"  # noqa: SIM905
+    " session_id source_coverage time turn user_id".split()
+)
 
 
 def export_scope(log: Log) -> Iterator[Finding]:
@@ -67,14 +73,45 @@ def unused_columns(log: Log) -> Iterator[Finding]:
         A note, where the source has unused columns.
 
     """
-    if log.ignored:
+    ignored = log.ignored
+    if log.export_scope is not None:  # an import keeps these for people to look up
+        ignored = tuple(name for name in ignored if name not in IMPORTED)
+    if ignored:
+        advice = ""
+        if log.context_candidates:
+            name = log.context_candidates[0]
+            short = re.sub(r"\W+", "_", name.rpartition(".")[2]).lower()
+            option = quote(f"context.{short}={name}")
+            advice = f": if {shortened(name)} affects who reacts, add --map {option}"
         yield Finding(
             "ignored",
             "note",
-            f"{pluralised(len(log.ignored), 'column')} of the source went unused: map those that matter, "
-            f"such as --map context.NAME={shortened(log.ignored[0])}",
-            {"columns": len(log.ignored)},
-            log.ignored[:SHOWN],
+            f"{pluralised(len(ignored), 'column')} of the source went unused{advice}",
+            {"columns": len(ignored), "candidates": list(log.context_candidates)},
+            ignored[:SHOWN],
+        )
+
+
+def missing_texts(log: Log) -> Iterator[Finding]:
+    """Count the rows that were left out because a text is missing.
+
+    Parameters
+    ----------
+    log : Log
+        The log to inspect.
+
+    Yields
+    ------
+    Finding
+        A warning, where there are such rows.
+
+    """
+    if log.without_text:
+        yield Finding(
+            "without_text",
+            "warning",
+            f"{pluralised(log.without_text, 'row')} of the source without a prompt or a response (NaN): left out",
+            {"rows": log.without_text},
         )
 
 
@@ -170,4 +207,11 @@ def repeated_rows(log: Log) -> Iterator[Finding]:
     )
 
 
-FINDINGS = (export_scope, unused_columns, value_meanings, invalid_values, repeated_rows)
+FINDINGS = (
+    export_scope,
+    unused_columns,
+    missing_texts,
+    value_meanings,
+    invalid_values,
+    repeated_rows,
+)
