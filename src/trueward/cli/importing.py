@@ -42,6 +42,18 @@ Redact = Annotated[
     bool,
     typer.Option("--redact", help="Remove e-mail addresses, phone numbers and secrets from texts."),
 ]
+Separator = Annotated[
+    str | None, typer.Option(metavar="CHAR", help="Separator of a CSV file, or tab [found].")
+]
+Encoding = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Encoding of a CSV file: cp1252, utf-16 [found].")
+]
+Dates = Annotated[
+    str | None, typer.Option(metavar="FORMAT", help="Format of dates: '%d.%m.%Y %H:%M' [found].")
+]
+TableName = Annotated[
+    str | None, typer.Option("--table", metavar="NAME", help="Table of a database, or Excel sheet.")
+]
 PhoneRegion = Annotated[
     list[str] | None,
     typer.Option(
@@ -71,11 +83,16 @@ def import_(
     strict: Annotated[
         bool, typer.Option("--strict", help="Write nothing if any row is rejected.")
     ] = False,
+    separator: Separator = None,
+    encoding: Encoding = None,
+    dates: Dates = None,
+    table: TableName = None,
     as_json: Json = False,
 ) -> None:
     """Turn the export of a product into a log; exit code 3 means that some rows were rejected."""
     if phone_region and not redact:
         raise UsageError("--phone-region applies to --redact only: give both, or neither")
+    from trueward.data.readers.delimited import Reading
     from trueward.importers import import_log
 
     result = import_log(
@@ -91,6 +108,7 @@ def import_(
         redact=redact,
         phone_regions=phone_region or ("US",),
         strict=strict,
+        reading=Reading(separator, encoding, table, dates),
         progress=_progress,
     )
     finish_progress()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping  # noqa: TC003 - read when the dataclasses are made
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from trueward.data.feedback_words import FeedbackWords
+from trueward.data.readers.delimited import Reading
+
+from .names import UserMapping as UserMapping  # noqa: PLC0414, TC001 - products import it from here
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -206,33 +207,6 @@ Row = Response | Event | Skip | Reject
 
 
 @dataclass(frozen=True)
-class UserMapping:
-    """The mapping that the user gave by ``--map``, joined with the names that the source documents.
-
-    Attributes
-    ----------
-    signals : mapping of str to str
-        Name of a signal in the product -> our channel.
-    paths : mapping of str to tuple of str
-        Text (``prompt``, ``response``) -> paths in the record, such as ``inputs.question``.
-    shown : tuple of str
-        Names of the calls or spans whose answers users saw.
-    words : FeedbackWords
-        Values of thumbs that the user gave a meaning.
-    names_seen, words_seen : Counter
-        Names of signals and values of thumbs that the export has, counted while it is read.
-
-    """
-
-    signals: Mapping[str, str] = field(default_factory=dict)
-    paths: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    shown: tuple[str, ...] = ()
-    words: FeedbackWords = field(default_factory=FeedbackWords)
-    names_seen: Counter[str] = field(default_factory=Counter, compare=False)
-    words_seen: Counter[str] = field(default_factory=Counter, compare=False)
-
-
-@dataclass(frozen=True)
 class Source:
     """The exports of one product; each module of `trueward.importers.products` defines one as ``SOURCE``.
 
@@ -268,6 +242,8 @@ class Source:
         Whether user ids are network addresses, which hashing with a public key does not hide.
     name : str
         Name of the module.
+    reading : Reading
+        Separator, encoding and table that the user gave.
 
     """
 
@@ -286,6 +262,7 @@ class Source:
     hash_ids: bool = True
     ids_are_addresses: bool = False
     name: str = ""
+    reading: Reading = field(default_factory=Reading)
 
     def kind_of(self, value: Mapping[str, Any]) -> str | None:
         """Return the kind of a record; None if it is not of this source or has unexpected types.

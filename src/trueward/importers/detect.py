@@ -16,6 +16,7 @@ from trueward.data.readers import refuse_uri
 
 from . import products
 from .contract import Record, Source
+from .products._table_columns import has_texts
 from .records import FORMATS, QUERY, file_format, read_records
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SAMPLED = 20  # records of each file that decide on its source
+OWN_TABLE = "table"  # the source of tables that are no export of a product
 OWN_TABLES = {"responses", "events", "dataset"}  # the files of an import that are imported again
 
 
@@ -69,7 +71,7 @@ def list_files(paths: Sequence[Path]) -> list[Path]:
 
 
 def _files_in(folder: Path) -> list[Path]:
-    below = sorted(path for path in folder.rglob("*") if path.is_file() and file_format(path))
+    below = sorted(p for p in folder.rglob("*") if p.is_file() and file_format(p) in FORMATS)
     files = [p for p in below if p.parent.name != "manifests" and p.name != "summary.json"]
     if (folder / "dataset.json").is_file():
         return [path for path in files if path.name.split(".")[0] in OWN_TABLES]
@@ -149,7 +151,7 @@ def detect_source(paths: Sequence[Path]) -> Source:
         If several sources fit.
 
     """
-    candidates = list(sources().values())
+    candidates = [source for source in sources().values() if source.name != OWN_TABLE]
     for path in paths:
         with contextlib.closing(read_records(path)) as records:
             first = [r.value for r in itertools.islice(records, SAMPLED) if isinstance(r, Record)]
@@ -158,9 +160,12 @@ def detect_source(paths: Sequence[Path]) -> Source:
         candidates = [s for s in candidates if any(s.kind_of(value) for value in first)]
         if not candidates:
             keys = ", ".join(list(first[0])[:12])
+            if has_texts([name for value in first for name in value]):
+                return source_named(OWN_TABLE)
             raise TruewardError(
                 f"{path} should hold records of the same known source as the other files, but its keys "
-                f"are {keys}: name the source ({', '.join(sources())}), or write the generic tables"
+                f"are {keys}: name the source ({', '.join(sources())}), or map the columns of your own: "
+                "trueward import table FILE --map prompt=NAME --map response=NAME --map feedback=NAME"
             )
     if len(candidates) > 1:
         raise UsageError(
@@ -168,3 +173,29 @@ def detect_source(paths: Sequence[Path]) -> Source:
             "in place of auto"
         )
     return candidates[0]
+
+
+def other_product(paths: Sequence[Path]) -> Source | None:
+    """Return the product that the first records are an export of, if they are no table of one's own.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Files that the user calls a table.
+
+    Returns
+    -------
+    Source or None
+        The product; None for other tables.
+
+    """
+    for path in paths:
+        if file_format(path) not in FORMATS:
+            continue
+        with contextlib.closing(read_records(path)) as records:
+            first = [r.value for r in itertools.islice(records, SAMPLED) if isinstance(r, Record)]
+        for source in sources().values():
+            own = source.name in {OWN_TABLE, "generic"}
+            if not own and first and all(source.kind_of(value) for value in first):
+                return source
+    return None

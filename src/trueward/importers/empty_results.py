@@ -10,12 +10,17 @@ import polars as pl
 
 from trueward.core.errors import TruewardError, UsageError
 from trueward.data.feedback_words import spelled
+from trueward.data.readers.delimited import find_dialect
 
 from .channels import CHANNELS, THUMBS
 from .dataset_info import is_condition
+from .records import file_format
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from trueward.data.readers.delimited import Reading
 
     from .contract import Source, UserMapping
     from .derive import EventSummary
@@ -40,6 +45,33 @@ def labels_and_words(given: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, 
     """
     conditions = [text for text in given if is_condition(text)]
     return tuple(conditions), tuple(text for text in given if text not in conditions)
+
+
+def found_notes(mapping: UserMapping, files: Sequence[Path], reading: Reading) -> list[str]:
+    """Return what was found out about the files: separator and encoding, dates, values of feedback.
+
+    Parameters
+    ----------
+    mapping : UserMapping
+        With what the source found.
+    files : sequence of Path
+        The files of the import.
+    reading : Reading
+        What the user said.
+
+    Returns
+    -------
+    list of str
+        One sentence each; nothing about comma-separated UTF-8.
+
+    """
+    notes = []
+    for path in files:
+        if file_format(path) in {".csv", ".tsv"}:
+            dialect = find_dialect(path, reading)
+            if (dialect.separator, dialect.encoding.removesuffix("-sig")) != (",", "utf-8"):
+                notes.append(f"{path.name}: {dialect}")
+    return [*notes, *(f"{what}: {found}" for what, found in mapping.found.items())]
 
 
 def zero_is_neutral(mapping: UserMapping) -> UserMapping | None:

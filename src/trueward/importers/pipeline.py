@@ -12,15 +12,14 @@ from polars.exceptions import PolarsError
 
 from trueward.core.errors import TruewardError, UsageError
 from trueward.data.feedback_words import FeedbackWords
+from trueward.data.readers.delimited import Reading
 
-from .channels import CHANNELS, THUMBS
 from .checks import check_scope, user_notes, widest_level
 from .columns import find_damaged
-from .contract import UserMapping
 from .dataset_info import dataset_info, read_document
 from .derive import preference_pairs, summarise_events
-from .detect import detect_source, list_files, source_named
-from .empty_results import labels_and_words, require_feedback, zero_is_neutral
+from .detect import OWN_TABLE, detect_source, list_files, other_product, source_named
+from .empty_results import found_notes, labels_and_words, require_feedback, zero_is_neutral
 from .imported import ImportedLog, check_output
 from .merge import merge_rows
 from .privacy import PUBLIC_KEY, Redactor, hash_people, read_key
@@ -29,11 +28,12 @@ from .records import QUERY, file_format
 from .scratch import Scratch
 from .sorted_ranges import no_progress
 from .staging import stage
+from .user_mapping import user_mapping
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from .contract import Source
+    from .contract import Source, UserMapping
     from .merge import Tables
     from .sorted_ranges import Progress
     from .staging import StagedRows
@@ -53,6 +53,7 @@ def import_log(
     redact: bool = False,
     phone_regions: Sequence[str] = ("US",),
     strict: bool = False,
+    reading: Reading | None = None,
     scratch: Path | None = None,
     progress: Progress = no_progress,
 ) -> ImportedLog:
@@ -82,6 +83,8 @@ def import_log(
         Countries whose phone numbers are found as they are dialled there.
     strict : bool
         Whether to raise, and write nothing, if any row is rejected.
+    reading : Reading, optional
+        Separator, encoding, table and dates of the files, where they are not found out.
     scratch : Path, optional
         Folder for temporary files; by default beside ``out``, else the system's.
     progress : callable
@@ -120,7 +123,10 @@ def import_log(
     files, document, product = _inputs(source, [Path(path) for path in named])
     positive, good = labels_and_words(positive)
     negative, bad = labels_and_words(negative)
-    names = user_mapping(product, mapping, FeedbackWords.of(good, bad, tuple(unrated)))
+    reading = reading or Reading()
+    product = replace(product, reading=reading)
+    words = FeedbackWords.of(good, bad, tuple(unrated))
+    names = user_mapping(product, mapping, words, reading.dates)
     protect = _protection(product, hash_users, redactor)
     tables = _read_tables(product, files, names, protect, Scratch(scratch), progress)
     if redactor is not None:
@@ -132,7 +138,11 @@ def import_log(
     events = summarise_events(tables.shown_at, tables.events, info)
     scope, lowered = check_scope(info.export_scope, tables, events)
     info = replace(info, export_scope=scope)
-    notes = (*lowered, *user_notes(product, tables, info, events, hash_users))
+    notes = (
+        *found_notes(names, files, reading),
+        *lowered,
+        *user_notes(product, tables, info, events, hash_users),
+    )
     scaled = "rating" in info.scales
     require_feedback(product, tables, events, names, mapping, scaled=scaled)
     redacted = None if redactor is None else dict(redactor.total)
@@ -156,48 +166,13 @@ def _inputs(source: str, paths: list[Path]) -> tuple[list[Path], dict[str, Any],
         )
     if source == "auto" and any(path.suffix == QUERY for path in files):
         source = "generic"
-    return files, document, detect_source(files) if source == "auto" else source_named(source)
-
-
-def user_mapping(
-    source: Source, pairs: Sequence[tuple[str, str]], words: FeedbackWords | None = None
-) -> UserMapping:
-    """Return names of signals and paths to texts, from the source's documentation and the user.
-
-    Parameters
-    ----------
-    source : Source
-        The product.
-    pairs : sequence of (str, str)
-        Our name (a channel, ``thumbs``, or a text of the source) and the name in the export.
-    words : FeedbackWords, optional
-        Values of thumbs that the user gave a meaning.
-
-    Returns
-    -------
-    UserMapping
-        The names; the user's win.
-
-    Raises
-    ------
-    UsageError
-        If one of our names does not exist.
-
-    """
-    signals = dict(source.signals)
-    paths: dict[str, tuple[str, ...]] = {}
-    for ours, theirs in pairs:
-        if ours in CHANNELS or ours == THUMBS:
-            signals[theirs] = ours
-        elif ours in source.mappable:
-            paths[ours] = (*paths.get(ours, ()), theirs)
-        else:
-            known = ", ".join([*sorted(source.mappable), THUMBS, *CHANNELS])
-            raise UsageError(
-                f"--map {ours}={theirs}: {source.name} has nothing called {ours!r} to map; choose one "
-                f"of {known}"
-            )
-    return UserMapping(signals, paths, words or FeedbackWords())
+    product = detect_source(files) if source == "auto" else source_named(source)
+    if source == OWN_TABLE and (other := other_product(files)) is not None:
+        raise UsageError(
+            f"{files[0]} is an export of {other.name}, whose answers and signals stand in several records: "
+            f"trueward import {other.name}"
+        )
+    return files, document, product
 
 
 def _protection(

@@ -14,8 +14,10 @@ from typing import IO, TYPE_CHECKING, Any, Self
 
 import pyarrow.parquet as pq
 
-from trueward.core.errors import TruewardError
+from trueward.core.errors import TruewardError, UsageError
+from trueward.data.readers.column_names import WantedColumns
 from trueward.data.readers.columnar import DAMAGE
+from trueward.data.readers.delimited import find_dialect
 from trueward.data.readers.json_stream import (
     INVALID_BYTES,
     InvalidJson,
@@ -23,6 +25,7 @@ from trueward.data.readers.json_stream import (
     parse_json_line,
 )
 from trueward.data.readers.messages import shown
+from trueward.data.readers.sheets import EXCEL, SQLITE, read_excel, read_sqlite
 from trueward.data.readers.text_files import open_packed
 
 from .contract import Record
@@ -31,12 +34,16 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
     from pathlib import Path
 
+    from trueward.data.readers.delimited import Dialect, Reading
+
 BATCH = 10_000  # rows of a Parquet file that are Python objects at a time
 MAX_LENGTH = 1 << 28  # bytes of one line; a longer one is skipped without being held in memory
 SKIP_STEP = 1 << 20  # bytes of a long line that are skipped at a time
 QUERY = ".sql"
 FORMATS = (".jsonl", ".ndjson", ".json", ".csv", ".parquet")
+TABLES = (".tsv", *EXCEL, *SQLITE)  # formats of people's own tables only
 PACKED = (".gz", ".zst")
+EVERY_COLUMN = WantedColumns((), (), {}, lambda _: True)
 # keys of an API page whose records are under "data"
 PAGE_KEYS = {"meta", "next_cursor", "limit", "has_more", "page", "total", "count", "error"}
 
@@ -78,16 +85,20 @@ def file_format(path: Path) -> str:
     name = path.name.lower()
     for packed in PACKED:
         name = name.removesuffix(packed)
-    return next((ending for ending in FORMATS if name.endswith(ending)), "")
+    return next((ending for ending in (*FORMATS, *TABLES) if name.endswith(ending)), "")
 
 
-def read_records(path: Path) -> Generator[Record | UnreadableRecord, None, None]:
+def read_records(
+    path: Path, reading: Reading | None = None
+) -> Generator[Record | UnreadableRecord, None, None]:
     """Yield every record of a file, in order.
 
     Parameters
     ----------
     path : Path
-        A file in one of ``FORMATS``, plain or packed.
+        A file in one of ``FORMATS``, plain or packed, or of ``TABLES``.
+    reading : Reading, optional
+        Separator, encoding and table that the user gave.
 
     Yields
     ------
@@ -105,9 +116,12 @@ def read_records(path: Path) -> Generator[Record | UnreadableRecord, None, None]
         if kind == ".parquet":
             yield from _parquet_rows(path)
             return
+        if kind in (*EXCEL, *SQLITE):
+            yield from _table_rows(path, reading)
+            return
         with open_packed(path) as file:
-            if kind == ".csv":
-                yield from _csv_rows(file, str(path))
+            if kind in {".csv", ".tsv"}:
+                yield from _csv_rows(file, str(path), find_dialect(path, reading))
             elif kind == ".json":
                 yield from _json_records(file, str(path))
             else:
@@ -172,12 +186,14 @@ def _enveloped(value: Any) -> list[Any] | None:
     return None
 
 
-def _csv_rows(file: IO[bytes], name: str) -> Iterator[Record | UnreadableRecord]:
+def _csv_rows(file: IO[bytes], name: str, dialect: Dialect) -> Iterator[Record | UnreadableRecord]:
     """Yield the rows; bytes that are not UTF-8 stay marked, so that only their row is lost."""
     csv.field_size_limit(MAX_LENGTH)
-    with io.TextIOWrapper(file, "utf-8-sig", errors="surrogateescape", newline="") as text:
+    encoding = "utf-8-sig" if dialect.encoding == "utf-8" else dialect.encoding
+    errors = "surrogateescape" if encoding == "utf-8-sig" else "replace"
+    with io.TextIOWrapper(file, encoding, errors=errors, newline="") as text:
         lines = _BoundedLines(text)
-        rows = csv.reader(lines)
+        rows = csv.reader(lines, delimiter=dialect.separator)
         header: list[str] | None = None
         while True:
             start = lines.number + 1
@@ -222,12 +238,33 @@ class _BoundedLines:
 def _csv_row(
     header: list[str], cells: list[str], name: str, start: int
 ) -> Record | UnreadableRecord:
+    if len(cells) + 1 == len(header) and header[-1] == "timestamp" and "flag" in header:
+        cells = [*cells[:-1], "", cells[-1]]  # Gradio leaves out an empty flag or user name
     if len(cells) != len(header):
         reason = f"has {len(cells)} cells where the header has {len(header)}"
         return UnreadableRecord(name, start, reason)
     if any(INVALID_BYTES.search(cell) for cell in cells if not cell.isascii()):
         return UnreadableRecord(name, start, "invalid UTF-8")
     return Record(dict(zip(header, cells, strict=True)), name, start)
+
+
+def _table_rows(path: Path, reading: Reading | None) -> Iterator[Record | UnreadableRecord]:
+    """Yield the rows of a table of a database or a sheet of a workbook."""
+    read = read_excel if path.name.lower().endswith(EXCEL) else read_sqlite
+    try:
+        table = read(path, EVERY_COLUMN, None if reading is None else reading.table)
+    except UsageError:
+        raise
+    except TruewardError as e:
+        if "should be a" not in str(e):
+            raise
+        yield UnreadableRecord(str(path), 0, str(e))
+        return
+    columns = {name: list(column) for name, column in table.columns.items()}
+    lines = table.place.lines
+    for i, cells in enumerate(zip(*columns.values(), strict=True)):
+        line = i + 1 if lines is None else lines[i]
+        yield Record(dict(zip(columns, cells, strict=True)), str(path), line)
 
 
 def _parquet_rows(path: Path) -> Iterator[Record | UnreadableRecord]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pyarrow as pa
 
+from trueward.core.errors import TruewardError
 from trueward.data.readers.table import settled
 
 from .channels import resolve_thumb
@@ -162,7 +163,11 @@ def record_groups(
         Records with their kind, sorted by file and line.
 
     """
-    records = (_with_kind(source, record) for path in paths for record in read_records(path))
+    records = (
+        _with_kind(source, record)
+        for path in paths
+        for record in read_records(path, source.reading)
+    )
     if source.group_key is None:
         yield from ([r] if isinstance(r, Record) else r for r in records)
         return
@@ -225,6 +230,8 @@ def _stage_group(
             batch.rejected.append((record.file, record.line, _other_product(source, record.value)))
     try:
         rows = [_valid_text(row) for row in source.rows(known, mapping)] if known else []
+    except TruewardError:  # about the whole file, not about a record
+        raise
     except NoAnswer as e:
         staged.skipped[str(e)] += len(known)
         return

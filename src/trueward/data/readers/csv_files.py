@@ -1,8 +1,9 @@
-"""Comma-separated text, plain or gzipped; every cell is text until its column is given a type."""
+"""Delimited text, plain or packed; every cell is text until its column is given a type."""
 
 from __future__ import annotations
 
 import csv
+import io
 import zlib
 from typing import TYPE_CHECKING, NoReturn
 
@@ -13,13 +14,16 @@ import pyarrow.csv as pacsv
 from trueward.core.errors import TruewardError
 
 from .cell_types import Place
+from .delimited import find_dialect
 from .table import Table
 from .text_files import broken_gzip, decode_line, open_packed, read_lines
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from .column_names import WantedColumns
+    from .delimited import Dialect
 
 BLOCK = 1 << 28  # bytes; one row must fit in a block
 
@@ -45,7 +49,10 @@ def read_csv(path: Path, wanted: WantedColumns) -> Table:
         If rows differ in their number of cells, a name occurs twice, or the file is damaged.
 
     """
-    names = _header(path)
+    dialect = find_dialect(path)
+    if dialect.guessed:
+        _refuse_encoding(path)
+    names = _header(path, dialect)
     columns = [name for name in names if wanted(name)]
     place = Place(str(path))
     if not columns:
@@ -54,8 +61,8 @@ def read_csv(path: Path, wanted: WantedColumns) -> Table:
         with open_packed(path) as file:
             table = pacsv.read_csv(
                 file,
-                pacsv.ReadOptions(use_threads=False, block_size=BLOCK),
-                pacsv.ParseOptions(newlines_in_values=True),
+                pacsv.ReadOptions(use_threads=False, block_size=BLOCK, encoding=dialect.encoding),
+                pacsv.ParseOptions(newlines_in_values=True, delimiter=dialect.separator),
                 pacsv.ConvertOptions(
                     column_types=dict.fromkeys(names, pa.string()),
                     include_columns=columns,
@@ -70,12 +77,17 @@ def read_csv(path: Path, wanted: WantedColumns) -> Table:
     return Table({name: frame[name] for name in columns}, names, place, untyped=True)
 
 
-def _header(path: Path) -> tuple[str, ...]:
+def _header(path: Path, dialect: Dialect) -> tuple[str, ...]:
     """Read the names of the columns, which must differ."""
     with open_packed(path) as file:
-        lines = (decode_line(raw, i, path) for i, raw in enumerate(read_lines(file, path), 1))
+        lines: Iterable[str] = (
+            decode_line(raw, i, path) for i, raw in enumerate(read_lines(file, path), 1)
+        )
+        if not dialect.encoding.startswith("utf-8"):
+            lines = io.TextIOWrapper(file, dialect.encoding, newline="")
         try:
-            names = next((row for row in csv.reader(lines, strict=True) if row), [])
+            rows = csv.reader(lines, strict=True, delimiter=dialect.separator)
+            names = next((row for row in rows if row), [])
         except csv.Error as e:
             raise TruewardError(
                 f"the header of {path} should name the columns, but it cannot be read ({e}): "
@@ -91,11 +103,17 @@ def _header(path: Path) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _refuse(path: Path, e: pa.ArrowException) -> NoReturn:
-    """Raise about the first line that is not UTF-8, else about the number of cells."""
+def _refuse_encoding(path: Path) -> None:
+    """Raise about the first line that is not UTF-8."""
     with open_packed(path) as file:
         for number, raw in enumerate(read_lines(file, path), 1):
             decode_line(raw, number, path)
+
+
+def _refuse(path: Path, e: pa.ArrowException) -> NoReturn:
+    """Raise about the first line that is not UTF-8, else about the number of cells."""
+    if find_dialect(path).encoding.startswith("utf-8"):
+        _refuse_encoding(path)
     reason = " ".join(str(e).split()).removeprefix("CSV parse error: ")
     raise TruewardError(
         f"{path} should have the same number of cells in every row, but it cannot be read "

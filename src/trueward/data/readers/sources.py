@@ -18,6 +18,7 @@ from .databases import refuse_uri
 from .folders import read_folder
 from .json_lines import read_json
 from .queries import read_query
+from .sheets import EXCEL, SQLITE, read_excel, read_sqlite
 from .table import Table, expanded, settled
 
 if TYPE_CHECKING:
@@ -46,6 +47,10 @@ READERS: dict[str, Callable[[Path, WantedColumns], Table]] = {
     ".json.gz": read_json,
     ".csv": read_csv,
     ".csv.gz": read_csv,
+    ".tsv": read_csv,
+    ".tsv.gz": read_csv,
+    **dict.fromkeys(EXCEL, read_excel),
+    **dict.fromkeys(SQLITE, read_sqlite),
     ".arrow": _arrow,
     ".feather": _arrow,
     ".ipc": _arrow,

@@ -114,5 +114,6 @@ def decode_line(raw: bytes, number: int, path: Path) -> str:
     except UnicodeDecodeError as e:
         raise TruewardError(
             f"{path} should be UTF-8 text, but line {number} has the byte 0x{raw[e.start]:02x} "
-            f"at position {e.start + 1}: save the file as UTF-8"
+            f"at position {e.start + 1}: save the file as UTF-8, or import it "
+            "by trueward import table FILE --encoding cp1252"
         ) from e

@@ -110,7 +110,8 @@ def missing_texts(log: Log) -> Iterator[Finding]:
         yield Finding(
             "without_text",
             "warning",
-            f"{pluralised(log.without_text, 'row')} of the source without a prompt or a response (NaN): left out",
+            f"{pluralised(log.without_text, 'row')} of the source without a prompt or a response (NaN) left "
+            "out",
             {"rows": log.without_text},
         )
 

@@ -1,0 +1,126 @@
+"""Tables of SQLite files and sheets of Excel workbooks, as text or typed columns of polars."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from trueward.core.errors import TruewardError, UsageError, missing_extra
+
+from .cell_types import Place
+from .table import Table, settled
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from .column_names import WantedColumns
+
+EXCEL = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
+SQLITE = (".sqlite", ".sqlite3", ".db")
+
+
+def read_sqlite(path: Path, wanted: WantedColumns, table: str | None = None) -> Table:
+    """Read the wanted columns of a table of a SQLite file, which is opened for reading only.
+
+    Parameters
+    ----------
+    path : Path
+        The database.
+    wanted : WantedColumns
+        The columns to read.
+    table : str or None
+        Name of the table or view; needed if there are several.
+
+    Returns
+    -------
+    Table
+        Its rows in the order of the table.
+
+    Raises
+    ------
+    TruewardError
+        If the file is no database.
+    UsageError
+        If there is no such table, or none was chosen.
+
+    """
+    uri = f"{path.resolve().as_uri()}?mode=ro"
+    try:
+        with contextlib.closing(sqlite3.connect(uri, uri=True)) as database:
+            query = "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') ORDER BY name"
+            names = [row[0] for row in database.execute(query) if not row[0].startswith("sqlite_")]
+            chosen = _quoted(_chosen(path, "table", names, table))
+            cursor = database.execute(f"SELECT * FROM {chosen} LIMIT 0")  # noqa: S608 - a known name
+            columns = [column[0] for column in cursor.description]
+            kept = [name for name in columns if wanted(name)]
+            listed = ", ".join(map(_quoted, kept)) or "1"
+            rows = database.execute(f"SELECT {listed} FROM {chosen}").fetchall()  # noqa: S608
+    except sqlite3.Error as e:
+        raise TruewardError(
+            f"{path} should be a SQLite database, but it cannot be read ({e}): write or copy it again"
+        ) from e
+    values = {name: settled([row[i] for row in rows]) for i, name in enumerate(kept)}
+    return Table(values, tuple(columns), Place(str(path)))
+
+
+def read_excel(path: Path, wanted: WantedColumns, sheet: str | None = None) -> Table:
+    """Read the wanted columns of a sheet of a workbook.
+
+    Parameters
+    ----------
+    path : Path
+        An Excel or OpenDocument workbook.
+    wanted : WantedColumns
+        The columns to read.
+    sheet : str or None
+        Name of the sheet; by default the only one, or the first.
+
+    Returns
+    -------
+    Table
+        Its rows; the row after the header is row 2, as in the sheet.
+
+    Raises
+    ------
+    TruewardError
+        If the package that reads workbooks is missing, or the file is damaged.
+    UsageError
+        If there is no such sheet.
+
+    """
+    try:
+        import fastexcel  # noqa: PLC0415 - an extra
+    except ModuleNotFoundError as e:
+        raise missing_extra("Excel files", "fastexcel", "excel") from e
+    try:
+        workbook = fastexcel.read_excel(str(path))
+        name = _chosen(path, "sheet", workbook.sheet_names, sheet or workbook.sheet_names[0])
+        frame = pl.DataFrame(workbook.load_sheet(name).to_polars())
+    except (fastexcel.FastExcelError, pl.exceptions.PolarsError, OSError, IndexError) as e:
+        raise TruewardError(
+            f"{path} should be a workbook, but it cannot be read ({' '.join(str(e).split())[:150]}): "
+            "save it again, or as CSV"
+        ) from e
+    columns = {name: frame[name] for name in frame.columns if wanted(name)}
+    lines = range(2, frame.height + 2)
+    return Table(dict(columns), tuple(frame.columns), Place(str(path), lines=lines))
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _chosen(path: Path, what: str, names: Sequence[str], name: str | None) -> str:
+    if name is None and len(names) == 1:
+        return names[0]
+    if name is None or name not in names:
+        problem = "none was chosen" if name is None else f"there is no {name!r}"
+        raise UsageError(
+            f"{path} holds the {what}s {', '.join(map(repr, names)) or '(none)'}, and {problem}: choose one "
+            f"with --table {names[0] if names else 'NAME'}"
+        )
+    return name

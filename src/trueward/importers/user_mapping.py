@@ -1,0 +1,64 @@
+"""The user's names of signals, texts and values, joined with those that a source documents."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trueward.core.errors import UsageError
+from trueward.data.feedback_words import FeedbackWords
+
+from .channels import CHANNELS, THUMBS
+from .contract import UserMapping
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .contract import Source
+
+
+def user_mapping(
+    source: Source,
+    pairs: Sequence[tuple[str, str]],
+    words: FeedbackWords | None = None,
+    dates: str | None = None,
+) -> UserMapping:
+    """Return names of signals and paths to texts, from the source's documentation and the user.
+
+    Parameters
+    ----------
+    source : Source
+        The product.
+    pairs : sequence of (str, str)
+        Our name (a channel, ``thumbs``, or a text of the source) and the name in the export.
+    words : FeedbackWords, optional
+        Values of thumbs that the user gave a meaning.
+    dates : str, optional
+        Format of dates that the user gave.
+
+    Returns
+    -------
+    UserMapping
+        The names; the user's win.
+
+    Raises
+    ------
+    UsageError
+        If one of our names does not exist.
+
+    """
+    signals = dict(source.signals)
+    paths: dict[str, tuple[str, ...]] = {}
+    for ours, theirs in pairs:
+        if ours in CHANNELS or ours == THUMBS:
+            signals[theirs] = ours
+        elif ours in source.mappable or (
+            ours.startswith("context.") and "context.NAME" in source.mappable
+        ):
+            paths[ours] = (*paths.get(ours, ()), theirs)
+        else:
+            known = ", ".join([*sorted(source.mappable), THUMBS, *CHANNELS])
+            raise UsageError(
+                f"--map {ours}={theirs}: {source.name} has nothing called {ours!r} to map; choose one "
+                f"of {known}"
+            )
+    return UserMapping(signals, paths, words or FeedbackWords(), dates=dates)

@@ -1,0 +1,284 @@
+"""Tables of people's own, in every format, become logs under the columns and values that they name."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import sqlite3
+import zipfile
+from datetime import UTC, datetime
+
+import polars as pl
+import pytest
+from helpers.commands import run
+from helpers.product_exports import FIXTURES, lines
+
+from trueward.core.errors import TruewardError, UsageError
+from trueward.data.log import read_log
+from trueward.data.readers.delimited import Reading, find_dialect
+from trueward.importers import import_log
+
+CASES = FIXTURES.parent / "cases"
+ROWS = [("Café?", "Ja; nein", "up", "31.12.2025 08:00"), ("Tea?", "No", "down", "01.01.2026 09:30")]
+ROWS += [("Milk?", "Yes", "", "02.01.2026 10:00")]
+HEADER = ("question", "answer", "vote", "sent")
+
+
+def text(separator=",", rows=ROWS):
+    def quoted(cell):
+        return f'"{cell}"' if separator in cell or ";" in cell else cell
+
+    return "".join(separator.join(map(quoted, row)) + "\n" for row in (HEADER, *rows))
+
+
+def feedback(result):
+    return result.log.sort("time")["feedback"].to_list()
+
+
+MAP = [("time", "sent")]
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+def test_separators_encodings_and_dates_are_found_and_told(tmp_path, separator, encoding):
+    path = tmp_path / "t.csv"
+    path.write_bytes(text(separator).encode(encoding))
+    result = import_log("table", path, mapping=MAP)
+    log = result.log.sort("time")
+    assert log["prompt"].to_list() == ["Café?", "Tea?", "Milk?"]
+    assert log["response"].to_list()[0] == "Ja; nein"
+    assert feedback(result) == [1.0, 0.0, None]
+    assert log["time"].to_list()[0] == datetime(2025, 12, 31, 8, tzinfo=UTC)
+    told = " ".join(result.notes)
+    assert "dates: %d.%m.%Y %H:%M" in told
+    assert ("encoding cp1252 (a guess" in told) == (encoding == "cp1252")
+    assert ("separator semicolon" in told) == (separator == ";")
+
+
+def test_what_is_given_is_not_guessed(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_bytes(text("^").encode("cp1251", "replace"))
+    reading = Reading(separator="^", encoding="cp1251", dates="%d.%m.%Y %H:%M")
+    assert len(import_log("table", path, mapping=MAP, reading=reading).log) == 3
+    path.write_bytes(text().encode("cp1252"))
+    with pytest.raises(TruewardError, match="utf-8, but has other bytes"):
+        import_log("table", path, reading=Reading(encoding="utf-8"))
+    for wrong in ({"separator": "ab"}, {"encoding": "no-such"}):
+        with pytest.raises(UsageError):
+            Reading(**wrong)
+    assert Reading(separator="tab").delimiter == "\t"
+
+
+def test_days_and_months_that_may_be_swapped_are_asked_about(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text(text(rows=[("a", "b", "up", "03/04/2026"), ("c", "d", "", "05/06/2026")]))
+    with pytest.raises(TruewardError, match=r"--dates '%d/%m/%Y' or --dates '%m/%d/%Y'"):
+        import_log("table", path, mapping=MAP)
+    log = import_log("table", path, mapping=MAP, reading=Reading(dates="%m/%d/%Y")).log
+    assert log["time"].to_list()[0] == datetime(2026, 3, 4, tzinfo=UTC)
+    path.write_text(text(rows=[("a", "b", "up", "soon"), ("c", "d", "", "later")]))
+    with pytest.raises(TruewardError, match="such as 'soon', have no known format"):
+        import_log("table", path, mapping=MAP)
+
+
+def records():
+    return [dict(zip(HEADER, row, strict=True)) for row in ROWS]
+
+
+def test_json_lines_parquet_sqlite_tsv_and_packed_files_give_the_same(tmp_path):
+    lines(tmp_path / "t.jsonl", records())
+    (tmp_path / "t.json").write_text(json.dumps(records()))
+    pl.DataFrame(records()).write_parquet(tmp_path / "t.parquet")
+    (tmp_path / "t.tsv").write_text(text("\t"))
+    (tmp_path / "t.csv.gz").write_bytes(gzip.compress(text().encode()))
+    with sqlite3.connect(tmp_path / "t.db") as database:
+        pl.DataFrame(records()).write_csv(tmp_path / "ignored.txt")
+        database.execute("CREATE TABLE chats (question, answer, vote, sent)")
+        database.executemany("INSERT INTO chats VALUES (?, ?, ?, ?)", ROWS)
+    database.close()
+    for name in ("t.jsonl", "t.json", "t.parquet", "t.tsv", "t.csv.gz", "t.db"):
+        result = import_log("table", tmp_path / name, mapping=MAP)
+        assert feedback(result) == [1.0, 0.0, None], name
+        if name != "t.json":
+            log = read_log(tmp_path / name, prompt="question", response="answer", feedback="vote")
+            assert log.frame["feedback"].to_list() == [1.0, 0.0, None], name
+
+
+def test_a_database_of_several_tables_needs_a_name(tmp_path):
+    path = tmp_path / "t.sqlite"
+    with sqlite3.connect(path) as database:
+        for name in ("chats", "users"):
+            database.execute(f"CREATE TABLE {name} (question, answer, vote, sent)")
+        database.executemany("INSERT INTO chats VALUES (?, ?, ?, ?)", ROWS)
+    database.close()
+    with pytest.raises(UsageError, match=r"'chats', 'users'.*--table chats"):
+        import_log("table", path)
+    assert len(import_log("table", path, mapping=MAP, reading=Reading(table="chats")).log) == 3
+    (tmp_path / "no.db").write_text("x" * 5000)
+    with pytest.raises(TruewardError, match="SQLite"):
+        import_log("table", tmp_path / "no.db")
+
+
+def workbook(path, rows):
+    """Write a minimal Excel file with inline strings."""
+
+    def cell(value):
+        return f"<c t='inlineStr'><is><t>{value}</t></is></c>"
+
+    body = "".join(f"<row>{''.join(map(cell, row))}</row>" for row in rows)
+    main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+    rel = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+    package = "http://schemas.openxmlformats.org/package/2006"
+    types = "application/vnd.openxmlformats-officedocument.spreadsheetml"
+    parts = {
+        "[Content_Types].xml": f"<Types xmlns='{package}/content-types'>"
+        "<Default Extension='rels' "
+        "ContentType='application/vnd.openxmlformats-package.relationships+xml'/>"
+        f"<Override PartName='/xl/workbook.xml' ContentType='{types}.sheet.main+xml'/>"
+        f"<Override PartName='/xl/worksheets/s.xml' ContentType='{types}.worksheet+xml'/></Types>",
+        "_rels/.rels": f"<Relationships xmlns='{package}/relationships'><Relationship Id='r1' "
+        f"Type='{rel}/officeDocument' Target='xl/workbook.xml'/></Relationships>",
+        "xl/workbook.xml": f"<workbook xmlns='{main}' xmlns:r='{rel}'><sheets>"
+        "<sheet name='Chats' sheetId='1' r:id='r1'/></sheets></workbook>",
+        "xl/_rels/workbook.xml.rels": f"<Relationships xmlns='{package}/relationships'>"
+        f"<Relationship Id='r1' Type='{rel}/worksheet' Target='worksheets/s.xml'/></Relationships>",
+        "xl/worksheets/s.xml": f"<worksheet xmlns='{main}'><sheetData>{body}</sheetData></worksheet>",
+    }
+    with zipfile.ZipFile(path, "w") as file:
+        for name, content in parts.items():
+            file.writestr(name, content)
+
+
+def test_a_workbook_is_read_by_the_extra_excel(tmp_path):
+    path = tmp_path / "t.xlsx"
+    workbook(path, [HEADER, *ROWS])
+    try:
+        import fastexcel  # noqa: F401
+    except ModuleNotFoundError:
+        with pytest.raises(TruewardError, match=r"trueward\[excel\]"):
+            import_log("table", path)
+        return
+    result = import_log("table", path, mapping=MAP)
+    assert feedback(result) == [1.0, 0.0, None]
+    assert result.tables.responses["response_id"].to_list()[0] == "table:t.xlsx/1"
+    with pytest.raises(UsageError, match="'Chats'"):
+        import_log("table", path, reading=Reading(table="Users"))
+
+
+def test_like_and_dislike_in_json_lines():
+    for source in ("table", "auto"):
+        result = import_log(source, CASES / "jsonl_like_dislike.jsonl")
+        assert result.source.name == "table"
+        assert result.log["feedback"].to_list() == [1.0, 0.0, None] * 3
+        assert result.summary["mapping"]["paths"]["prompt"] == ["user_message"]
+
+
+def test_columns_values_and_signals_are_mapped(tmp_path):
+    rows = [
+        {
+            "q": {"text": "a"},
+            "a": "b",
+            "v": "wow",
+            "copied": "yes",
+            "dev": "tv",
+            "stars": 5,
+            "n": "hi",
+        },
+        {
+            "q": {"text": "c"},
+            "a": "d",
+            "v": "nah",
+            "copied": "no",
+            "dev": "pc",
+            "stars": 1,
+            "n": None,
+        },
+        {
+            "q": {"text": "e"},
+            "a": "f",
+            "v": "hm",
+            "copied": None,
+            "dev": "pc",
+            "stars": None,
+            "n": "",
+        },
+    ]
+    path = lines(tmp_path / "t.jsonl", rows)
+    names = [("prompt", "q.text"), ("response", "a"), ("feedback", "v"), ("copy", "copied")]
+    names += [("context.device", "dev"), ("comment", "n")]
+    words = {"positive": ["wow"], "negative": ["nah"], "unrated": ["hm"]}
+    log = import_log("table", path, mapping=names, **words).log.sort("prompt")
+    assert log["feedback"].to_list() == [1.0, 0.0, None]
+    assert log["channel.copy"].to_list() == [1.0, 0.0, None]
+    assert log["context.device"].to_list() == ["tv", "pc", "pc"]
+    with pytest.raises(TruewardError, match=r"'hm' \(1\), 'nah' \(1\), 'wow' \(1\)"):
+        import_log("table", path, mapping=names)
+    stars = [*names[:2], ("feedback", "stars")]
+    assert import_log("table", path, mapping=stars).log["feedback"].to_list().count(0.0) == 1
+    rating = [*names[:2], ("rating", "stars")]
+    log = import_log("table", path, mapping=rating, scale=(1, 5)).log.sort("prompt")
+    assert log["rating"].to_list() == [5.0, 1.0, None]
+    assert log["feedback"].to_list() == [1.0, 0.0, None]
+
+
+def test_zeros_that_may_mean_no_reaction_are_asked_about(tmp_path):
+    rows = [{"prompt": f"p{i}", "response": "r", "liked": i % 2} for i in range(4)]
+    path = lines(tmp_path / "t.jsonl", rows)
+    with pytest.raises(TruewardError, match=r"--negative 0.*--unrated 0"):
+        import_log("table", path)
+    assert import_log("table", path, unrated=["0"]).log["feedback"].drop_nulls().to_list() == [1, 1]
+    assert import_log("table", path, negative=["0"]).log["feedback"].null_count() == 0
+
+
+def test_a_column_for_each_thumb(tmp_path):
+    rows = [{"prompt": f"p{i}", "response": "r"} for i in range(3)]
+    rows[0] |= {"thumbs_up": 1, "thumbs_down": 0}
+    rows[1] |= {"thumbs_up": 0, "thumbs_down": True}
+    rows[2] |= {"thumbs_up": 0, "thumbs_down": 0}
+    log = import_log("table", lines(tmp_path / "t.jsonl", rows)).log.sort("prompt")
+    assert log["feedback"].to_list() == [1.0, 0.0, None]
+
+
+def test_columns_that_are_missing_or_may_be_several_are_named(tmp_path, capsys):
+    path = lines(tmp_path / "t.jsonl", [{"x": "a", "answer": "b", "rating": 5, "vote": "up"}])
+    with pytest.raises(TruewardError, match="--map feedback=vote or --map feedback=rating"):
+        import_log("table", path)
+    with pytest.raises(
+        TruewardError, match=r"known as the prompt; it has 'x', .*--map prompt=NAME"
+    ):
+        import_log("table", path, mapping=[("feedback", "vote")])
+    with pytest.raises(UsageError, match="no column 'y' to read prompt from"):
+        import_log("table", path, mapping=[("prompt", "y")])
+    words = ["import", "table", str(path), "--out", str(tmp_path / "log"), "--map", "prompt=x"]
+    code, out, err = run([*words, "--map", "feedback=vote"], capsys)
+    assert code == 0, err
+    assert "1 with feedback" in out
+
+
+def test_damaged_rows_are_rejected_with_their_lines(tmp_path):
+    path = tmp_path / "t.csv"
+    rows = ["question,answer,vote,id", "a,b,up,1", ",b,up,2", "c,,down,3", "d,e", "f,g,down,4"]
+    path.write_text("\n".join([*rows, "h,i,up,1"]))
+    result = import_log("table", path)
+    assert len(result.log) == 1  # two rows of id 1 have different texts
+    found = [(line, reason) for _, line, reason in result.tables.rejected.rows()]
+    assert [line for line, _ in found] == [2, 2, 3, 4, 5, 7]
+    assert "the prompt is empty" in found[2][1]
+    assert "has 2 cells where the header has 4" in found[4][1]
+
+
+def test_the_export_of_a_product_is_named(tmp_path):
+    for source in ("table",):
+        with pytest.raises(UsageError, match="trueward import librechat"):
+            import_log(source, FIXTURES / "librechat_messages.jsonl")
+    empty = lines(tmp_path / "e.jsonl", [{"prompt": "", "response": "", "feedback": "up"}])
+    with pytest.raises(TruewardError, match="an import needs responses"):
+        import_log("table", empty)
+
+
+def test_the_separator_of_a_file_whose_texts_hold_others(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text('a;b\n"x, y; z";1\n"1,5";2\n')
+    assert find_dialect(path).separator == ";"
+    path.write_text("one column\nx\n")
+    assert find_dialect(path).separator == ","
