@@ -246,3 +246,126 @@ def test_ratings_beyond_the_scale_are_counted(tmp_path):
     task["annotations"][0]["result"][2]["value"]["rating"] = 9
     result = import_log("auto", lines(tmp_path / "t.jsonl", [task]))
     assert any("1 ratings lie outside the scale of 1 to 5" in note for note in result.notes)
+
+
+# Gradio
+
+
+def test_gradio_flagged_runs():
+    result = case("gradio_flagged.csv")
+    assert (result.source.name, result.info.export_scope.level) == ("gradio", "rated_only")
+    rows = result.log.sort("time").select("prompt", "response", "feedback").rows()
+    assert rows == [("Name a fish.", "Trout.", None), ("Name a tree.", "Oak.", 0.0)]
+    assert result.summary["skipped"] == {"a run without a flag": 1}
+
+
+@pytest.mark.parametrize("header", ["flag,timestamp", "flag,username,timestamp"])
+def test_gradio_rows_one_field_short_of_the_header(tmp_path, header):
+    flag = "" if "username" not in header else "Incorrect,"
+    rows = [f"question,output,{header}", f"Fish?,Trout.,{flag}2026-01-01 10:00:00", "Tree?"]
+    path = tmp_path / "log.csv"
+    path.write_text("\n".join(rows))
+    result = import_log("auto", path)
+    assert result.log["response"].to_list() == ["Trout."]
+    assert result.log["feedback"].to_list() == [0.0 if flag else None]
+    assert [line for line, _ in rejected(result)] == [3]
+
+
+def test_gradio_flags_of_the_app_are_mapped_and_empty_runs_rejected(tmp_path):
+    rows = [{"q": "Fish?", "temperature": "1", "out": "Trout.", "flag": "Silly", "timestamp": "1"}]
+    rows += [{**rows[0], "out": ""}, {**rows[0], "flag": "", "q": "Tree?", "out": "Oak."}]
+    path = lines(tmp_path / "log.jsonl", rows)
+    with pytest.raises(TruewardError, match="--map thumbs=Silly"):
+        import_log("gradio", path)
+    result = import_log("gradio", path, mapping=[("flag", "Silly"), ("prompt", "q")])
+    assert sorted(result.log["feedback"].to_list(), key=str) == [0.0, None]
+    assert [line for line, _ in rejected(result)] == [2]
+
+
+def test_gradio_likes_of_a_chat(tmp_path):
+    pairs = [["Hi?", "Hello."], ["Fish?", "Trout."]]
+    chat = [{"role": "user", "content": "Hi?"}, {"role": "assistant", "content": "Hello."}]
+    rows = [{"chatbot": json.dumps(pairs), "index": "1", "liked": "True", "timestamp": "5"}]
+    rows += [
+        {"conversation": chat, "index": 1, "value": "Hello.", "flag": "Dislike", "timestamp": 6}
+    ]
+    rows += [{"conversation": chat, "index": 7, "value": "?", "flag": "Like", "timestamp": 6}]
+    result = import_log("auto", lines(tmp_path / "log.jsonl", rows))
+    found = result.log.sort("time").select("prompt", "response", "feedback").rows()
+    assert found == [
+        ("user: Hi?\nassistant: Hello.\nuser: Fish?", "Trout.", 1.0),
+        ("Hi?", "Hello.", 0.0),
+    ]
+    assert rejected(result) == [(3, "message 7 of the conversation is no answer")]
+
+
+# ChatGPT
+
+
+def test_chatgpt_conversations_with_their_feedback():
+    result = case("chatgpt_export")
+    assert (result.source.name, result.info.export_scope.level) == ("chatgpt", "full")
+    assert column(result, "response") == {"a1": "Yo.", "a2": "Hello."}
+    assert column(result, "feedback") == {"a1": 0.0, "a2": None}
+    assert column(result, "channel.regenerate") == {"a1": 1.0, "a2": 0.0}
+    assert column(result, "parent_response_id")["a2"] == "chatgpt:cv/a1"
+    assert column(result, "prompt")["a1"] == "Hi?"
+
+
+def chatgpt():
+    (conversation,) = json.loads((CASES / "chatgpt_export/conversations.json").read_text())
+    (rating,) = json.loads((CASES / "chatgpt_export/message_feedback.json").read_text())
+    return conversation, rating
+
+
+def test_chatgpt_tools_thoughts_and_hidden_messages_are_no_turns(tmp_path):
+    conversation, rating = chatgpt()
+    nodes = conversation["mapping"]
+    image = {"content_type": "image_asset_pointer", "asset_pointer": "file://x"}
+    nodes["u1"]["message"]["content"] = {
+        "content_type": "multimodal_text",
+        "parts": [image, "What is it?"],
+    }
+    call = copy.deepcopy(nodes["a1"])
+    call |= {"id": "call"}
+    call["message"] |= {"recipient": "python", "content": {"content_type": "code", "text": "1+1"}}
+    tool = copy.deepcopy(call)
+    tool |= {"id": "tool", "parent": "call"}
+    tool["message"] |= {"author": {"role": "tool"}, "recipient": "all"}
+    hidden = copy.deepcopy(call)
+    hidden |= {"id": "hidden", "parent": "r"}
+    hidden["message"] |= {"author": {"role": "system"}, "recipient": "all"}
+    hidden["message"]["metadata"] = {"is_visually_hidden_from_conversation": True}
+    nodes |= {"call": call, "tool": tool, "hidden": hidden}
+    nodes["a2"]["parent"], nodes["u1"]["parent"] = "tool", "hidden"
+    conversation["current_node"] = "a2"
+    result = import_log("auto", lines(tmp_path / "c.jsonl", [conversation, rating]))
+    assert set(column(result, "prompt").values()) == {"[image]\nWhat is it?"}
+    assert column(result, "response") == {"a1": "Yo.", "a2": "Hello."}
+    assert column(result, "channel.regenerate")["a1"] == 1.0
+
+
+def test_chatgpt_feedback_without_its_answer_and_alone(tmp_path):
+    conversation, rating = chatgpt()
+    lost = {**rating, "message_id": "a9", "content": json.dumps({"text": "too short"})}
+    said = {**rating, "message_id": "a2", "rating": "thumbs_up", "user_id": "user-x"}
+    said["content"] = json.dumps({"text": "nice", "tags": ["helpful"]})
+    result = import_log("auto", lines(tmp_path / "c.jsonl", [conversation, lost, said]))
+    assert rejected(result) == [(2, "a rating without its answer: a9 is not among the messages")]
+    assert column(result, "feedback") == {"a1": None, "a2": 1.0}
+    assert ("a2", "comment", 1.0, "user") in signals(result)
+    with pytest.raises(TruewardError, match=r"conversations\.json beside message_feedback\.json"):
+        import_log("chatgpt", lines(tmp_path / "f.jsonl", [rating]))
+
+
+@pytest.mark.parametrize("source", ["chatgpt", "gradio", "librechat"])
+def test_a_truncated_file_and_another_product_are_counted(tmp_path, source):
+    conversation = chatgpt()[0]
+    good = {"chatgpt": conversation, "librechat": records("librechat_ui_export_flat.json")}
+    run = {"q": "Fish?", "out": "Trout.", "flag": "", "timestamp": "1"}
+    first = good.get(source, run)
+    other = {"traceId": "t", "name": "x"}
+    path = lines(tmp_path / "x.jsonl", [first, other, json.dumps(first)[:-9]])
+    result = import_log(source, path)
+    assert [line for line, _ in rejected(result)] == [2, 3]
+    assert result.log.height

@@ -1,0 +1,222 @@
+"""ChatGPT: `conversations.json` of a data export, with `message_feedback.json` beside it.
+
+Fields read of conversations: ``conversation_id`` or ``id``, ``current_node``, and of ``mapping`` for each
+node ``id``, ``parent`` and ``message`` (``author.role``, ``content``, ``create_time``, ``status``,
+``recipient``, ``metadata.model_slug``, ``metadata.is_visually_hidden_from_conversation``). Of feedback:
+``message_id`` or ``id``, ``conversation_id``, ``user_id``, ``rating``, ``content``, ``create_time``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from trueward.importers.channels import signal_event
+from trueward.importers.chat_rows import chat_rows, rated_message
+from trueward.importers.contract import (
+    Event,
+    Place,
+    Record,
+    Reject,
+    Row,
+    Skip,
+    Source,
+    UserMapping,
+)
+from trueward.importers.messages import content_text
+from trueward.importers.trees import Node, Tree, build_tree
+from trueward.importers.values import decode_json, id_text, parse_time
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+ROLES = ("user", "assistant", "system")
+SHOWN = ("text", "multimodal_text", "code", "user_editable_context")  # content types with text
+
+
+def record_kind(record: Mapping[str, Any]) -> str | None:
+    """Return the kind of a record: conversation or feedback.
+
+    Parameters
+    ----------
+    record : mapping
+        A JSON object or table row.
+
+    Returns
+    -------
+    str or None
+        ``conversation`` or ``feedback``, or None if the record is not of this source.
+
+    """
+    keys = record.keys()
+    if isinstance(record.get("mapping"), dict) and ("current_node" in keys or "title" in keys):
+        return "conversation"
+    is_feedback = {"conversation_id", "rating"} <= keys and ("message_id" in keys or "id" in keys)
+    return "feedback" if is_feedback and keys <= FEEDBACK_KEYS else None
+
+
+FEEDBACK_KEYS = frozenset(
+    "message_id id conversation_id user_id rating content create_time update_time evaluation_name"  # noqa: SIM905
+    " evaluation_treatment workspace_id storage_protocol metadata".split()
+)
+
+
+def group_key(record: Record) -> str | None:
+    """Return the conversation, which is read with the feedback on it.
+
+    Parameters
+    ----------
+    record : Record
+        A conversation or feedback.
+
+    Returns
+    -------
+    str or None
+        Its id.
+
+    """
+    value = record.value
+    return id_text(value.get("conversation_id") or value.get("id"))
+
+
+def rows(records: Sequence[Record], _: UserMapping) -> Iterator[Row]:
+    """Yield the answers of a conversation, the thumbs, and what the user did next.
+
+    Parameters
+    ----------
+    records : sequence of Record
+        The conversation and the feedback of one `group_key`.
+    _ : UserMapping
+        Unused: this source has no names to map.
+
+    Yields
+    ------
+    Row
+        A response, an event, a Skip, or a Reject for feedback without its answer.
+
+    Raises
+    ------
+    InvalidRecord
+        If a record cannot be used.
+
+    """
+    chats = sorted((r for r in records if r.kind == "conversation"), key=_age)
+    ratings = [r for r in records if r.kind == "feedback"]
+    yield from [Skip("an older copy of a conversation")] * len(chats[:-1])
+    users = [id_text(r.value.get("user_id")) for r in ratings]
+    user = next(filter(None, users), None)
+    name, tree = group_key(records[0]), build_tree([])
+    prefix = f"chatgpt:{name}/"
+    for chat in chats[-1:]:
+        tree = _tree(chat.value["mapping"], (chat.file, chat.line))
+        current = _visible(id_text(chat.value.get("current_node")), chat.value["mapping"])
+        yield from chat_rows(tree, prefix, user, name, current)
+    for rating in ratings:
+        yield from _rating(rating, tree, prefix)
+
+
+def _age(record: Record) -> tuple[float, int]:
+    at = parse_time(record.value.get("update_time"))
+    return (at.timestamp() if at else 0.0, len(record.value["mapping"]))
+
+
+def _message(node: Any) -> dict[str, Any]:
+    message = node.get("message") if isinstance(node, dict) else None
+    return message if isinstance(message, dict) else {}
+
+
+def _is_visible(node: Any) -> bool:
+    """Whether a node is a turn that was shown: no tool, no hidden message, no call of a tool."""
+    message = _message(node)
+    role = (message.get("author") or {}).get("role")
+    hidden = (message.get("metadata") or {}).get("is_visually_hidden_from_conversation")
+    content = message.get("content") or {}
+    to_all = message.get("recipient") in (None, "all")
+    return role in ROLES and to_all and not hidden and bool(_text(content))
+
+
+def _text(content: Any) -> str:
+    """Return the text of a content, with a line for each image; thoughts and tool output have none."""
+    if not isinstance(content, dict):
+        return content_text(content)
+    if content.get("content_type") not in SHOWN:
+        return ""
+    parts = content.get("parts")
+    if not isinstance(parts, list):
+        return content_text(content.get("text"))
+    lines = []
+    for part in parts:
+        is_image = isinstance(part, dict) and "image" in str(part.get("content_type"))
+        lines.append("[image]" if is_image else content_text(part))
+    return "\n".join(filter(None, lines))
+
+
+def _visible(name: str | None, mapping: Mapping[str, Any]) -> str | None:
+    """Return a node, or the nearest one above it that was shown."""
+    seen: set[str] = set()
+    while name is not None and name in mapping and name not in seen:
+        if _is_visible(mapping[name]):
+            return name
+        seen.add(name)
+        name = id_text(mapping[name].get("parent"))
+    return name if name is not None and name not in mapping else None
+
+
+def _tree(mapping: Mapping[str, Any], place: Place) -> Tree:
+    """Return the turns that were shown; what stands between them is left out."""
+    nodes = []
+    for name, node in mapping.items():
+        if not _is_visible(node):
+            continue
+        message = _message(node)
+        status = message.get("status")
+        nodes.append(
+            Node(
+                id=name,
+                parent=_visible(id_text(node.get("parent")), mapping),
+                role=str(message["author"]["role"]),
+                text=_text(message.get("content")),
+                at=parse_time(message.get("create_time")),
+                model=id_text((message.get("metadata") or {}).get("model_slug")),
+                unusable="an answer that was not finished" if status == "in_progress" else "",
+                place=place,
+            )
+        )
+    return build_tree(nodes)
+
+
+def _rating(record: Record, tree: Tree, prefix: str) -> Iterator[Row]:
+    value, place = record.value, (record.file, record.line)
+    name = id_text(value.get("message_id") or value.get("id"))
+    node = tree.nodes.get(name or "")
+    if node is None:
+        yield Reject(f"a rating without its answer: {name} is not among the messages", place)
+        return
+    if (problem := rated_message(node, tree)) is not None:
+        yield problem
+        return
+    user, at = id_text(value.get("user_id")), parse_time(value.get("create_time"))
+    fields: dict[str, Any] = {"response_id": prefix + node.id, "source": "user", "actor_id": user}
+    fields |= {"at": at, "place": place}
+    content = decode_json(value.get("content"))
+    details = content if isinstance(content, dict) else {}
+    tags = details.get("tags")
+    text = ", ".join(map(str, tags)) if isinstance(tags, list) and tags else None
+    if value.get("rating") in (None, ""):
+        yield Skip("feedback without a rating")
+    else:
+        yield signal_event("thumbs", value["rating"], **fields, key=f"thumbs/{user}", text=text)
+    if details.get("text"):
+        comment = str(details["text"])
+        yield Event("comment", 1.0, **fields, key=f"comment/{user}", text=comment)
+
+
+SOURCE = Source(
+    title="ChatGPT data export (`conversations.json`, `message_feedback.json`)",
+    levels={"conversation": "full", "feedback": None},
+    record_kind=record_kind,
+    rows=rows,
+    group_key=group_key,
+    covers="`full` for the chats of one account, given `message_feedback.json` beside the conversations",
+    wider="give conversations.json beside message_feedback.json",
+    always_logged=frozenset({"regenerate", "prompt_edit"}),
+)

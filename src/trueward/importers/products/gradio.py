@@ -1,0 +1,168 @@
+"""Gradio: `flagged/log.csv` of an interface, and the `.csv` that a chat interface logs its likes to.
+
+Columns read: those of the inputs and outputs by their labels, ``flag``, ``username`` and ``timestamp``; of a
+chat, ``conversation`` or ``chatbot``, ``index``, and ``liked`` or ``flag``. Only rows that somebody flagged
+are written, unless the interface logs every run (``flagging_mode="auto"``).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trueward.importers.channels import signal_event
+from trueward.importers.contract import (
+    Event,
+    InvalidRecord,
+    Record,
+    Response,
+    Row,
+    Skip,
+    Source,
+    UserMapping,
+)
+from trueward.importers.messages import answer_text, to_messages
+from trueward.importers.values import decode_json, first_value, id_text, parse_time
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+OWN = ("flag", "username", "timestamp")
+NEGATIVE = frozenset({"incorrect", "wrong", "bad", "dislike", "disliked", "error", "offensive"})
+POSITIVE = frozenset({"correct", "good", "like", "liked", "helpful"})
+
+
+def record_kind(record: Mapping[str, Any]) -> str | None:
+    """Return the kind of a record: flagged run or like.
+
+    Parameters
+    ----------
+    record : mapping
+        A row.
+
+    Returns
+    -------
+    str or None
+        ``flagged run`` or ``like``, or None if the record is not of this source.
+
+    """
+    keys = record.keys()
+    has_chat = "index" in keys and ("conversation" in keys or "chatbot" in keys)
+    if has_chat and ("liked" in keys or "flag" in keys):
+        return "like"
+    texts = [key for key in keys if key not in OWN]
+    return "flagged run" if {"flag", "timestamp"} <= keys and len(texts) >= 2 else None
+
+
+def rows(records: Sequence[Record], mapping: UserMapping) -> Iterator[Row]:
+    """Yield the output of a run as a response, and its flag as feedback.
+
+    Parameters
+    ----------
+    records : sequence of Record
+        One record.
+    mapping : UserMapping
+        Columns of ``prompt`` and ``response``, if the interface has several inputs or outputs.
+
+    Yields
+    ------
+    Row
+        A response, an event, or a Skip for a flag that is neither good nor bad.
+
+    Raises
+    ------
+    InvalidRecord
+        If a record cannot be used.
+    NoAnswer
+        If there is no text.
+
+    """
+    (record,) = records
+    yield from (_like if record.kind == "like" else _flagged)(record, mapping)
+
+
+def _name(record: Record) -> str:
+    return f"gradio:{Path(record.file).parent.name}/{Path(record.file).name}/{record.line}"
+
+
+def _flagged(record: Record, mapping: UserMapping) -> Iterator[Row]:
+    value = record.value
+    flag, user, at = (value.get(key) for key in OWN)
+    columns = [key for key in value if key not in OWN]
+    prompt = first_value(value, mapping.paths.get("prompt", (columns[0],)))
+    response = first_value(value, mapping.paths.get("response", (columns[-1],)))
+    if prompt is None or response is None:
+        raise InvalidRecord(
+            f"a response needs a prompt and a text, and one of {', '.join(columns)} is empty: name them by "
+            "--map prompt=COLUMN --map response=COLUMN"
+        )
+    user = id_text(user)
+    name, time = _name(record), parse_time(at)
+    yield Response(name, to_messages(prompt), answer_text(response), user_id=user, shown_at=time)
+    word = str(flag or "").strip()
+    fields: dict[str, Any] = {"response_id": name, "actor_id": user, "at": time, "source": "user"}
+    if not word:
+        yield Skip("a run without a flag")
+        return
+    mapping.names_seen[word] += 1
+    channel = mapping.signals.get(word)
+    if channel is not None:
+        yield signal_event(channel, 1, **fields)
+    elif word.lower() in NEGATIVE | POSITIVE:
+        up = word.lower() in POSITIVE
+        yield Event("thumbs_up" if up else "thumbs_down", 1.0, **fields)
+    else:
+        yield Skip(f"the flag {word!r} is not mapped")
+
+
+def _like(record: Record, _: UserMapping) -> Iterator[Row]:
+    """Yield the answer of a chat that was liked, with the turns before it."""
+    value = record.value
+    chat = decode_json(value.get("conversation") or value.get("chatbot"))
+    messages = _turns(chat)
+    index = decode_json(value.get("index"))
+    place = index if isinstance(index, int) else int(str(index).strip("[]() ").split(",")[0])
+    if isinstance(chat, list) and chat and isinstance(chat[0], list):
+        place = 2 * place + 1  # pairs of question and answer
+    if not 0 < place < len(messages) or messages[place]["role"] != "assistant":
+        raise InvalidRecord(f"message {place} of the conversation is no answer")
+    name, user = _name(record), id_text(value.get("username"))
+    time = parse_time(value.get("timestamp"))
+    yield Response(
+        name,
+        messages[:place],
+        messages[place]["content"],
+        user_id=user,
+        shown_at=time,
+        turn=place // 2,
+    )
+    fields: dict[str, Any] = {"response_id": name, "actor_id": user, "at": time, "source": "user"}
+    word = value.get("liked", value.get("flag"))
+    if word in (None, ""):
+        yield Skip("a like that was taken back")
+    else:
+        yield signal_event("thumbs", word, **fields)
+
+
+def _turns(chat: Any) -> list[dict[str, str]]:
+    """Return messages of a chat that is a list of messages, or of pairs of question and answer."""
+    if not isinstance(chat, list) or not chat:
+        raise InvalidRecord("the conversation has no messages")
+    if not isinstance(chat[0], list):
+        return to_messages(chat)
+    turns = []
+    for pair in chat:
+        turns += [{"role": "user", "content": str(pair[0] or "")}]
+        turns += [{"role": "assistant", "content": str(pair[1] or "")}]
+    return turns
+
+
+SOURCE = Source(
+    title="Gradio flags (`flagged/log.csv`) and likes of a chat interface",
+    levels={"flagged run": "rated_only", "like": "rated_only"},
+    record_kind=record_kind,
+    rows=rows,
+    covers="`rated_only`: runs that somebody flagged",
+    wider='log every run (flagging_mode="auto")',
+    mappable=frozenset({"prompt", "response"}),
+)
