@@ -111,7 +111,7 @@ def test_a_fit_that_fails_leaves_its_sentence_and_the_others_as_they_are():
     jobs = [FitJob("naive", *good), FitJob("naive", blank, good[1]), FitJob("implicitrm", *good)]
     first, second, third = fit_many(jobs, **SETTINGS)
     assert same(fit("naive", *good, **SETTINGS), first)
-    assert "at least 1 responses rated good" in str(second)
+    assert "at least 1 response rated good" in str(second)
     assert isinstance(third, TruewardError)
     assert "identify" in str(third)
 

@@ -23,8 +23,8 @@ MISSING = {
     "channel.active": "a channel.active column: 1 where the user was active, whether satisfied or not",
     "clicks": "a log of clicks, where feedback is 1 or null; this log also has negative ratings",
     "propensity": "a propensity column: the logged probability that a satisfied user acts",
-    "unrated": "the responses nobody rated: every row of this log has feedback, so it shows what rated "
-    "answers are like and not who reacts; log every response that was shown",
+    "unrated": "the responses nobody rated: every row here has feedback, which shows what rated answers are "
+    "like and not who reacts; log every response that was shown",
     "group": "a prompt_id column, or prompts: it compares answers to one prompt",
     "channels": "channel.* columns with signals per response",
     "two channels": "two or more channel.* columns: one signal alone cannot separate satisfaction from "
@@ -54,7 +54,8 @@ def lacking(method: Method, capabilities: LogCapabilities, fewest: int = FEWEST)
     if (hidden := _hidden(method, capabilities)) is not None:
         return hidden
     context = {"z"} if any(nu.reads == "z" for nu in method.nuisances) else set()
-    for column in sorted(method.needs | context):
+    validated = {"unrated"} if not fewest else set()  # a validation part may have rated rows only
+    for column in sorted((method.needs | context) - validated):
         if column == "two channels" and len(capabilities.channels) > 1:
             if not capabilities.separable(capabilities.usable_channels):
                 return _inseparable(capabilities)
@@ -68,10 +69,10 @@ def lacking(method: Method, capabilities: LogCapabilities, fewest: int = FEWEST)
     few = sparse(capabilities, reads_feedback=reads_feedback, fewest=fewest)
     if reads_reactions and not few:
         few = _few("responses with feedback", capabilities.rated, fewest)
-        few = few or _few("responses without", capabilities.rows - capabilities.rated, fewest)
+        few = few or _few("responses without it", capabilities.rows - capabilities.rated, fewest)
     if few:
         return few
-    all_rated = _weighted(method) and "unrated" not in capabilities.offers
+    all_rated = fewest and _weighted(method) and "unrated" not in capabilities.offers
     return MISSING["unrated"] if all_rated else None
 
 
@@ -134,7 +135,7 @@ def sparse(
             "responses without a click", capabilities.rows - capabilities.good, fewest
         )
     return (
-        _few("responses with feedback", capabilities.rated, 1)
+        _few("responses with feedback", capabilities.rated, fewest)
         or _few("responses rated good", capabilities.good, fewest)
         or _few("responses rated bad", capabilities.rated - capabilities.good, fewest)
     )
@@ -170,7 +171,12 @@ def scarce(capabilities: LogCapabilities) -> str | None:
 
 
 def _few(what: str, count: int, fewest: int) -> str | None:
-    return f"at least {fewest} {what}, and found {count}" if count < fewest else None
+    if count >= fewest:
+        return None
+    one = (
+        what.replace("responses", "response").replace("clicks", "click").replace("labels", "label")
+    )
+    return f"at least {fewest} {one if fewest == 1 else what}, and found {count}"
 
 
 def require(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from trueward.data.capabilities import MIN_PER_CLASS, NEGATIVE_CHANNELS, LogCapabilities
+from trueward.data.capabilities import NEGATIVE_CHANNELS, LogCapabilities
 from trueward.data.feedback import Columns, Feedback
 from trueward.estimation.method import Method
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 ENOUGH_GOLD = 30  # gold labels for anchored
+FEWEST_RATINGS = 10  # training rows with a rating, for three_outcome
 
 
 class Choice(NamedTuple):
@@ -42,9 +43,9 @@ class Auto(Method):
     """L = that of the method it takes: the first of these that the log supports.
 
     30 gold labels or more: anchored. Two positive channels that fire together: channels. Ratings and unrated
-    rows: three_outcome.
-    Ratings of every row: naive. Clicks: implicitrm, with logged activity or context, else as an interval. The
-    report states what the log has, which method is selected and why, and what would be better (methods 4.7).
+    rows: three_outcome. Ratings of every row, or fewer than 10: naive. Clicks: implicitrm, with logged
+    activity or context, else as an interval. The report states what the log has, which method is selected and
+    why, and what would be better (methods 4.7).
     """
 
     paper = "methods 4.7"
@@ -99,7 +100,7 @@ def choice(capabilities: LogCapabilities) -> Choice:
             "fire independently for a satisfied user.",
             audit,
         )
-    if "o" in has and "unrated" in has and capabilities.rated >= 2 * MIN_PER_CLASS:
+    if "o" in has and "unrated" in has and capabilities.rated >= FEWEST_RATINGS:
         return Choice(
             ThreeOutcome(),
             f"The log has ratings and too few gold labels for anchored: {rated}.",
@@ -107,10 +108,22 @@ def choice(capabilities: LogCapabilities) -> Choice:
             "reacts depends on how good the answer is; otherwise the ranking is that of naive.",
             f"Known rates of wrong ratings (-o rho_01, -o rho_10) would correct the scale. {audit}",
         )
-    if "o" in has:
+    if "o" in has and "unrated" in has:
         return Choice(
             Naive(),
-            "Every row of the log is rated, so the log has no information on unrated responses.",
+            f"The log has few ratings, and too few gold labels for anchored: {rated}.",
+            f"Selected: naive. Fewer than {FEWEST_RATINGS} ratings do not show who reacts, so nothing is "
+            "corrected.",
+            f"Collect more ratings. {audit}",
+        )
+    if "o" in has:
+        scope = capabilities.export_scope
+        hidden = scope is not None and not scope.shows_unrated
+        return Choice(
+            Naive(),
+            "The export of the log has no unrated responses."
+            if hidden
+            else "Every row of the log is rated, so the log has no information on unrated responses.",
             "Selected: naive. The log shows no selection that could be modelled or corrected.",
             f"Log every response that was shown. {audit}",
         )
