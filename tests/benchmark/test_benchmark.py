@@ -134,6 +134,35 @@ def test_training_validation_and_test_share_no_prompt(tmp_path):
     assert torch.equal(train.x, x[torch.from_numpy(draw.rows_train)])
 
 
+def test_rows_of_a_set_count_by_their_weight(tmp_path):
+    """Bad answers were thinned 10:1: 40 of 100 kept answers are good, and 40 of the 640 that there were."""
+    rng = np.random.default_rng(0)
+    good = rng.permutation(100) < 40
+    frame = pl.DataFrame(
+        {
+            "prompt": [f"question {k // 2}" for k in range(100)],
+            "response": [f"{'works' if g else 'fails'} {k}" for k, g in enumerate(good)],
+            "label": good.astype(float),
+            "weight": np.where(good, 1.0, 10.0),
+        }
+    )
+    frame.write_parquet(tmp_path / "mine.parquet")
+    mine = f"{{name: rated, path: {tmp_path / 'mine.parquet'}, label: mine}}"
+    text = SMALL.replace("{name: synthetic, rows: 700}", mine).replace(
+        "rate: 0.5", "rate: 0.5\ngold: 20"
+    )
+    jobs, folders = first_jobs(config_of(tmp_path, text))
+    job = next(j for j in jobs if j.scenario.mechanism == "rating")
+    scenario = json.dumps(dataclasses.asdict(job.scenario), sort_keys=True)
+    draw = sample(folders[job.set], job.digest, scenario, job.seed)
+    for part, truth in ((draw.train, draw.truth_train), (draw.labelled(draw.test), draw.test)):
+        assert torch.equal(part.weight, torch.where(truth.label > 0, 1.0, 10.0))
+    label = torch.cat([draw.truth_train.label, draw.truth_val.label])
+    assert draw.known["prior"] == pytest.approx(float(label.sum() / (10 - 9 * label).sum()))
+    _, gold, weight = draw.gold()
+    assert torch.equal(weight, 10 - 9 * gold.double())
+
+
 def test_r2_gold_is_r2_after_platt_scaling_on_gold_labels(tmp_path):
     jobs, folders = first_jobs(
         config_of(tmp_path, SMALL.replace("rate: 0.5", "rate: 0.5\ngold: 60"))
@@ -141,7 +170,7 @@ def test_r2_gold_is_r2_after_platt_scaling_on_gold_labels(tmp_path):
     job = next(j for j in jobs if j.method.label == "naive" and j.scenario.mechanism == "rating")
     scenario = json.dumps(dataclasses.asdict(job.scenario), sort_keys=True)
     draw = sample(folders[job.set], job.digest, scenario, job.seed)
-    x, gold = draw.gold()
+    x, gold, _ = draw.gold()
     assert len(x) == len(gold) == 60
     truth = torch.cat([draw.truth_train.label, draw.truth_val.label])
     named = torch.cat([draw.train.gold, draw.val.gold])

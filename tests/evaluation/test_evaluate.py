@@ -253,7 +253,10 @@ def test_a_variance_by_user_and_prompt_by_hand():
 
 
 def test_gaps_by_hand():
-    """15 bins of two rows; r - p is .5, -.5 in the first, .2, .2 in the second, else 0: 0 and .4 / 30."""
+    """15 bins of two rows; r - p is .5, -.5 in the first, .2, .2 in the second, else 0: 0 and .4 / 30.
+
+    With weight 2 on the first row a bin holds a weight of 31 / 15: that row, and 1 / 15 of the second.
+    """
     p = np.arange(30) / 30
     r = p.copy()
     r[:4] += [0.5, -0.5, 0.2, 0.2]
@@ -261,7 +264,7 @@ def test_gaps_by_hand():
     assert gaps == pytest.approx(np.r_[0, 0.4 / 30, np.zeros(13)])
     twice = np.ones(30)
     twice[0] = 2
-    assert metrics.calibration_gaps(p, r, twice)[0][0] == pytest.approx(0.5 / 31)
+    assert metrics.calibration_gaps(p, r, twice)[0][0] == pytest.approx((2 * 0.5 - 0.5 / 15) / 31)
 
 
 KNOWN = {  # P(good) = .75 or .35 as forecast, and .2 more or less by the prompt: 55 % are good

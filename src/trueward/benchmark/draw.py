@@ -33,6 +33,8 @@ class Truth:
         NaN where unknown.
     group : Tensor, shape (n,)
         Number of the prompt.
+    weight : Tensor, shape (n,), or None
+        Number of rows of the population that each row represents.
 
     """
 
@@ -40,10 +42,18 @@ class Truth:
     label: Tensor
     rating: Tensor
     group: Tensor
+    weight: Tensor | None = None
+
+    @property
+    def share_good(self) -> float:
+        """Mean label of the population; NaN where one is unknown."""
+        w = torch.ones_like(self.label) if self.weight is None else self.weight
+        return float((w.double() @ self.label.double()) / w.double().sum())
 
     def __getitem__(self, i: Tensor) -> Truth:
         """Return the rows ``i``."""
-        return Truth(self.rows[i.numpy()], self.label[i], self.rating[i], self.group[i])
+        weight = None if self.weight is None else self.weight[i]
+        return Truth(self.rows[i.numpy()], self.label[i], self.rating[i], self.group[i], weight)
 
     def known(self) -> Truth:
         """Return the rows with a known rating."""
@@ -107,15 +117,17 @@ class Draw:
             parts.append(replace(data, x=self.prepared.features(rows), eta=eta))
         return parts[0], parts[1]
 
-    def gold(self) -> tuple[Tensor, Tensor]:
-        """Return (features, labels) of the gold labels of the log."""
+    def gold(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return (features, labels, weights) of the gold labels of the log."""
         parts = []
         for data, rows in ((self.train, self.rows_train), (self.val, self.rows_val)):
             known = data.audited
             label = torch.empty(0) if data.gold is None else data.gold[known]
-            parts.append((self.prepared.features(rows[known.numpy()]), label))
-        (x, label), (more, others) = parts
-        return torch.cat([x, more]), torch.cat([label, others])
+            parts.append(
+                (self.prepared.features(rows[known.numpy()]), label, data.label_weight[known])
+            )
+        x, label, weight = (torch.cat(column) for column in zip(*parts, strict=True))
+        return x, label, weight
 
     def labelled(self, truth: Truth, subset: Rows | None = None) -> Labelled:
         """Return true labels with features.
@@ -136,7 +148,8 @@ class Draw:
         i = torch.from_numpy(chosen)
         x = self.prepared.features(truth.rows[chosen])
         spec = str(self.prepared.about["backbone"])
-        return Labelled(x, truth.label[i], truth.rating[i], truth.group[i], spec)
+        part = truth[i]
+        return Labelled(x, part.label, part.rating, part.group, spec, weight=part.weight)
 
     def clean(self, count: tuple[int, int] | None, seed: int) -> tuple[Labelled, Labelled]:
         """Return true labels (train, val).

@@ -71,15 +71,16 @@ def scaled_on_gold(model: RewardModel, draw: Draw, test: Labelled) -> dict[str, 
         ``r2_gold``; empty without gold labels; None if a score is not finite.
 
     """
-    x, label = draw.gold()
+    x, label, weight = draw.gold()
     if not len(label):
         return {}
     on_gold, on_test = model.score_features(x).reward, model.score_features(test.x).reward
     if on_gold is None or on_test is None or test.r is None or not on_gold.isfinite().all():
         return {ON_GOLD: None}
-    slope, offset = platt(on_gold, label)
+    slope, offset = platt(on_gold, label, weight)
     p = torch.sigmoid(slope * on_test.double() + offset)
-    return {ON_GOLD: measure(p.numpy(), r=test.r.numpy(), draws=0)["r2"].value}
+    counted = None if test.weight is None else test.weight.numpy()
+    return {ON_GOLD: measure(p.numpy(), r=test.r.numpy(), weight=counted, draws=0)["r2"].value}
 
 
 def loss_errors(job: Job, draw: Draw) -> dict[str, float] | str:
@@ -179,6 +180,6 @@ def _out_of_fold(nuisance: Nuisance, b: Feedback, job: Job) -> Tensor:
         assert on_val is not None
         assert scores is not None
         seen = val.seen > 0
-        slope, offset = platt(on_val[seen], val.y[seen])
+        slope, offset = platt(on_val[seen], val.y[seen], val.row_weight[seen])
         p[held_out] = torch.sigmoid(slope * scores + offset)
     return p

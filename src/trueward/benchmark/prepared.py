@@ -59,7 +59,7 @@ class Prepared:
 
     @cached_property
     def rows(self) -> pl.DataFrame:
-        """Columns group, rating (null where unknown) and, for logs, feedback."""
+        """Columns group, rating (null where unknown), weight if the set has it, and, for logs, feedback."""
         return pl.read_parquet(self.folder / "rows.parquet")
 
     @cached_property
@@ -170,7 +170,8 @@ def prepare(
 
 
 def _digest(answers: Answers, threshold: float | None, spec: str) -> str:
-    digest = hashlib.sha256(f"{FORMAT} {threshold} {spec} ".encode())
+    weighted = "weight " if "weight" in answers.frame.columns else ""
+    digest = hashlib.sha256(f"{FORMAT} {threshold} {spec} {weighted}".encode())
     digest.update(fingerprint(answers.frame).encode())
     if answers.features is not None:
         digest.update(np.ascontiguousarray(answers.features).data)
@@ -187,14 +188,21 @@ def _table(
             raise TruewardError("the set has no feedback or no rating; check its files")
         ids = frame["prompt_id" if "prompt_id" in frame.columns else "prompt"]
         group = pl.Series("group", prompt_groups(frame["prompt"], ids))
-        log = frame.select("prompt", "response", "rating", "feedback").with_columns(group)
+        log = frame.select("prompt", "response", "rating", "feedback", *_weight(frame))
+        log = log.with_columns(group)
         return log, np.arange(len(frame)), threshold
     number = np.arange(len(frame), dtype=np.float64)[:, None]
     table = read_rated(frame, threshold, number)
     assert table.features is not None
     rated = table.frame.select("prompt", "response", "rating")
     rows = table.features[:, 0].astype(np.int64)
-    return rated.with_columns(pl.Series("group", table.group)), rows, table.threshold
+    columns = [pl.Series("group", table.group), *_weight(frame[rows.tolist()])]
+    return rated.with_columns(columns), rows, table.threshold
+
+
+def _weight(frame: pl.DataFrame) -> list[pl.Series]:
+    """Return the column ``weight``, if there is one."""
+    return [frame["weight"]] if "weight" in frame.columns else []
 
 
 def _directions(x: NDArray[np.float16]) -> NDArray[np.float32]:

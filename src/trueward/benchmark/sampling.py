@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -80,20 +81,22 @@ def _simulated(prepared: Prepared, s: Scenario, seed: int) -> Draw:
     )
     log = read_log(world.log)
     n, spec = len(log), str(about["backbone"])
-    seen = to_feedback(log, torch.empty(n, 0), spec)
     clean = pl.concat([world.log.select("response", "prompt_id"), world.truth], how="horizontal")
-    whole = _truth(clean, seen.group)
-    parts = split_rows(n, VALIDATION, seed, seen.group)
+    seen = to_feedback(log, torch.empty(n, 0), spec)
+    whole = _truth(clean, seen.group, rows)
+    seen = replace(seen, weight=whole.weight)
+    parts = split_rows(n, VALIDATION, seed, seen.group, seen.labels)
     p = _floats(world.truth["propensity"]).clamp(min=1e-6)
-    known = {"rho_01": s.rho_01, "rho_10": s.rho_10, "prior": float(whole.label.mean())}
-    return _draw(prepared, seen, parts, whole, _truth(world.test, None), known, p)
+    known = {"rho_01": s.rho_01, "rho_10": s.rho_10, "prior": whole.share_good}
+    return _draw(prepared, seen, parts, whole, _truth(world.test, None, rows), known, p)
 
 
-def _truth(frame: pl.DataFrame, group: Tensor | None) -> Truth:
+def _truth(frame: pl.DataFrame, group: Tensor | None, rated: pl.DataFrame) -> Truth:
     rows = frame["response"].str.slice(1).cast(pl.Int64).to_numpy()
     if group is None:
         group = torch.from_numpy(frame["prompt_id"].rank("dense").to_numpy().astype(np.int64))
-    return Truth(rows, _floats(frame["label"]), _floats(frame["rating"]), group)
+    weight = _floats(rated["weight"][rows]) if "weight" in rated.columns else None
+    return Truth(rows, _floats(frame["label"]), _floats(frame["rating"]), group, weight)
 
 
 def _draw(
@@ -131,8 +134,15 @@ def _logged(prepared: Prepared, s: Scenario, seed: int) -> Draw:
     log, out = np.flatnonzero(place >= held), np.flatnonzero(place < held)
     rating = frame["rating"]
     label = (rating > cut).cast(pl.Float64)
+    weight = _floats(frame["weight"]) if "weight" in frame.columns else None
     whole, test = (
-        Truth(r, _floats(label[r]), _floats(rating[r]), torch.from_numpy(group[r]))
+        Truth(
+            r,
+            _floats(label[r]),
+            _floats(rating[r]),
+            torch.from_numpy(group[r]),
+            None if weight is None else weight[torch.from_numpy(r)],
+        )
         for r in (log, out)
     )
     y = frame["feedback"][log]
@@ -142,9 +152,10 @@ def _logged(prepared: Prepared, s: Scenario, seed: int) -> Draw:
         o=_floats(y.is_not_null().cast(pl.Float64)),
         gold=_gold(whole.label, s.gold, seed) if s.gold else None,
         group=whole.group,
+        weight=whole.weight,
         backbone=str(prepared.about["backbone"]),
     )
-    parts = split_rows(len(log), VALIDATION, seed, seen.group)
+    parts = split_rows(len(log), VALIDATION, seed, seen.group, seen.labels)
     return _draw(prepared, seen, parts, whole, test.known(), {}, None)
 
 

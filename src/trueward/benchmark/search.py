@@ -206,9 +206,11 @@ def criterion(model: RewardModel, val: Feedback | Labelled) -> float:
     scores = model.score_features(val.x[rows])
     if scores.reward is None or not scores.reward.isfinite().all() or len(rows) == 0:
         return math.inf
-    slope, offset = platt(scores.reward, target)
+    weight = None if val.weight is None else val.weight[rows]
+    slope, offset = platt(scores.reward, target, weight)
     p = torch.sigmoid(slope * scores.reward.double() + offset).numpy()
-    return float(np.mean(nll(p, target.double().numpy())))
+    counted = None if weight is None else weight.double().numpy()
+    return float(np.average(nll(p, target.double().numpy()), weights=counted))
 
 
 def observed_target(val: Feedback | Labelled) -> tuple[Tensor, Tensor]:

@@ -265,7 +265,7 @@ def _evaluate_job(b: Fittable, folder: str) -> Row:
     }
     if selection := chosen.model.report["nuisances"].get("selection"):
         row["selection"] = {k: selection[k] for k in SELECTION}
-        row["share_good"] = float(draw.truth_train.label.mean())
+        row["share_good"] = draw.truth_train.share_good
     if failures:
         row["trials_failed"] = failures
     if b.job.selected_on_test:

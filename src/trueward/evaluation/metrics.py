@@ -67,7 +67,7 @@ def nll(p: Array, r: Array) -> Array:
 
 
 def calibration_gaps(p: Array, r: Array, w: Array) -> tuple[Array, Array]:
-    """Mass of (r - p) in 15 bins of equally many rows, sorted by p; ECE is the sum of its absolute values.
+    """Mass of (r - p) in 15 bins of equal weight, sorted by p; ECE is the sum of its absolute values.
 
     A row, or a run of equal p, that crosses an edge is divided between the bins in proportion.
 
@@ -84,8 +84,9 @@ def calibration_gaps(p: Array, r: Array, w: Array) -> tuple[Array, Array]:
         Of every row on every gap, with the bins as they are.
 
     """
-    run, size = np.unique(p, return_inverse=True, return_counts=True)[1:]
-    edges = np.linspace(0, len(p), BINS + 1)
+    run = np.unique(p, return_inverse=True)[1]
+    size = np.bincount(run, w)
+    edges = np.linspace(0, size.sum(), BINS + 1)
     starts = np.cumsum(size) - size
     before = np.clip(
         (edges - starts[:, None]) / size[:, None], 0, 1
