@@ -320,7 +320,7 @@ def test_records_of_another_source_in_the_folder_are_rejected_by_name(tmp_path):
     result = import_log("helicone", [tmp_path])
     assert rejected(result) == [
         (1, "is not a record of helicone: its keys are hello"),
-        (2, "is not a record of helicone: its keys are prompt, response, response_id"),
+        (2, "is not a record of helicone, but of generic"),
     ]
     with pytest.raises(TruewardError, match="records of the same known source"):
         import_log("auto", [tmp_path])

@@ -64,7 +64,7 @@ def test_langfuse_ui_export_beside_the_blob_export_in_one_folder(tmp_path):
     assert column(import_log("auto", [tmp_path]), "feedback") == {"obs-01": 1.0, "obs-02": None}
 
 
-def test_langfuse_columns_of_scores_on_a_trace_are_no_labels(tmp_path):
+def test_langfuse_columns_of_scores_on_a_trace_count_if_their_name_is_mapped(tmp_path):
     trace = {
         "id": "tr-1",
         "timestamp": "2026-03-02T09:00:00Z",
@@ -72,10 +72,11 @@ def test_langfuse_columns_of_scores_on_a_trace_are_no_labels(tmp_path):
         "userId": "u",
         "sessionId": "s",
     }
-    trace |= {"input": "Hi", "output": "Hello", "user-feedback": ["1"], "tags": []}
+    trace |= {"input": "Hi", "output": "Hello", "user-feedback": ["1"], "tags": [], "tone": [0.5]}
     result = import_log("langfuse", [lines(tmp_path / "traces.jsonl", [trace])])
     assert result.log["response"].to_list() == ["Hello"]
-    assert result.log["feedback"].to_list() == [None]
+    assert result.log["feedback"].to_list() == [1.0]
+    assert result.summary["skipped"] == {"the column 'tone' looks like scores and is not mapped": 1}
 
 
 def test_langfuse_traces_give_user_and_session_and_text_only_without_a_generation(tmp_path):
@@ -109,11 +110,13 @@ def test_langfuse_a_score_of_a_trace_goes_to_its_last_generation(tmp_path):
         lines(tmp_path / "o.jsonl", [later, *OBSERVATIONS]),
         FIXTURES / "langfuse_scores.jsonl",
     ]
-    assert column(import_log("langfuse", paths), "feedback") == {
+    assert column(import_log("langfuse", paths, shown=["chat"]), "feedback") == {
         "obs-01": None,
         "obs-02": None,
         "obs-09": 1.0,
     }
+    # two calls with one text are one answer
+    assert column(import_log("langfuse", paths), "feedback") == {"obs-02": None, "obs-09": 1.0}
 
 
 def test_langfuse_rows_at_both_ends_of_windows_repeat_and_the_newest_counts(tmp_path):
@@ -124,10 +127,8 @@ def test_langfuse_rows_at_both_ends_of_windows_repeat_and_the_newest_counts(tmp_
     ]
     result = import_log("langfuse", [*paths, lines(tmp_path / "again.jsonl", OBSERVATIONS)])
     assert column(result, "feedback")["obs-01"] == 0.0
-    assert result.summary["duplicates"] == {
-        "responses": 2,
-        "events": 2,
-    }  # the comment of the score too
+    # of the records of responses, one is a span; of those of events, one a comment
+    assert result.summary["duplicates"] == {"responses": 3, "events": 2}
 
 
 @pytest.mark.parametrize(
@@ -156,9 +157,9 @@ def test_langfuse_without_the_field_group_of_texts_stops(tmp_path):
 def test_answers_that_are_json_stay_text_and_calls_of_tools_are_no_answers(tmp_path):
     calls = {"role": "assistant", "content": None, "tool_calls": [{"function": {"name": "f"}}]}
     observations = [
-        {**OBSERVATIONS[0], "id": "a", "output": '{"name": "Fair Winds"}'},
-        {**OBSERVATIONS[0], "id": "b", "output": '["Gale", "Breeze"]'},
-        {**OBSERVATIONS[0], "id": "c", "output": json.dumps(calls)},
+        {**OBSERVATIONS[0], "id": "a", "trace_id": "1", "output": '{"name": "Fair Winds"}'},
+        {**OBSERVATIONS[0], "id": "b", "trace_id": "2", "output": '["Gale", "Breeze"]'},
+        {**OBSERVATIONS[0], "id": "c", "trace_id": "3", "output": json.dumps(calls)},
     ]
     result = import_log("langfuse", [lines(tmp_path / "o.jsonl", observations)])
     assert column(result, "response") == {"a": '{"name": "Fair Winds"}', "b": '["Gale", "Breeze"]'}
@@ -263,7 +264,8 @@ def test_phoenix_annotations_of_traces_reviewers_and_updates(tmp_path):
         {**base, "id": "A8", "trace_id": "a1f0", "source": "APP", "result": up},
         {**PHOENIX[2], "id": "A9", "updated_at": "2026-04-01T09:00:00Z", "result": up},
     ]
-    result = import_log("phoenix", [lines(tmp_path / "p.jsonl", [*PHOENIX, other, *extra])])
+    path = lines(tmp_path / "p.jsonl", [*PHOENIX, other, *extra])
+    result = import_log("phoenix", path, shown=["chat"])
     assert column(result, "feedback") == {
         "s001": 1.0,
         "s002": None,

@@ -26,6 +26,22 @@ Map = Annotated[
         help="Name of a signal or path to a text: thumbs=user-feedback, prompt=inputs.q.",
     ),
 ]
+Shown = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--shown",
+        metavar="NAME",
+        help="Name of the model calls that users saw, where a trace has several; repeatable.",
+    ),
+]
+Logged = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--logged",
+        metavar="CHANNEL",
+        help="Channel that is logged for every response, so that absence is 0: copy.",
+    ),
+]
 Positive = Annotated[
     list[str] | None, typer.Option(help="What makes feedback 1: thumbs_up, rating>=4, copy, up.")
 ]
@@ -70,6 +86,8 @@ def import_(
     ],
     out: Annotated[Path, typer.Option("--out", help="The folder to write.")],
     mapping: Map = None,
+    shown: Shown = None,
+    logged: Logged = None,
     scale: Annotated[
         str | None,
         typer.Option(metavar="LEAST:MOST", help="Rating scale, if the export does not say: 1:5."),
@@ -100,6 +118,8 @@ def import_(
         files,
         out,
         mapping=_mapping(mapping),
+        shown=shown or (),
+        logged=logged or (),
         scale=_scale(scale),
         positive=positive or (),
         negative=negative or (),

@@ -13,7 +13,7 @@ from typing import Any
 # keys of a request or of the arguments of a function, the first that is there counts
 PROMPTS = (
     *("messages", "contents", "input", "prompt", "question", "query", "user_input", "user_query"),
-    *("user_message", "message", "text", "content"),
+    *("user_message", "message", "inputs", "text", "content"),
 )
 SYSTEMS = (
     *("system", "instructions", "systemInstruction", "system_instruction", "system_instructions"),
@@ -22,9 +22,26 @@ SYSTEMS = (
 HISTORIES = ("chat_history", "history", "conversation_history", "previous_messages")
 # keys of a reply or of what a function returned
 ANSWERS = (
-    *("choices", "candidates", "generations", "output_text", "output", "answer", "response", "reply"),
-    *("result", "completion", "final_answer", "final_output", "generated_text", "message", "messages"),
-    *("text", "content", "parts"),
+    *(
+        "choices",
+        "candidates",
+        "generations",
+        "output_text",
+        "output",
+        "answer",
+        "response",
+        "reply",
+    ),
+    *(
+        "result",
+        "completion",
+        "final_answer",
+        "final_output",
+        "generated_text",
+        "message",
+        "messages",
+    ),
+    *("outputs", "text", "content", "parts"),
 )
 MESSAGE_KEYS = frozenset({"role", "message.role", "content", "message", "data", "kwargs", "parts"})
 # items of a reply that are no message, and parts of a turn that no user reads
@@ -145,8 +162,8 @@ def answer_inside(value: dict[str, Any]) -> Any:
         if key == "generations":
             while isinstance(inner, list) and inner:
                 inner = inner[0]
-            known = isinstance(inner, dict)
-            return (inner.get("text") or inner.get("message")) if known else inner
+            is_one = isinstance(inner, dict)
+            return answer_inside(inner) if is_one else inner  # type: ignore[arg-type]
         return {"role": "assistant", "content": inner} if key in {"content", "parts"} else inner
     return None
 
@@ -168,7 +185,9 @@ def reply_parts(value: list[Any]) -> list[Any] | None:
     if not value or not all(isinstance(item, dict) for item in value):
         return None
     kinds = {item.get("type") for item in value}
-    is_reply = not kinds.isdisjoint(SILENT) and not any("role" in i and not _is_output(i) for i in value)
+    is_reply = not kinds.isdisjoint(SILENT) and not any(
+        "role" in i and not _is_output(i) for i in value
+    )
     is_reply |= any(map(_is_output, value))
     is_content = all(MESSAGE_KEYS.isdisjoint(i) and ("type" in i or "text" in i) for i in value)
     if not is_reply and not is_content:
@@ -218,7 +237,9 @@ def part_content(part: dict[str, Any]) -> Any:
 
 def _placeholder(fields: dict[str, Any], kind: str) -> str | None:
     """Return what stands for an image or another file; None if the part is none."""
-    data = next((fields[key] for key in FILES if isinstance(fields.get(key), dict)), {})
+    data: dict[str, Any] = next(
+        (fields[key] for key in FILES if isinstance(fields.get(key), dict)), {}
+    )
     mime = data.get("mimeType") or data.get("mime_type") or fields.get("mime_type")
     media = fields.get("mediaType") or fields.get("modality") or mime
     if media is None and not isinstance(fields.get("content"), str):

@@ -9,9 +9,14 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from trueward.core.errors import UsageError
 from trueward.data.export_scope import LEVELS
 
+from .derive import SIGNAL_COLUMNS
+from .traces import UNKNOWN
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from trueward.data.export_scope import ExportScope, Level
@@ -23,6 +28,7 @@ if TYPE_CHECKING:
 
 MAX_P = 1e-6  # a pattern less probable than this is not chance
 MIN_PERIOD = timedelta(days=1)  # of rated rows only; retention is counted in days
+MAX_NAMES = 20  # names that a note lists
 MIN_ROWS = 10  # rated rows in a run, or chats, that a pattern needs
 
 
@@ -142,6 +148,59 @@ def _every_chat_rated(log: pl.DataFrame) -> bool:
     return float(some_rated.log().sum()) < math.log(MAX_P)
 
 
+def check_logged(logged: Sequence[str], tables: Tables) -> None:
+    """Raise if a channel cannot be logged for every response of this import.
+
+    Parameters
+    ----------
+    logged : sequence of str
+        Channels of which absence is 0.
+    tables : Tables
+        The tables of the import.
+
+    Raises
+    ------
+    UsageError
+        If a channel is none that users only do, or has no event at all.
+
+    """
+    for name in logged:
+        if name not in SIGNAL_COLUMNS:
+            raise UsageError(
+                f"--logged {name}: absence can be 0 for what users do, and not for what they state; choose "
+                f"one of {', '.join(SIGNAL_COLUMNS)}"
+            )
+        if name not in tables.channels:
+            raise UsageError(
+                f"--logged {name}: this export has no {name} at all; give the name that the product logs it "
+                f"under by --map {name}=NAME"
+            )
+
+
+def unknown_calls(tables: Tables) -> list[str]:
+    """Return what to do about model calls of which it is unknown whether users saw them.
+
+    Parameters
+    ----------
+    tables : Tables
+        The tables of the import.
+
+    Returns
+    -------
+    list of str
+        One sentence with the names of the calls; empty if there are none.
+
+    """
+    if not tables.skipped.get(UNKNOWN):
+        return []
+    names = [f"{name} ({count})" for name, count in list(tables.unknown_calls.items())[:MAX_NAMES]]
+    note = (
+        f"{tables.skipped[UNKNOWN]} model calls are left out, since their traces have several and no output "
+        f"of their own: name what users saw by --shown NAME; the names are {', '.join(names) or 'unknown'}"
+    )
+    return [note]
+
+
 def user_notes(
     source: Source, tables: Tables, info: DatasetInfo, events: EventSummary, key: bytes | None
 ) -> list[str]:
@@ -166,7 +225,7 @@ def user_notes(
         One sentence each.
 
     """
-    notes = []
+    notes = unknown_calls(tables)
     is_rating = (pl.col("channel") == "rating") & (pl.col("source") != "judge")
     if tables.events.filter(is_rating).height and "rating" not in info.scales:
         notes.append("ratings have no known scale and give no labels: give it by --scale 1:5")

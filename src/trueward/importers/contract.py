@@ -21,11 +21,10 @@ if TYPE_CHECKING:
 
 Message = dict[str, str]  # keys: role, content
 Actor = Literal["user", "annotator", "judge"]
-# Which rows become responses. answer: always. call: a model call, if its trace shows its text, or has no
-# other call. fallback: what a trace or span put out, if no call has that text. named: only if an event names
-# it; it then replaces the answer of its group. echo: a second copy of a response, stored beside an event; any
-# other copy of the same id wins. owner: never; it links calls to the spans above them, and gives a user, a
-# session and the text that the trace shows. hidden: never; a call that users were not shown.
+# Which rows become responses. answer: always. call, fallback: a model call, and the trace or span around it;
+# see `traces`. named: only if an event names it; it then replaces the answer of its group. echo: a second
+# copy of a response, stored beside an event; any other copy of the same id wins. owner: never; it gives its
+# group a user and a session, and links spans. hidden: never; a call that users were not shown.
 Precedence = Literal["answer", "call", "fallback", "named", "echo", "owner", "hidden"]
 Place = tuple[str, int]  # file and line
 

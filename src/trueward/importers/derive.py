@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .dataset_info import DatasetInfo
 
 SLIP = pl.duration(seconds=5)  # opposite statements closer than this are a slip of the finger
+THUMBS_UP_DOWN = ("thumbs_up", "thumbs_down")
 IDENTITY = ("response_id", "session_id", "position", "turn", "parent_response_id", "p_ask")
 # implicit channels that become a column of the log; dwell_seconds is neither yes nor no
 SIGNAL_COLUMNS = {
@@ -172,6 +173,11 @@ def _last_labels(users: pl.DataFrame, info: DatasetInfo) -> pl.DataFrame:
     rows = rows.with_columns(info.labels().alias("label"))
     is_retracted = pl.col("channel").is_in(plain) & (pl.col("value") == 0)
     rows = rows.filter(pl.col("label").is_not_null() | is_retracted)
+    if "rating" in info.label_channels:
+        # a thumb is the last word on a rating of the same moment, which may be older
+        is_thumb = pl.col("channel").is_in(THUMBS_UP_DOWN) & pl.col("label").is_not_null()
+        has_thumb = is_thumb.any().over("response_id", "actor_id", "at")
+        rows = rows.filter(~((pl.col("channel") == "rating") & has_thumb))
     rows = rows.with_columns(pl.col("label").is_not_null().alias("has_label"))
     rows = rows.sort("response_id", "at", "has_label", "label", "channel", nulls_last=False)
     last_at, last = (pl.col(name).last().over("response_id") for name in ("at", "label"))

@@ -118,7 +118,13 @@ def merge_rows(
         group = pl.when(~has_key).then("group").alias("group")
         events, more = _latest_events(events.with_columns(group))
         event_copies += more
-    rejected = [*staged.rejected, *unique.rejected, traces.rejected, rejected_events, joined.rejected]
+    rejected = [
+        *staged.rejected,
+        *unique.rejected,
+        traces.rejected,
+        rejected_events,
+        joined.rejected,
+    ]
     skipped = staged.skipped + Counter(traces.skipped) + Counter(joined.skipped)
     order = [*EVENT_ORDER, *(name for name in EVENTS if name not in EVENT_ORDER)]
     return Tables(

@@ -153,7 +153,11 @@ def to_messages(value: Any) -> list[Message]:
             raise InvalidRecord(f"its prompt has no known text (keys: {keys}): {advice}")
     if isinstance(value, list) and len(value) == 1 and isinstance(value[0], list):
         return to_messages(value[0])
-    if isinstance(value, list) and (parts := reply_parts(value)) is not None and value[0].get("type") != "message":
+    if (
+        isinstance(value, list)
+        and (parts := reply_parts(value)) is not None
+        and value[0].get("type") != "message"
+    ):
         value = {"role": "user", "content": parts}
     turns = value if isinstance(value, list) else [value]
     messages = [to_message(v) for v in turns if not _is_silent(v)]
@@ -280,7 +284,8 @@ def _is_chat(value: Any, inside: Callable[[dict[str, Any]], Any]) -> bool:
         return _is_pair(value)
     if not isinstance(value, dict):
         return False
-    return not MESSAGE_KEYS.isdisjoint(value) or inside(value) is not None
+    is_item = value.get("type") in SILENT or value.get("type") in RESULT_TYPES
+    return is_item or not MESSAGE_KEYS.isdisjoint(value) or inside(value) is not None
 
 
 def _is_pair(value: Any) -> bool:

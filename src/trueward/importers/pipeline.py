@@ -14,7 +14,7 @@ from trueward.core.errors import TruewardError, UsageError
 from trueward.data.feedback_words import FeedbackWords
 from trueward.data.readers.delimited import Reading
 
-from .checks import check_scope, user_notes, widest_level
+from .checks import check_logged, check_scope, unknown_calls, user_notes, widest_level
 from .columns import find_damaged
 from .dataset_info import dataset_info, read_document
 from .derive import preference_pairs, summarise_events
@@ -28,6 +28,7 @@ from .records import QUERY, file_format
 from .scratch import Scratch
 from .sorted_ranges import no_progress
 from .staging import stage
+from .traces import check_shown
 from .user_mapping import user_mapping
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ def import_log(
     out: str | os.PathLike[str] | None = None,
     *,
     mapping: Sequence[tuple[str, str]] = (),
+    shown: Sequence[str] = (),
+    logged: Sequence[str] = (),
     scale: tuple[float, float] | None = None,
     positive: Sequence[str] = (),
     negative: Sequence[str] = (),
@@ -69,6 +72,11 @@ def import_log(
         Folder to write; an earlier import there is replaced. None writes nothing.
     mapping : sequence of (str, str)
         Pairs of our name and the name in the export: (channel, signal) or (``prompt``, path).
+    shown : sequence of str
+        Names of the model calls or spans whose answers users saw; by default, a call of several in one trace
+        was shown if the trace itself put its text out.
+    logged : sequence of str
+        Implicit channels that the product logs for every response, so that absence is 0.
     scale : (float, float), optional
         Lowest and highest rating, if the export does not say.
     positive, negative, unrated : sequence of str
@@ -127,6 +135,7 @@ def import_log(
     product = replace(product, reading=reading)
     words = FeedbackWords.of(good, bad, tuple(unrated))
     names = user_mapping(product, mapping, words, reading.dates)
+    names = replace(names, shown=tuple(shown))
     protect = _protection(product, hash_users, redactor)
     tables = _read_tables(product, files, names, protect, Scratch(scratch), progress)
     if redactor is not None:
@@ -134,7 +143,11 @@ def import_log(
     if not tables.ranges.height:
         raise _no_responses(product, tables)
     level = widest_level(product, tables)
-    info = dataset_info(product, level, document, scale=scale, positive=positive, negative=negative)
+    check_logged(logged, tables)
+    source_facts = replace(product, always_logged=product.always_logged.union(logged))
+    info = dataset_info(
+        source_facts, level, document, scale=scale, positive=positive, negative=negative
+    )
     events = summarise_events(tables.shown_at, tables.events, info)
     scope, lowered = check_scope(info.export_scope, tables, events)
     info = replace(info, export_scope=scope)
@@ -208,7 +221,8 @@ def _read_tables(
         if neutral := zero_is_neutral(mapping):
             staged = _stage_files(source, files, neutral, queries, scratch, progress)
         try:
-            return merge_rows(staged, protect, progress)
+            check_shown(staged.responses, mapping.shown)
+            return merge_rows(staged, protect, progress, mapping.shown)
         except PolarsError as e:
             raise _damaged_table(files) or e from e
 
@@ -257,7 +271,8 @@ def _redact_reasons(tables: Tables, redactor: Redactor) -> Tables:
 
 
 def _no_responses(source: Source, tables: Tables) -> TruewardError:
-    reasons = [*tables.rejected["reason"].head(1).to_list(), *list(tables.skipped)[:1]]
+    first = [*tables.rejected["reason"].head(1).to_list(), *list(tables.skipped)[:1]]
+    reasons = unknown_calls(tables) or first
     reason = f" (the first reason: {reasons[0]})" if reasons else ""
     wider = f"; {source.wider}" if source.wider else ""
     return TruewardError(

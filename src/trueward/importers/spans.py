@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .channels import THUMBS, thumb_channel
-from .contract import WRONG_TYPE, InvalidRecord, NoAnswer, Reject, Response, Skip
+from .channels import THUMBS, signal_event
+from .contract import WRONG_TYPE, Event, InvalidRecord, NoAnswer, Reject, Response, Skip
 from .messages import answer_text, read_turn
 from .values import first_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from .contract import Row, UserMapping
+    from .contract import Place, Row, UserMapping
 
 T = TypeVar("T")
 TEXTS = frozenset({"prompt", "response", "session", "user"})  # what a path may be given for
@@ -127,22 +127,28 @@ def stated(channel: str, label: Any, score: Any) -> Any:
     """
     if channel == THUMBS and isinstance(label, str) and score is not None:
         try:
-            thumb_channel(label)
+            is_thumb = signal_event(THUMBS, label, source="user").channel != THUMBS
         except InvalidRecord:
             return score
-        return label
+        return label if is_thumb else score
     return label if score is None else score
 
 
-def read_parts(parts: Iterable[T], read: Callable[[T], Iterable[Row]]) -> Iterator[Row]:
+def read_parts(
+    parts: Iterable[T],
+    read: Callable[[T], Iterable[Row]],
+    place: Callable[[T], Place] | None = None,
+) -> Iterator[Row]:
     """Yield the rows of the parts of a record; an invalid part rejects only itself.
 
     Parameters
     ----------
     parts : iterable
-        Records inside a record, such as the spans of an envelope.
+        Records inside a record, such as the spans of an envelope, or records that are read together.
     read : callable
         Returns the rows of one part.
+    place : callable, optional
+        Returns file and line of a part; by default, those of the record.
 
     Yields
     ------
@@ -151,12 +157,16 @@ def read_parts(parts: Iterable[T], read: Callable[[T], Iterable[Row]]) -> Iterat
 
     """
     for part in parts:
+        at = None if place is None else place(part)
         try:
-            yield from list(read(part))
+            for row in list(read(part)):
+                if isinstance(row, Response | Event):
+                    row.place = row.place or at
+                yield row
         except NoAnswer as e:
             yield Skip(str(e))
         except (InvalidRecord, *WRONG_TYPE) as e:
-            yield Reject(reason_of(e))
+            yield Reject(reason_of(e), at)
 
 
 def reason_of(e: Exception) -> str:

@@ -78,7 +78,9 @@ def join_responses(events: pl.DataFrame, responses: pl.DataFrame, spans: pl.Data
 
 def _targets(events: pl.DataFrame, responses: pl.DataFrame, spans: pl.DataFrame) -> pl.DataFrame:
     """Return ``event`` and ``target`` of the events whose response is found."""
-    of_alias = _last(responses.drop_nulls("alias"), "alias").select(group="alias", target="response_id")
+    of_alias = _last(responses.drop_nulls("alias"), "alias").select(
+        group="alias", target="response_id"
+    )
     of_group = _last(responses.drop_nulls("group"), "group").select("group", target="response_id")
     is_span = pl.col("response_id").is_in(spans["response_id"].implode()).fill_null(value=False)
     rounds = (
@@ -103,7 +105,9 @@ def _of_spans(events: pl.DataFrame, responses: pl.DataFrame, spans: pl.DataFrame
     below = spans_above(near, answers).filter(pl.col("step") > 0)
     below = below.join(answers.select("response_id", "shown_at"), on="response_id")
     below = _last(below, "above").select(response_id="above", target="response_id")
-    calls = asked.filter(pl.col("precedence").is_in(["call", "named", "hidden"]) & (pl.col("text") != ""))
+    calls = asked.filter(
+        pl.col("precedence").is_in(["call", "named", "hidden"]) & (pl.col("text") != "")
+    )
     answers = answers.select("group", "shown_at", target="response_id", shown="text")
     pairs = calls.join(answers, on="group")
     is_part = pl.col("shown").str.contains(pl.col("text"), literal=True)
@@ -131,10 +135,9 @@ def _reasons(lost: pl.DataFrame, spans: pl.DataFrame) -> pl.DataFrame:
     """Return file, line and reason of each event without a response."""
     name = pl.coalesce("response_id", "group", pl.lit("?"))
     known = pl.concat([spans["response_id"], spans["group"].drop_nulls()]).unique().implode()
-    missing = pl.when(name.is_in(known)).then(
-        pl.lit(" is a call or a span without an answer that users were shown")
-    )
-    missing = missing.otherwise(pl.lit(" is not among the responses"))
+    unseen = pl.lit(" is a call or a span without an answer that users were shown")
+    missing = pl.when(name.is_in(known)).then(unseen)
+    missing_or_unseen = missing.otherwise(pl.lit(" is not among the responses"))
     without = pl.lit(" without its response: ")
-    reason = pl.concat_str(pl.lit("a "), "channel", without, name, missing)
+    reason = pl.concat_str(pl.lit("a "), "channel", without, name, missing_or_unseen)
     return lost.select(*PLACE, reason.alias("reason"))

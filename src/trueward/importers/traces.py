@@ -12,11 +12,14 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from trueward.core.errors import UsageError
+
 from .schema import PLACE
 
 OWNED = ("user_id", "session_id")  # columns that a trace gives to its answers
 OF_SPAN = ("model", "parent_span", "span_name", "alias", "shown_at", *OWNED)  # ... and a span
 MAX_DEPTH = 200  # spans above a call; more are a circle
+MAX_NAMES = 30  # that an error lists
 ORDER = ("shown_at", "response_id")
 OTHER_TEXT = "a model call that users were not shown: its trace put out another text"
 UNKNOWN = (
@@ -57,6 +60,33 @@ class Traces:
     unknown: dict[str, int]
 
 
+def check_shown(frames: list[pl.LazyFrame], shown: tuple[str, ...]) -> None:
+    """Raise if a name that users give occurs nowhere in the export.
+
+    Parameters
+    ----------
+    frames : list of LazyFrame
+        Staged responses.
+    shown : tuple of str
+        Names of the calls or spans whose answers users saw.
+
+    Raises
+    ------
+    UsageError
+        If no call or span has one of the names.
+
+    """
+    if not shown:
+        return
+    parts = [frame.select("span_name").unique().collect()["span_name"] for frame in frames]
+    names = sorted({name for part in parts for name in part.drop_nulls()})
+    if missing := [name for name in shown if name not in names]:
+        known = ", ".join(names[:MAX_NAMES]) or "none at all"
+        raise UsageError(
+            f"--shown {missing[0]}: no call or span of the export has this name; its names are {known}"
+        )
+
+
 def shown_answers(rows: pl.DataFrame, events: pl.DataFrame, shown: tuple[str, ...]) -> Traces:
     """Decide which rows of traces are responses.
 
@@ -83,8 +113,8 @@ def shown_answers(rows: pl.DataFrame, events: pl.DataFrame, shown: tuple[str, ..
     else:
         chosen, known = _by_own_output(rows)
     is_known = pl.col("unit").is_in(known.unique().implode())
-    of_call = pl.when(not shown and is_known).then(pl.lit(OTHER_TEXT))
-    of_call = of_call.otherwise(pl.lit(NOT_NAMED if shown else UNKNOWN))
+    of_unknown, of_known = (NOT_NAMED, NOT_NAMED) if shown else (UNKNOWN, OTHER_TEXT)
+    of_call = pl.when(is_known).then(pl.lit(of_known)).otherwise(pl.lit(of_unknown))
     of_answer = pl.lit(NOT_NAMED if shown else REPLACED)
     reason = (
         pl.when(IS_CALL)
@@ -99,7 +129,8 @@ def shown_answers(rows: pl.DataFrame, events: pl.DataFrame, shown: tuple[str, ..
     is_invalid = pl.col("invalid").is_not_null()
     has_answer = (stays & ~is_invalid).any().over("unit")
     rows = rows.with_columns(stays.alias("stays"), has_answer.alias("has_answer"))
-    is_wrong = is_invalid & (pl.col("stays") | (~pl.col("has_answer") & ~IS_CALL))
+    is_needed = pl.col("unshown").is_null() | ~pl.col("has_answer")
+    is_wrong = is_invalid & (pl.col("stays") | (is_needed & ~IS_CALL))
     wrong, rows_left = rows.filter(is_wrong), rows.filter(~is_wrong)
     lost = rows_left.filter(~pl.col("stays")).with_columns(reason.alias("reason"))
     names = lost.filter(pl.col("reason") == UNKNOWN)["span_name"].drop_nulls().value_counts()
@@ -136,7 +167,9 @@ def _stays_without_trace(rows: pl.DataFrame, events: pl.DataFrame) -> pl.Expr:
     is_answer, is_run = PRECEDENCE.is_in(["answer", "echo"]), PRECEDENCE == "named"
     is_named = ID.is_in(events_about.implode())
     shown = rows.filter(is_answer).select("unit", "text").unique()
-    same = pl.struct("unit", "text").is_in(shown.select(pl.struct("unit", "text")).to_series().implode())
+    same = pl.struct("unit", "text").is_in(
+        shown.select(pl.struct("unit", "text")).to_series().implode()
+    )
     replaces = is_run & is_named & ~same
     is_replaced = pl.col("group").is_not_null() & ~is_named & replaces.any().over("unit")
     return replaces | (is_answer & ~is_replaced)
@@ -182,14 +215,21 @@ def _by_own_output(rows: pl.DataFrame) -> tuple[pl.Series, pl.Series]:
     several = calls.filter(pl.col("texts") > 1)
     own = _topmost_output(rows.filter(pl.col("texts") > 1), several)
     matching = several.join(own, on="unit").filter(pl.col("text") == pl.col("own_text"))
-    other = own.join(matching, on="unit", how="anti").join(rows, left_on="own", right_on="response_id")
+    other = own.join(matching, on="unit", how="anti").join(
+        rows, left_on="own", right_on="response_id"
+    )
     other = other.filter(PRECEDENCE == "fallback")
     alone = rows.filter((PRECEDENCE == "fallback") & (pl.col("texts") == 0))
     below = spans_above(alone, alone).filter(pl.col("step") > 0)
     below = below.filter(pl.col("above").is_in(alone["response_id"].implode()))
     alone = alone.join(below, on="response_id", how="anti")
     alone = alone.filter(pl.len().over("unit") == 1)
-    chosen = [_last(same)["response_id"], _last(matching)["response_id"], other["own"], alone["response_id"]]
+    chosen = [
+        _last(same)["response_id"],
+        _last(matching)["response_id"],
+        other["own"],
+        alone["response_id"],
+    ]
     return pl.concat(chosen), pl.concat([same["unit"], own["unit"], alone["unit"]])
 
 
@@ -197,8 +237,8 @@ def _topmost_output(rows: pl.DataFrame, calls: pl.DataFrame) -> pl.DataFrame:
     """Return the topmost span with a text above all calls of each trace: ``unit``, ``own``, ``own_text``."""
     total = calls.group_by("unit").agg(pl.len().alias("calls"))
     texts = rows.filter(pl.col("text") != "").select(ID.alias("above"), "unit", "text")
-    covers = spans_above(rows, calls).join(texts, on="above").group_by("unit", "above", "text")
-    covers = covers.agg(ID.n_unique().alias("below"), pl.col("step").sum())
+    groups = spans_above(rows, calls).join(texts, on="above").group_by("unit", "above", "text")
+    covers = groups.agg(ID.n_unique().alias("below"), pl.col("step").sum())
     covers = covers.join(total, on="unit").filter(pl.col("below") == pl.col("calls"))
     covers = covers.sort("step", "above").unique("unit", keep="last", maintain_order=True)
     return covers.select("unit", own="above", own_text="text")

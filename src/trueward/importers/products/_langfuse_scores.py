@@ -5,14 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from trueward.importers.channels import (
-    THUMBS,
-    finite_number,
-    mapped_channel,
-    shortened,
-    signal_event,
-    thumb_channel,
-)
+from trueward.importers.channels import finite_number, mapped_channel, shortened, signal_event
 from trueward.importers.contract import Actor, Event, InvalidRecord, Row, Skip, UserMapping
 from trueward.importers.spans import stated
 from trueward.importers.values import decode_json, id_text, parse_time, snake_case
@@ -137,13 +130,18 @@ def column_rows(record: Mapping[str, Any], mapping: UserMapping, **about: Any) -
         if values in (None, "", []):
             continue
         if channel is None:
-            is_list = isinstance(values, list) and not any(isinstance(v, dict | list) for v in values)
+            is_list = isinstance(values, list) and not any(
+                isinstance(v, dict | list) for v in values
+            )
             if long or (is_list and snake_case(name) not in LISTS):
                 yield Skip(f"the column {name!r} looks like scores and is not mapped")
             continue
         spelled = values if isinstance(values, list) else [values]
-        as_said = thumb_channel if channel == THUMBS else finite_number
-        if len({as_said(v) for v in spelled}) > 1:
-            yield Skip(f"the column {name!r} holds different values without times: the last is unknown")
+        about |= {"source": source, "key": f"column/{name}"}
+        events = [signal_event(channel, value, **about) for value in spelled]
+        if len({(event.channel, event.value) for event in events}) > 1:
+            yield Skip(
+                f"the column {name!r} holds different values without times: the last is unknown"
+            )
             continue
-        yield signal_event(channel, spelled[0], source=source, key=f"column/{name}", **about)
+        yield events[0]

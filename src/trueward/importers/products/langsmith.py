@@ -1,21 +1,23 @@
 """LangSmith: runs and feedback, from the SDK or the bulk export.
 
-Fields read of runs: ``id``, ``run_type``, ``parent_run_id``, ``trace_id``, ``error``, ``inputs``,
-``outputs``, ``start_time``, and of ``extra``: ``metadata`` (session, user, model) and
-``invocation_params.model``. Of feedback: ``id``, ``key``, ``run_id``, ``trace_id``, ``score``, ``value``,
-``comment``, ``correction``, ``feedback_source``, ``comparative_experiment_id``, ``feedback_group_id``,
-``created_at``, ``modified_at``.
+Fields read of runs: ``id``, ``name``, ``run_type``, ``parent_run_id``, ``trace_id``, ``error``, ``inputs``,
+``outputs``, ``start_time``, ``child_runs``, ``feedback``, and of ``extra``: ``metadata`` (session, user,
+model) and ``invocation_params.model``. Of feedback: ``id``, ``key``, ``run_id``, ``trace_id``, ``score``,
+``value``, ``comment``, ``correction``, ``feedback_source``, ``comparative_experiment_id``,
+``feedback_group_id``, ``created_at``, ``modified_at``.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from trueward.importers.bodies import answer_inside, prompt_inside
 from trueward.importers.channels import finite_number, mapped_channel, signal_event
 from trueward.importers.contract import (
     Actor,
     Event,
     InvalidRecord,
+    NoAnswer,
     Record,
     Response,
     Row,
@@ -23,15 +25,14 @@ from trueward.importers.contract import (
     Source,
     UserMapping,
 )
-from trueward.importers.messages import answer_text, to_messages
+from trueward.importers.messages import read_turn
+from trueward.importers.spans import TEXTS, mapped, read_parts, stated
 from trueward.importers.values import decode_json, first_value, id_text, parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 PATHS = {
-    "prompt": ("inputs.messages", "inputs.input"),
-    "response": ("outputs.messages[-1]", "outputs.output", "outputs.generations[0][0].text"),
     # session_id of a run is its project, so the chat is what the application put into the metadata
     "session": tuple(
         f"extra.metadata.{key}" for key in ("session_id", "thread_id", "conversation_id")
@@ -91,38 +92,70 @@ def rows(records: Sequence[Record], mapping: UserMapping) -> Iterator[Row]:
 
 
 def _run(value: Mapping[str, Any], mapping: UserMapping) -> Iterator[Row]:
-    is_root = value.get("parent_run_id") in (None, "")
-    if not is_root and value["run_type"] != "llm":
-        yield Skip(f"a {value['run_type']} run below the root is no answer")
-        return
-    if value.get("error"):
-        yield Skip("a run that ended in an error showed no answer")
-        return
+    """Yield a root run as a response, a model run below it in case feedback names it, or a step."""
+    parent, kind = id_text(value.get("parent_run_id")), value["run_type"]
     run = {**value, "extra": decode_json(value.get("extra"), 1)}
-    prompt, reply, session, user = (
-        first_value(run, (*mapping.paths.get(what, ()), *PATHS[what]))
-        for what in ("prompt", "response", "session", "user")
-    )
-    if (prompt is None or reply is None) and not is_root:
-        yield Skip("an llm run below the root without known texts")
-        return
-    for what, text, field in (("prompt", prompt, "inputs"), ("response", reply, "outputs")):
+    session, user = (mapped(run, mapping, what, first_value(run, PATHS[what])) for what in PATHS)
+    fields: dict[str, Any] = {
+        "response_id": f"langsmith:{value['id']}",
+        "user_id": id_text(user),
+        "session_id": id_text(session),
+        "shown_at": parse_time(value.get("start_time")),
+        "model": id_text(first_value(run, MODEL_PATHS)),
+        "group": id_text(value.get("trace_id")) or id_text(value["id"]),
+        "parent_span": f"langsmith:{parent}" if parent else None,
+        "span_name": id_text(value.get("name")),
+    }
+    yield _run_row(value, str(kind), fields, mapping)
+    for name in decode_json(value.get("feedback_stats"), 1) or ():
+        yield Skip(f"feedback_stats of {name!r} is a sum without sources: export the feedback too")
+    about = {"run_id": value["id"], "trace_id": value.get("trace_id"), "feedback_source": None}
+    given = [{**about, **f} for f in _listed(value, "feedback")]
+    yield from read_parts(given, lambda f: _feedback(f, mapping))
+    yield from read_parts(_listed(value, "child_runs"), lambda c: _run(c, mapping))
+
+
+def _listed(value: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    """Return the records in a list inside a run."""
+    listed = decode_json(value.get(name), 1)
+    return [v for v in listed if isinstance(v, dict)] if isinstance(listed, list) else []
+
+
+def _run_row(
+    value: Mapping[str, Any], kind: str, fields: dict[str, Any], mapping: UserMapping
+) -> Row:
+    """Return the row of a run; its texts are its whole inputs and outputs, or what a path leads to."""
+    if value.get("error"):
+        return _step("a run that ended in an error showed no answer", fields)
+    inputs, outputs = (decode_json(value.get(name) or {}, 1) for name in ("inputs", "outputs"))
+    is_known = isinstance(inputs, dict) and prompt_inside(inputs) is not None
+    prompt = mapped(value, mapping, "prompt", inputs if is_known else None)
+    is_known = isinstance(outputs, dict) and answer_inside(outputs) is not None
+    reply = mapped(value, mapping, "response", outputs if is_known else None)
+    is_root = fields["parent_span"] is None
+    if not is_root and kind != "llm" and not (kind == "chain" and mapping.shown):
+        return _step(f"a {kind} run below the root is no answer", fields)
+    if not is_root and (prompt is None or reply is None):
+        return _step(f"a {kind} run below the root without known texts", fields)
+    for what, text, given in (("prompt", prompt, "inputs"), ("response", reply, "outputs")):
         if text is None:
-            keys = ", ".join(decode_json(value.get(field) or {}, 1))
+            keys = ", ".join(inputs if given == "inputs" else outputs) or "empty"
             raise InvalidRecord(
-                f"no {what} in {field} ({keys or 'empty'}): name its path by --map {what}={field}.NAME"
+                f"no {what} in {given} ({keys}): name its path by --map {what}={given}.NAME"
             )
-    yield Response(
-        response_id=f"langsmith:{value['id']}",
-        prompt=to_messages(prompt),
-        response=answer_text(reply),
-        user_id=id_text(user),
-        session_id=id_text(session),
-        shown_at=parse_time(value.get("start_time")),
-        model=id_text(first_value(run, MODEL_PATHS)),
-        group=id_text(value.get("trace_id")) or id_text(value["id"]),
-        precedence="answer" if is_root else "named",
-    )
+    try:
+        asked, answer = read_turn(prompt, reply)
+    except NoAnswer as e:
+        return _step(str(e), fields)
+    if is_root:
+        return Response(prompt=asked, response=answer, **fields)
+    reason = "a model run below the root, which no feedback names"
+    return Response(prompt=asked, response=answer, precedence="named", unshown=reason, **fields)
+
+
+def _step(reason: str, fields: dict[str, Any]) -> Response:
+    """Return a run that is no answer, and links others to their root."""
+    return Response(prompt=[], response="", precedence="owner", unshown=reason, **fields)
 
 
 def _feedback(value: Mapping[str, Any], mapping: UserMapping) -> Iterator[Row]:
@@ -134,7 +167,7 @@ def _feedback(value: Mapping[str, Any], mapping: UserMapping) -> Iterator[Row]:
         yield Event("correction", 1.0, **_second_event(fields, "correction"), text=id_text(text))
     name, score = value["key"], value.get("score")
     channel = mapped_channel(name, mapping)
-    result = score if score is not None else decode_json(value.get("value"), 1)
+    result = stated(channel or "", decode_json(value.get("value"), 1), score)
     if channel is None and fields["source"] == "judge" and score is not None:
         yield Event("rating", finite_number(score), **fields)
     elif channel is None:
@@ -151,7 +184,7 @@ def _feedback(value: Mapping[str, Any], mapping: UserMapping) -> Iterator[Row]:
 def _event_fields(value: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields that all events of one feedback record share."""
     origin = decode_json(value["feedback_source"], 1) or {}
-    kind = origin.get("type")
+    kind = origin.get("type") or "api"
     if kind not in ACTORS:
         raise InvalidRecord(
             f"the type of feedback_source should be api, app or model, and is {kind!r}"
@@ -161,7 +194,8 @@ def _event_fields(value: Mapping[str, Any]) -> dict[str, Any]:
     user = id_text(origin.get("user_id")) or id_text(first_value(origin, ("metadata.user_id",)))
     return {
         "response_id": None if run is None else f"langsmith:{run}",
-        "group": id_text(value.get("trace_id")) if run is None else None,
+        # people rate what they saw, even if the run that they name is not in the export
+        "group": id_text(value.get("trace_id")) if run is None or kind != "model" else None,
         "source": "annotator" if is_pairwise and kind == "api" else ACTORS[kind],
         "at": parse_time(value.get("created_at")),
         "event_id": id_text(value.get("id")),
@@ -185,5 +219,5 @@ SOURCE = Source(
     covers="`full` within the base retention; older exports keep rated runs only, which is checked",
     wider="export the runs, those without feedback too, from within the base retention",
     signals={"user_score": "thumbs"},
-    mappable=frozenset(PATHS),
+    mappable=TEXTS,
 )

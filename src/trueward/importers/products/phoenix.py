@@ -1,37 +1,41 @@
-"""Arize Phoenix: spans and their annotations, from the REST API or the dataframe client.
+"""Arize Phoenix: spans and their annotations, from the REST API, the downloads or the dataframe client.
 
-Fields read of spans: ``context.span_id``, ``context.trace_id``, ``span_kind``, ``start_time``, and the
-attributes ``llm.input_messages``, ``llm.output_messages``, ``input.value``, ``output.value``, ``user.id``,
-``session.id``, ``llm.model_name``. Of annotations: ``id``, ``name``, ``annotator_kind``, ``span_id`` or
-``trace_id``, ``result`` (``score``, ``label``, ``explanation``), ``identifier``, ``source``, ``user_id``,
-``created_at``, ``updated_at``.
+Fields read of spans (OTLP JSON too): ``context.span_id``, ``context.trace_id``, ``parent_id``, ``name``,
+``span_kind`` or ``openinference.span.kind``, ``start_time``, and the attributes ``llm.input_messages``,
+``llm.output_messages``, ``input.value``, ``output.value``, ``user.id``, ``session.id``, ``llm.model_name``.
+Of annotations: ``id``, ``name``, ``annotator_kind``, ``span_id`` or ``trace_id``, ``result`` (``score``,
+``label``, ``explanation``), ``identifier``, ``source``, ``user_id``, ``created_at``, ``updated_at``; or the
+attributes ``annotations.N.annotation.*``, ``evaluations.N.evaluation.*`` and
+``trace_annotations.N.annotation.*`` of a span.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from trueward.importers.channels import finite_number, mapped_channel, signal_event
-from trueward.importers.contract import (
-    Actor,
-    Event,
-    InvalidRecord,
-    Record,
-    Response,
-    Row,
-    Skip,
-    Source,
-    UserMapping,
+from trueward.importers.contract import Record, Row, Skip, Source, UserMapping
+from trueward.importers.otlp import (
+    OPENINFERENCE,
+    attributes_of,
+    is_envelope,
+    is_openinference,
+    nested,
+    plain_span,
+    unpack,
 )
-from trueward.importers.messages import answer_text, to_messages
+from trueward.importers.spans import TEXTS, call_row, mapped, read_parts, span_row
 from trueward.importers.values import id_text, parse_time
+
+from ._phoenix_annotations import annotation_rows, attribute_annotations, indexed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+AROUND = {"CHAIN", "AGENT"}  # spans whose output a user may see
+
 
 def record_kind(record: Mapping[str, Any]) -> str | None:
-    """Return the kind of a record: span, annotation or session annotation.
+    """Return the kind of a record: span, otlp (spans as OTLP JSON), annotation or session annotation.
 
     Parameters
     ----------
@@ -41,26 +45,30 @@ def record_kind(record: Mapping[str, Any]) -> str | None:
     Returns
     -------
     str or None
-        ``span``, ``annotation`` or ``session annotation``, or None if the record is not of this source.
+        One of these kinds, or None if the record is not of this source.
 
     """
     keys = record.keys()
+    if is_envelope(record):
+        return "otlp" if is_openinference(record) else None
     if "span_kind" in keys and ("context" in keys or "context.span_id" in keys):
         return "span"
     if "annotator_kind" in keys and not {"span_id", "context.span_id", "trace_id"}.isdisjoint(keys):
         return "annotation"
-    return "session annotation" if "annotator_kind" in keys else None
+    if "annotator_kind" in keys:
+        return "session annotation"
+    return "otlp" if "attributes" in keys and is_openinference(record) else None
 
 
 def rows(records: Sequence[Record], mapping: UserMapping) -> Iterator[Row]:
-    """Yield spans of kind LLM as responses, and annotations as events.
+    """Yield spans of kind LLM as model calls, spans around them, and annotations as events.
 
     Parameters
     ----------
     records : sequence of Record
         Any number of records.
     mapping : UserMapping
-        Channels of annotation names.
+        Channels of annotation names, paths of texts.
 
     Yields
     ------
@@ -71,8 +79,6 @@ def rows(records: Sequence[Record], mapping: UserMapping) -> Iterator[Row]:
     ------
     InvalidRecord
         If a record cannot be used.
-    NoAnswer
-        If a record has an answer without text, such as a tool call.
 
     """
     for record in records:
@@ -80,29 +86,81 @@ def rows(records: Sequence[Record], mapping: UserMapping) -> Iterator[Row]:
         if record.kind == "session annotation":
             yield Skip("an annotation of a session belongs to no single response")
         elif record.kind == "annotation":
-            yield from _annotation(value, mapping)
-        elif value["span_kind"] != "LLM":
-            yield Skip(f"a span of kind {value['span_kind']} is no answer")
+            yield from annotation_rows(value, mapping)
+        elif record.kind == "span":
+            yield from _span(value, _attributes(value), mapping)
+        elif is_envelope(value):
+            yield from read_parts(unpack(value), lambda span: _otlp_span(span, mapping))
         else:
-            yield _span(value)
+            yield from _otlp_span(plain_span(value), mapping)
 
 
-def _span(value: Mapping[str, Any]) -> Response:
+def _otlp_span(span: Mapping[str, Any], mapping: UserMapping) -> Iterator[Row]:
+    """Yield the rows of a span with the keys and typed values of OTLP."""
+    if "event_name" in span:
+        yield Skip("a log record is no span")
+        return
+    attributes = attributes_of(span)
+    names = {"context": span, "parent_id": span.get("parent_span_id"), "start_time": span["start"]}
+    kind = attributes.get(OPENINFERENCE, "unknown")
+    yield from _span({**span, **names, "span_kind": kind}, attributes, mapping)
+
+
+def _span(
+    value: Mapping[str, Any], attributes: Mapping[str, Any], mapping: UserMapping
+) -> Iterator[Row]:
     context = value.get("context")
     context = context if isinstance(context, dict) else {}
-    attributes = _attributes(value)
-    prompt = _messages(attributes, "llm.input_messages") or attributes.get("input.value")
-    reply = _messages(attributes, "llm.output_messages") or attributes.get("output.value")
-    return Response(
-        response_id=f"phoenix:{context.get('span_id') or value.get('context.span_id')}",
-        prompt=to_messages(prompt),
-        response=answer_text(reply),
-        user_id=id_text(attributes.get("user.id")),
-        session_id=id_text(attributes.get("session.id")),
-        shown_at=parse_time(value.get("start_time")),
-        model=id_text(attributes.get("llm.model_name")),
-        group=id_text(context.get("trace_id") or value.get("context.trace_id")),
+    span, trace = (
+        id_text(context.get(name) or value.get(f"context.{name}"))
+        for name in ("span_id", "trace_id")
     )
+    kind = str(value["span_kind"])
+    is_call = kind == "LLM"
+    asked, answered = attributes.get("input.value"), attributes.get("output.value")
+    if is_call:
+        asked = _messages(attributes, "llm.input_messages") or asked
+        answered = _messages(attributes, "llm.output_messages") or answered
+    tree = nested(attributes) if mapping.paths else {}
+    texts = {**tree, **value, "attributes": tree}
+    asked, answered, user, session = (
+        mapped(texts, mapping, name, found)
+        for name, found in (
+            ("prompt", asked),
+            ("response", answered),
+            ("user", attributes.get("user.id")),
+            ("session", attributes.get("session.id")),
+        )
+    )
+    parent = id_text(value.get("parent_id"))
+    fields: dict[str, Any] = {
+        "response_id": f"phoenix:{span}",
+        "user_id": id_text(user),
+        "session_id": id_text(session),
+        "shown_at": parse_time(value.get("start_time")),
+        "model": id_text(attributes.get("llm.model_name")),
+        "group": trace,
+        "parent_span": f"phoenix:{parent}" if parent else None,
+        "span_name": id_text(value.get("name")),
+    }
+    if is_call:
+        yield call_row(asked, answered, **fields)
+    else:
+        asked, answered = (asked, answered) if kind in AROUND else (None, None)
+        yield span_row(asked, answered, f"a span of kind {kind} is no answer", **fields)
+    about = {"span_id": span, "trace_id": trace}
+    notes = [*attribute_annotations(attributes, about), *_listed(value, about)]
+    yield from read_parts(notes, lambda note: annotation_rows(note, mapping))
+    for name, inner in value.items():
+        if name.startswith("eval.") and name.endswith((".score", ".label")) and inner is not None:
+            yield Skip(f"the column {name!r} is not read: export the annotations")
+
+
+def _listed(value: Mapping[str, Any], about: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the annotations in a list beside the attributes of a span."""
+    listed = value.get("annotations")
+    listed = listed if isinstance(listed, list) else []
+    return [{"span_id": about["span_id"], **note} for note in listed if isinstance(note, dict)]
 
 
 def _attributes(value: Mapping[str, Any]) -> dict[str, Any]:
@@ -125,81 +183,22 @@ def _messages(attributes: Mapping[str, Any], name: str) -> list[Any] | None:
     """Return a list of messages, as it is or put together from flat keys with an index."""
     if isinstance(attributes.get(name), list):
         return list(attributes[name])
-    messages: dict[int, dict[str, Any]] = {}
-    for key, inner in attributes.items():
-        index, _, field = key.removeprefix(f"{name}.").partition(".message.")
-        if key.startswith(f"{name}.") and index.isdigit():
-            messages.setdefault(int(index), {})[field] = inner
-    return [_message(messages[i]) for i in sorted(messages)] or None
-
-
-def _message(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return role and content; a content in parts has an index of its own."""
-    parts = {
-        int(key.split(".")[1]): str(text)
-        for key, text in fields.items()
-        if key.startswith("contents.") and key.endswith("message_content.text")
-    }
-    content = fields.get("content") or "".join(parts[i] for i in sorted(parts))
-    return {"role": fields.get("role", "user"), "content": content}
-
-
-def _annotation(value: Mapping[str, Any], mapping: UserMapping) -> Iterator[Row]:
-    name = value.get("name", value.get("annotation_name"))
-    result = value.get("result")
-    if not isinstance(result, dict):
-        result = {k.removeprefix("result."): v for k, v in value.items() if k.startswith("result.")}
-    if name == "note":
-        yield Skip("a note without a judgement")
-        return
-    span = id_text(value.get("span_id") or value.get("context.span_id"))
-    score = result.get("score")
-    judgement = score if score is not None else result.get("label")
-    key = f"{name}/{value.get('identifier') or ''}"
-    fields: dict[str, Any] = {
-        "response_id": None if span is None else f"phoenix:{span}",
-        "group": id_text(value.get("trace_id")) if span is None else None,
-        "source": _actor(value),
-        "at": parse_time(value.get("created_at")),
-        "event_id": id_text(value.get("id")),
-        "actor_id": id_text(value.get("user_id")) or id_text(value.get("identifier")),
-        "key": key,
-        "updated_at": parse_time(value.get("updated_at")),
-    }
-    channel = mapped_channel(name, mapping)
-    if channel is None and fields["source"] == "judge" and score is not None:
-        yield Event("rating", finite_number(score), **fields)
-    elif channel is None:
-        yield Skip(f"the annotation name {name!r} is not mapped")
-    elif judgement is None:
-        yield Skip("an annotation without score and label")
-    else:
-        yield signal_event(channel, judgement, **fields)
-        if result.get("explanation"):
-            more = {**fields, "key": f"{key}/comment", "event_id": f"{fields['event_id']}/comment"}
-            yield Event("comment", 1.0, **more, text=str(result["explanation"]))
-
-
-def _actor(value: Mapping[str, Any]) -> Actor:
-    """Return who annotated: HUMAN through the API is a user, HUMAN in the pages of Phoenix a reviewer."""
-    kind = value["annotator_kind"]
-    if kind in {"LLM", "CODE"}:
-        return "judge"
-    if kind != "HUMAN":
-        raise InvalidRecord(f"annotator_kind should be HUMAN, LLM or CODE, and is {kind!r}")
-    is_on_trace = value.get("trace_id") and "span_id" not in value
-    is_review = value.get("source") == "APP" or (
-        is_on_trace and value.get("name") == "user_feedback"
-    )
-    return "annotator" if is_review else "user"
+    messages = [
+        {key.removeprefix("message."): inner for key, inner in fields.items()}
+        for fields in indexed(attributes, name)
+    ]
+    return [
+        {**m, "contents": m.get("contents") or indexed(m, "contents")} for m in messages
+    ] or None
 
 
 SOURCE = Source(
-    title="Arize Phoenix spans and annotations (REST pages or data frames)",
-    levels={"span": "full", "annotation": None, "session annotation": None},
+    title="Arize Phoenix spans and annotations (REST pages, downloads or data frames)",
+    levels={"span": "full", "otlp": "full", "annotation": None, "session annotation": None},
     record_kind=record_kind,
     rows=rows,
     covers="`full`, given the spans beside the annotations; annotations alone hold no text",
     wider="export the spans of the project beside the annotations",
     signals={"user_feedback": "thumbs"},
+    mappable=TEXTS,
 )
