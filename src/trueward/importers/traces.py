@@ -18,6 +18,10 @@ from .schema import PLACE
 
 OWNED = ("user_id", "session_id")  # columns that a trace gives to its answers
 OF_SPAN = ("model", "parent_span", "span_name", "alias", "shown_at", *OWNED)  # ... and a span
+DECIDES = (
+    *("response_id", "unit", "group", "precedence", "parent_span", "span_name", "shown_at", "text"),
+)
+ADDED = ("unit", "text", "stays", "is_known", "is_wrong")
 MAX_DEPTH = 200  # spans above a call; more are a circle
 MAX_NAMES = 30  # that an error lists
 ORDER = ("shown_at", "response_id")
@@ -108,71 +112,75 @@ def shown_answers(rows: pl.DataFrame, events: pl.DataFrame, shown: tuple[str, ..
     text = pl.col("response").str.replace_all(r"\s+", " ").str.strip_chars().alias("text")
     unit = pl.coalesce("group", "response_id").alias("unit")
     rows = _with_owner(rows).with_columns(text, unit)
+    slim = rows.select(*DECIDES)  # without the prompts
     if shown:
-        chosen, known = _named_by_user(rows, shown), rows["unit"]
+        chosen, known = _named_by_user(slim, shown), slim["unit"]
     else:
-        chosen, known = _by_own_output(rows)
-    is_known = pl.col("unit").is_in(known.unique().implode())
-    of_unknown, of_known = (NOT_NAMED, NOT_NAMED) if shown else (UNKNOWN, OTHER_TEXT)
-    of_call = pl.when(is_known).then(pl.lit(of_known)).otherwise(pl.lit(of_unknown))
-    of_answer = pl.lit(NOT_NAMED if shown else REPLACED)
-    reason = (
-        pl.when(IS_CALL)
-        .then(of_call)
-        .when(PRECEDENCE == "answer")
-        .then(of_answer)
-        .otherwise(pl.coalesce("unshown", pl.lit(AROUND)))
+        chosen, known = _by_own_output(slim)
+        chosen = pl.concat([chosen, _without_trace(slim, events)])
+    # columns first: a list of ids inside `over` would be copied for every trace
+    rows = rows.with_columns(
+        ID.is_in(chosen.implode()).alias("stays"),
+        pl.col("unit").is_in(known.unique().implode()).alias("is_known"),
     )
-    stays = ID.is_in(chosen.implode())
-    if not shown:
-        stays = stays | _stays_without_trace(rows, events)
     is_invalid = pl.col("invalid").is_not_null()
-    has_answer = (stays & ~is_invalid).any().over("unit")
-    rows = rows.with_columns(stays.alias("stays"), has_answer.alias("has_answer"))
-    is_needed = pl.col("unshown").is_null() | ~pl.col("has_answer")
+    has_answer = (pl.col("stays") & ~is_invalid).any().over("unit")
+    is_needed = pl.col("unshown").is_null() | ~has_answer
     is_wrong = is_invalid & (pl.col("stays") | (is_needed & ~IS_CALL))
-    wrong, rows_left = rows.filter(is_wrong), rows.filter(~is_wrong)
-    lost = rows_left.filter(~pl.col("stays")).with_columns(reason.alias("reason"))
+    rows = rows.with_columns(is_wrong.alias("is_wrong"))
+    lost = rows.filter(~pl.col("stays") & ~pl.col("is_wrong")).select("span_name", _reason(shown))
     names = lost.filter(pl.col("reason") == UNKNOWN)["span_name"].drop_nulls().value_counts()
     names = names.sort("count", "span_name", descending=[True, False])
     return Traces(
-        rows_left.filter("stays").drop("unit", "text", "stays", "has_answer"),
+        rows.filter(pl.col("stays") & ~pl.col("is_wrong")).drop(*ADDED),
         rows.select("response_id", "parent_span", "group", "precedence", "text"),
-        wrong.select(*PLACE, reason="invalid"),
+        rows.filter("is_wrong").select(*PLACE, reason="invalid"),
         dict(lost["reason"].value_counts().iter_rows()),
         dict(names.iter_rows()),
     )
 
 
+def _reason(shown: tuple[str, ...]) -> pl.Expr:
+    """Return why a row is no response."""
+    of_unknown, of_known, of_answer = (
+        (NOT_NAMED, NOT_NAMED, NOT_NAMED) if shown else (UNKNOWN, OTHER_TEXT, REPLACED)
+    )
+    of_call = pl.when("is_known").then(pl.lit(of_known)).otherwise(pl.lit(of_unknown))
+    reason = pl.when(IS_CALL).then(of_call).when(PRECEDENCE == "answer").then(pl.lit(of_answer))
+    return reason.otherwise(pl.coalesce("unshown", pl.lit(AROUND))).alias("reason")
+
+
 def _with_owner(rows: pl.DataFrame) -> pl.DataFrame:
     """Fill in what the texts of a span lack from the span itself, and then from its trace."""
-    rows = rows.with_columns((PRECEDENCE == "owner").alias("is_owner"))
-    twins = rows.filter("is_owner").select("response_id", *OF_SPAN)
-    rows = rows.join(twins, on="response_id", how="left", suffix="_span")
-    filled = [pl.coalesce(name, f"{name}_span").alias(name) for name in OF_SPAN]
-    is_twin = pl.col("is_owner") & (~pl.col("is_owner")).any().over("response_id")
-    rows = rows.with_columns(filled).filter(~is_twin).drop(f"{name}_span" for name in OF_SPAN)
-    owners = rows.filter(PRECEDENCE.is_in(["fallback", "owner"]) & pl.col("group").is_not_null())
-    owners = owners.group_by("group").agg(
+    owners = rows.filter(PRECEDENCE == "owner")
+    texts = rows.filter(PRECEDENCE != "owner")
+    twins = owners.join(texts, on="response_id", how="semi").select("response_id", *OF_SPAN)
+    if twins.height:
+        texts = texts.join(twins, on="response_id", how="left", suffix="_span")
+        filled = [pl.coalesce(name, f"{name}_span").alias(name) for name in OF_SPAN]
+        texts = texts.with_columns(filled).drop(f"{name}_span" for name in OF_SPAN)
+        owners = owners.join(twins, on="response_id", how="anti")
+    rows = pl.concat([texts, owners])
+    around = rows.filter(PRECEDENCE.is_in(["fallback", "owner"])).drop_nulls("group")
+    about = around.group_by("group").agg(
         *(pl.col(name).drop_nulls().min().alias(f"{name}_trace") for name in OWNED)
     )
-    rows = rows.join(owners, on="group", how="left")
+    rows = rows.join(about, on="group", how="left")
     filled = [pl.coalesce(name, f"{name}_trace").alias(name) for name in OWNED]
-    return rows.with_columns(filled).drop("is_owner", *(f"{name}_trace" for name in OWNED))
+    return rows.with_columns(filled).drop(f"{name}_trace" for name in OWNED)
 
 
-def _stays_without_trace(rows: pl.DataFrame, events: pl.DataFrame) -> pl.Expr:
-    """Return which answers stay, and which runs that an event names take the place of their root."""
-    events_about = events["response_id"].drop_nulls().unique()
-    is_answer, is_run = PRECEDENCE.is_in(["answer", "echo"]), PRECEDENCE == "named"
-    is_named = ID.is_in(events_about.implode())
-    shown = rows.filter(is_answer).select("unit", "text").unique()
-    same = pl.struct("unit", "text").is_in(
-        shown.select(pl.struct("unit", "text")).to_series().implode()
-    )
-    replaces = is_run & is_named & ~same
-    is_replaced = pl.col("group").is_not_null() & ~is_named & replaces.any().over("unit")
-    return replaces | (is_answer & ~is_replaced)
+def _without_trace(rows: pl.DataFrame, events: pl.DataFrame) -> pl.Series:
+    """Return the answers that stay, and the runs that an event names in place of their root."""
+    answers = rows.filter(PRECEDENCE.is_in(["answer", "echo"]))
+    about = events.select("response_id").drop_nulls().unique()
+    runs = rows.filter(PRECEDENCE == "named").join(about, on="response_id", how="semi")
+    runs = runs.join(answers, on=["unit", "text"], how="anti")
+    is_named = ID.is_in(about["response_id"].implode())
+    may_be_replaced = answers.filter(pl.col("group").is_not_null() & ~is_named)
+    replaced = may_be_replaced.join(runs, on="unit", how="semi")
+    kept = answers.join(replaced, on="response_id", how="anti")
+    return pl.concat([kept["response_id"], runs["response_id"]])
 
 
 def spans_above(rows: pl.DataFrame, starts: pl.DataFrame) -> pl.DataFrame:
@@ -208,8 +216,8 @@ def _last(rows: pl.DataFrame, by: str = "unit") -> pl.DataFrame:
 
 def _by_own_output(rows: pl.DataFrame) -> tuple[pl.Series, pl.Series]:
     """Return the ids of what was shown, and the traces of which it is known."""
-    texts = pl.col("text").filter(IS_CALL).n_unique().over("unit")
-    rows = rows.with_columns(texts.alias("texts"))
+    texts = rows.filter(IS_CALL).group_by("unit").agg(pl.col("text").n_unique().alias("texts"))
+    rows = rows.join(texts, on="unit", how="left").with_columns(pl.col("texts").fill_null(0))
     calls = rows.filter(IS_CALL)
     same = calls.filter(pl.col("texts") == 1)
     several = calls.filter(pl.col("texts") > 1)

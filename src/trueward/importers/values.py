@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from .channels import shortened
@@ -157,6 +158,7 @@ def id_text(value: Any) -> str | None:
     return str(value)
 
 
+@lru_cache(4096)
 def snake_case(name: str) -> str:
     """Return ``traceId`` as ``trace_id``.
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 ACTORS: dict[str, Actor] = {"API": "user", "ANNOTATION": "annotator", "EVAL": "judge"}
 # a column of the UI that names source and type too: user_feedback-API-BOOLEAN
 LONG_COLUMN = re.compile(r"(.+)-(API|ANNOTATION|EVAL)-(?:NUMERIC|CATEGORICAL|BOOLEAN)")
+LONG_ENDS = ("-NUMERIC", "-CATEGORICAL", "-BOOLEAN")
 LISTS = frozenset(
     "tags input output metadata scores observations comments tool_calls tool_call_names tool_definitions"  # noqa: SIM905
     " trace_tags usage_details cost_details model_parameters labels".split()
@@ -120,21 +121,20 @@ def column_rows(record: Mapping[str, Any], mapping: UserMapping, **about: Any) -
         An event for each mapped column, or a Skip for one that is not mapped or without a last word.
 
     """
-    underscored = {re.sub(r"[-.]", "_", name): name for name in mapping.signals}
     for column, cell in record.items():
         name, source = str(column), "user"
-        if long := LONG_COLUMN.fullmatch(name):
-            name, source = underscored.get(long[1], long[1]), ACTORS[long[2]]
-        channel = mapped_channel(name, mapping)
+        is_long = name.endswith(LONG_ENDS)
+        if name not in mapping.signals and not is_long and not _is_list(name, cell):
+            continue
         values = decode_json(cell)
         if values in (None, "", []):
             continue
+        if is_long and (long := LONG_COLUMN.fullmatch(name)):
+            underscored = {re.sub(r"[-.]", "_", known): known for known in mapping.signals}
+            name, source = underscored.get(long[1], long[1]), ACTORS[long[2]]
+        channel = mapped_channel(name, mapping)
         if channel is None:
-            is_list = isinstance(values, list) and not any(
-                isinstance(v, dict | list) for v in values
-            )
-            if long or (is_list and snake_case(name) not in LISTS):
-                yield Skip(f"the column {name!r} looks like scores and is not mapped")
+            yield Skip(f"the column {name!r} looks like scores and is not mapped")
             continue
         spelled = values if isinstance(values, list) else [values]
         about |= {"source": source, "key": f"column/{name}"}
@@ -145,3 +145,12 @@ def column_rows(record: Mapping[str, Any], mapping: UserMapping, **about: Any) -
             )
             continue
         yield events[0]
+
+
+def _is_list(name: str, cell: Any) -> bool:
+    """Whether a cell holds a list of plain values under a name that no table of Langfuse has."""
+    is_list = isinstance(cell, list) or (isinstance(cell, str) and cell.startswith("["))
+    if not is_list or snake_case(name) in LISTS:
+        return False
+    values = decode_json(cell)
+    return isinstance(values, list) and not any(isinstance(v, dict | list) for v in values)

@@ -84,25 +84,25 @@ def rows(records: Sequence[Record], mapping: UserMapping) -> Iterator[Row]:
 
     """
     for record in records:
-        value = {snake_case(key): inner for key, inner in record.value.items()}
         if record.kind == "score":
-            yield from score_rows(value, mapping)
+            yield from score_rows(_snake(record.value), mapping)
         elif record.kind == "observation":
             yield from _observation(record.value, mapping)
         elif record.kind == "trace":
             yield from _trace(record.value, mapping)
         else:
-            yield from read_parts(value["traces"], lambda trace: _trace(trace, mapping))
+            traces = record.value["traces"]
+            yield from read_parts(traces, lambda trace: _trace(trace, mapping))
 
 
 def _trace(record: Mapping[str, Any], mapping: UserMapping) -> Iterator[Row]:
     """Yield a trace, and the observations and scores inside."""
     if isinstance(record.get("trace"), dict):  # the UI's download of one trace
         record = {**record["trace"], **{k: v for k, v in record.items() if k != "trace"}}
-    value = {snake_case(key): inner for key, inner in record.items()}
+    value = _snake(record)
     name = id_text(value["id"])
-    asked = mapped({**record, **value}, mapping, "prompt", value.get("input"))
-    answered = mapped({**record, **value}, mapping, "response", value.get("output"))
+    asked = mapped(value, mapping, "prompt", value.get("input"))
+    answered = mapped(value, mapping, "response", value.get("output"))
     yield span_row(
         asked,
         answered,
@@ -127,7 +127,7 @@ def _inside(parts: Any, kind: str, mapping: UserMapping) -> Iterator[Row]:
             return iter([Skip(f"a trace names a {kind} by its id only: export the {kind}s too")])
         if kind == "observation":
             return _observation(part, mapping)
-        return score_rows({snake_case(key): inner for key, inner in part.items()}, mapping)
+        return score_rows(_snake(part), mapping)
 
     parts = decode_json(parts)
     yield from read_parts(parts if isinstance(parts, list) else [], read)
@@ -135,7 +135,7 @@ def _inside(parts: Any, kind: str, mapping: UserMapping) -> Iterator[Row]:
 
 def _observation(record: Mapping[str, Any], mapping: UserMapping) -> Iterator[Row]:
     """Yield a generation as a model call, and any other observation as a span."""
-    value = {snake_case(key): inner for key, inner in record.items()}
+    value = _snake(record)
     trace, kind = id_text(value.get("trace_id")), str(value["type"])
     parent = id_text(value.get("parent_observation_id"))
     above = f"langfuse:{parent}" if parent else f"langfuse:trace:{trace}"
@@ -150,14 +150,18 @@ def _observation(record: Mapping[str, Any], mapping: UserMapping) -> Iterator[Ro
     is_call = kind == "GENERATION"
     if is_call and "input" not in value and "output" not in value:
         raise InvalidRecord("has neither input nor output: export these field groups too")
-    asked = mapped({**record, **value}, mapping, "prompt", value.get("input"))
-    answered = mapped({**record, **value}, mapping, "response", value.get("output"))
+    asked = mapped(value, mapping, "prompt", value.get("input"))
+    answered = mapped(value, mapping, "response", value.get("output"))
     if is_call:
         yield call_row(asked, answered, **fields)
     else:
         asked, answered = (asked, answered) if kind in AROUND else (None, None)
         yield span_row(asked, answered, f"an observation of type {kind} is no answer", **fields)
     yield from column_rows(record, mapping, response_id=fields["response_id"], group=trace)
+
+
+def _snake(record: Mapping[str, Any]) -> Value:
+    return {snake_case(key): inner for key, inner in record.items()}
 
 
 def _ids(value: Value, mapping: UserMapping) -> dict[str, Any]:
