@@ -627,3 +627,100 @@ def test_no_more_rows_than_records_and_none_uncounted(tmp_path):
         "a thumbs_up without its response: t7 is not among the responses"
     ]
     assert result.log.filter(pl.col("feedback").is_not_null()).height == 2
+
+
+def test_feedback_that_an_application_wrote_beside_a_call_is_read_or_named(tmp_path):
+    langfuse = langfuse_trace(0, "Q?", {"answer": "A."})
+    langfuse[1]["metadata"] = json.dumps({"user-feedback": 0, "star_rating": 4, "k": 3})
+    beside = {"app.user_thumbs": "down", "app.rating": 4}
+    otel = [otel_span("answer", None, "chat", "Q?", "A.", **beside)]
+    phoenix = [phoenix_span("answer", None, "LLM", "Q?", "A.", user_feedback="down", vote="no")]
+    properties = {"helicone-score-feedback": "down", "Thumb": "down"}
+    helicone = [helicone_request("answer", request_properties=properties)]
+    extra = {"metadata": {"user_score": 0, "votes": 3}}
+    langsmith = [langsmith_run("root", extra=extra)]
+    named = {
+        "langfuse": (langfuse, "the key of metadata 'star_rating'"),
+        "otel": (otel, "the attribute 'app.rating'"),
+        "phoenix": (phoenix, "the attribute 'vote'"),
+        "helicone": (helicone, "the property 'Thumb'"),
+        "langsmith": (langsmith, "the key of metadata 'votes'"),
+    }
+    for source, (records, name) in named.items():
+        result = import_log(source, lines(tmp_path / f"{source}.jsonl", records))
+        assert result.log["feedback"].to_list() == [0.0], source
+        assert result.summary["skipped"][f"{name} looks like feedback and is not mapped"] == 1
+
+
+def test_otel_evaluations_that_stand_on_the_span_itself(tmp_path):
+    label = {"gen_ai.evaluation.name": "user_thumbs", "gen_ai.evaluation.score.label": "up"}
+    span = otel_span("c", None, "chat", "Q?", "A.", **label)
+    assert column(import_log("otel", lines(tmp_path / "o.jsonl", [span])), "feedback") == {"c": 1.0}
+
+
+def test_phoenix_instructions_beside_the_messages_and_evaluations_among_the_events(tmp_path):
+    messages = [{"message": {"role": "user", "content": "Hello?"}}]
+    request = json.dumps({"instructions": "Answer like a pirate.", "input": "Hello?"})
+    span = phoenix_span("c", None, "LLM", request, "Arr!", **{"llm.input_messages": messages})
+    vote = {"gen_ai.evaluation.name": "user_feedback", "gen_ai.evaluation.score.label": "up"}
+    span["events"] = [{"name": "gen_ai.evaluation.result", "attributes": vote}]
+    result = import_log("phoenix", lines(tmp_path / "p.jsonl", [span]))
+    assert result.log.select("prompt", "feedback").rows() == [
+        ("system: Answer like a pirate.\nuser: Hello?", 1.0)
+    ]
+
+
+# Bad input
+
+OF_SOURCES = {
+    "langfuse": (langfuse_trace(0, "Q?", {"answer": "A."}), thumb(0), thumb(8)),
+    "phoenix": (
+        phoenix_trace("Q?", {"answer": "A."}),
+        phoenix_note(trace_id="tr"),
+        phoenix_note(trace_id="x"),
+    ),
+    "otel": (
+        [otel_span("answer", None, "chat", "Q?", "A.")],
+        otel_thumb(parent_span_id="answer"),
+        otel_thumb(parent_span_id="x", trace_id="x"),
+    ),
+    "langsmith": (
+        [langsmith_run("root")],
+        langsmith_feedback("root"),
+        langsmith_feedback("x", trace_id="x"),
+    ),
+}
+
+
+@pytest.mark.parametrize("source", list(OF_SOURCES))
+def test_copies_cut_off_files_other_products_and_lost_feedback(source, tmp_path):
+    records, given, lost = OF_SOURCES[source]
+    stranger = {"hello": 1}
+    other = helicone_request("h")
+    path = lines(
+        tmp_path / "log.jsonl",
+        [*records, *records, given, given, lost, stranger, other, json.dumps(records[0])[:-20]],
+    )
+    result = import_log(source, path)
+    assert result.log.height == 1
+    assert result.log["feedback"].null_count() == 0
+    n = 2 * len(records)
+    (missing, unknown, strange, cut) = rejections(result)
+    assert (missing[0], unknown[0], strange[0], cut[0]) == tuple(range(n + 3, n + 7))
+    assert "without its response" in missing[1]
+    assert unknown[1] == f"is not a record of {source}: its keys are hello"
+    assert strange[1] == f"is not a record of {source}, but of helicone"
+    assert cut[1].startswith("invalid JSON")
+    assert result.summary["duplicates"] == {"responses": len(records), "events": 1}
+
+
+@pytest.mark.parametrize("source", list(OF_SOURCES))
+def test_exports_without_any_text_are_refused_with_a_reason(source, tmp_path):
+    records, given, _ = json.loads(json.dumps(OF_SOURCES[source]))
+    for record in records:
+        for key in ("input", "output", "inputs", "outputs"):
+            record.pop(key, None)
+        if "attributes" in record:
+            record["attributes"] = {"gen_ai.operation.name": "chat"}
+    with pytest.raises(TruewardError, match="an import needs responses"):
+        import_log(source, lines(tmp_path / "log.jsonl", [*records, given]))

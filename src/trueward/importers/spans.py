@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .channels import THUMBS, signal_event
+from .channels import THUMBS, mapped_channel, signal_event
 from .contract import WRONG_TYPE, Event, InvalidRecord, NoAnswer, Reject, Response, Skip
 from .messages import answer_text, read_turn
-from .values import first_value
+from .values import decode_json, first_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from .contract import Place, Row, UserMapping
 
 T = TypeVar("T")
+FEEDBACK = re.compile(r"(?i)(?<![a-z])(?:feedback|thumbs?|ratings?|votes?)(?![a-z])")
 TEXTS = frozenset({"prompt", "response", "session", "user"})  # what a path may be given for
 
 
@@ -132,6 +134,48 @@ def stated(channel: str, label: Any, score: Any) -> Any:
             return score
         return label if is_thumb else score
     return label if score is None else score
+
+
+def attribute_signals(
+    attributes: Any, mapping: UserMapping, what: str, **about: Any
+) -> Iterator[Row]:
+    """Yield signals that an application wrote beside a call, such as a property ``user_feedback``.
+
+    Parameters
+    ----------
+    attributes : object
+        Names and values, or JSON of them; anything else has no signals.
+    mapping : UserMapping
+        Channels of names; the part after the last dot may be the name.
+    what : str
+        What the product calls them, such as ``attribute``.
+    **about
+        ``response_id`` and ``group`` of the events.
+
+    Yields
+    ------
+    Row
+        An event for each mapped name, or a Skip for a name that looks like feedback and is not mapped.
+
+    """
+    is_text = isinstance(attributes, str)  # not decoded unless it may have a signal
+    if (
+        is_text
+        and not FEEDBACK.search(attributes)
+        and not any(map(attributes.count, mapping.signals))
+    ):
+        return
+    attributes = decode_json(attributes)
+    for name, value in attributes.items() if isinstance(attributes, dict) else ():
+        if value is None or value == "" or isinstance(value, dict | list):
+            continue
+        known = name if name in mapping.signals else name.rpartition(".")[2]
+        channel = mapped_channel(known, mapping) if known in mapping.signals else None
+        if channel is not None:
+            key = f"{what}/{name}"
+            yield signal_event(channel, value, source="user", key=key, **about)
+        elif FEEDBACK.search(name):
+            yield Skip(f"the {what} {name!r} looks like feedback and is not mapped")
 
 
 def read_parts(

@@ -24,7 +24,7 @@ from trueward.importers.contract import (
     UserMapping,
 )
 from trueward.importers.messages import read_turn
-from trueward.importers.spans import TEXTS, mapped, read_parts
+from trueward.importers.spans import TEXTS, attribute_signals, mapped, read_parts
 from trueward.importers.traces import NOT_NAMED, UNKNOWN
 from trueward.importers.values import decode_json, id_text, parse_time
 
@@ -139,6 +139,7 @@ def _request(record: Record, mapping: UserMapping, paths: set[str]) -> Iterator[
         unshown=reason,
     )
     yield from _scores(value, name, mapping)
+    yield from attribute_signals(properties, mapping, "property", response_id=name)
 
 
 def _unshown(

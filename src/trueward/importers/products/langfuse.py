@@ -21,7 +21,14 @@ from trueward.importers.contract import (
     Source,
     UserMapping,
 )
-from trueward.importers.spans import TEXTS, call_row, mapped, read_parts, span_row
+from trueward.importers.spans import (
+    TEXTS,
+    attribute_signals,
+    call_row,
+    mapped,
+    read_parts,
+    span_row,
+)
 from trueward.importers.values import decode_json, id_text, parse_time, snake_case
 
 from ._langfuse_scores import column_rows, score_rows
@@ -113,6 +120,7 @@ def _trace(record: Mapping[str, Any], mapping: UserMapping) -> Iterator[Row]:
         **_ids(value, mapping),
     )
     yield from column_rows(record, mapping, group=name)
+    yield from attribute_signals(value.get("metadata"), mapping, "key of metadata", group=name)
     yield from _inside(value.get("observations"), "observation", mapping)
     yield from _inside(value.get("scores"), "score", mapping)
     if decode_json(value.get("comments")):
@@ -157,7 +165,9 @@ def _observation(record: Mapping[str, Any], mapping: UserMapping) -> Iterator[Ro
     else:
         asked, answered = (asked, answered) if kind in AROUND else (None, None)
         yield span_row(asked, answered, f"an observation of type {kind} is no answer", **fields)
-    yield from column_rows(record, mapping, response_id=fields["response_id"], group=trace)
+    about = {"response_id": fields["response_id"], "group": trace}
+    yield from column_rows(record, mapping, **about)
+    yield from attribute_signals(value.get("metadata"), mapping, "key of metadata", **about)
 
 
 def _snake(record: Mapping[str, Any]) -> Value:

@@ -32,7 +32,15 @@ from trueward.importers.otlp import (
     plain_span,
     unpack,
 )
-from trueward.importers.spans import TEXTS, call_row, mapped, read_parts, span_row, stated
+from trueward.importers.spans import (
+    TEXTS,
+    attribute_signals,
+    call_row,
+    mapped,
+    read_parts,
+    span_row,
+    stated,
+)
 from trueward.importers.values import decode_json, id_text, parse_time
 
 if TYPE_CHECKING:
@@ -114,6 +122,16 @@ def _record(value: Mapping[str, Any], mapping: UserMapping) -> Iterator[Row]:
         yield from _event(value, mapping)
         return
     yield from _span(value, mapping)
+    a = attributes_of(value)
+    if "gen_ai.evaluation.name" in a:  # an evaluation as attributes of the span that it is about
+        own = {"span_id": value.get("span_id"), "trace_id": value.get("trace_id")}
+        yield from _event({**own, "name": EVALUATION, "attributes": a}, mapping)
+    given = {k: v for k, v in a.items() if not k.startswith("gen_ai.evaluation.")}
+    target = {
+        "response_id": f"otel:{value.get('span_id')}",
+        "group": id_text(value.get("trace_id")),
+    }
+    yield from attribute_signals(given, mapping, "attribute", **target)
     span = {"trace_id": value.get("trace_id"), "span_id": value.get("span_id")}
     events = [{**span, **event} for event in value.get("events") or ()]
     yield from read_parts(
@@ -135,7 +153,10 @@ def _span(value: Mapping[str, Any], mapping: UserMapping) -> Iterator[Row]:
     elif asked or answered:
         yield call_row(asked, answered, **fields)
     else:  # an event may have them
-        yield Response(prompt=[], response="", precedence="owner", invalid=NO_TEXT, **fields)
+        reference = next((key for key in a if key.endswith("messages_ref")), None)
+        reason = f"its texts are in the files that {reference} names: import them as its attributes"
+        invalid = reason if reference else NO_TEXT
+        yield Response(prompt=[], response="", precedence="owner", invalid=invalid, **fields)
 
 
 def _fields(

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from trueward.importers.bodies import system_inside
 from trueward.importers.contract import Record, Row, Skip, Source, UserMapping
 from trueward.importers.otlp import (
     OPENINFERENCE,
@@ -23,10 +24,17 @@ from trueward.importers.otlp import (
     plain_span,
     unpack,
 )
-from trueward.importers.spans import TEXTS, call_row, mapped, read_parts, span_row
-from trueward.importers.values import id_text, parse_time
+from trueward.importers.spans import (
+    TEXTS,
+    attribute_signals,
+    call_row,
+    mapped,
+    read_parts,
+    span_row,
+)
+from trueward.importers.values import decode_json, id_text, parse_time
 
-from ._phoenix_annotations import annotation_rows, attribute_annotations, indexed
+from ._phoenix_annotations import PREFIXES, annotation_rows, attribute_annotations, indexed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -119,7 +127,7 @@ def _span(
     is_call = kind == "LLM"
     asked, answered = attributes.get("input.value"), attributes.get("output.value")
     if is_call:
-        asked = _messages(attributes, "llm.input_messages") or asked
+        asked = _with_system(_messages(attributes, "llm.input_messages"), attributes) or asked
         answered = _messages(attributes, "llm.output_messages") or answered
     tree = nested(attributes) if mapping.paths else {}
     texts = {**tree, **value, "attributes": tree}
@@ -150,17 +158,46 @@ def _span(
         yield span_row(asked, answered, f"a span of kind {kind} is no answer", **fields)
     about = {"span_id": span, "trace_id": trace}
     notes = [*attribute_annotations(attributes, about), *_listed(value, about)]
+    own = {k: v for k, v in attributes.items() if not k.startswith(tuple(PREFIXES))}
+    target = {"response_id": fields["response_id"], "group": trace}
+    yield from attribute_signals(own, mapping, "attribute", **target)
     yield from read_parts(notes, lambda note: annotation_rows(note, mapping))
     for name, inner in value.items():
         if name.startswith("eval.") and name.endswith((".score", ".label")) and inner is not None:
             yield Skip(f"the column {name!r} is not read: export the annotations")
 
 
+def _with_system(messages: list[Any] | None, attributes: Mapping[str, Any]) -> Any:
+    """Return the messages with the instructions that stand beside them in the request."""
+    if not messages or any(m.get("role") in {"system", "developer"} for m in messages):
+        return messages
+    for name in ("input.value", "llm.invocation_parameters"):
+        request = decode_json(attributes.get(name))
+        system = system_inside(request) if isinstance(request, dict) else None
+        if system:
+            return {"system": system, "messages": messages}
+    return messages
+
+
 def _listed(value: Mapping[str, Any], about: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the annotations in a list beside the attributes of a span."""
     listed = value.get("annotations")
-    listed = listed if isinstance(listed, list) else []
-    return [{"span_id": about["span_id"], **note} for note in listed if isinstance(note, dict)]
+    listed = [note for note in listed if isinstance(note, dict)] if isinstance(listed, list) else []
+    return [{"span_id": about["span_id"], **note} for note in (*listed, *_evaluations(value))]
+
+
+def _evaluations(value: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield evaluations among the events of a span; they do not say who judged: only mapped names count."""
+    events = value.get("events")
+    for event in events if isinstance(events, list) else ():
+        if isinstance(event, dict) and event.get("name") == "gen_ai.evaluation.result":
+            a = attributes_of(event)
+            score, label = (a.get(f"gen_ai.evaluation.score.{key}") for key in ("value", "label"))
+            result = {"score": score, "label": label}
+            result["explanation"] = a.get("gen_ai.evaluation.explanation")
+            name = a.get("gen_ai.evaluation.name")
+            at = event.get("time") or event.get("timestamp")
+            yield {"name": name, "annotator_kind": "HUMAN", "result": result, "created_at": at}
 
 
 def _attributes(value: Mapping[str, Any]) -> dict[str, Any]:
