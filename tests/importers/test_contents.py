@@ -14,6 +14,12 @@ from trueward.importers.messages import answer_text, read_turn, to_messages
 
 CASES = FIXTURES.parent / "cases"
 
+WORDS = [
+    record
+    for record in map(json.loads, (CASES / "langfuse_words.jsonl").read_text("utf-8").splitlines())
+    if "string_value" in record
+]
+
 
 def user(text):
     return {"role": "user", "content": text}
@@ -207,6 +213,15 @@ def test_langfuse_refusals_parts_and_images():
         "g4": "user: Weather?\nassistant: \ntool: rain",
     }
     assert result.tables.rejected.height == 0
+
+
+def test_langfuse_words_of_feedback():
+    result = import_log("auto", CASES / "langfuse_words.jsonl")
+    words = {s["observation_id"] or s["trace_id"]: s["string_value"] for s in WORDS}
+    good = {"👍", "thumbs up", "Upvote", "helpful", "Like"}
+    given = {name.replace("g", "t"): label for name, label in column(result, "feedback").items()}
+    assert given == {name.replace("g", "t"): float(word in good) for name, word in words.items()}
+    assert len(given) == 8
 
 
 # the same bodies in every source

@@ -170,11 +170,13 @@ def attribute_signals(
         if value is None or value == "" or isinstance(value, dict | list):
             continue
         known = name if name in mapping.signals else name.rpartition(".")[2]
-        channel = mapped_channel(known, mapping) if known in mapping.signals else None
+        if known not in mapping.signals and not FEEDBACK.search(name):
+            continue
+        channel = mapped_channel(known if known in mapping.signals else name, mapping)
         if channel is not None:
             key = f"{what}/{name}"
             yield signal_event(channel, value, source="user", key=key, **about)
-        elif FEEDBACK.search(name):
+        else:
             yield Skip(f"the {what} {name!r} looks like feedback and is not mapped")
 
 

@@ -24,7 +24,7 @@ from .contract import (
     Response,
     Skip,
 )
-from .detect import sources
+from .detect import OWN_TABLE, sources
 from .records import UnreadableRecord, read_records
 from .schema import PLACE, REJECTED, STAGED_EVENTS, STAGED_RESPONSES
 from .spans import reason_of
@@ -254,7 +254,8 @@ def _stage_group(
 
 
 def _other_product(source: Source, value: dict[str, Any]) -> str:
-    others = [s.name for s in sources().values() if s.name != source.name and s.kind_of(value)]
+    known = [s for s in sources().values() if s.name not in {source.name, OWN_TABLE}]
+    others = [s.name for s in known if s.kind_of(value)]
     keys = ", ".join(sorted(map(str, value))[:8]) or "none"
     name = f", but of {' or '.join(others)}" if others else f": its keys are {keys}"
     return f"is not a record of {source.name}{name}"

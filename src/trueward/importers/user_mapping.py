@@ -61,4 +61,4 @@ def user_mapping(
                 f"--map {ours}={theirs}: {source.name} has nothing called {ours!r} to map; choose one "
                 f"of {known}"
             )
-    return UserMapping(signals, paths, words or FeedbackWords(), dates=dates)
+    return UserMapping(signals, paths, words=words or FeedbackWords(), dates=dates)
