@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from .evaluation.sample_size import Plan, plan
     from .evaluation.sensitivity import Sensitivity, sensitivity
     from .features import encode, precomputed
+    from .features.endpoint import allow_endpoint
     from .fitting.finetune.tune import tune
     from .fitting.fit import fit
     from .inspection import inspect
@@ -50,6 +51,7 @@ _HOMES = {
     "inspect": "inspection",
     "encode": "features",
     "precomputed": "features",
+    "allow_endpoint": "features.endpoint",
     "Feedback": "data.feedback",
     "Columns": "data.feedback",
     "fit": "fitting.fit",

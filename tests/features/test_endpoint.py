@@ -10,8 +10,10 @@ import pytest
 import torch
 from helpers.loopback import loopback_only, recorded_waits  # noqa: F401 - fixtures
 
+import trueward as tw
+from trueward.cli.app import main
 from trueward.core.errors import TruewardError, UsageError
-from trueward.features import backbone, features, http_json
+from trueward.features import backbone, endpoint, features, http_json
 from trueward.features.endpoint import ROWS
 
 SECRET = "sk-very-secret"
@@ -237,3 +239,99 @@ def test_the_model_is_optional_if_the_server_has_one(server):
 def test_an_address_with_a_key_is_refused(address):
     with pytest.raises(UsageError, match="TRUEWARD_API_KEY"):
         backbone(address)
+
+
+def spec_of(server, **changes):
+    spec = {"name": "endpoint", "version": 1, "address": server.url, "model": "m", "width": 4}
+    return json.dumps({**spec, "dimensions": None, **changes})
+
+
+def test_texts_and_key_go_only_to_an_address_that_the_user_has_named(server, monkeypatch):
+    """A model folder holds an address, and anyone can write one."""
+    monkeypatch.setattr(endpoint, "_allowed", set())
+    monkeypatch.setenv("TRUEWARD_API_KEY", SECRET)
+    model = backbone(spec_of(server))
+    with pytest.raises(UsageError, match=f"--allow-endpoint {server.url}") as refused:
+        model.encode([TEXT], ["b"])
+    assert TEXT not in str(refused.value)
+    assert server.requests == []
+    monkeypatch.setenv("TRUEWARD_ENDPOINT", "http://127.0.0.1:1/v1")
+    with pytest.raises(UsageError, match="--allow-endpoint"):
+        model.encode([TEXT], ["b"])
+    monkeypatch.setenv("TRUEWARD_ENDPOINT", f"{server.url}/embeddings")
+    model.encode([TEXT], ["b"])
+    monkeypatch.delenv("TRUEWARD_ENDPOINT")
+    tw.allow_endpoint(server.url)
+    model.encode([TEXT], ["b"])
+    assert [key for _, key in server.requests] == [f"Bearer {SECRET}"] * 2
+
+
+def test_the_command_line_names_an_address_anywhere_in_the_line(server, monkeypatch, capsys):
+    monkeypatch.setattr(endpoint, "_allowed", set())
+    for words in (["--allow-endpoint", f"{server.url}/"], [f"--allow-endpoint={server.url}"]):
+        endpoint._allowed.clear()
+        with pytest.raises(SystemExit) as stop:
+            main(["methods", "naive", *words])
+        assert not stop.value.code
+        assert endpoint._allowed == {server.url}
+    with pytest.raises(SystemExit) as stop:
+        main(["methods", "--allow-endpoint", "ftp://host"])
+    assert stop.value.code == 2
+    assert "http://HOST/v1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"address": "file:///etc/passwd"},
+        {"address": "ftp://host/v1"},
+        {"address": "http://user:word@host/v1"},
+        {"address": "http://[::1/v1"},
+        {"address": 3},
+        {"address": None},
+        {"model": []},
+        {"width": -1},
+        {"width": 10**9},
+        {"width": "4"},
+        {"dimensions": 1e400},
+        {"version": None},
+    ],
+)
+def test_a_description_that_no_server_has_is_refused(server, changes):
+    with pytest.raises(TruewardError) as refused:
+        backbone(spec_of(server, **changes))
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("numbers", [(0, 0), (1, 2), (0, -1), (1, 1)])
+def test_answers_that_number_rows_otherwise_are_refused(server, numbers):
+    """A row must not get the embedding of another one."""
+    model = backbone(server.url)
+
+    def renumbered(answer):
+        for item, number in zip(answer["data"], numbers, strict=False):
+            item["index"] = number
+        return answer
+
+    server.change = renumbered
+    with pytest.raises(TruewardError, match="numbered from 0"):
+        model.encode(["a", "c"], ["b", "d"])
+
+
+def test_an_answer_that_is_nested_without_end_is_told(server):
+    model = backbone(server.url)
+    server.change = lambda _answer: b"[" * 100_000
+    with pytest.raises(TruewardError, match="not JSON"):
+        model.encode(["a"], ["b"])
+
+
+def test_an_answer_is_bounded_in_size_and_time(server, monkeypatch):
+    model = backbone(server.url)
+    monkeypatch.setattr(endpoint, "LARGEST", 1000)
+    server.change = lambda _answer: b" " * 2000
+    with pytest.raises(TruewardError, match="more than 1,256 bytes"):  # 1 text x 4 numbers x 64
+        model.encode(["a"], ["b"])
+    server.change = lambda answer: answer
+    monkeypatch.setattr(http_json, "LONGEST", -1.0)
+    with pytest.raises(TruewardError, match="did not answer in 7 tries"):
+        model.encode(["a"], ["b"])

@@ -100,6 +100,12 @@ def root(
         False, "--version", callback=_version, is_eager=True, help="Print the version and stop."
     ),
     debug: bool = typer.Option(False, "--debug", help="Show a traceback for an error."),
+    endpoint: str = typer.Option(
+        "",
+        "--allow-endpoint",
+        metavar="URL",
+        help="Let a model send texts to this embeddings server; repeatable, anywhere in the line.",
+    ),
     config: str = typer.Option(
         "", "--config", metavar="RUN.YAML", help="Options of the command by name, from a file."
     ),
@@ -114,7 +120,7 @@ def main(arguments: list[str] | None = None) -> None:
     with stop_signals(), escaped_output():
         try:
             app(
-                args=expand([a for a in given if a != "--debug"]),
+                args=expand([a for a in _allow(given) if a != "--debug"]),
                 prog_name="trueward",
                 obj=shlex.join(["trueward", *given]),  # for what keeps the command that made it
             )
@@ -136,6 +142,20 @@ def main(arguments: list[str] | None = None) -> None:
                 "after `trueward --debug`",
                 debug=debug,
             )
+
+
+def _allow(given: list[str]) -> list[str]:
+    """Take --allow-endpoint URL out of the words, wherever it stands, and allow these addresses."""
+    words, rest = iter(given), []
+    for word in words:
+        name, equals, address = word.partition("=")
+        if name != "--allow-endpoint":
+            rest.append(word)
+            continue
+        from trueward.features.endpoint import allow_endpoint
+
+        allow_endpoint(address if equals else next(words, ""))
+    return rest
 
 
 def _fail(message: str, code: int = 1, *, debug: bool) -> None:

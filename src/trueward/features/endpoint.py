@@ -14,7 +14,7 @@ import torch
 from trueward.core.errors import TruewardError, UsageError
 
 from .backbone_names import parse_options
-from .http_json import JsonRequest, request_json
+from .http_json import LARGEST, JsonRequest, request_json
 from .texts import BadRowError, check_pairs, replace_surrogates, row_slices
 
 if TYPE_CHECKING:
@@ -27,8 +27,13 @@ if TYPE_CHECKING:
 VERSION = 1  # increase it with any change of the text that is sent
 ROWS, CHARACTERS = 64, 200_000  # limits of one request; a single row may have more characters
 KEY_VARIABLE = "TRUEWARD_API_KEY"
-OPTIONS: Mapping[str, Accepted] = {"model": str, "dimensions": range(1, 1_000_001)}
+LARGEST_WIDTH = 1_000_000
+OPTIONS: Mapping[str, Accepted] = {"model": str, "dimensions": range(1, LARGEST_WIDTH + 1)}
 FLOAT16_MAX = 65_504.0
+ADDRESS_VARIABLE = "TRUEWARD_ENDPOINT"
+BYTES_PER_NUMBER = 64  # of an answer; 20 are usual
+
+_allowed: set[str] = set()  # addresses that the user has named in this process
 
 
 @dataclass(frozen=True)
@@ -110,6 +115,66 @@ class Endpoint:
         return out
 
 
+def allow_endpoint(address: str) -> str:
+    """Let this process send texts, and the key of the environment, to a server.
+
+    A model folder holds the address of its server, and anyone can write one. So texts go to an address only
+    if the user has named it: here, by ``--allow-endpoint``, as ``--backbone``, or in ``TRUEWARD_ENDPOINT``.
+
+    Parameters
+    ----------
+    address : str
+        ``http://HOST/v1`` or ``https://HOST/v1``, with or without ``/embeddings``.
+
+    Returns
+    -------
+    str
+        The address without ``/embeddings``.
+
+    Raises
+    ------
+    UsageError
+        If it is no such address.
+
+    Examples
+    --------
+    >>> import trueward as tw
+    >>> tw.allow_endpoint("http://127.0.0.1:8000/v1/embeddings")
+    'http://127.0.0.1:8000/v1'
+
+    """
+    checked = _checked(address)
+    _allowed.add(checked)
+    return checked
+
+
+def _checked(address: str) -> str:
+    address = address.rstrip("/").removesuffix("/embeddings")
+    try:
+        parts = urlsplit(address)
+        named = parts.scheme in {"http", "https"} and parts.hostname
+    except ValueError:  # such as a bracket without its pair
+        named = None
+    if not named or parts.username or parts.password or parts.query or parts.fragment:
+        raise UsageError(
+            "the address of an endpoint should be http://HOST/v1 or https://HOST/v1 and nothing else: "
+            f"put a key into {KEY_VARIABLE}, and the model after a comma, ,model=NAME"
+        )
+    return address
+
+
+def _require_allowed(address: str) -> None:
+    """Refuse to send texts to a server that the user has not named."""
+    environment = os.environ.get(ADDRESS_VARIABLE)
+    if address in _allowed or (environment and address == _checked(environment)):
+        return
+    raise UsageError(
+        f"this model sends the texts that it scores to {address}, an address that its folder names and you "
+        f"have not: if you trust it, add --allow-endpoint {address} (in Python "
+        f'tw.allow_endpoint("{address}")), or set {ADDRESS_VARIABLE}={address}'
+    )
+
+
 def from_name(address: str, options: Mapping[str, str]) -> Endpoint:
     """Return the endpoint at an address; one short request measures the width of its embeddings.
 
@@ -124,16 +189,12 @@ def from_name(address: str, options: Mapping[str, str]) -> Endpoint:
     ------
     UsageError
         If an option or the address is invalid, or the server has several models and none is chosen.
+    TruewardError
+        If the server does not answer.
 
     """
-    address = address.rstrip("/").removesuffix("/embeddings")
+    address = allow_endpoint(address)
     values = parse_options(address, options, OPTIONS)
-    parts = urlsplit(address)
-    if parts.username or parts.password or parts.query or not parts.hostname:
-        raise UsageError(
-            "the address of an endpoint should be http://HOST/v1 or https://HOST/v1 and nothing else: "
-            f"put a key into {KEY_VARIABLE}, and the model after a comma, ,model=NAME"
-        )
     model = values.get("model") or _only_model(address)
     dimensions = values.get("dimensions")
     width = _embeddings(address, model, dimensions, ["width"], None).shape[1]
@@ -156,7 +217,9 @@ def from_spec(spec: dict[str, Any]) -> Endpoint:
     Raises
     ------
     TruewardError
-        If another version of trueward computed the features.
+        If another version of trueward computed the features, or the description is damaged.
+    UsageError
+        If its address is none of a server.
 
     """
     if spec.get("version") != VERSION:
@@ -164,9 +227,18 @@ def from_spec(spec: dict[str, Any]) -> Endpoint:
             f"these features were computed by version {spec.get('version')} of the endpoint backbone, and "
             f"the installed one is {VERSION}: install the trueward that computed them, or fit again"
         )
-    return Endpoint(
-        str(spec["address"]), str(spec["model"]), int(spec["width"]), spec.get("dimensions")
-    )
+    address, model, width = spec.get("address"), spec.get("model"), spec.get("width")
+    dimensions = spec.get("dimensions")
+    numbers = (width, width if dimensions is None else dimensions)
+    if not (
+        isinstance(address, str)
+        and isinstance(model, str)
+        and all(isinstance(v, int) and 0 < v <= LARGEST_WIDTH for v in numbers)
+    ):
+        raise TruewardError(
+            "the description of an endpoint should have an address, a model and a width: fit the model again"
+        )
+    return Endpoint(_checked(address), model, int(numbers[0] or 0), dimensions)
 
 
 def api_key(address: str) -> str | None:
@@ -206,16 +278,25 @@ def _embeddings(
     """Request the (n, width) embeddings of n texts and check their number and width."""
     body: dict[str, Any] = {"model": model, "input": list(texts), "encoding_format": "float"}
     body |= {} if dimensions is None else {"dimensions": dimensions}
-    answer = request_json(JsonRequest(f"{address}/embeddings", body, api_key(address)))
+    _require_allowed(address)
+    largest = LARGEST if width is None else LARGEST + len(texts) * width * BYTES_PER_NUMBER
+    request = JsonRequest(f"{address}/embeddings", body, api_key(address), largest)
+    answer = request_json(request)
     expected = f"{address} should answer with {len(texts)} embeddings"
     advice = "check that it is an OpenAI-compatible embeddings server and serves that model"
     try:
         data = sorted(answer["data"], key=lambda item: int(item["index"]))
         rows = [np.asarray(item["embedding"], np.float32) for item in data]
-    except (KeyError, TypeError, ValueError) as e:
+        numbers = [int(item["index"]) for item in data]
+    except (KeyError, TypeError, ValueError, OverflowError) as e:
         raise TruewardError(
             f"{expected}, and its answer has none that can be read: {advice}"
         ) from e
+    if len(rows) == len(texts) and numbers != list(range(len(texts))):
+        raise TruewardError(
+            f"{expected} numbered from 0, and numbers them otherwise, so that it is unknown which text each "
+            f"belongs to: {advice}"
+        )
     if len(rows) != len(texts) or any(row.ndim != 1 or not len(row) for row in rows):
         raise TruewardError(f"{expected}, and answered with {len(rows)}: {advice}")
     widths = {len(row) for row in rows} | ({width} if width else set())

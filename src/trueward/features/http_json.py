@@ -16,6 +16,9 @@ TRIES = 7
 FIRST_WAIT, MAX_WAIT = 0.5, 30.0  # seconds
 RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504})  # HTTP status codes
 TIMEOUT = 120.0  # seconds without a byte
+LONGEST = 600.0  # seconds for one whole answer
+LARGEST = 1 << 26  # bytes of one answer
+PART = 1 << 16  # bytes read at once
 
 
 class JsonRequest(NamedTuple):
@@ -27,6 +30,8 @@ class JsonRequest(NamedTuple):
     body: dict[str, Any] | None
     #: bearer token
     key: str | None
+    #: most bytes of the answer
+    largest: int = LARGEST
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -71,7 +76,9 @@ def request_json(request: JsonRequest) -> Any:
         except (OSError, http.client.HTTPException) as e:  # URLError and timeouts are OSErrors
             reason = getattr(e, "reason", e)
             problem, wait = str(getattr(reason, "strerror", None) or type(reason).__name__), None
-        except ValueError:
+        except TruewardError:
+            raise
+        except (ValueError, RecursionError):
             problem, wait = "an answer that is not JSON", None
         if k < TRIES - 1:
             time.sleep(_backoff(k) if wait is None else wait)
@@ -87,7 +94,23 @@ def _send(request: JsonRequest) -> Any:
     body = None if request.body is None else json.dumps(request.body).encode()
     message = urllib.request.Request(request.url, body, headers)  # noqa: S310 - the callers check the scheme
     with urllib.request.build_opener(_NoRedirect).open(message, timeout=TIMEOUT) as answer:
-        return json.loads(answer.read())
+        return json.loads(_body(answer, request))
+
+
+def _body(answer: Any, request: JsonRequest) -> bytes:
+    """Read an answer, within its limits of size and time."""
+    parts, size, ends = [], 0, time.monotonic() + LONGEST
+    while part := answer.read(PART):
+        parts.append(part)
+        size += len(part)
+        if size > request.largest:
+            raise TruewardError(
+                f"{request.url} answered with more than {request.largest:,} bytes, which no answer to this "
+                "request needs: check the address and the server"
+            )
+        if time.monotonic() > ends:
+            raise TimeoutError(f"no whole answer in {LONGEST:.0f} seconds")
+    return b"".join(parts)
 
 
 def _backoff(k: int) -> float:
