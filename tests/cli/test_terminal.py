@@ -46,15 +46,15 @@ def test_a_signal_to_stop_keeps_the_epochs_and_says_how_to_go_on(
     assert sorted(p.name for p in tmp_path.iterdir()) == ["log.parquet", "rm"]
 
 
-def test_a_fit_stopped_before_its_first_checkpoint_starts_again(tmp_path, capsys, monkeypatch):
+def test_a_command_that_keeps_nothing_says_so(tmp_path, capsys, monkeypatch):
     log = table(tmp_path / "log.parquet")
-    fitting = [*FIT, log, "--out", str(tmp_path / "rm")]
-    with monkeypatch.context() as patch:
-        patch.setattr("trueward.training.checkpoints.Checkpoints.save", lambda *_: None)
-        patch.setattr("trueward.cli.fitting.progress", stop_by(signal.SIGTERM, at=1))
-        code, _out, err = run(fitting, capsys)
-    assert (code, err.splitlines()[-1]) == (143, "stopped; nothing half-written is left behind")
-    assert run(fitting, capsys)[0] == 0
+
+    def stopped(*_args, **_options):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr("trueward.inspection.inspect", stopped)
+    code, _out, err = run(["inspect", log], capsys)
+    assert (code, err) == (143, "stopped; nothing half-written is left behind\n")
 
 
 def test_a_command_under_nohup_outlives_its_terminal(capsys):

@@ -15,7 +15,7 @@ from trueward.core.errors import TruewardError
 
 from .common import Map, Seed, Split, finish_progress, pairs
 from .grouped import grouped
-from .reading import fitted_on
+from .recorded_log import fitted_on
 
 if TYPE_CHECKING:
     from trueward.rlhf import Align

@@ -9,7 +9,8 @@ import typer
 from trueward.core.errors import UsageError
 
 from .common import Gold, Json, Map, Model, Seed, Split, show_json
-from .reading import fitted_on, read, warn_of_export_scope, with_features
+from .reading import read, warn_of_export_scope, with_features
+from .recorded_log import fitted_on
 
 
 def bounds(

@@ -10,7 +10,8 @@ import typer
 from trueward.core.errors import UsageError
 
 from .common import Gold, Json, Map, Model, Seed, Split, show_json, writable
-from .reading import fitted_on, read, with_features
+from .reading import read, with_features
+from .recorded_log import fitted_on
 
 
 def calibrate(

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from .common import Json, Map, Model, Split, pairs, show_json
-from .reading import fitted_on
+from .recorded_log import fitted_on
 
 Reference = Annotated[
     str | None,

@@ -35,6 +35,7 @@ from .common import (
     writable,
 )
 from .reading import read, require_fittable, warn_of_export_scope
+from .recorded_log import portable_command, recorded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -114,9 +115,10 @@ def fit(
                 how |= {"how": tuned, "rank": rank, "frozen": frozen, "val": val}
                 how |= {"backbone": backbone, "gradient_checkpointing": checkpointing}
                 model = tune(method, table, into=saved / OWN, **how, **chosen)
-        origin: dict[str, Any] = {"path": log, "gold": gold, "map": mapping, "split": split}
-        origin |= {"values": values} if any(values.values()) else {}
-        report = {**model.report, "command": context.obj, "log": origin}
+        report = model.report | {
+            "command": portable_command(context.obj),
+            "log": recorded(table, log, gold, mapping, split, values),
+        }
         if team.main:
             dataclasses.replace(model, report=report).save(out)
             shutil.rmtree(saved, ignore_errors=True)
@@ -137,10 +139,8 @@ def _checkpoint_kept(saved: Path, resume: bool, team: Processes) -> Iterator[Non
             shutil.rmtree(saved, ignore_errors=True)
         raise
     except KeyboardInterrupt as e:
-        if saved.is_dir() and any(saved.iterdir()):
+        if saved.is_dir():
             e.args = (f"the fit so far is kept in {saved}: add --resume to continue it",)
-        elif team.main:
-            shutil.rmtree(saved, ignore_errors=True)
         raise
     finally:
         finish_progress()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -40,31 +39,6 @@ def read(
     words: dict[str, Any] = {name: given for name, given in (values or {}).items() if given}
     table = read_log(log, mapping=pairs(mapping, "--map"), split=split, **words)
     return table.with_gold(gold) if gold else table
-
-
-def fitted_on(
-    model: RewardModel,
-    gold: str | None = None,
-    mapping: list[str] | None = None,
-    split: str | None = None,
-) -> Log:
-    """Read the log that a model was fitted on, whose path is in the model's report."""
-    known = model.report.get("log")
-    if known is None:
-        raise TruewardError(
-            "the model was fitted in Python, so it does not know the path of its log: give the log"
-        )
-    if not Path(known["path"]).exists():
-        raise TruewardError(
-            f"the log that the model was fitted on, {known['path']}, does not exist: give a log"
-        )
-    return read(
-        known["path"],
-        gold or known["gold"],
-        mapping or known["map"],
-        split or known["split"],
-        known.get("values"),
-    )
 
 
 def warn_of_export_scope(table: Log) -> None:

@@ -11,7 +11,8 @@ from trueward.core.errors import TruewardError, UsageError
 
 from .choices import REPORT_ROWS
 from .common import Gold, Map, Seed, Split, pairs, writable
-from .reading import fitted_on, read
+from .reading import read
+from .recorded_log import fitted_on
 
 
 def report(

@@ -9,7 +9,8 @@ import typer
 
 from .choices import TRAINING_DATA
 from .common import Map, Model, Split, writable
-from .reading import fitted_on, read
+from .reading import read
+from .recorded_log import fitted_on
 
 
 def training_data(

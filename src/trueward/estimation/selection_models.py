@@ -6,7 +6,6 @@ standardised; f is the log-odds of P(good given x).
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -151,7 +150,7 @@ def fit_selection_models(
         )
     rates = [("by_label", (rho_01, rho_10))]
     if rho_01 + rho_10 == 0:
-        rates += [("by_label_noisy", rho) for rho in itertools.product(tried, repeat=2)]
+        rates += [("by_label_noisy", (a, b)) for a in tried for b in tried]
     sd = np.array([LABEL_LEVEL_SD, LABEL_SLOPE_SD, LABEL_STACKING_SD, RATE_SD, STRENGTH_SD])
     for name, rho in rates:
         centre = np.array([*_correction(counts, *rho), 0.0, _rate(counts), 0.0])
