@@ -44,9 +44,9 @@ def feedback_all_null(d):
     return fitting(table(d / "log.parquet", feedback=[None] * N), d)
 
 
-@case(1, "rated bad, and found 1")
+@case(1, "good or bad (1 or 0", "clicks only")
 def thumbs_up_only_in_an_observational_method(d):
-    log = table(d / "log.parquet", feedback=[0.0] + [1.0] * (N - 1))
+    log = table(d / "log.parquet", feedback=[1.0, 1.0, None] * (N // 3))
     return fitting(log, d, method="ips")
 
 

@@ -308,8 +308,9 @@ def test_the_command_writes_the_page_and_says_what_it_read(made, told, tmp_path)
     assert "--rows 200" in text
 
 
-def test_the_log_of_the_fit_is_found_again(made, told, tmp_path, capsys):
+def test_the_log_of_the_fit_is_found_again(made, told, tmp_path, capsys, monkeypatch):
     folder = made[0]
+    monkeypatch.chdir(folder)
     fitted = [
         "fit",
         "naive",
