@@ -1,6 +1,8 @@
 """Rows count by ``weight`` and gold labels by ``weight`` x ``gold_weight``, everywhere."""
 
+import inspect
 import itertools
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +14,7 @@ import trueward as tw
 from trueward.data.feedback import Columns, Feedback
 from trueward.evaluation.prediction_powered import AuditRows
 from trueward.evaluation.sensitivity import sensitivity
+from trueward.fitting.sweep import FitJob
 
 N = 60
 METRICS = ("auroc", "r2", "brier", "nll", "accuracy", "bias", "good", "pair_accuracy")
@@ -97,6 +100,192 @@ def test_shares_of_inspect_are_those_of_repeated_rows(table):
     assert "by weight" not in found[1].message
 
 
+# thinning 10:1
+def thinned():
+    """100 prompts of 3 answers: 1 in 10 unrated ones was kept, with weight 10; a third have gold labels."""
+    g = torch.Generator().manual_seed(1)
+    x = torch.randn(300, 4, generator=g)
+    r = (x[:, 0] + 0.5 * torch.randn(300, generator=g) > -0.3).float()
+    o = (torch.rand(300, generator=g) < torch.where(r > 0, 0.3, 0.8)).float()
+    eta = Columns(noisy=torch.sigmoid(x[:, 0]), responds=torch.sigmoid(x[:, 1] - x[:, 0]))
+    gold = torch.where(torch.rand(300, generator=g) < 0.4, r, torch.nan)
+    weight = torch.where(o > 0, 1.0, 10.0)
+    log = Feedback(x, r * o, o, gold=gold, group=torch.arange(300) // 3, eta=eta, weight=weight)
+    return log, tw.Labelled(x, r, group=log.group, weight=weight)
+
+
+def whole(rows):
+    """The rows as they were before they were thinned."""
+    times = rows.weight.long()
+    return replace(rows[torch.arange(len(rows)).repeat_interleave(times)], weight=None)
+
+
+def texts(log):
+    """The same rows as a table with texts."""
+    n, rated = len(log), log.o.numpy() > 0
+    return pl.DataFrame(
+        {
+            "prompt": [f"question {k // 3}" for k in range(n)],
+            "response": [
+                f"{'yes' if v > 0 else 'no'} answer {k}" for k, v in enumerate(log.x[:, 0])
+            ],
+            "feedback": [float(y) if o else None for y, o in zip(log.y, rated, strict=True)],
+            "label": [float(v > 0) for v in log.x[:, 0]],
+            "weight": log.weight.double().numpy(),
+        }
+    )
+
+
+def repeated(frame):
+    times = pl.col("weight").cast(pl.Int64)
+    return frame.select(pl.all().repeat_by(times)).explode(pl.all()).drop("weight")
+
+
+def check_audit(model):
+    log, _ = thinned()
+    found, before = tw.audit(model, log), tw.audit(model, whole(log))
+    for name in METRICS:
+        assert found.gold_alone[name].value == pytest.approx(before.gold_alone[name].value), name
+        assert found[name].value == pytest.approx(before[name].value, abs=0.03), name
+    unweighted = tw.audit(model, replace(log, weight=None))
+    assert abs(unweighted["good"].value - before["good"].value) > 0.06
+
+
+def check_bounds(model):
+    log, _ = thinned()
+    found, before = (tw.bounds(model, v).mean for v in (log, whole(log)))
+    for a, b in zip(found, before, strict=True):
+        assert (a.low, a.high) == pytest.approx((b.low, b.high))
+
+
+def check_calibrate(model):
+    log, _ = thinned()
+    population = whole(log)
+    mean = [
+        float(tw.calibrate(model, v).score_features(population.x).preferred.mean())
+        for v in (log, population, replace(log, weight=None))
+    ]
+    assert mean[0] == pytest.approx(mean[1], abs=0.005)
+    assert abs(mean[2] - mean[1]) > 0.04
+
+
+def check_evaluate(model):
+    _, truth = thinned()
+    found, before = (tw.evaluate(model, v, draws=0) for v in (truth, whole(truth)))
+    for name in set(found) - {
+        "best_of_n_lift"
+    }:  # of prompts: how many answers one has is not thinned
+        assert found[name].value == pytest.approx(before[name].value), name
+
+
+def check_sensitivity(model):
+    log, _ = thinned()
+    found, before = (tw.sensitivity(model, v).to_json() for v in (log, whole(log)))
+    for part in ("odds", "worst", "noise"):
+        assert numbers(found[part]) == pytest.approx(numbers(before[part]), abs=1e-3)
+    assert found["gold"][0] == pytest.approx(before["gold"][0])
+
+
+def check_plan(model):
+    """Labels needed by hand: 300 rows, each with its share w of the population; V = 300 sum w^2 P (1 - P)."""
+    log = replace(thinned()[0], gold=None)
+    p = model.score_features(log.x).preferred.double()
+    w = log.row_weight / log.row_weight.sum()
+    v = float(300 * (w**2) @ (p * (1 - p))) * (2 * 1.96 / 0.2) ** 2
+    assert tw.plan(model, log, "good", 0.2).needed == int(np.ceil(300 * v / (300 + v)))
+    drawn = tw.plan(model, log, "good", 0.1, draw="chance")
+    represented = float(log.row_weight[drawn.rows] @ drawn.gold_weight)
+    assert represented == pytest.approx(float(log.row_weight.sum()), rel=0.15)
+
+
+def check_refute(_model):
+    log = thinned()[0]
+    log = replace(log, eta=Columns(), weight=torch.where(log.x[:, 2] > 0, 1.0, 10.0))
+    found = [
+        tw.refute("naive", v, only=["leaked_label"]).checks[0].found for v in (log, whole(log))
+    ]
+    assert found[0] == pytest.approx(found[1])
+
+
+def check_inspect(_model):
+    frame = texts(thinned()[0])
+    found = [tw.inspect(tw.read_log(v)) for v in (frame, repeated(frame))]
+    assert found[0].coverage == pytest.approx(found[1].coverage)
+
+
+def check_encode(_model):
+    frame = texts(thinned()[0])
+    for rows in (tw.read_log(frame), tw.read_test(frame)):
+        assert tw.encode(rows).row_weight.tolist() == frame["weight"].to_list()
+
+
+def check_report(_model):
+    """The metrics of the page about a test are those of `evaluate`, which counts its weights."""
+    frame = texts(thinned()[0])
+    model = tw.fit("naive", *tw.encode(tw.read_log(frame)).split(0.2), epochs=1)
+    means = []
+    for test in (frame, repeated(frame)):
+        page = str(tw.report(model, test=tw.read_test(test)))
+        means.append(re.search(r"'brier', '([0-9.]+)", page).group(1))
+    assert means[0] == means[1]
+
+
+def check_fit(_model):
+    """Bad answers were thinned 10:1; the mean P(preferred) is the share of good answers before that."""
+    log = thinned()[0]
+    log = replace(log, o=torch.ones(300), y=log.gold.nan_to_num(0.7).round(), gold=None)
+    log = replace(log, eta=Columns(), weight=torch.where(log.y > 0, 1.0, 10.0))
+    share = float(log.row_weight @ log.y.double() / log.row_weight.sum())
+    parts = log.split(0.2)
+    for model in (tw.fit("naive", *parts), *tw.fit_many([FitJob("naive", *parts)])):
+        p = model.score_features(log.x).preferred.double()
+        assert float(log.row_weight @ p / log.row_weight.sum()) == pytest.approx(share, abs=0.06)
+
+
+#: every public function that computes from rows
+COUNTS = {
+    "audit": check_audit,
+    "bounds": check_bounds,
+    "calibrate": check_calibrate,
+    "encode": check_encode,
+    "evaluate": check_evaluate,
+    "fit": check_fit,
+    "fit_many": check_fit,
+    "inspect": check_inspect,
+    "plan": check_plan,
+    "read_log": check_encode,
+    "read_test": check_encode,
+    "refute": check_refute,
+    "report": check_report,
+    "sensitivity": check_sensitivity,
+}
+#: public functions without an expectation over the rows of a log or a test
+OTHERS = {
+    "align": "trains a policy on prompts",
+    "card": "describes a method",
+    "export": "writes a model",
+    "import_log": "makes the rows",
+    "load": "reads a model",
+    "methods": "lists methods",
+    "precomputed": "names features",
+    "simulate": "makes the rows",
+    "training_data": "writes a record for every response",
+    "tune": "draws its batches as fit does",
+    "verify_export": "compares scores row by row",
+}
+
+
+def test_every_public_function_is_known_to_count_weights_or_to_have_nothing_to_count():
+    public = {n for n in tw.__all__ if inspect.isfunction(getattr(tw, n))}
+    assert public == {*COUNTS, *OTHERS}
+
+
+@pytest.mark.parametrize("check", sorted({*COUNTS.values()}, key=lambda f: f.__name__))
+def test_thinning_rows_10_to_1_with_weight_10_changes_no_expectation(model, check):
+    check(model)
+
+
+# labels of unequal chances
 def test_labels_of_unequal_known_chances_are_unbiased_by_their_weights_alone():
     """All 64 samples of 6 responses whose labels are drawn one by one with chances .2 and .8."""
     r = np.array([1.0, 1, 1, 0, 0, 0])

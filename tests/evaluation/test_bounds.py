@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,9 +10,11 @@ import torch
 
 import trueward as tw
 from trueward.core.errors import TruewardError, UsageError
+from trueward.data.feedback import Columns, Feedback
 from trueward.evaluation.bounded_pairs import blocks, pair_accuracy, pair_orders
 from trueward.evaluation.clustering import clusters
 from trueward.evaluation.linear_estimands import LinearEstimand
+from trueward.evaluation.missing_label_nuisances import partial_labels
 from trueward.evaluation.model_balance import balance
 from trueward.evaluation.partial_labels import WORST, PartialLabels, clustered_sum_error, tilt
 
@@ -463,3 +466,28 @@ def test_a_comparison_needs_two_models_and_a_known_reference(model):
         tw.bounds(model, log, compare=sizes, reference="smal")
     with pytest.raises(UsageError, match="one name for each"):
         tw.bounds(model, log, compare=names[:5])
+
+
+def test_gold_labels_of_unequal_chances_leave_the_mean_unbiased_by_their_gold_weight():
+    """Good and bad answers are rated alike, f is wrong, and gold labels are likelier at high scores.
+
+    8 logs of 4,000 rows: the mean at odds ratio 1 is off by .003 or less per standard error of chance; with
+    one share of gold rows for all, by .025.
+    """
+    off = {True: [], False: []}
+    for seed in range(8):
+        g = torch.Generator().manual_seed(seed)
+        x = torch.randn(4000, 1, generator=g)
+        r = (torch.rand(4000, generator=g) < torch.sigmoid(1.5 * x[:, 0])).float()
+        o = (torch.rand(4000, generator=g) < 0.3).float()
+        chance = 0.8 * torch.sigmoid(2 * x[:, 0] - 1)
+        gold = torch.where(torch.rand(4000, generator=g) < chance, r, torch.nan)
+        eta = Columns(noisy=torch.sigmoid(0.5 * x[:, 0]), responds=torch.full((4000,), 0.3))
+        log = Feedback(x, r * o, o, gold=gold, gold_weight=1 / chance, eta=eta)
+        for weighted, gaps in off.items():
+            used = log if weighted else replace(log, gold_weight=None)
+            rows, _ = partial_labels(used, None, (0.0, 0.0), 0)
+            found = LinearEstimand.mean(rows.weight).bounds(rows, 1.0, (0.0, 1.0))
+            gaps.append(found.low - float(r.mean()))
+    assert abs(np.mean(off[True])) < 0.01
+    assert np.mean(off[False]) > 0.015

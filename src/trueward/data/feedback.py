@@ -320,6 +320,12 @@ class Labelled:
         """Return the number of rows."""
         return len(self.x)
 
+    @property
+    def row_weight(self) -> Tensor:
+        """(n,) number of rows of the population that each row represents, float64; 1 without ``weight``."""
+        one = torch.ones(len(self), dtype=torch.float64, device=self.x.device)
+        return one if self.weight is None else self.weight.double()
+
     def __getitem__(self, i: Tensor) -> Labelled:
         """Return the rows ``i`` of every column."""
         return _rows(self, i)

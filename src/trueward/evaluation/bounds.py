@@ -152,7 +152,9 @@ def bounds(
     The bounds are sharp: labels exist that agree with the log and attain them. At an odds ratio of 1,
     the mean is the augmented inverse-propensity estimate. Estimated p and f enter every bound but the certain
     orders of pairs with their error to first order [1]_. Gold labels replace what they are known for; whether
-    a row has one must not depend on its label given x.
+    a row has one must not depend on its label given x. Rows count by ``weight``. Where ``gold_weight`` says
+    that gold rows were not equally likely, P(gold given x) is a regression on p and f, and the odds ratio
+    estimated from gold labels counts them by ``gold_weight``.
 
     References
     ----------
@@ -243,8 +245,8 @@ def _notes(
         yield "a rating is taken as the truth: state wrong ratings by rho_01 and rho_10"
     if len(log.audited):
         yield (
-            "gold labels replace what they are known for; if drawn at random, `trueward evaluate --log` "
-            "estimates the metrics from them whoever reacts"
+            "gold labels replace what they are known for; if drawn at random, or with their gold_weight, "
+            "`trueward evaluate --log` estimates the metrics from them whoever reacts"
         )
     if log.user is None:
         yield "the log has no user_id: intervals are clustered by prompt alone"

@@ -11,6 +11,7 @@ from scipy.special import logit
 from trueward.core.errors import TruewardError, UsageError
 from trueward.core.random import stream_seed
 from trueward.data.splits import fold_of, prompt_numbers
+from trueward.estimation.gold_regression import FEWEST_GOLD
 from trueward.estimation.nuisances import Clip
 from trueward.estimation.ridge_logistic import RegressionData, logistic, out_of_fold
 
@@ -94,8 +95,28 @@ def partial_labels(
             user=None if log.user is None else log.user.cpu().numpy(),
         ),
         posterior=np.where(rated, posterior if max(rates) > 0 else y, 0.0),
+        gold_chance=_gold_chance(log, ~rated, p, f, seed),
     )
     return rows, reason
+
+
+def _gold_chance(
+    log: Feedback, silent: NDArray[np.bool_], p: Array, f: Array, seed: int
+) -> Array | None:
+    """P(gold label given unrated, x) by a regression on p and f; None without unequal gold weights."""
+    gold = np.zeros(len(log), dtype=bool)
+    gold[log.audited.cpu().numpy()] = True
+    weight = _array(log.row_weight)
+    each = (_array(log.label_weight) / weight)[silent & gold]
+    if len(each) < FEWEST_GOLD or np.ptp(each) < 1e-3 * each.mean():
+        return None
+    share = np.full(len(log), np.average(gold[silent], weights=weight[silent]))
+    columns = np.stack([logit(v.clip(1e-4, 1 - 1e-4)) for v in (p, f)], 1)
+    spread = columns.std(0)
+    columns = ((columns - columns.mean(0)) / np.maximum(spread, 1e-9))[:, spread > 1e-9]
+    group = prompt_numbers(len(log), log.group)
+    fold = fold_of(len(log), FOLDS, stream_seed(seed, "bounds"), group).numpy()
+    return _corrected(share, np.where(silent, gold, np.nan), weight, columns, fold)
 
 
 def _probabilities(

@@ -134,6 +134,8 @@ class PartialLabels:
     clusters: Clusters
     #: (n,) probability of being good of rated rows, in [0, 1]: the rating itself without noise.
     posterior: Array
+    #: (n,) P(gold label given unrated, x); None where the gold labels are a random draw of the rows.
+    gold_chance: Array | None = None
 
     @property
     def known(self) -> Mask:
@@ -143,10 +145,13 @@ class PartialLabels:
     @property
     def odds_unknown(self) -> Array:
         """(n,) rows without a label for every rated row like this one: (1 - p) / p, less those with gold."""
+        odds = (1 - self.p) / self.p
+        if self.gold_chance is not None:
+            return np.asarray((1 - self.gold_chance) * odds)
         silent = ~self.rated
         gold = ~np.isnan(self.gold[silent])
-        rest = 1 - np.average(gold, weights=self.weight[silent]) if silent.any() else 0.0
-        return np.asarray(rest * (1 - self.p) / self.p)
+        share = np.average(gold, weights=self.weight[silent]) if silent.any() else 0.0
+        return np.asarray((1 - share) * odds)
 
     def pseudo_labels(self, delta: float) -> Array:
         """(n,) values whose mean is that of the labels at one log odds ratio of reacting.

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 import torch
 
+from trueward.core.influence import auroc_influence
 from trueward.core.random import stream_seed
 from trueward.data.splits import fold_of, prompt_numbers
 
@@ -166,12 +167,8 @@ def _prompts(answers: Answers) -> int:
 
 
 def _aurocs(columns: Tensor, answers: Answers) -> Array:
-    """(d,) AUROC of every column, a tie counting half, from the rank sums of good answers."""
+    """(d,) AUROC of every column, a tie counting half."""
     some = np.linspace(0, len(answers.rows) - 1, min(MOST, len(answers.rows))).astype(int)
-    good = answers.good[some]
-    from scipy.stats import rankdata  # noqa: PLC0415 - slow to import
-
-    ranks = rankdata(columns[torch.from_numpy(answers.rows[some])].float().numpy(), axis=0)
-    up = int(good.sum())
-    wins = ranks[good].sum(0) - up * (up + 1) / 2
-    return np.asarray(wins / (up * (len(good) - up)))
+    good, weight = answers.good[some].astype(np.float64), answers.weight[some]
+    table = columns[torch.from_numpy(answers.rows[some])].double().numpy()
+    return np.array([auroc_influence(column, good, w=weight).theta for column in table.T])

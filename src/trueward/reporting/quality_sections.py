@@ -136,7 +136,8 @@ def calibration(inputs: ReportInputs) -> Iterator[Block]:
     for name in inputs.models:
         if clean:
             truth = inputs.labelled(name)
-            sets[name] = inputs.preferred(name, "test"), truth.r, truth.group, None
+            w = _array(truth.row_weight)
+            sets[name] = inputs.preferred(name, "test"), truth.r, truth.group, w
             continue
         data = inputs.data(name)
         rows, p = data[data.audited], inputs.preferred(name, "log")[data.audited]
@@ -249,9 +250,9 @@ def recovered(inputs: ReportInputs) -> Iterator[Block]:
         if truth.rating is None:
             continue
         p, quality = _array(inputs.preferred(name, "test")), _array(truth.rating)
-        ids = _ids(truth.group, len(p))
+        ids, w = _ids(truth.group, len(p)), _array(truth.row_weight)
         for at, rows in levels(quality):
-            m, low, high = clustered_wilson(p[rows], ids[rows])
+            m, low, high = clustered_wilson(p[rows], ids[rows], w[rows])
             points.append(
                 {"rating": at, "mean P(preferred)": m, "low": low, "high": high, "series": name}
             )
