@@ -304,6 +304,58 @@ def test_labels_of_unequal_known_chances_are_unbiased_by_their_weights_alone():
     assert abs(plain - r.mean()) > 0.05
 
 
+def chosen():
+    """1,200 responses; good ones were labelled with chance .8, bad ones with chance .2."""
+    g = torch.Generator().manual_seed(2)
+    x = torch.randn(1200, 3, generator=g)
+    r = (x[:, 0] + torch.randn(1200, generator=g) > 0).float()
+    o = (torch.rand(1200, generator=g) < 0.3).float()
+    chance = torch.where(r > 0, 0.8, 0.2)
+    gold = torch.where(torch.rand(1200, generator=g) < chance, r, torch.nan)
+    eta = Columns(noisy=torch.sigmoid(1.5 * x[:, 0]), responds=torch.full((1200,), 0.3))
+    group = torch.arange(1200) // 3
+    log = Feedback(x, r * o, o, gold=gold, gold_weight=1 / chance, group=group, eta=eta)
+    return log, r
+
+
+@pytest.fixture(scope="module")
+def plain():
+    return tw.fit("naive", *replace(chosen()[0], eta=Columns()).split(0.2), epochs=3)
+
+
+def share_good(kind, model, log):
+    """What a function says of the share of good responses."""
+    if kind == "audit":
+        return tw.audit(model, log)["good"].value
+    if kind == "calibrate":
+        return float(tw.calibrate(model, log).score_features(log.x).preferred.mean())
+    if kind == "anchored":
+        fitted = tw.fit("anchored", *replace(log, eta=Columns()).split(0.2), nuisance_epochs=3)
+        return float(fitted.score_features(log.x).preferred.mean())
+    frame = pl.DataFrame(
+        {
+            "prompt": [f"p{k // 3}" for k in range(len(log))],
+            "response": [f"r{k}" for k in range(len(log))],
+            "feedback": [float(y) if o else None for y, o in zip(log.y, log.o, strict=True)],
+            "gold": log.gold.double().numpy(),
+            **(
+                {} if log.gold_weight is None else {"gold_weight": log.gold_weight.double().numpy()}
+            ),
+        }
+    ).with_columns(pl.col("gold").fill_nan(None))
+    findings = tw.inspect(tw.read_log(frame)).findings
+    return next(f for f in findings if f.name == "gold_by_reaction").figures["unrated"]
+
+
+@pytest.mark.parametrize("kind", ["audit", "calibrate", "anchored", "inspect"])
+def test_labels_that_were_chosen_by_known_chances_are_usable_with_their_gold_weight(kind, plain):
+    """The share of good responses is off by less than .05 with the weights, and by .1 or more without."""
+    log, r = chosen()
+    truth = float(r.mean())
+    assert share_good(kind, plain, log) == pytest.approx(truth, abs=0.05)
+    assert share_good(kind, plain, replace(log, gold_weight=None)) - truth > 0.1
+
+
 def test_an_audit_is_right_on_chosen_labels_with_gold_weight_and_wrong_without(pair):
     """200 draws of labels, good answers 4 times as likely as bad: the mean of `good` is the log's share."""
     log = rows()
