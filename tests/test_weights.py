@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import trueward as tw
+from trueward.core.errors import UsageError
 from trueward.data.feedback import Columns, Feedback
 from trueward.evaluation.prediction_powered import AuditRows
 from trueward.evaluation.sensitivity import sensitivity
@@ -373,3 +374,19 @@ def test_an_audit_is_right_on_chosen_labels_with_gold_weight_and_wrong_without(p
         abs(np.mean(with_weight) - r.mean()) < error + 0.01
     )  # ratio estimates: bias of order 1 / n
     assert np.mean(without) - r.mean() > 0.15
+
+
+def test_a_draw_for_a_smaller_width_contains_that_for_a_larger_one(plain):
+    log = replace(chosen()[0], gold=None, gold_weight=None)
+    first, more = (tw.plan(plain, log, "brier", w, draw="chance") for w in (0.08, 0.06))
+    assert set(first.rows.tolist()) < set(more.rows.tolist())
+    again = more.gold_weight[torch.isin(more.rows, first.rows)]
+    assert (again <= first.gold_weight).all()
+
+
+def test_a_uniform_draw_beside_labels_of_unequal_chances_is_refused(plain):
+    log = chosen()[0]
+    with pytest.raises(UsageError, match="with the same seed and a smaller width"):
+        tw.plan(plain, log, "brier", 0.005)
+    with pytest.raises(UsageError, match="is for a log without gold labels"):
+        tw.plan(plain, log, "brier", 0.005, draw="chance")
