@@ -73,8 +73,8 @@ def test_langfuse_traces_that_only_name_their_scores_say_so(tmp_path):
     result = import_log("langfuse", lines(tmp_path / "t.jsonl", [trace]))
     assert column(result, "response") == {"t0": "Answer 0."}
     assert result.summary["skipped"] == {
-        "a trace names a observation by its id only: export the observations too": 1,
-        "a trace names a score by its id only: export the scores too": 1,
+        "a trace names its observations by id only: export the observations too": 1,
+        "a trace names its scores by id only: export the scores too": 1,
     }
 
 
@@ -668,6 +668,38 @@ def test_phoenix_instructions_beside_the_messages_and_evaluations_among_the_even
     assert result.log.select("prompt", "feedback").rows() == [
         ("system: Answer like a pirate.\nuser: Hello?", 1.0)
     ]
+
+
+def test_a_step_beside_the_answer_is_about_the_answer_of_its_span(tmp_path):
+    root, *calls = langfuse_trace(0, *TURNS[0], output=RESET)
+    tool = {**root, "id": "tool0", "type": "TOOL", "parent_observation_id": "root0"}
+    judge = {"source": "EVAL", "name": "relevance", "data_type": "NUMERIC", "value": 0.5}
+    votes = [
+        thumb(0, "tool0"),
+        thumb(0, "tool0", id="judge", **{k: v for k, v in judge.items() if k != "id"}),
+    ]
+    result = import_log("langfuse", lines(tmp_path / "o.jsonl", [root, tool, *calls, *votes]))
+    assert signals(result) == [("answer0", "thumbs_up", 1.0, "user")]
+
+
+def test_a_stream_that_was_recorded_as_an_object_is_no_output(tmp_path):
+    stream = "<generator object chat at 0x7f3a5c1d2e40>"
+    records = langfuse_trace(0, *TURNS[0], output=stream)
+    with pytest.raises(TruewardError, match="--shown NAME"):
+        import_log("langfuse", lines(tmp_path / "o.jsonl", records))
+
+
+def test_a_path_that_leads_nowhere_is_refused(tmp_path):
+    path = lines(tmp_path / "o.jsonl", langfuse_trace(0, "Q?", {"answer": "A."}))
+    with pytest.raises(TruewardError, match=r"--map prompt=input\.asked: no record of the export"):
+        import_log("langfuse", path, mapping=[("prompt", "input.asked")])
+
+
+def test_langfuse_sums_of_scores_by_name_inside_a_trace(tmp_path):
+    trace, *_ = json.loads((CASES / "langfuse_trace_get.json").read_text())
+    trace["scores"] = {"user_feedback-API-BOOLEAN": {"type": "NUMERIC", "values": [0]}}
+    result = import_log("langfuse", lines(tmp_path / "t.jsonl", [trace]))
+    assert column(result, "feedback") == {"o0": 0.0}
 
 
 # Bad input

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from trueward.core.errors import UsageError
+from trueward.core.errors import TruewardError, UsageError
 from trueward.data.export_scope import LEVELS
 
 from .derive import SIGNAL_COLUMNS
+from .spans import TEXTS
 from .traces import UNKNOWN
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from trueward.data.export_scope import ExportScope, Level
 
-    from .contract import Source
+    from .contract import Source, UserMapping
     from .dataset_info import DatasetInfo
     from .derive import EventSummary
     from .merge import Tables
@@ -146,6 +147,30 @@ def _every_chat_rated(log: pl.DataFrame) -> bool:
     share = float(log["feedback"].is_not_null().mean())  # type: ignore[arg-type]
     some_rated = 1 - (1 - share) ** chats["n"].cast(pl.Float64)
     return float(some_rated.log().sum()) < math.log(MAX_P)
+
+
+def check_paths(source: Source, mapping: UserMapping) -> None:
+    """Raise if a path that the user gave leads nowhere in all records.
+
+    Parameters
+    ----------
+    source : Source
+        The product.
+    mapping : UserMapping
+        Paths of the import, and those that led to a value.
+
+    Raises
+    ------
+    TruewardError
+        With the path.
+
+    """
+    for name, paths in mapping.paths.items() if source.mappable == TEXTS else ():
+        if not mapping.paths_seen[name]:
+            raise TruewardError(
+                f"--map {name}={paths[-1]}: no record of the export has a value there: give a path from the "
+                f"top of a record, such as input.args[0]"
+            )
 
 
 def check_logged(logged: Sequence[str], tables: Tables) -> None:

@@ -25,6 +25,8 @@ class UserMapping:
         Values of thumbs that the user gave a meaning.
     names_seen, words_seen : Counter
         Names of signals and values of thumbs that the export has, counted while it is read.
+    paths_seen : Counter
+        Texts and ids at whose paths a record has a value.
     dates : str or None
         Format of dates that the user gave.
     found : dict of str to str
@@ -38,5 +40,6 @@ class UserMapping:
     words: FeedbackWords = field(default_factory=FeedbackWords)
     names_seen: Counter[str] = field(default_factory=Counter, compare=False)
     words_seen: Counter[str] = field(default_factory=Counter, compare=False)
+    paths_seen: Counter[str] = field(default_factory=Counter, compare=False)
     dates: str | None = None
     found: dict[str, str] = field(default_factory=dict, compare=False)

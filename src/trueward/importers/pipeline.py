@@ -14,7 +14,7 @@ from trueward.core.errors import TruewardError, UsageError
 from trueward.data.feedback_words import FeedbackWords
 from trueward.data.readers.delimited import Reading
 
-from .checks import check_logged, check_scope, unknown_calls, user_notes, widest_level
+from .checks import check_logged, check_paths, check_scope, unknown_calls, user_notes, widest_level
 from .columns import find_damaged
 from .dataset_info import dataset_info, read_document
 from .derive import preference_pairs, summarise_events
@@ -134,20 +134,15 @@ def import_log(
     reading = reading or Reading()
     product = replace(product, reading=reading)
     words = FeedbackWords.of(good, bad, tuple(unrated))
-    names = user_mapping(product, mapping, words, reading.dates)
-    names = replace(names, shown=tuple(shown))
+    names = replace(user_mapping(product, mapping, words, reading.dates), shown=tuple(shown))
     protect = _protection(product, hash_users, redactor)
     tables = _read_tables(product, files, names, protect, Scratch(scratch), progress)
     if redactor is not None:
         tables = _redact_reasons(tables, redactor)
-    if not tables.ranges.height:
-        raise _no_responses(product, tables)
+    _require_responses(product, names, tables, logged)
+    product = replace(product, always_logged=product.always_logged.union(logged))
     level = widest_level(product, tables)
-    check_logged(logged, tables)
-    source_facts = replace(product, always_logged=product.always_logged.union(logged))
-    info = dataset_info(
-        source_facts, level, document, scale=scale, positive=positive, negative=negative
-    )
+    info = dataset_info(product, level, document, scale=scale, positive=positive, negative=negative)
     events = summarise_events(tables.shown_at, tables.events, info)
     scope, lowered = check_scope(info.export_scope, tables, events)
     info = replace(info, export_scope=scope)
@@ -156,8 +151,7 @@ def import_log(
         *lowered,
         *user_notes(product, tables, info, events, hash_users),
     )
-    scaled = "rating" in info.scales
-    require_feedback(product, tables, events, names, mapping, scaled=scaled)
+    require_feedback(product, tables, events, names, mapping, scaled="rating" in info.scales)
     redacted = None if redactor is None else dict(redactor.total)
     pairs = preference_pairs(tables.events)
     result = ImportedLog(product, tables, events, pairs, info, names, notes, redacted)
@@ -270,12 +264,19 @@ def _redact_reasons(tables: Tables, redactor: Redactor) -> Tables:
     return replace(tables, rejected=tables.rejected.with_columns(column), skipped=skipped)
 
 
-def _no_responses(source: Source, tables: Tables) -> TruewardError:
+def _require_responses(
+    source: Source, mapping: UserMapping, tables: Tables, logged: Sequence[str]
+) -> None:
+    """Raise if there are none, or if what the user named is not there."""
+    check_paths(source, mapping)
+    if tables.ranges.height:
+        check_logged(logged, tables)
+        return
     first = [*tables.rejected["reason"].head(1).to_list(), *list(tables.skipped)[:1]]
     reasons = unknown_calls(tables) or first
     reason = f" (the first reason: {reasons[0]})" if reasons else ""
     wider = f"; {source.wider}" if source.wider else ""
-    return TruewardError(
+    raise TruewardError(
         f"an import needs responses, and none of the {sum(tables.read.values())} records of {source.title} "
         f"became one{reason}: give the export that has the texts{wider}"
     )

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 FEEDBACK = re.compile(r"(?i)(?<![a-z])(?:feedback|thumbs?|ratings?|votes?)(?![a-z])")
+OBJECT = re.compile(r"<[\w.]+ object[ \w.]* at 0x[0-9a-f]+>$")  # a stream, and not what it gave
 TEXTS = frozenset({"prompt", "response", "session", "user"})  # what a path may be given for
 
 
@@ -42,6 +43,7 @@ def mapped(record: Mapping[str, Any], mapping: UserMapping, name: str, default: 
     """
     paths = mapping.paths.get(name)
     found = first_value(record, paths) if paths else None
+    mapping.paths_seen[name] += found is not None
     return default if found is None else found
 
 
@@ -106,9 +108,10 @@ def span_row(asked: Any, answered: Any, reason: str, **fields: Any) -> Response:
 
 def _answer_or_empty(answered: Any) -> str:
     try:
-        return answer_text(answered) if answered else ""
+        answer = answer_text(answered) if answered else ""
     except (NoAnswer, InvalidRecord):
         return ""
+    return "" if OBJECT.match(answer) else answer
 
 
 def stated(channel: str, label: Any, score: Any) -> Any:

@@ -1,7 +1,8 @@
 """The response that each signal is about: by its id, by its span, by its trace.
 
-A signal about a span or trace goes down the links to the last answer below it. One about a call that was not
-shown counts only if what was shown has its text; else it is about a text that nobody saw.
+A signal about a span or trace goes down the links to the last answer below it; one about a step without an
+answer below, to the nearest answer above or beside it. One about a call that was not shown counts only if
+what was shown has its text; else it is about a text that nobody saw.
 """
 
 from __future__ import annotations
@@ -78,16 +79,19 @@ def join_responses(events: pl.DataFrame, responses: pl.DataFrame, spans: pl.Data
 
 def _targets(events: pl.DataFrame, responses: pl.DataFrame, spans: pl.DataFrame) -> pl.DataFrame:
     """Return ``event`` and ``target`` of the events whose response is found."""
-    of_alias = _last(responses.drop_nulls("alias"), "alias").select(
-        group="alias", target="response_id"
-    )
-    of_group = _last(responses.drop_nulls("group"), "group").select("group", target="response_id")
+    of_alias = _last(responses.drop_nulls("alias"), "alias")
+    of_group = _last(responses.drop_nulls("group"), "group")
     is_span = pl.col("response_id").is_in(spans["response_id"].implode()).fill_null(value=False)
+    asked = spans.join(events.drop_nulls("response_id"), on="response_id", how="semi")
+    near = spans.join(asked, on="group", how="semi")
+    answers = near.join(responses.select("response_id", "shown_at"), on="response_id")
+    below = _below(near, answers)
     rounds = (
-        (pl.lit(value=True), of_alias, "group"),
-        (is_span, _of_spans(events, responses, spans), "response_id"),
-        (is_span & ~IS_JUDGE, _of_steps(events, responses, spans), "response_id"),
-        (~is_span, of_group, "group"),
+        (pl.lit(value=True), of_alias.select(group="alias", target="response_id"), "group"),
+        (is_span, below, "response_id"),
+        (is_span, _same_text(asked, answers), "response_id"),
+        (is_span & ~IS_JUDGE, _nearest(near, asked, answers, below), "response_id"),
+        (~is_span, of_group.select("group", target="response_id"), "group"),
     )
     found = []
     for applies, targets, key in rounds:
@@ -97,34 +101,35 @@ def _targets(events: pl.DataFrame, responses: pl.DataFrame, spans: pl.DataFrame)
     return pl.concat(found)
 
 
-def _of_spans(events: pl.DataFrame, responses: pl.DataFrame, spans: pl.DataFrame) -> pl.DataFrame:
-    """Return the last answer below each span that events name, or the answer with the text of a call."""
-    asked = spans.join(events.drop_nulls("response_id"), on="response_id", how="semi")
-    near = spans.join(asked, on="group", how="semi")
-    answers = near.join(responses.select("response_id", "shown_at"), on="response_id")
-    below = spans_above(near, answers).filter(pl.col("step") > 0)
-    below = below.join(answers.select("response_id", "shown_at"), on="response_id")
-    below = _last(below, "above").select(response_id="above", target="response_id")
-    calls = asked.filter(
-        pl.col("precedence").is_in(["call", "named", "hidden"]) & (pl.col("text") != "")
-    )
-    answers = answers.select("group", "shown_at", target="response_id", shown="text")
-    pairs = calls.join(answers, on="group")
+def _below(spans: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
+    """Return the last answer below each span."""
+    above = spans_above(spans, answers).filter(pl.col("step") > 0)
+    above = above.join(answers.select("response_id", "shown_at"), on="response_id")
+    return _last(above, "above").select(response_id="above", target="response_id")
+
+
+def _same_text(asked: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
+    """Return for each call that was not shown the last answer of its trace that holds its text."""
+    is_call = pl.col("precedence").is_in(["call", "named", "hidden"]) & (pl.col("text") != "")
+    shown = answers.select("group", "shown_at", target="response_id", shown="text")
+    pairs = asked.filter(is_call).join(shown, on="group")
     is_part = pl.col("shown").str.contains(pl.col("text"), literal=True)
     is_part = is_part | pl.col("text").str.contains(pl.col("shown"), literal=True)
     same = pairs.filter(is_part).sort("shown_at", "target")
-    same = same.unique("response_id", keep="last").select("response_id", "target")
-    return pl.concat([below, same.join(below, on="response_id", how="anti")])
+    same = same.unique("response_id", keep="last", maintain_order=True)
+    return same.select("response_id", "target")
 
 
-def _of_steps(events: pl.DataFrame, responses: pl.DataFrame, spans: pl.DataFrame) -> pl.DataFrame:
-    """Return the nearest answer above each step that events name."""
-    asked = spans.join(events.drop_nulls("response_id"), on="response_id", how="semi")
-    asked = asked.filter(pl.col("precedence").is_in(["fallback", "owner"]))
-    above = spans_above(spans.join(asked, on="group", how="semi"), asked)
-    above = above.join(responses.select(above="response_id"), on="above", how="semi")
-    nearest = above.sort("step").unique("response_id", keep="first", maintain_order=True)
-    return nearest.select("response_id", target="above")
+def _nearest(
+    spans: pl.DataFrame, asked: pl.DataFrame, answers: pl.DataFrame, below: pl.DataFrame
+) -> pl.DataFrame:
+    """Return for each step without an answer below it the answer above or beside it."""
+    steps = asked.filter(pl.col("precedence").is_in(["fallback", "owner"]))
+    itself = answers.select(pl.col("response_id").alias("above"), target="response_id")
+    targets = pl.concat([itself, below.select(pl.col("response_id").alias("above"), "target")])
+    above = spans_above(spans, steps).join(targets.unique("above", keep="first"), on="above")
+    nearest = above.sort("step", "target").unique("response_id", keep="first", maintain_order=True)
+    return nearest.select("response_id", "target")
 
 
 def _last(rows: pl.DataFrame, by: str) -> pl.DataFrame:

@@ -121,23 +121,29 @@ def _trace(record: Mapping[str, Any], mapping: UserMapping) -> Iterator[Row]:
     )
     yield from column_rows(record, mapping, group=name)
     yield from attribute_signals(value.get("metadata"), mapping, "key of metadata", group=name)
-    yield from _inside(value.get("observations"), "observation", mapping)
-    yield from _inside(value.get("scores"), "score", mapping)
+    yield from _inside(value.get("observations"), "observation", name, mapping)
+    yield from _inside(value.get("scores"), "score", name, mapping)
     if decode_json(value.get("comments")):
         yield Skip("comments of the team on a trace are not read")
 
 
-def _inside(parts: Any, kind: str, mapping: UserMapping) -> Iterator[Row]:
+def _inside(parts: Any, kind: str, trace: str | None, mapping: UserMapping) -> Iterator[Row]:
     """Yield the rows of records inside a trace; some exports only name them."""
 
     def read(part: Any) -> Iterator[Row]:
         if not isinstance(part, dict):
-            return iter([Skip(f"a trace names a {kind} by its id only: export the {kind}s too")])
+            return iter([Skip(f"a trace names its {kind}s by id only: export the {kind}s too")])
         if kind == "observation":
             return _observation(part, mapping)
         return score_rows(_snake(part), mapping)
 
     parts = decode_json(parts)
+    if isinstance(parts, dict) and kind == "score":  # sums by name, as the pages show them
+        cells = {
+            k: v.get("values", v.get("value")) if isinstance(v, dict) else v
+            for k, v in parts.items()
+        }
+        yield from column_rows(cells, mapping, group=trace)
     yield from read_parts(parts if isinstance(parts, list) else [], read)
 
 
