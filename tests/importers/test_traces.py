@@ -383,9 +383,11 @@ def test_otel_events_of_a_span_and_lines_of_their_own_hold_the_same_texts(tmp_pa
     details, vote = envelope["resourceLogs"][0]["scopeLogs"][0]["logRecords"]
     inside = {**span, "events": [{**details, "name": details["eventName"]}]}
     expected = [("Name a fish.", "Trout.", 1.0)]
-    for name, records in (("lines", [span, details, vote]), ("inside", [inside, vote])):
+    forms = {"lines": [span, details, vote], "inside": [inside, vote], "logs": [details, vote]}
+    for name, records in forms.items():
         result = import_log("auto", lines(tmp_path / f"{name}.jsonl", records))
         assert result.log.select("prompt", "response", "feedback").rows() == expected
+        assert result.info.export_scope.level == "full"
 
 
 def test_otel_internal_calls_and_a_thumb_on_the_root(tmp_path):

@@ -44,8 +44,14 @@ def is_openinference(record: Mapping[str, Any]) -> bool:
         True if ``openinference.span.kind`` is among them.
 
     """
-    spans = unpack(record) if is_envelope(record) else iter([record])
-    return any(OPENINFERENCE in attributes_of(span) for span in spans)
+    return any(map(_has_kind, unpack(record) if is_envelope(record) else [record]))
+
+
+def _has_kind(span: Mapping[str, Any]) -> bool:
+    attributes = span.get("attributes")
+    if isinstance(attributes, list):
+        return any(pair.get("key") == OPENINFERENCE for pair in attributes)
+    return isinstance(attributes, dict) and OPENINFERENCE in attributes
 
 
 def attributes_of(value: Mapping[str, Any]) -> dict[str, Any]:

@@ -62,7 +62,7 @@ Attributes = dict[str, Any]
 
 
 def record_kind(record: Mapping[str, Any]) -> str | None:
-    """Return the kind of a record: otlp (an envelope of many), span or event.
+    """Return the kind of a record: otlp (an envelope of many), span, event, or texts (of a call).
 
     Parameters
     ----------
@@ -72,13 +72,15 @@ def record_kind(record: Mapping[str, Any]) -> str | None:
     Returns
     -------
     str or None
-        ``otlp``, ``span`` or ``event``, or None if the record is not of this source.
+        One of these kinds, or None if the record is not of this source.
 
     """
     if is_envelope(record):
         return None if is_openinference(record) else "otlp"
     keys = record.keys() | attributes_of(record).keys()
     name = _event_name(record)
+    if name == DETAILS:
+        return "texts"
     if name is not None:
         is_known = name.startswith("gen_ai.") or "gen_ai.evaluation.name" in keys
         return "event" if is_known else None
@@ -280,7 +282,7 @@ def _numbered(a: Mapping[str, Any], prefix: str, role: str) -> list[Any]:
 
 SOURCE = Source(
     title="OpenTelemetry GenAI spans and events (OTLP/JSON or JSON lines)",
-    levels={"otlp": "full", "span": "full", "event": None},
+    levels={"otlp": "full", "span": "full", "texts": "full", "event": None},
     record_kind=record_kind,
     rows=rows,
     covers="`full`, unless spans are sampled by their feedback",
