@@ -260,6 +260,19 @@ def test_phoenix_internal_calls_are_no_responses(tmp_path):
     assert result.summary["skipped"][OTHER_TEXT] == 4
 
 
+def test_phoenix_a_judge_of_the_span_and_a_user_of_the_trace_both_count(tmp_path):
+    user = phoenix_note(trace_id="tr")
+    judge = phoenix_note(span_id="tr-answer", annotator_kind="LLM", result={"score": 1})
+    result = import_log(
+        "phoenix", lines(tmp_path / "p.jsonl", [*phoenix_trace(*TURNS[0]), user, judge])
+    )
+    assert [s[1:] for s in signals(result)] == [
+        ("thumbs_down", 1.0, "user"),
+        ("thumbs_up", 1.0, "judge"),
+    ]
+    assert result.log["feedback"].to_list() == [0.0]
+
+
 @pytest.mark.parametrize("source", ["API", None])
 def test_phoenix_votes_are_gold_only_if_a_reviewer_gave_them_in_its_pages(source, tmp_path):
     records = phoenix_trace(*TURNS[0])
@@ -758,3 +771,17 @@ def test_exports_without_any_text_are_refused_with_a_reason(source, tmp_path):
             record["attributes"] = {"gen_ai.operation.name": "chat"}
     with pytest.raises(TruewardError, match="an import needs responses"):
         import_log(source, lines(tmp_path / "log.jsonl", [*records, given]))
+
+
+def test_a_trace_of_thousands_of_calls_one_below_another(tmp_path):
+    calls = {f"{'answer' if i % 2 else 'plan'}-{i}": f"Text {i}." for i in range(2_000)}
+    _, *records = langfuse_trace(0, "Q?", calls)
+    for above, below in zip(records, records[1:], strict=False):
+        below["parent_observation_id"] = above["id"]
+    for record in records:
+        record["name"] = record["name"].partition("-")[0]
+        record["start_time"] = "2026-03-02T09:00:00Z"
+    path = lines(tmp_path / "o.jsonl", [*records, thumb(0, records[-1]["id"])])
+    result = import_log("langfuse", path, shown=["answer"])
+    assert result.log.height == 1_000
+    assert signals(result) == [("answer-19990", "thumbs_up", 1.0, "user")]

@@ -109,15 +109,18 @@ def _below(spans: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
 
 
 def _same_text(asked: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
-    """Return for each call that was not shown the last answer of its trace that holds its text."""
+    """Return for each call that was not shown the answer of its trace with its text, or the one around it."""
     is_call = pl.col("precedence").is_in(["call", "named", "hidden"]) & (pl.col("text") != "")
-    shown = answers.select("group", "shown_at", target="response_id", shown="text")
-    pairs = asked.filter(is_call).join(shown, on="group")
+    calls = asked.filter(is_call)
+    shown = answers.select("group", "shown_at", "text", target="response_id")
+    same = calls.join(shown, on=["group", "text"]).sort("shown_at", "target")
+    same = same.unique("response_id", keep="last", maintain_order=True)
+    alone = shown.filter(pl.len().over("group") == 1).rename({"text": "shown"})
+    pairs = calls.join(same, on="response_id", how="anti").join(alone, on="group")
     is_part = pl.col("shown").str.contains(pl.col("text"), literal=True)
     is_part = is_part | pl.col("text").str.contains(pl.col("shown"), literal=True)
-    same = pairs.filter(is_part).sort("shown_at", "target")
-    same = same.unique("response_id", keep="last", maintain_order=True)
-    return same.select("response_id", "target")
+    parts = pairs.filter(is_part)
+    return pl.concat([found.select("response_id", "target") for found in (same, parts)])
 
 
 def _nearest(

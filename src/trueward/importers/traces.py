@@ -14,15 +14,16 @@ import polars as pl
 
 from trueward.core.errors import UsageError
 
-from .schema import PLACE
+from .schema import PLACE, REJECTED
 
 OWNED = ("user_id", "session_id")  # columns that a trace gives to its answers
 OF_SPAN = ("model", "parent_span", "span_name", "alias", "shown_at", *OWNED)  # ... and a span
 DECIDES = (
     *("response_id", "unit", "group", "precedence", "parent_span", "span_name", "shown_at", "text"),
 )
+SPAN = ("response_id", "parent_span", "group", "precedence")
 ADDED = ("unit", "text", "stays", "is_known", "is_wrong")
-MAX_DEPTH = 200  # spans above a call; more are a circle
+MAX_DEPTH = 100  # spans above a call; more are a circle
 MAX_NAMES = 30  # that an error lists
 ORDER = ("shown_at", "response_id")
 OTHER_TEXT = "a model call that users were not shown: its trace put out another text"
@@ -109,6 +110,9 @@ def shown_answers(rows: pl.DataFrame, events: pl.DataFrame, shown: tuple[str, ..
         The answers, the spans, and the account of the rest.
 
     """
+    if not shown and rows["precedence"].is_in(["answer", "echo"]).all():
+        spans = rows.clear().select(*SPAN, text=pl.lit(""))
+        return Traces(rows, spans, pl.DataFrame(schema=REJECTED), {}, {})
     text = pl.col("response").str.replace_all(r"\s+", " ").str.strip_chars().alias("text")
     unit = pl.coalesce("group", "response_id").alias("unit")
     rows = _with_owner(rows).with_columns(text, unit)
@@ -133,7 +137,7 @@ def shown_answers(rows: pl.DataFrame, events: pl.DataFrame, shown: tuple[str, ..
     names = names.sort("count", "span_name", descending=[True, False])
     return Traces(
         rows.filter(pl.col("stays") & ~pl.col("is_wrong")).drop(*ADDED),
-        rows.select("response_id", "parent_span", "group", "precedence", "text"),
+        rows.select(*SPAN, "text"),
         rows.filter("is_wrong").select(*PLACE, reason="invalid"),
         dict(lost["reason"].value_counts().iter_rows()),
         dict(names.iter_rows()),

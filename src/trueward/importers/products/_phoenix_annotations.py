@@ -45,11 +45,12 @@ def annotation_rows(value: Mapping[str, Any], mapping: UserMapping) -> Iterator[
         return
     span = id_text(value.get("span_id") or value.get("context.span_id"))
     score, label = result.get("score"), result.get("label")
-    key = f"{name}/{value.get('identifier') or ''}"
+    source = _actor(value)
+    key = f"{source}/{name}/{value.get('identifier') or ''}"
     fields: dict[str, Any] = {
         "response_id": None if span is None else f"phoenix:{span}",
         "group": id_text(value.get("trace_id")) if span is None else None,
-        "source": _actor(value),
+        "source": source,
         "at": parse_time(value.get("created_at")),
         "event_id": id_text(value.get("id")),
         "actor_id": id_text(value.get("user_id")) or id_text(value.get("identifier")),
