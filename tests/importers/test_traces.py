@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 import polars as pl
@@ -73,8 +74,8 @@ def test_langfuse_traces_that_only_name_their_scores_say_so(tmp_path):
     result = import_log("langfuse", lines(tmp_path / "t.jsonl", [trace]))
     assert column(result, "response") == {"t0": "Answer 0."}
     assert result.summary["skipped"] == {
-        "a trace names its observations by id only: export the observations too": 1,
-        "a trace names its scores by id only: export the scores too": 1,
+        "a record names its observations by id only: export the observations too": 1,
+        "a record names its scores by id only: export the scores too": 1,
     }
 
 
@@ -305,6 +306,21 @@ def test_phoenix_downloads_hold_annotations_as_attributes(prefix, one, tmp_path)
     assert signals(result) == [("tr-answer", "thumbs_up", 1.0, "user")]
 
 
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"annotations": {"user_feedback": {"label": "thumbs-down", "score": 0}}},
+        {"annotations": {"user_feedback": [{"label": "thumbs-down", "annotator_kind": "HUMAN"}]}},
+        {"annotations": [{"annotation": {"name": "user_feedback", "label": "thumbs-down"}}]},
+        {"annotations.user_feedback.label": "thumbs-down"},
+    ],
+)
+def test_phoenix_annotations_under_their_names_or_as_lists(attributes, tmp_path):
+    records = phoenix_trace(*TURNS[0], **attributes)
+    result = import_log("auto", lines(tmp_path / "spans.jsonl", records))
+    assert signals(result) == [("tr-answer", "thumbs_down", 1.0, "user")]
+
+
 def test_phoenix_annotations_in_a_list_beside_the_attributes(tmp_path):
     records = phoenix_trace(*TURNS[0])
     records[0]["annotations"] = [phoenix_note(), phoenix_note(name="tone")]
@@ -503,9 +519,10 @@ def test_helicone_older_rows_have_the_thumb_in_a_column(tmp_path):
     records = [
         helicone_request("a", feedback_rating=False),
         helicone_request("b", feedback_rating=None),
+        helicone_request("c", feedback={"rating": True}),
     ]
     result = import_log("helicone", lines(tmp_path / "h.jsonl", records))
-    assert column(result, "feedback") == {"a": 0.0, "b": None}
+    assert column(result, "feedback") == {"a": 0.0, "b": None, "c": 1.0}
 
 
 # LangSmith
@@ -776,7 +793,7 @@ def test_exports_without_any_text_are_refused_with_a_reason(source, tmp_path):
 def test_a_trace_of_thousands_of_calls_one_below_another(tmp_path):
     calls = {f"{'answer' if i % 2 else 'plan'}-{i}": f"Text {i}." for i in range(2_000)}
     _, *records = langfuse_trace(0, "Q?", calls)
-    for above, below in zip(records, records[1:], strict=False):
+    for above, below in itertools.pairwise(records):
         below["parent_observation_id"] = above["id"]
     for record in records:
         record["name"] = record["name"].partition("-")[0]

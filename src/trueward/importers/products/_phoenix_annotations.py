@@ -102,6 +102,7 @@ def attribute_annotations(
     for prefix, one in PREFIXES.items():
         listed = attributes.get(prefix)
         notes = listed if isinstance(listed, list) else indexed(attributes, prefix)
+        notes = [*notes, *_by_name(attributes, prefix)]
         for note in notes:
             inner = note[one] if isinstance(note.get(one), dict) else note
             fields = {key.removeprefix(f"{one}."): given for key, given in inner.items()}
@@ -112,6 +113,21 @@ def attribute_annotations(
                 "result": fields,
                 target: about[target],
             }
+
+
+def _by_name(attributes: Mapping[str, Any], prefix: str) -> Iterator[dict[str, Any]]:
+    """Yield the annotations whose names stand in the keys, such as ``annotations.user_feedback.label``."""
+    fields: dict[str, dict[str, Any]] = {}
+    for key, inner in attributes.items():
+        name, _, field = key.removeprefix(f"{prefix}.").rpartition(".")
+        if not key.startswith(f"{prefix}.") or (name or field).partition(".")[0].isdigit():
+            continue
+        if isinstance(inner, list):  # several of one name
+            name = key.removeprefix(f"{prefix}.")
+            yield from ({"name": name, **note} for note in inner if isinstance(note, dict))
+        elif name:
+            fields.setdefault(name, {"name": name})[field] = inner
+    yield from fields.values()
 
 
 def indexed(attributes: Mapping[str, Any], prefix: str) -> list[dict[str, Any]]:

@@ -1,9 +1,10 @@
 """Helicone: requests with their bodies and scores, as JSON lines or JSON.
 
-Fields read: ``request_id``, ``request_body``, ``response_body``, ``response_status``, ``scores`` or
-``feedback_rating``, ``request_properties`` (``Helicone-Session-Id``, ``Helicone-Session-Path``,
-``Helicone-Prompt-Id``), ``request_user_id``, ``model``, ``request_created_at``, ``response_created_at``,
-``cached``, ``cache_reference_id``, ``signed_body_url``. CSV lacks some of them and is refused.
+Fields read: ``request_id``, ``request_body``, ``response_body``, ``response_status``, ``scores``,
+``feedback_rating`` or ``feedback.rating``, ``request_properties`` (``Helicone-Session-Id``,
+``Helicone-Session-Path``, ``Helicone-Prompt-Id``), ``request_user_id``, ``model``, ``request_created_at``,
+``response_created_at``, ``cached``, ``cache_reference_id``, ``signed_body_url``. CSV lacks some of them and is
+refused.
 
 The requests of a session with paths are read together: those at the path above all others were shown, and
 those below it are steps. Without paths, every request is a turn.
@@ -163,8 +164,10 @@ def _scores(value: Mapping[str, Any], name: str, mapping: UserMapping) -> Iterat
     """Yield the scores of a request; older rows have the thumb in a column of its own."""
     scores = decode_json(value.get("scores"), 1) or {}
     column, score = RATINGS
-    if value.get(column) is not None and score not in scores:
-        scores = {**scores, score: value[column]}
+    feedback = decode_json(value.get("feedback"), 1)
+    rating = feedback.get("rating") if isinstance(feedback, dict) else value.get(column)
+    if rating is not None and score not in scores:
+        scores = {**scores, score: rating}
     for score_name, given in scores.items():
         channel = mapped_channel(score_name, mapping)
         if channel is None:

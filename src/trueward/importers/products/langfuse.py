@@ -121,18 +121,18 @@ def _trace(record: Mapping[str, Any], mapping: UserMapping) -> Iterator[Row]:
     )
     yield from column_rows(record, mapping, group=name)
     yield from attribute_signals(value.get("metadata"), mapping, "key of metadata", group=name)
-    yield from _inside(value.get("observations"), "observation", name, mapping)
-    yield from _inside(value.get("scores"), "score", name, mapping)
+    yield from _inside(value.get("observations"), "observation", {"group": name}, mapping)
+    yield from _inside(value.get("scores"), "score", {"group": name}, mapping)
     if decode_json(value.get("comments")):
         yield Skip("comments of the team on a trace are not read")
 
 
-def _inside(parts: Any, kind: str, trace: str | None, mapping: UserMapping) -> Iterator[Row]:
+def _inside(parts: Any, kind: str, about: Mapping[str, Any], mapping: UserMapping) -> Iterator[Row]:
     """Yield the rows of records inside a trace; some exports only name them."""
 
     def read(part: Any) -> Iterator[Row]:
         if not isinstance(part, dict):
-            return iter([Skip(f"a trace names its {kind}s by id only: export the {kind}s too")])
+            return iter([Skip(f"a record names its {kind}s by id only: export the {kind}s too")])
         if kind == "observation":
             return _observation(part, mapping)
         return score_rows(_snake(part), mapping)
@@ -143,7 +143,7 @@ def _inside(parts: Any, kind: str, trace: str | None, mapping: UserMapping) -> I
             k: v.get("values", v.get("value")) if isinstance(v, dict) else v
             for k, v in parts.items()
         }
-        yield from column_rows(cells, mapping, group=trace)
+        yield from column_rows(cells, mapping, **about)
     yield from read_parts(parts if isinstance(parts, list) else [], read)
 
 
@@ -173,6 +173,7 @@ def _observation(record: Mapping[str, Any], mapping: UserMapping) -> Iterator[Ro
         yield span_row(asked, answered, f"an observation of type {kind} is no answer", **fields)
     about = {"response_id": fields["response_id"], "group": trace}
     yield from column_rows(record, mapping, **about)
+    yield from _inside(value.get("scores"), "score", about, mapping)
     yield from attribute_signals(value.get("metadata"), mapping, "key of metadata", **about)
 
 
