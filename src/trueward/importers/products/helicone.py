@@ -3,8 +3,8 @@
 Fields read: ``request_id``, ``request_body``, ``response_body``, ``response_status``, ``scores``,
 ``feedback_rating`` or ``feedback.rating``, ``request_properties`` (``Helicone-Session-Id``,
 ``Helicone-Session-Path``, ``Helicone-Prompt-Id``), ``request_user_id``, ``model``, ``request_created_at``,
-``response_created_at``, ``cached``, ``cache_reference_id``, ``signed_body_url``. CSV lacks some of them and is
-refused.
+``response_created_at``, ``cached``, ``cache_reference_id``, ``signed_body_url``. CSV lacks some of them and
+is refused.
 
 The requests of a session with paths are read together: those at the path above all others were shown, and
 those below it are steps. Without paths, every request is a turn.
