@@ -476,6 +476,12 @@ def test_otel_older_events_of_a_span_hold_its_messages(tmp_path):
     assert result.log.select("prompt", "response").rows() == [("Name a fish.", "Trout.")]
 
 
+def test_otel_texts_in_files_of_their_own_are_named(tmp_path):
+    span = otel_span("c", None, "chat", **{"gen_ai.input.messages_ref": "s3://bucket/in.json"})
+    with pytest.raises(TruewardError, match=r"in the files that gen_ai\.input\.messages_ref names"):
+        import_log("otel", lines(tmp_path / "o.jsonl", [span]))
+
+
 # Helicone
 
 
@@ -593,6 +599,12 @@ def test_langsmith_the_history_of_a_graph_is_in_its_outputs(tmp_path):
     assert result.log.select("prompt", "response").rows() == [
         ("user: Eggs?\nassistant: Nine minutes.\nuser: And soft?", "Six.")
     ]
+
+
+def test_langsmith_model_runs_without_their_roots_are_calls_whether_rated_or_not(tmp_path):
+    runs = [langsmith_run(f"m{i}", "gone", "llm", trace_id=f"t{i}") for i in range(3)]
+    path = lines(tmp_path / "r.jsonl", [*runs, langsmith_feedback("m1", trace_id="t1")])
+    assert column(import_log("langsmith", path), "feedback") == {"m0": None, "m1": 0.0, "m2": None}
 
 
 def test_langsmith_a_named_run_below_the_root_is_what_users_saw(tmp_path):

@@ -116,6 +116,12 @@ def shown_answers(rows: pl.DataFrame, events: pl.DataFrame, shown: tuple[str, ..
     text = pl.col("response").str.replace_all(r"\s+", " ").str.strip_chars().alias("text")
     unit = pl.coalesce("group", "response_id").alias("unit")
     rows = _with_owner(rows).with_columns(text, unit)
+    rooted = rows.filter(pl.col("parent_span").is_null())["unit"].unique()
+    is_call = (PRECEDENCE == "named") & ~pl.col("unit").is_in(rooted.implode())
+    # model runs without their root in the export are calls as any others
+    rows = rows.with_columns(
+        pl.when(is_call).then(pl.lit("call")).otherwise(PRECEDENCE).alias("precedence")
+    )
     slim = rows.select(*DECIDES)  # without the prompts
     if shown:
         chosen, known = _named_by_user(slim, shown), slim["unit"]
