@@ -4,9 +4,10 @@ Both pin packages that this library does not need, so each goes without them int
 environment, with the few that its import asks for:
 
     pip install --no-deps --target ENV openrlhf==0.11.2 pylatexenc
-    pip install --no-deps --target ENV verl==0.9.1 tensordict orjson pyvers cloudpickle omegaconf hydra-core ray \\
-        antlr4-python3-runtime==4.9.3 codetiming msgpack jsonschema jsonschema-specifications referencing \\
-        rpds-py protobuf aiohttp multidict yarl frozenlist propcache aiosignal aiohappyeyeballs attrs
+    pip install --no-deps --target ENV verl==0.9.1 tensordict orjson pyvers cloudpickle omegaconf ray \\
+        hydra-core antlr4-python3-runtime==4.9.3 codetiming msgpack jsonschema jsonschema-specifications \\
+        referencing rpds-py protobuf aiohttp multidict yarl frozenlist propcache aiosignal attrs \\
+        aiohappyeyeballs
     PYTHONPATH=src:ENV pytest tests/exporting/test_export_trainers.py
 """
 
