@@ -25,3 +25,13 @@ def no_network(monkeypatch):
 @pytest.fixture(autouse=True)
 def own_cache(monkeypatch, tmp_path_factory):
     monkeypatch.setenv("TRUEWARD_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+#: Files whose tests take many seconds, the longest first: started first, two processes end together.
+LONGEST = ()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    rank = {name: k for k, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.nodeid.split("::")[0], len(rank)))

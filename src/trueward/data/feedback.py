@@ -136,10 +136,11 @@ class Feedback:
         columns = {"y": self.y, "o": self.o, "z": self.z, "gold": self.gold, "group": self.group}
         columns |= {"user": self.user, "weight": self.weight, "gold_weight": self.gold_weight}
         columns |= {**self.channels, **self.eta}
+        n = len(self.x)
         for name, column in columns.items():
-            if column is not None and len(column) != len(self.x):
+            if column is not None and len(column) != n:
                 raise TruewardError(
-                    f"every column needs one value for each of the {len(self.x)} rows of x, but {name} has "
+                    f"every column needs one value for each of the {n} rows of x, but {name} has "
                     f"{len(column)}: pass one value per row"
                 )
 
@@ -332,9 +333,8 @@ class Labelled:
 
 
 def _rows(table: T, i: Tensor) -> T:
-    taken: dict[str, Any] = {}
-    for f in fields(table):
-        column = getattr(table, f.name)
-        if isinstance(column, torch.Tensor | Columns):
-            taken[f.name] = column[i]
-    return replace(table, **taken)
+    taken = object.__new__(type(table))  # whose columns have one length, as those of ``table`` have
+    for name, column in vars(table).items():
+        aligned = isinstance(column, torch.Tensor | Columns)
+        vars(taken)[name] = column[i] if aligned else column
+    return taken
