@@ -2,6 +2,7 @@
 
 import itertools
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from trueward.evaluation.audit import audit, gold_probability
 from trueward.evaluation.evaluate import evaluate
 from trueward.evaluation.influence_functions import INFLUENCE_FUNCTIONS
 from trueward.evaluation.likeness import UNLIKE, likeness
+from trueward.evaluation.log_signals import signal_probabilities
 from trueward.evaluation.measure import measure
 from trueward.evaluation.prediction_powered import AuditRows
 from trueward.evaluation.sample_size import plan, worst_case_variance
@@ -160,6 +162,17 @@ def log(n=1200, seed=0, *, golds=200, **columns):
     return Feedback(x, r * o, group=torch.arange(n) // 4, **given), r
 
 
+@cache
+def signals(n, seed):
+    """P of every signal given x: the same for all gold labels, and fitted once for the audits of a log."""
+    return signal_probabilities(log(n, seed)[0], 0)
+
+
+def log_with_signals(n=1200, seed=0, *, golds=200):
+    b, r = log(n, seed, golds=golds)
+    return replace(b, eta=signals(n, seed)), r
+
+
 @pytest.fixture(scope="module")
 def model():
     train, val = log()[0].split(0.2)
@@ -186,19 +199,18 @@ def test_a_model_is_measured_on_its_log(model):
 
 
 def test_figures_for_prompts_to_come_are_less_sure(model):
-    b, _ = log(seed=5)
+    b, _ = log_with_signals(seed=5)
     now, later = audit(model, b)["good"], audit(model, b, future=True)["good"]
     assert later.high - later.low > now.high - now.low
 
 
 def test_gold_rows_that_are_not_like_the_others_are_said_to_be(model):
-    b, r = log(seed=5)
+    b, r = log_with_signals(seed=5)
     picked = torch.where((b.x[:, 0] > 0.5) & (torch.arange(1200) < 800), r, torch.nan)
     picked[:5] = r[:5]
     picked[r == 0] = torch.where(torch.rand(int((r == 0).sum())) < 0.1, 0.0, torch.nan)
-    b = Feedback(b.x, b.y, b.o, gold=picked, group=b.group)
-    assert "differ from the other rows" in audit(model, b).warnings[0]
-    assert "not drawn at random" in audit(model, log(seed=5)[0], chosen=True).warnings[0]
+    assert "differ from the other rows" in audit(model, replace(b, gold=picked)).warnings[0]
+    assert "not drawn at random" in audit(model, b, chosen=True).warnings[0]
 
 
 def test_equal_weights_change_nothing(model):
@@ -211,7 +223,7 @@ def test_equal_weights_change_nothing(model):
 
 def test_gold_weights_that_do_not_add_up_to_the_log_are_said_to_be_wrong(model):
     """200 of 1,200 rows have a label: their gold weights add up to 1,200, not to 150 x 1 + 50 x 2."""
-    b, _ = log()
+    b, _ = log_with_signals()
     rare = torch.arange(200) < 50
     for factor, wrong in ((1.0, True), (4.8, False)):
         weight = torch.full((1200,), torch.nan)
@@ -263,22 +275,22 @@ def test_a_model_that_knows_only_an_interval_is_refused():
 
 
 def test_a_plan_that_is_followed_gives_the_interval_that_was_wanted(model):
-    b, r = log(4000, seed=7, golds=100)
+    b, r = log_with_signals(4000, seed=7, golds=100)
     wanted = plan(model, b, "brier", 0.05)
     assert wanted.now == 100
     assert len(wanted.rows) == wanted.needed - 100
     assert not set(wanted.rows.tolist()) & set(b.audited.tolist())
     gold = b.gold.clone()
     gold[wanted.rows] = r[wanted.rows]
-    found = audit(model, Feedback(b.x, b.y, b.o, gold=gold, group=b.group))["brier"]
+    found = audit(model, replace(b, gold=gold))["brier"]
     assert found.high - found.low == pytest.approx(
         0.05, rel=0.25
     )  # from 100 labels: sd of .07 or more
 
 
 def test_without_gold_labels_a_plan_is_a_range_up_to_the_worst_case(model):
-    b, r = log(4000, seed=7)
-    bare = Feedback(b.x, b.y, b.o, group=b.group)
+    b, r = log_with_signals(4000, seed=7)
+    bare = replace(b, gold=None)
     wanted = plan(model, bare, "brier", 0.05)
     assert wanted.now == 0
     assert 50 < wanted.needed < wanted.needed_worst_case < 1600
@@ -289,7 +301,7 @@ def test_without_gold_labels_a_plan_is_a_range_up_to_the_worst_case(model):
     assert plan(model, b, "brier", 0.05).needed_worst_case is None, "gold labels estimate it"
     # what labels of a third of the rows say is between the two
     gold = torch.where(torch.arange(4000) % 3 == 0, r, torch.nan)
-    known = plan(model, Feedback(b.x, b.y, b.o, gold=gold, group=b.group), "brier", 0.05)
+    known = plan(model, replace(b, gold=gold), "brier", 0.05)
     assert wanted.needed * 0.8 < known.needed < wanted.needed_worst_case
 
 
@@ -329,7 +341,7 @@ def test_no_labels_vary_more_than_the_worst_case():
 
 
 def test_a_narrower_interval_takes_more_labels_and_never_more_than_there_are(model):
-    b, _ = log(seed=5)
+    b, _ = log_with_signals(seed=5)
     needed = [plan(model, b, "good", width).needed for width in (0.2, 0.1, 0.05, 0.001)]
     assert needed == sorted(needed)
     assert needed[-1] <= 1200
