@@ -1,5 +1,7 @@
 """Regression on gold labels: prior, posterior covariance, interval of P, report, refusals."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 import torch
@@ -163,9 +165,13 @@ def log(n=1200, seed=0, *, golds=200, d=6, o=None, label=None):
     return Feedback(x, r * seen, seen, gold=known, group=torch.arange(n)), r
 
 
-def test_scores_lie_in_their_interval_and_survive_a_save(tmp_path):
-    (train, _), (val, _), (test, _) = log(), log(300, 1, golds=20), log(100, 2)
-    model = fit("anchored", train, val)
+@pytest.fixture(scope="module")
+def anchored():
+    return fit("anchored", log()[0], log(300, 1, golds=20)[0])
+
+
+def test_scores_lie_in_their_interval_and_survive_a_save(anchored, tmp_path):
+    model, (test, _) = anchored, log(100, 2)
     s = model.score_features(test.x)
     assert (s.low <= s.preferred + 1e-6).all()
     assert (s.preferred <= s.high + 1e-6).all()
@@ -176,9 +182,8 @@ def test_scores_lie_in_their_interval_and_survive_a_save(tmp_path):
     assert torch.equal(s.preferred, again.preferred)
 
 
-def test_the_report_has_the_labels_the_coefficients_and_naive_on_the_same_labels():
-    (train, _), (val, _) = log(), log(300, 1, golds=20)
-    about = fit("anchored", train, val).report["nuisances"]["anchor"]
+def test_the_report_has_the_labels_the_coefficients_and_naive_on_the_same_labels(anchored):
+    about = anchored.report["nuisances"]["anchor"]
     assert about["gold"] == 220
     assert len(about["coefficients"]) == 5  # intercept, naive, up, down, three_outcome
     assert set(about["held_out_brier"]) == {"anchored", "naive"}
@@ -196,13 +201,11 @@ def test_the_prior_is_three_outcome_or_naive_without_reactions():
         assert method.coefficient_prior.centre == centre, signals
 
 
-def test_the_evidence_three_outcome_has_the_segment_of_the_method():
+def test_the_evidence_three_outcome_has_the_segment_of_the_method(anchored):
     """Both use the same out-of-fold probabilities."""
     (train, _), (val, _) = log(), log(300, 1, golds=20)
-    ends = [
-        fit(k, train, val, **options).net.parameters("label_shift")["ends"]
-        for k, options in (("anchored", {}), ("three_outcome", {"form": "two_step"}))
-    ]
+    method = fit("three_outcome", train, val, form="two_step")
+    ends = [model.net.parameters("label_shift")["ends"] for model in (anchored, method)]
     assert torch.equal(*ends)
 
 
@@ -262,6 +265,10 @@ def test_evidence_is_the_log_odds_of_three_classes_and_of_three_outcome():
     assert down == pytest.approx(np.log(0.3 * 0.2 / 0.7))
 
 
+def by_grade(_x, u):
+    return torch.sigmoid(2 * u - 1.5)
+
+
 @pytest.mark.slow
 class TestRecovery:
     """Worlds of 8,000 rows, one in four rated by a rule; 300 gold labels.
@@ -269,7 +276,9 @@ class TestRecovery:
     Margins: over eight other draws the mean difference lay at least two standard deviations beyond each.
     """
 
-    def r2(self, name, select, *, golds=300, seed=0, **options):
+    @staticmethod
+    @cache
+    def r2(name, select, *, golds=300, seed=0, **options):
         g = torch.Generator().manual_seed(100 + seed)
         parts = []
         for n, labels in ((8000, golds), (2000, golds // 8), (4000, 0)):
@@ -297,14 +306,13 @@ class TestRecovery:
 
     def test_where_the_grade_decides_who_reacts_it_beats_naive_on_the_same_labels(self):
         """Among the good the best react most: no constant rate, no propensity in x describes it."""
-        select = lambda _x, u: torch.sigmoid(2 * u - 1.5)  # noqa: E731
-        assert self.r2("anchored", select) - self.r2("naive", select) > 0.02
+        assert self.r2("anchored", by_grade) - self.r2("naive", by_grade) > 0.02
 
     def test_where_reactions_say_nothing_it_is_no_worse_than_naive_on_the_same_labels(self):
         select = lambda x, _u: torch.sigmoid(2 * x[:, 5] - 1)  # noqa: E731
         assert self.r2("anchored", select) - self.r2("naive", select) > -0.015
 
     def test_it_is_never_below_the_gold_labels_alone(self):
-        for select in (lambda _x, u: torch.sigmoid(2 * u - 1.5), lambda x, _u: 0.25 + 0 * x[:, 0]):
+        for select in (by_grade, lambda x, _u: 0.25 + 0 * x[:, 0]):
             alone = self.r2("anchored", select, signals="none")
             assert self.r2("anchored", select) > alone + 0.05
