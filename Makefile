@@ -9,7 +9,7 @@ demo: .venv/demo           ## run the main job: simulate, inspect, fit six ways,
 PYTEST = OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -q -n 2
 
 test: .venv/ready          ## all tests but the batteries; two processes of one thread, a file in one of them
-	$(PYTEST) --dist loadfile -m "not battery" $(TESTS)
+	$(PYTEST) --dist loadfile --no-loadscope-reorder -m "not battery" $(TESTS)
 
 batteries: .venv/ready     ## coverage of intervals over hundreds of worlds, and a language model tuned to recovery
 	$(PYTEST) -m battery

@@ -27,8 +27,39 @@ def own_cache(monkeypatch, tmp_path_factory):
     monkeypatch.setenv("TRUEWARD_CACHE", str(tmp_path_factory.mktemp("cache")))
 
 
-#: Files whose tests take many seconds, the longest first: started first, two processes end together.
-LONGEST = ()
+# files that take ten seconds and more, the longest first: begun first, so that two processes end together
+LONGEST = (
+    "tests/cli/test_cli.py",
+    "tests/fitting/test_processes.py",
+    "tests/estimators/test_recovery_noise.py",
+    "tests/benchmark/test_benchmark.py",
+    "tests/refutation/test_refute.py",
+    "tests/model/test_composed_model.py",
+    "tests/estimation/test_gold_regression.py",
+    "tests/cli/test_doubt_commands.py",
+    "tests/estimators/test_recovery.py",
+    "tests/evaluation/test_audit.py",
+    "tests/training/test_loop.py",
+    "tests/estimators/test_recovery_pu.py",
+    "tests/importers/test_user_ids.py",
+    "tests/exporting/test_export.py",
+    "tests/exporting/test_export_served.py",
+    "tests/exporting/test_export_folders.py",
+    "tests/exporting/test_export_code.py",
+    "tests/evaluation/test_sensitivity.py",
+    "tests/fitting/test_finetune_limits.py",
+    "tests/fitting/test_sweep.py",
+    "tests/importers/test_import_scale.py",
+    "tests/golden/test_fits.py",
+    "tests/test_docstrings.py",
+    "tests/data/test_queries.py",
+    "tests/estimators/test_methods.py",
+    "tests/estimation/test_label_shift.py",
+    "tests/estimation/test_contract.py",
+    "tests/estimation/test_unbiased.py",
+    "tests/reporting/test_report_browser.py",
+    "tests/rlhf/test_align.py",
+)
 
 
 @pytest.hookimpl(trylast=True)
