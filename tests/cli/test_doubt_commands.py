@@ -16,7 +16,7 @@ from trueward.simulation import helpdesk, simulate
 def made(tmp_path_factory):
     """A world with 80 gold labels, and naive on it."""
     folder = tmp_path_factory.mktemp("doubt")
-    simulate(helpdesk(200, seed=2), rate=0.4, gold=80, seed=2).write(folder / "world")
+    simulate(helpdesk(100, seed=2), rate=0.4, gold=80, seed=2).write(folder / "world")
     log = read_log(str(folder / "world" / "log.parquet"))
     fit("naive", *encode(log).split(0.2), epochs=2).save(folder / "rm")
     return folder
@@ -66,7 +66,7 @@ def test_sensitivity_prints_the_curve_and_draws_it(told, made):
 
 
 def test_a_plan_writes_the_responses_to_label_next(told, made):
-    text = told("plan", "--width", "0.03", "--out", made / "next.csv")
+    text = told("plan", "--width", "0.02", "--out", made / "next.csv")
     table = pl.read_csv(made / "next.csv")
     assert table.columns == ["prompt", "response", "gold"]
     assert f"{table.height} more" in text

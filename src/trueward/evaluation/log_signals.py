@@ -85,13 +85,15 @@ def signal_probabilities(log: Feedback, seed: int) -> Columns:
 
     """
     signals = LogSignals.of(LogCapabilities.from_feedback(log))
+    logged = {nu.name for nu in signals.nuisances} & set(log.eta)
+    eta = Columns({name: log.eta[name].cpu() for name in logged})
+    if len(logged) == len(signals.nuisances):
+        return eta
     cfg = Train(seed=seed)
     rest, held = split_rows(len(log), 0.2, seed, log.group, log.labels)
     train, val = log[rest], log[held]
     data = CrossFitData(train, val, InputTransform.fit(train, cfg.dtype()), cfg)
     (fitted,) = fit_nuisances([(data, [signals])])
-    logged = {nu.name for nu in signals.nuisances} & set(log.eta)
-    eta = Columns({name: log.eta[name].cpu() for name in logged})
     for nu, fit in fitted.items():
         if isinstance(fit, TruewardError):
             raise fit
