@@ -114,6 +114,33 @@ def shortened(value: Any) -> str:
     return text if len(text) <= 40 else f"{text[:37]}..."
 
 
+def thumb_channel(value: Any) -> str:
+    """Return ``thumbs_up`` or ``thumbs_down`` for a value that the vocabulary of feedback knows.
+
+    Parameters
+    ----------
+    value : object
+        The thumb as the product writes it: a word, an emoji, a boolean, or 1, 0 and -1.
+
+    Returns
+    -------
+    str
+        The channel.
+
+    Raises
+    ------
+    InvalidRecord
+        If the value is neither up nor down.
+
+    """
+    meaning = FeedbackWords().meaning(value)
+    if meaning not in THUMB_CHANNELS:
+        raise InvalidRecord(
+            f"a thumb should be 1, 0, -1, true, false or a word such as like, and is {shortened(value)}"
+        )
+    return THUMB_CHANNELS[meaning]
+
+
 def resolve_thumb(event: Event, mapping: UserMapping) -> Row:
     """Return the event of a thumb under the meaning that the user or the vocabulary gives its value.
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from trueward.core.errors import TruewardError, UsageError
+from trueward.core.suggest import nearest
 from trueward.data.feedback_words import spelled
 from trueward.data.readers.delimited import find_dialect
 
@@ -134,7 +135,8 @@ def require_feedback(
     for ours, theirs in pairs:
         if (ours in CHANNELS or ours == THUMBS) and theirs not in known:
             found = _listed(known) or "none"
-            best = next(iter(_by_count(known)), "NAME")
+            unmapped = [name for name in _by_count(known) if _is_skipped(name, tables)]
+            best = nearest(theirs, known) or next(iter([*unmapped, *_by_count(known)]), "NAME")
             raise TruewardError(
                 f"--map {ours}={theirs}: no signal of the export has that name; its names are {found}: "
                 f"write --map {quote(f'{ours}={best}')}"
