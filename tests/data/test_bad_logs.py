@@ -217,11 +217,11 @@ def csv_with_a_repeated_name(d):
     read_log(d / "log.csv")
 
 
-@says("unsupported file type", ".xlsx", ".parquet")
+@says("unsupported file type", ".docx", ".parquet")
 def unknown_ending(d):
-    (d / "log.xlsx").write_text("x")
+    (d / "log.docx").write_text("x")
     yield
-    read_log(d / "log.xlsx")
+    read_log(d / "log.docx")
 
 
 @says("no permission", "log.csv")

@@ -282,3 +282,12 @@ def test_the_separator_of_a_file_whose_texts_hold_others(tmp_path):
     assert find_dialect(path).separator == ";"
     path.write_text("one column\nx\n")
     assert find_dialect(path).separator == ","
+
+
+def test_a_damaged_byte_in_utf_8_loses_its_row_and_changes_no_other(tmp_path):
+    path = tmp_path / "t.csv"
+    rows = text(rows=ROWS * 3).encode().replace(b"Tea?", b"Te\xff?", 1)
+    path.write_bytes(rows)
+    result = import_log("table", path, mapping=MAP)
+    assert [reason for *_, reason in result.tables.rejected.rows()] == ["invalid UTF-8"]
+    assert "Café?" in result.log["prompt"].to_list()

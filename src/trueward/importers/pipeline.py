@@ -131,7 +131,7 @@ def import_log(
     files, document, product = _inputs(source, [Path(path) for path in named])
     positive, good = labels_and_words(positive)
     negative, bad = labels_and_words(negative)
-    reading = reading or Reading()
+    reading = replace(reading or Reading(), guess=product.name == OWN_TABLE)
     product = replace(product, reading=reading)
     words = FeedbackWords.of(good, bad, tuple(unrated))
     names = replace(user_mapping(product, mapping, words, reading.dates), shown=tuple(shown))

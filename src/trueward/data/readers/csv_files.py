@@ -50,8 +50,6 @@ def read_csv(path: Path, wanted: WantedColumns) -> Table:
 
     """
     dialect = find_dialect(path)
-    if dialect.guessed:
-        _refuse_encoding(path)
     names = _header(path, dialect)
     columns = [name for name in names if wanted(name)]
     place = Place(str(path))
@@ -103,17 +101,12 @@ def _header(path: Path, dialect: Dialect) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _refuse_encoding(path: Path) -> None:
-    """Raise about the first line that is not UTF-8."""
-    with open_packed(path) as file:
-        for number, raw in enumerate(read_lines(file, path), 1):
-            decode_line(raw, number, path)
-
-
 def _refuse(path: Path, e: pa.ArrowException) -> NoReturn:
     """Raise about the first line that is not UTF-8, else about the number of cells."""
     if find_dialect(path).encoding.startswith("utf-8"):
-        _refuse_encoding(path)
+        with open_packed(path) as file:
+            for number, raw in enumerate(read_lines(file, path), 1):
+                decode_line(raw, number, path)
     reason = " ".join(str(e).split()).removeprefix("CSV parse error: ")
     raise TruewardError(
         f"{path} should have the same number of cells in every row, but it cannot be read "

@@ -41,6 +41,8 @@ class Reading:
         Table of a database, or sheet of a workbook.
     dates : str or None
         Format of dates, such as ``%d.%m.%Y %H:%M``.
+    guess : bool
+        Whether to guess an encoding that is not UTF-8; a product always writes UTF-8.
 
     """
 
@@ -48,6 +50,7 @@ class Reading:
     encoding: str | None = None
     table: str | None = None
     dates: str | None = None
+    guess: bool = False
 
     def __post_init__(self) -> None:
         """Check separator and encoding."""
@@ -107,8 +110,8 @@ def find_dialect(path: Path, reading: Reading | None = None) -> Dialect:
     Returns
     -------
     Dialect
-        UTF-8 and UTF-16 by their marks or bytes, else Windows' Western code page as a guess; the separator
-        is the first of comma, semicolon, tab and bar that gives rows of one width.
+        UTF-8, or UTF-16 by its mark; where guesses are allowed, Windows' Western code page for other bytes.
+        The separator is the first of comma, semicolon, tab and bar that gives rows of one width.
 
     Raises
     ------
@@ -127,7 +130,7 @@ def find_dialect(path: Path, reading: Reading | None = None) -> Dialect:
         encoding = next((name for bom, name in BOMS if sample.startswith(bom)), None)
     if encoding is None:
         encoding = "utf-8"
-        if not _decodes(sample, encoding):
+        if said.guess and _is_western(sample):
             encoding, guessed = FALLBACK, True
     elif not _decodes(sample, encoding):
         raise TruewardError(
@@ -135,6 +138,13 @@ def find_dialect(path: Path, reading: Reading | None = None) -> Dialect:
         )
     text = sample.decode(encoding, errors="replace")
     return Dialect(said.delimiter or _separator(path, text), encoding, guessed)
+
+
+def _is_western(sample: bytes) -> bool:
+    """Whether a sample is no UTF-8, and more of its bytes beyond ASCII stand alone than form characters."""
+    text = sample.decode("utf-8", errors="surrogateescape")
+    lone = sum("\udc80" <= c <= "\udcff" for c in text[:-3])
+    return lone > sum(c > "\x7f" for c in text) - lone
 
 
 def _decodes(sample: bytes, encoding: str) -> bool:
