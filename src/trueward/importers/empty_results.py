@@ -10,7 +10,7 @@ import polars as pl
 
 from trueward.core.errors import TruewardError, UsageError
 from trueward.core.suggest import nearest
-from trueward.data.feedback_words import spelled
+from trueward.data.feedback_words import FeedbackWords, spelled
 from trueward.data.readers.delimited import find_dialect
 
 from .channels import CHANNELS, THUMBS
@@ -24,28 +24,36 @@ if TYPE_CHECKING:
     from trueward.data.readers.delimited import Reading
 
     from .contract import Source, UserMapping
+    from .dataset_info import DatasetInfo
     from .derive import EventSummary
     from .merge import Tables
 
 SHOWN = 8  # names in an error
 
 
-def labels_and_words(given: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the conditions on channels, and the values of thumbs, that --positive or --negative gave.
+def labels_and_words(
+    positive: Iterable[str], negative: Iterable[str], unrated: Iterable[str]
+) -> tuple[tuple[str, ...], tuple[str, ...], FeedbackWords]:
+    """Separate conditions on channels from values of thumbs.
 
     Parameters
     ----------
-    given : iterable of str
-        Such as ``rating>=4``, ``copy`` or ``meh``.
+    positive, negative, unrated : iterable of str
+        What --positive, --negative and --unrated gave: ``rating>=4``, ``copy`` or ``meh``.
 
     Returns
     -------
-    tuple of (tuple of str, tuple of str)
-        Conditions and values.
+    tuple of (tuple of str, tuple of str, FeedbackWords)
+        Conditions of 1 and of 0, and the values.
 
     """
-    conditions = [text for text in given if is_condition(text)]
-    return tuple(conditions), tuple(text for text in given if text not in conditions)
+    good, bad = ([text for text in given if is_condition(text)] for given in (positive, negative))
+    words = FeedbackWords.of(
+        [text for text in positive if text not in good],
+        [text for text in negative if text not in bad],
+        tuple(unrated),
+    )
+    return tuple(good), tuple(bad), words
 
 
 def found_notes(mapping: UserMapping, files: Sequence[Path], reading: Reading) -> list[str]:
@@ -103,8 +111,7 @@ def require_feedback(
     events: EventSummary,
     mapping: UserMapping,
     pairs: Sequence[tuple[str, str]],
-    *,
-    scaled: bool,
+    info: DatasetInfo,
 ) -> None:
     """Raise if what the user named never occurs, or if scores of the export became no feedback at all.
 
@@ -120,8 +127,8 @@ def require_feedback(
         Names and values, with those that the export has.
     pairs : sequence of (str, str)
         What --map gave.
-    scaled : bool
-        Whether the scale of ratings is known.
+    info : DatasetInfo
+        Scales.
 
     Raises
     ------
@@ -156,7 +163,7 @@ def require_feedback(
         return
     if tables.events.filter(pl.col("channel") == "preferred").height:
         return
-    _refuse_without_feedback(source, tables, mapping, scaled=scaled)
+    _refuse_without_feedback(source, tables, mapping, scaled="rating" in info.scales)
 
 
 def _refuse_without_feedback(

@@ -11,7 +11,6 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from trueward.core.errors import TruewardError, UsageError
-from trueward.data.feedback_words import FeedbackWords
 from trueward.data.readers.delimited import Reading
 
 from .checks import check_logged, check_paths, check_scope, unknown_calls, user_notes, widest_level
@@ -129,12 +128,10 @@ def import_log(
     redactor = Redactor(tuple(phone_regions)) if redact else None
     named = [paths] if isinstance(paths, str | os.PathLike) else paths
     files, document, product = _inputs(source, [Path(path) for path in named])
-    positive, good = labels_and_words(positive)
-    negative, bad = labels_and_words(negative)
+    positive, negative, words = labels_and_words(positive, negative, unrated)
     reading = replace(reading or Reading(), guess=product.name == OWN_TABLE)
     product = replace(product, reading=reading)
-    words = FeedbackWords.of(good, bad, tuple(unrated))
-    names = replace(user_mapping(product, mapping, words, reading.dates), shown=tuple(shown))
+    names = user_mapping(product, mapping, words, reading.dates, tuple(shown))
     protect = _protection(product, hash_users, redactor)
     tables = _read_tables(product, files, names, protect, Scratch(scratch), progress)
     if redactor is not None:
@@ -146,12 +143,9 @@ def import_log(
     events = summarise_events(tables.shown_at, tables.events, info)
     scope, lowered = check_scope(info.export_scope, tables, events)
     info = replace(info, export_scope=scope)
-    notes = (
-        *found_notes(names, files, reading),
-        *lowered,
-        *user_notes(product, tables, info, events, hash_users),
-    )
-    require_feedback(product, tables, events, names, mapping, scaled="rating" in info.scales)
+    told = user_notes(product, tables, info, events, hash_users)
+    notes = (*found_notes(names, files, reading), *lowered, *told)
+    require_feedback(product, tables, events, names, mapping, info)
     redacted = None if redactor is None else dict(redactor.total)
     pairs = preference_pairs(tables.events)
     result = ImportedLog(product, tables, events, pairs, info, names, notes, redacted)

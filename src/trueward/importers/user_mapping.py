@@ -21,6 +21,7 @@ def user_mapping(
     pairs: Sequence[tuple[str, str]],
     words: FeedbackWords | None = None,
     dates: str | None = None,
+    shown: tuple[str, ...] = (),
 ) -> UserMapping:
     """Return names of signals and paths to texts, from the source's documentation and the user.
 
@@ -34,6 +35,8 @@ def user_mapping(
         Values of thumbs that the user gave a meaning.
     dates : str, optional
         Format of dates that the user gave.
+    shown : tuple of str
+        Names of the calls or spans whose answers users saw.
 
     Returns
     -------
@@ -61,4 +64,5 @@ def user_mapping(
                 f"--map {ours}={theirs}: {source.name} has nothing called {ours!r} to map; choose one "
                 f"of {known}"
             )
-    return UserMapping(signals, paths, words=words or FeedbackWords(), dates=dates)
+    words = words or FeedbackWords()
+    return UserMapping(signals, paths, shown=shown, words=words, dates=dates)
