@@ -291,3 +291,42 @@ def test_a_damaged_byte_in_utf_8_loses_its_row_and_changes_no_other(tmp_path):
     result = import_log("table", path, mapping=MAP)
     assert [reason for *_, reason in result.tables.rejected.rows()] == ["invalid UTF-8"]
     assert "Café?" in result.log["prompt"].to_list()
+
+
+def test_responses_with_their_feedback_beside_them_are_a_table(tmp_path):
+    rows = [{"response_id": f"r{i}", "prompt": "p", "response": f"a{i}"} for i in range(3)]
+    for row, vote in zip(rows, ["up", "down", None], strict=True):
+        row["feedback"] = vote
+    result = import_log("auto", lines(tmp_path / "t.jsonl", rows))
+    assert result.source.name == "table"
+    assert result.log["feedback"].to_list().count(1.0) == 1
+    events = [{"response_id": "r0", "channel": "copy", "value": 1, "source": "user"}]
+    both = [tmp_path / "t.jsonl", lines(tmp_path / "events.jsonl", events)]
+    assert import_log("auto", both).source.name == "generic"
+
+
+def test_a_value_may_be_given_as_text_in_python(tmp_path):
+    rows = [{"prompt": "p", "response": f"a{i}", "vote": v} for i, v in enumerate(["wow", "nah"])]
+    path = lines(tmp_path / "t.jsonl", rows)
+    log = import_log("table", path, positive="wow", negative="nah").log
+    assert sorted(log["feedback"].to_list()) == [0.0, 1.0]
+
+
+def test_read_log_reads_dates_of_one_format(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text(text(";"))
+    log = read_log(path, prompt="question", response="answer", feedback="vote", time="sent")
+    assert log.frame["time"].to_list()[1] == datetime(2026, 1, 1, 9, 30)  # noqa: DTZ001 - UTC
+    path.write_text(text(rows=[("a", "b", "up", "03/04/2026"), ("c", "d", "", "05/06/2026")]))
+    with pytest.raises(TruewardError, match="may have the day or the month first"):
+        read_log(path, prompt="question", response="answer", feedback="vote", time="sent")
+
+
+def test_gold_labels_may_be_the_folder_of_an_import(tmp_path):
+    rows = [{"prompt": f"p{i}", "response": "r", "feedback": ["up", None][i % 2]} for i in range(4)]
+    import_log("table", lines(tmp_path / "t.jsonl", rows), tmp_path / "log")
+    labels = [{"prompt": "p1", "response": "r", "gold": "good", "vote": None}]
+    gold = lines(tmp_path / "g.jsonl", labels)
+    import_log("table", gold, tmp_path / "audit", mapping=[("gold", "gold")])
+    log = read_log(tmp_path / "log").with_gold(tmp_path / "audit")
+    assert log.frame["gold"].drop_nulls().to_list() == [1.0]

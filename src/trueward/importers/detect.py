@@ -152,11 +152,14 @@ def detect_source(paths: Sequence[Path]) -> Source:
 
     """
     candidates = [source for source in sources().values() if source.name != OWN_TABLE]
+    rated: list[Path] = []
     for path in paths:
         with contextlib.closing(read_records(path)) as records:
             first = [r.value for r in itertools.islice(records, SAMPLED) if isinstance(r, Record)]
         if not first:
             continue
+        if has_texts([name for value in first for name in value]):
+            rated.append(path)
         candidates = [s for s in candidates if any(s.kind_of(value) for value in first)]
         if not candidates:
             keys = ", ".join(list(first[0])[:12])
@@ -167,6 +170,8 @@ def detect_source(paths: Sequence[Path]) -> Source:
                 f"are {keys}: name the source ({', '.join(sources())}), or map the columns of your own: "
                 "trueward import table FILE --map prompt=NAME --map response=NAME --map feedback=NAME"
             )
+    if [s.name for s in candidates] == ["generic"] and len(rated) == len(paths):
+        return source_named(OWN_TABLE)  # responses with their feedback beside them, and no events
     if len(candidates) > 1:
         raise UsageError(
             f"{paths[0]} could be an export of {' or '.join(s.name for s in candidates)}: name the source "

@@ -47,6 +47,10 @@ def labels_and_words(
         Conditions of 1 and of 0, and the values.
 
     """
+    positive, negative, unrated = (
+        [given] if isinstance(given, str) else list(given)
+        for given in (positive, negative, unrated)
+    )
     good, bad = ([text for text in given if is_condition(text)] for given in (positive, negative))
     words = FeedbackWords.of(
         [text for text in positive if text not in good],

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 import polars as pl
 
 from trueward.core.errors import TruewardError
+from trueward.data.date_formats import find_format, parse_date
 
 from .messages import Malformed, flatten, shown
 
@@ -223,7 +224,7 @@ def _quantity(column: pl.Series, name: str, place: Place) -> pl.Series:
 
 
 def _time(column: pl.Series, name: str, place: Place) -> pl.Series:
-    """Convert dates and ISO 8601 texts to UTC Datetime without a zone; numbers stay Float64."""
+    """Convert dates and texts of one format to UTC Datetime without a zone; numbers stay Float64."""
     if _is_numbers(column):
         return column.cast(pl.Float64).fill_nan(None)
     if isinstance(column.dtype, pl.Datetime) and column.dtype.time_zone is not None:
@@ -237,14 +238,26 @@ def _time(column: pl.Series, name: str, place: Place) -> pl.Series:
     if numbers.null_count() == words.null_count():
         return numbers
     times: list[datetime | None] = []
-    for i, word in enumerate(words.str.to_uppercase().to_list()):
-        try:
-            moment = None if word is None else datetime.fromisoformat(word)
-        except ValueError:
+    texts = words.str.to_uppercase().to_list()
+    others = [word for word in texts if word is not None and _moment(word) is None]
+    form = find_format(others, name) if others else None
+    for i, word in enumerate(texts):
+        moment = None if word is None else _moment(word)
+        if moment is None and word is not None and form is not None:
+            moment = parse_date(word, form)
+        if moment is None and word is not None:
             _refuse(column, i, name, place)
         aware = moment is not None and moment.tzinfo is not None
         times.append(moment.astimezone(UTC).replace(tzinfo=None) if moment and aware else moment)
     return pl.Series(times, dtype=pl.Datetime("us"))
+
+
+def _moment(word: str) -> datetime | None:
+    """Return the time of ISO 8601 text, in its zone if it names one; None if the text is something else."""
+    try:
+        return datetime.fromisoformat(word)
+    except ValueError:
+        return None
 
 
 def _strings(column: pl.Series, name: str, place: Place) -> pl.Series:
