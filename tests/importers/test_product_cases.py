@@ -369,3 +369,81 @@ def test_a_truncated_file_and_another_product_are_counted(tmp_path, source):
     result = import_log(source, path)
     assert [line for line, _ in rejected(result)] == [2, 3]
     assert result.log.height
+
+
+# MLflow
+
+
+def mlflow_trace(name="tr-1", **info):
+    def text(role, content):
+        return json.dumps({"messages": [{"role": role, "content": content}]})
+
+    root = {"span_id": "s", "parent_span_id": None, "name": "chat", "attributes": {}}
+    root["attributes"] = {
+        "mlflow.spanInputs": text("user", "Name a fish."),
+        "mlflow.spanOutputs": json.dumps("Trout."),
+    }
+    call = {"span_id": "c", "parent_span_id": "s", "attributes": {"mlflow.spanOutputs": '"inner"'}}
+    known = {"trace_id": name, "state": "OK", "request_time": "2026-03-01T10:00:00Z"}
+    known["trace_metadata"] = {"mlflow.trace.user": "u", "mlflow.trace.session": "s-1"}
+    return {"info": known | info, "data": {"spans": [call, root]}}
+
+
+def assessment(name, value, kind="HUMAN", **more):
+    source = {"source_type": kind, "source_id": "ann@x.org"}
+    row = {"assessment_id": f"a-{name}-{kind}", "assessment_name": name, "source": source}
+    return row | {"feedback": {"value": value}, "create_time": "2026-03-01T10:01:00Z"} | more
+
+
+def test_mlflow_traces_answer_with_their_root_and_have_assessments(tmp_path):
+    assessments = [
+        assessment("user_feedback", "thumbs down", rationale="no"),
+        assessment("relevance", 0.5, "LLM_JUDGE"),
+        assessment("user_feedback", True, valid=False),
+        assessment("tone", "kind"),
+        {"assessment_name": "x", "source": {"source_type": "ALIEN"}, "feedback": {"value": 1}},
+    ]
+    records = [mlflow_trace(assessments=assessments), mlflow_trace("tr-2", state="ERROR")]
+    result = import_log("auto", lines(tmp_path / "t.jsonl", records))
+    assert (result.source.name, result.info.export_scope.level) == ("mlflow", "full")
+    assert column(result, "prompt") == {"tr-1": "Name a fish."}
+    assert column(result, "response") == {"tr-1": "Trout."}
+    assert result.log["session_id"].count() == result.log["user_id"].count() == 1  # as digests
+    assert signals(result) == [
+        ("tr-1", "comment", 1.0, "user"),
+        ("tr-1", "rating", 0.5, "judge"),
+        ("tr-1", "thumbs_down", 1.0, "user"),
+    ]
+    assert result.summary["skipped"] == {
+        "a trace that ended in the state ERROR": 1,
+        "an assessment that a later one overrides": 1,
+        "the assessment 'tone' is not mapped": 1,
+    }
+    assert [line for line, _ in rejected(result)] == [1]
+
+
+def test_mlflow_rows_of_search_traces_and_assessments_of_their_own(tmp_path):
+    row = {"trace_id": "tr-1", "state": "TraceState.OK", "request_time": 1772000000000}
+    row |= {"request": json.dumps({"question": "Name a fish."}), "response": '"Trout."'}
+    row["assessments"] = json.dumps([assessment("helpful?", "yes")])
+    rating = assessment("user_feedback", 0, trace_id="tr-1")
+    lost = assessment("user_feedback", 1, trace_id="tr-9")
+    path = lines(tmp_path / "t.jsonl", [row, rating, lost])
+    result = import_log("auto", path, mapping=[("prompt", "request.question")])
+    assert column(result, "prompt") == {"tr-1": "Name a fish."}
+    assert column(result, "feedback") == {"tr-1": 0.0}
+    assert [line for line, _ in rejected(result)] == [3]
+    alone = lines(tmp_path / "a.jsonl", [{**row, "assessments": [assessment("nice", "yes")]}])
+    with pytest.raises(TruewardError, match="--map thumbs=nice"):
+        import_log("mlflow", alone, mapping=[("prompt", "request.question")])
+
+
+def test_mlflow_corrections_and_traces_without_texts(tmp_path):
+    expected = assessment("expected_response", None)
+    expected |= {"expectation": {"value": "Cod."}, "feedback": None}
+    empty = mlflow_trace("tr-2")
+    empty["data"]["spans"] = []
+    records = [mlflow_trace(assessments=[expected]), empty]
+    result = import_log("mlflow", lines(tmp_path / "t.jsonl", records))
+    assert signals(result) == [("tr-1", "correction", 1.0, "annotator")]
+    assert "needs inputs and outputs" in rejected(result)[0][1]
