@@ -330,3 +330,35 @@ def test_gold_labels_may_be_the_folder_of_an_import(tmp_path):
     import_log("table", gold, tmp_path / "audit", mapping=[("gold", "gold")])
     log = read_log(tmp_path / "log").with_gold(tmp_path / "audit")
     assert log.frame["gold"].drop_nulls().to_list() == [1.0]
+
+
+def test_the_last_message_of_a_whole_chat_is_the_response(tmp_path):
+    chat = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Tea?"}]
+    rows = [{"messages": [*chat, {"role": "assistant", "content": "Yes."}], "rating": "up"}]
+    rows.append({"messages": chat, "rating": "down"})
+    result = import_log("auto", lines(tmp_path / "t.jsonl", rows))
+    assert result.log["prompt"].to_list() == ["system: Be brief.\nuser: Tea?"]
+    assert result.log["response"].to_list() == ["Yes."]
+    assert result.log["feedback"].to_list() == [1.0]
+    assert [line for _, line, _ in result.tables.rejected.rows()] == [2]
+
+
+def test_days_of_typed_tables_are_times(tmp_path):
+    rows = pl.DataFrame({"prompt": ["p", "q"], "response": ["r", "s"], "vote": ["up", None]})
+    days = pl.Series("date", [datetime(2026, 1, 2), None]).cast(pl.Date)  # noqa: DTZ001 - a day
+    rows.with_columns(days).write_parquet(tmp_path / "t.parquet")
+    log = import_log("table", tmp_path / "t.parquet").log
+    assert log["time"].drop_nulls().to_list() == [datetime(2026, 1, 2, tzinfo=UTC)]
+
+
+def test_words_of_thumbs_in_the_generic_events(tmp_path):
+    rows = [{"response_id": f"r{i}", "prompt": "p", "response": f"a{i}"} for i in range(3)]
+    for i, word in enumerate(["\U0001f44d", "not helpful"]):
+        event = {"response_id": f"r{i}", "channel": "thumbs", "value": word, "source": "user"}
+        rows.append(event)
+    result = import_log("generic", lines(tmp_path / "g.jsonl", rows))
+    assert dict(result.log.select("response_id", "feedback").iter_rows()) == {
+        "r0": 1.0,
+        "r1": 0.0,
+        "r2": None,
+    }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 from trueward.core.errors import TruewardError, UsageError
@@ -14,7 +15,6 @@ from trueward.importers.values import parse_time, value_at
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import datetime
 
     from trueward.importers.contract import UserMapping
 
@@ -40,6 +40,7 @@ THUMB_COLUMNS = {  # a column of 1 where it happened
     "thumbs_down": "thumbsdown downvote downvotes downvoted dislike disliked dislikes",
 }
 NEEDED = ("prompt", "response")
+WHOLE = "messages"  # a column of whole chats, the answer included
 DAY_NUMBER = re.compile(r"(?:19|20)\d{6}")  # 20260131 is a day and no number of seconds
 
 
@@ -93,6 +94,8 @@ def find_columns(names: Sequence[str], mapping: UserMapping, source: str) -> dic
         if found and not (has_feedback and role in {"feedback", *THUMB_COLUMNS}):
             roles[role] = found[0]
     missing = [role for role in NEEDED if role not in roles]
+    if missing == ["response"] and re.sub(r"[\W_]+", "", roles["prompt"]).lower() == WHOLE:
+        missing = []  # the last message of a chat is the response
     if missing:
         flags = " ".join(f"--map {role}=NAME" for role in missing)
         raise TruewardError(
@@ -179,6 +182,8 @@ class Times:
             If the cell has another format.
 
         """
+        if isinstance(value, date) and not isinstance(value, datetime):
+            return datetime(value.year, value.month, value.day, tzinfo=UTC)
         if self.format is not None and isinstance(value, str):
             time = parse_date(value, self.format)
             if time is None and not _is_known(value):
@@ -218,4 +223,5 @@ def has_texts(names: Sequence[str]) -> bool:
     plain = {re.sub(r"[\W_]+", "", name).lower() for name in names}
     roles = (*NEEDED, "feedback", *THUMB_COLUMNS)
     known = {role: set((KNOWN | THUMB_COLUMNS)[role].split()) & plain for role in roles}
-    return all(known[role] for role in NEEDED) and any(known[role] for role in roles[2:])
+    has_response = known["response"] or WHOLE in plain
+    return bool(known["prompt"] and has_response) and any(known[role] for role in roles[2:])

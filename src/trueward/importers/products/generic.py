@@ -4,14 +4,14 @@ Fields read of responses: ``response_id``, ``prompt`` (text or messages), ``resp
 ``prompt_id``, ``user_id``, ``session_id``, ``shown_at``, ``model``, ``position``, ``turn``,
 ``parent_response_id``, ``p_ask``, ``context`` or ``context.NAME``. Of events: ``response_id``, ``channel``,
 ``value``, ``source``; optional ``at``, ``event_id``, ``actor_id``, ``other_response_id``, ``text``,
-``raw``.
+``raw``. The value of the channel ``thumbs`` may be a word, such as ``like``.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from trueward.importers.channels import finite_number, shortened
+from trueward.importers.channels import finite_number, shortened, signal_event
 from trueward.importers.columns import read_columns
 from trueward.importers.contract import (
     Event,
@@ -122,17 +122,10 @@ def _messages(prompt: Any) -> list[Message]:
 def _event(value: Mapping[str, Any]) -> Event:
     if value["value"] in (None, ""):
         raise InvalidRecord("an event needs a value, and has none")
-    return Event(
-        channel=str(value["channel"]),
-        value=finite_number(value["value"]),
-        source=id_text(value.get("source")),
-        response_id=id_text(value["response_id"]),
-        at=parse_time(value.get("at")),
-        event_id=id_text(value.get("event_id")),
-        actor_id=id_text(value.get("actor_id")),
-        other_response_id=id_text(value.get("other_response_id")),
-        text=id_text(value.get("text")),
-        raw=id_text(value.get("raw")),
+    names = ("source", "response_id", "event_id", "actor_id", "other_response_id", "text", "raw")
+    fields: dict[str, Any] = {name: id_text(value.get(name)) for name in names}
+    return signal_event(
+        str(value["channel"]), value["value"], **fields, at=parse_time(value.get("at"))
     )
 
 

@@ -145,6 +145,8 @@ def _row(
 ) -> Iterator[Row]:
     value, place = record.value, (record.file, record.line)
     texts = {role: cell(value, roles.get(role)) for role in ("prompt", "response", "system")}
+    if "response" not in roles and texts["prompt"] is not None:
+        texts["prompt"], texts["response"] = _split(to_messages(texts["prompt"]))
     missing = [role for role in ("prompt", "response") if texts[role] is None]
     if missing:
         raise InvalidRecord(f"a response needs a prompt and a text, and the {missing[0]} is empty")
@@ -184,6 +186,14 @@ def _row(
     comment = cell(value, roles.get("comment"))
     if comment is not None:
         yield Event("comment", 1.0, **user, text=str(comment))
+
+
+def _split(messages: list[dict[str, str]]) -> tuple[list[dict[str, str]], str]:
+    """Return the messages before the last, and the text of the last, which should be an answer."""
+    *before, last = messages
+    if last["role"] != "assistant" or not before:
+        raise InvalidRecord("the last message of the chat should be an answer to others")
+    return before, last["content"]
 
 
 def _scalar(value: Any) -> Any:
