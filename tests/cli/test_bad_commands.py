@@ -34,9 +34,9 @@ def a_missing_column(d):
     return fitting(str(d / "log.parquet"), d)
 
 
-@case(1, "feedback", "'good'")
-def feedback_in_words(d):
-    return fitting(table(d / "log.csv", feedback=["good"] * N), d)
+@case(1, "feedback", "'meh' (180)", "--unrated meh")
+def feedback_in_unknown_words(d):
+    return fitting(table(d / "log.csv", feedback=["meh"] * N), d)
 
 
 @case(1, "feedback")
@@ -140,10 +140,10 @@ def a_folder_instead_of_a_file(d):
     return ["inspect", str(d / "logs")]
 
 
-@case(1, "log.xlsx")
+@case(1, "log.docx")
 def an_unknown_kind_of_file(d):
-    (d / "log.xlsx").write_bytes(b"PK")
-    return ["inspect", str(d / "log.xlsx")]
+    (d / "log.docx").write_bytes(b"PK")
+    return ["inspect", str(d / "log.docx")]
 
 
 @case(1, "permission")
@@ -407,12 +407,12 @@ def signals(d, copy, like):
     return fitting(table(d / "log.parquet", **columns), d, method="channels")
 
 
-@case(1, "no two channels fire together", "'copy&like': 0")
+@case(1, "vary and fire together in 5 rows or more")
 def channels_that_never_fire_together(d):
     return signals(d, [1.0, 0.0] * (N // 2), [0.0, 1.0] * (N // 2))
 
 
-@case(1, "channel.like always fires in the 144 rows")
+@case(1, "two channel.* columns that vary (of one value here: like)")
 def a_channel_that_always_fires(d):
     return signals(d, [1.0, 0.0] * (N // 2), [1.0] * N)
 

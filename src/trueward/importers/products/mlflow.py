@@ -3,8 +3,9 @@
 Fields read of ``info`` (or of a row of `search_traces`): ``trace_id`` or ``request_id``, ``state`` or
 ``status``, ``request_time`` or ``timestamp_ms``, ``trace_metadata`` or ``request_metadata`` (user and
 session), ``assessments``. The texts are those of the root span (``mlflow.spanInputs``,
-``mlflow.spanOutputs``), else ``request`` and ``response``. Of assessments: ``assessment_id``, ``assessment_name`` or ``name``, ``source``,
-``feedback``, ``expectation``, ``rationale``, ``valid``, ``create_time``, ``last_update_time``.
+``mlflow.spanOutputs``), else ``request`` and ``response``. Of assessments: ``assessment_id``,
+``assessment_name`` or ``name``, ``source``, ``feedback``, ``expectation``, ``rationale``, ``valid``,
+``create_time``, ``last_update_time``.
 """
 
 from __future__ import annotations
