@@ -89,10 +89,11 @@ def test_labelled_rows_are_taken_alike():
 
 
 def test_capabilities_count_rows_ratings_and_prompts():
+    fires = torch.tensor([1.0] * 5 + [0.0])
     b = feedback(
         group=torch.tensor([0, 0, 1, 1, 2, 2]),
         gold=torch.tensor([1.0] + [torch.nan] * 5),
-        channels=Columns(copy=torch.ones(6), like=torch.ones(6)),
+        channels=Columns(copy=fires, like=fires),
         eta=Columns(propensity=torch.ones(6)),
     )
     found = LogCapabilities.from_feedback(b)
@@ -100,6 +101,11 @@ def test_capabilities_count_rows_ratings_and_prompts():
     assert {"o", "gold", "group", "channels", "channel.copy", "propensity"} <= found.columns
     assert found.channels == ("copy", "like")
     assert {"unrated", "two channels"} <= found.offers
+    constant = LogCapabilities.from_feedback(
+        feedback(channels=Columns(copy=torch.ones(6), like=fires))
+    )
+    assert constant.constant_channels == {"copy"}
+    assert "two channels" not in constant.offers
 
 
 def test_clicks_are_ratings_of_one_kind():
