@@ -114,7 +114,9 @@ def test_rates_are_estimated_once_and_do_not_move_in_training():
     about = model.report["nuisances"]["flip_rates"]
     assert about["rho_01"]["low"] <= 0.15 <= about["rho_01"]["high"]
     again = fit("causalrm", train, val, epochs=8)
-    assert again.report["nuisances"]["flip_rates"]["quantile"] == 0.99
+    assert again.report["nuisances"]["flip_rates"] == about
+    published = fit("causalrm", train, val, epochs=2, rates="once")
+    assert published.report["nuisances"]["flip_rates"]["quantile"] == 0.99
     seen = []
 
     def spy(self, b, real=methods()["causalrm"].flips):

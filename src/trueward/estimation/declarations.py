@@ -58,7 +58,13 @@ NoiseRate10 = Annotated[
     float | None, Opt("P(observed 1 given true 0); none: estimated", 0, 1, open_high=True)
 ]
 RateQuantile = Annotated[
-    float, Opt("u: the rates are the 1-u and u quantiles of the proxy eta", 0.5, 1)
+    float | None,
+    Opt(
+        "u: the rates are the 1-u and u quantiles of the proxy eta, as published; none: gold labels on rated "
+        "rows, 20 of either class, or the levels of P(thumb up)",
+        0.5,
+        1,
+    ),
 ]
 ForgetRate = Annotated[
     float,

@@ -1,50 +1,58 @@
-"""Noise rates of ratings, estimated from the answers of which a proxy is surest."""
+"""Noise rates of ratings: given, by gold labels, or estimated from the ratings, with their source."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from trueward.core.errors import TruewardError, UsageError
 from trueward.core.random import numpy_stream
-from trueward.data.splits import prompt_numbers
 
 from .nuisance_types import Derived
+from .rate_sources import DRAWS, FEWEST_GOLD, NAMES, RatedRows, RateEstimates
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from numpy.typing import NDArray
+    import torch
 
     from trueward.data.feedback import Feedback
 
-ANCHORS = 100  # rated rows at each end of the proxy that give the intervals, at least
-DRAWS = 2000  # draws of the posterior of a rate
+PUBLISHED_QUANTILE = 0.99  # u where none is given
+ENOUGH_GOLD = 20  # gold labels of either class on rated rows from which rates=auto takes these
+WIDE = 0.15  # width of an interval that is worth a warning
 LEAST_SIGNAL = 0.1  # 1 - rho_01 - rho_10 below which no correction is possible
+WEAK = 0.2  # value of 1 - rho_01 - rho_10 below which little can be corrected
 
 
 def flip_rates(
-    quantile: float, rho_01: float | None = None, rho_10: float | None = None
+    quantile: float | None = None,
+    rho_01: float | None = None,
+    rho_10: float | None = None,
+    source: str = "auto",
 ) -> Derived:
-    """Return the nuisances rho_10 = Q_{1-u}(eta) and rho_01 = 1 - Q_u(eta), estimated once (methods 2.5).
+    """Return the nuisances rho_01 and rho_10, estimated once (methods 2.5).
 
-    eta is the out-of-fold proxy `noisy`. The rates are right if anchors exist (rated answers that are
-    certainly good, and certainly bad, to within 1 - u) and the proxy is not over-confident there.
-    The 95 % intervals do not need such a proxy. They are Jeffreys intervals of the ratings of its surest
-    answers in each fold: 100 at each end, or a share 1 - u, counted as their effective number of prompts.
-    They assume that these answers were selected without their ratings, which holds only approximately for
-    a proxy on few features (docs/doubt.md). A rate outside its interval gives a warning. A given rate is
-    kept, and checked together with the other. Where the estimated rates sum to .9 or more, the features
-    hardly predict the feedback: both rates are then 0, with a warning.
+    gold: among rated rows with a gold label, rho_01 = P(rated bad given gold good) and rho_10 = P(rated good
+    given gold bad). levels: the rates at which P(thumb up) levels off as the out-of-fold proxy gets surer.
+    once: rho_10 = Q_{1-u}(eta) and rho_01 = 1 - Q_u(eta) of the proxy eta, as published. These are right only
+    if some answers are certainly good, some certainly bad, and the proxy is not over-confident there. Their
+    intervals are those of the ratings of its surest answers. Where they sum to .9 or more, the features hardly
+    predict the feedback, and both are 0, with a warning. auto: once if a quantile is given; else gold
+    where there are 20 labels of either class; else levels.
+    A given rate is kept. The report names the source of each rate. It warns of a rate at 0, of wide
+    intervals, and of rates that disagree with gold labels or with the surest answers.
 
     Parameters
     ----------
-    quantile : float
-        u, in [0.5, 1].
+    quantile : float or None
+        u, in [0.5, 1]; read by ``once``, .99 if it is None.
     rho_01, rho_10 : float or None
         P(observed 0 given true 1) and P(observed 1 given true 0), if known.
+    source : str
+        ``auto``, ``gold``, ``levels`` or ``once``.
 
     Returns
     -------
@@ -53,44 +61,95 @@ def flip_rates(
 
     References
     ----------
-    CausalRM, arXiv 2603.18736; Patrini et al., CVPR 2017.
+    CausalRM, arXiv 2603.18736; Patrini et al., CVPR 2017. Levels: Wichmann and Hill, Perception and
+    Psychophysics 63, 2001.
 
     """
+    given = {k: v for k, v in zip(NAMES, (rho_01, rho_10), strict=True) if v is not None}
+    once = source == "once" or (source == "auto" and quantile is not None)
+    u = PUBLISHED_QUANTILE if quantile is None else quantile
 
     def compute(b: Feedback, seed: int) -> tuple[dict[str, float], dict[str, Any]]:
-        proxy = b.eta.noisy.double().cpu().numpy()
-        ends = np.quantile(proxy, [1 - quantile, quantile])
-        low = float(ends[0]) if rho_10 is None else rho_10
-        high = float(1 - ends[1]) if rho_01 is None else rho_01
-        if rho_01 is not None or rho_10 is not None:
-            _refuse_without_signal(low, high)
-        unidentified = low + high >= 1 - LEAST_SIGNAL
-        rated = (torch.ones_like(b.y) if b.o is None else b.o).cpu() > 0
-        eta, y = (v.double().cpu()[rated].numpy() for v in (b.eta.noisy, b.y))
-        ids = prompt_numbers(len(b), b.group)[rated].numpy()
-        fold = b.eta.get("fold", torch.zeros(len(b))).cpu()[rated].numpy()
-        order = np.argsort(_rank_within_fold(eta, fold), kind="stable")
-        size = max(1, min(len(eta) // 2, max(ANCHORS, round((1 - quantile) * len(eta)))))
-        rng = numpy_stream(seed, "bootstrap", "flip_rates")
-        sides = {"rho_10": (order[:size], y, rho_10), "rho_01": (order[-size:], 1 - y, rho_01)}
-        draws = {
-            name: np.full(DRAWS, given) if given is not None else _posterior(v[i], ids[i], rng)
-            for name, (i, v, given) in sides.items()
-        }
-        prompts = min(len(set(ids[i])) for i, _, _ in sides.values())
-        rates = {"rho_01": high, "rho_10": low}
-        report = {"quantile": quantile, **_report(rates, draws, prompts)}
-        if unidentified:
-            report["warning"] = (
-                f"the features hardly predict the feedback, so its noise rates cannot be estimated (rho_01="
-                f"{high:.2f} and rho_10={low:.2f} would leave almost no signal): the noise is left "
-                "uncorrected; give rates you know (-o rho_01=... -o rho_10=...)"
-            )
-            rates = {"rho_01": 0.0, "rho_10": 0.0}
-            report |= {k: {**report[k], "value": v} for k, v in rates.items()}
-        return rates, report
+        rows, rng = RatedRows.of(b), numpy_stream(seed, "bootstrap", "flip_rates")
+        fewest = min(v for k, v in rows.gold_counts.items() if k not in given)
+        if source == "gold":
+            _refuse_few_gold(rows.gold_counts)
+        if once:
+            proxy = b.eta.noisy.double().cpu().numpy()
+            low, high = (float(v) for v in np.quantile(proxy, [1 - u, u]))
+            found = rows.from_extremes({"rho_01": 1 - high, "rho_10": low} | given, u, rng)
+        elif source == "gold" or (source == "auto" and fewest >= ENOUGH_GOLD):
+            found = rows.from_gold(rng)
+        else:
+            found = rows.from_levels(given, rng)
+        rates = {k: given.get(k, found.rates[k]) for k in NAMES}
+        if once and not given and sum(rates.values()) >= 1 - LEAST_SIGNAL:
+            found, rates = _without_signal(found), dict.fromkeys(NAMES, 0.0)
+        _refuse_without_signal(rates, found.source)
+        judged = {k: v for k, v in rates.items() if k not in given and found.source != "gold"}
+        warnings = [*_warnings(found, given), *rows.beside_gold(judged, "estimated")]
+        warnings += rows.beside_gold(given, "given")
+        report: dict[str, Any] = {"quantile": u} if once else {}
+        report |= _rates_report(rates, found, given) | {"gold_on_rated": rows.gold_counts}
+        return rates, report | ({"warning": "; ".join(warnings)} if warnings else {})
 
-    return Derived("flip_rates", ("rho_01", "rho_10"), compute)
+    return Derived("flip_rates", NAMES, compute)
+
+
+def given_rates(rho_01: float, rho_10: float) -> Derived:
+    """Return the nuisance that records given rates, and compares them with gold labels on rated rows.
+
+    Parameters
+    ----------
+    rho_01, rho_10 : float
+        P(observed 0 given true 1) and P(observed 1 given true 0).
+
+    Returns
+    -------
+    Derived
+        Columns ``given_rho_01`` and ``given_rho_10``; the report warns of a rate outside its interval.
+
+    """
+    given = {"rho_01": rho_01, "rho_10": rho_10}
+
+    def compute(b: Feedback, _seed: int) -> tuple[dict[str, float], dict[str, Any]]:
+        rows = RatedRows.of(b)
+        warnings = rows.beside_gold(given, "given")
+        report = {**given, "source": "given", "gold_on_rated": rows.gold_counts}
+        warning = {"warning": "; ".join(warnings)} if warnings else {}
+        return {f"given_{k}": v for k, v in given.items()}, report | warning
+
+    return Derived("given_rates", tuple(f"given_{k}" for k in NAMES), compute)
+
+
+def batch_rates(quantile: float | None) -> Derived:
+    """Return the nuisance that reports rates=batch, whose rates are read anew in every batch.
+
+    Parameters
+    ----------
+    quantile : float or None
+        u, .99 if it is None.
+
+    Returns
+    -------
+    Derived
+        Columns ``batch_rho_01`` and ``batch_rho_10``: the quantiles over all rows, which no loss reads.
+
+    """
+    u = PUBLISHED_QUANTILE if quantile is None else quantile
+
+    def compute(b: Feedback, _seed: int) -> tuple[dict[str, float], dict[str, Any]]:
+        low, high = np.quantile(b.eta.noisy.double().cpu().numpy(), [1 - u, u])
+        rates = {"rho_01": float(1 - high), "rho_10": float(low)}
+        warning = (
+            "noise rates are read from the extremes of the proxy in every batch, as published: they have no "
+            f"interval and are biased; over all rows they are rho_01={rates['rho_01']:.2f} and "
+            f"rho_10={rates['rho_10']:.2f}"
+        )
+        report = {"quantile": u, **rates, "source": "batch", "warning": warning}
+        return {f"batch_{k}": v for k, v in rates.items()}, report
+
+    return Derived("batch_rates", tuple(f"batch_{k}" for k in NAMES), compute)
 
 
 def check_noise_rates(method: str, *rates: float | None) -> None:
@@ -141,61 +200,62 @@ def noise_rates(
     return one, other
 
 
-def _rank_within_fold(eta: NDArray[np.float64], fold: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the rank of every row among those of its fold, in (0, 1).
-
-    A fold with more flips than the rest gets a proxy that was trained on fewer flips and is surer. Ranks over
-    all folds together would therefore select more flipped rows than ranks within folds.
-    """
-    rank = np.empty(len(eta))
-    for k in np.unique(fold):
-        own = np.flatnonzero(fold == k)
-        rank[own[np.argsort(eta[own], kind="stable")]] = (np.arange(len(own)) + 0.5) / len(own)
-    return rank
+def _without_signal(found: RateEstimates) -> RateEstimates:
+    """Return rates of 0, with a warning, in the place of extremes that leave almost no signal."""
+    warning = (
+        f"the features hardly predict the feedback, so its noise rates cannot be estimated (rho_01="
+        f"{found.rates['rho_01']:.2f} and rho_10={found.rates['rho_10']:.2f} would leave almost no signal): the "
+        "noise is left uncorrected; give rates you know (-o rho_01=... -o rho_10=...)"
+    )
+    return replace(found, rates=dict.fromkeys(NAMES, 0.0), warnings={"": warning})
 
 
-def _posterior(
-    v: NDArray[np.float64], ids: NDArray[np.int64], rng: np.random.Generator
-) -> NDArray[np.float64]:
-    """Draw the mean of 0/1 values under Jeffreys' prior, with the effective number of clustered rows."""
-    n, mean = len(v), float(v.mean())
-    clusters = np.bincount(np.unique(ids, return_inverse=True)[1], v - mean)
-    spread = float(np.square(clusters).sum()) * len(clusters) / max(len(clusters) - 1, 1)
-    size = min(n, mean * (1 - mean) * n**2 / spread) if spread > 0 else len(clusters)
-    return np.asarray(rng.beta(mean * size + 0.5, (1 - mean) * size + 0.5, DRAWS))
-
-
-def _refuse_without_signal(rho_10: float, rho_01: float) -> None:
-    """Refuse a given rate that leaves too little signal for any correction."""
-    if rho_01 + rho_10 >= 1 - LEAST_SIGNAL:
+def _refuse_few_gold(counts: Mapping[str, int]) -> None:
+    """Refuse rates=gold where gold labels on rated rows are too few."""
+    if min(counts.values()) < FEWEST_GOLD:
         raise TruewardError(
-            f"the noise rates are rho_01={rho_01:.2f} and rho_10={rho_10:.2f}, "
-            "which leave almost no signal (1 - rho_01 - rho_10 < 0.1), because the features hardly predict "
-            "the feedback: give rates you know (-o rho_01=... -o rho_10=...) or leave the noise "
-            "uncorrected (naive, or causalrm with -o correction=none)"
+            f"rates=gold needs {FEWEST_GOLD} good and {FEWEST_GOLD} bad gold labels on rated responses, and "
+            f"found {counts['rho_01']} good and {counts['rho_10']} bad: have more rated responses audited, "
+            "or leave rates=auto"
         )
 
 
-def _report(
-    rates: dict[str, float], draws: dict[str, NDArray[np.float64]], prompts: int
+def _refuse_without_signal(rates: Mapping[str, float], source: str) -> None:
+    """Refuse rates, given or of gold labels, that leave too little signal for any correction."""
+    if sum(rates.values()) >= 1 - LEAST_SIGNAL:
+        because = (
+            "because the ratings hardly agree with the gold labels; check how both are coded"
+            if source == "gold"
+            else "because the features hardly predict the feedback"
+        )
+        raise TruewardError(
+            f"the noise rates are rho_01={rates['rho_01']:.2f} and rho_10={rates['rho_10']:.2f}, "
+            f"which leave almost no signal (1 - rho_01 - rho_10 < 0.1), {because}: give rates you know "
+            "(-o rho_01=... -o rho_10=...) or leave the noise uncorrected (naive, or causalrm with -o "
+            "correction=none)"
+        )
+
+
+def _rates_report(
+    rates: Mapping[str, float], found: RateEstimates, given: Mapping[str, float]
 ) -> dict[str, Any]:
-    """Report the rates with their intervals, and warn of what the log does not determine."""
-    ends = {k: np.quantile(v, [0.025, 0.975]).tolist() for k, v in draws.items()}
-    report: dict[str, Any] = {
-        k: {"value": rates[k], "low": ends[k][0], "high": ends[k][1]} for k in rates
-    }
-    warnings = []
-    signal = float(np.quantile(1 - draws["rho_01"] - draws["rho_10"], 0.025))
-    if signal < 0.2:
+    """Report every rate with its interval and its source."""
+    report = {}
+    for k, value in rates.items():
+        low, high = (value, value) if k in given else found.intervals[k]
+        kind = "given" if k in given else found.source
+        report[k] = {"value": value, "low": low, "high": high, "source": kind}
+    return report
+
+
+def _warnings(found: RateEstimates, given: Mapping[str, float]) -> list[str]:
+    """Warn of what the log does not determine."""
+    draws = [np.full(DRAWS, given[k]) if k in given else found.draws[k] for k in NAMES]
+    warnings = [w for k, w in found.warnings.items() if k not in given]
+    signal = float(np.quantile(1 - draws[0] - draws[1], 0.025))
+    if signal < WEAK:
         warnings.append(f"the interval of 1 - rho_01 - rho_10 reaches down to {signal:.2f}")
-    if max(high - low for low, high in ends.values()) > 0.15:
-        warnings.append("the interval of a noise rate is wider than 0.15")
-    if prompts < 30:
-        warnings.append(f"the answers that give the noise rates belong to only {prompts} prompts")
-    for k, (low, high) in ends.items():
-        if not low - 1e-9 <= rates[k] <= high + 1e-9:
-            warnings.append(
-                f"the estimated rate {k} ({rates[k]:.2f}) disagrees with the ratings of the surest answers "
-                f"({low:.2f} to {high:.2f}); try -o {k}={draws[k].mean():.2f}"
-            )
-    return {**report, **({"warning": "; ".join(warnings)} if warnings else {})}
+    wide = [k for k, (low, high) in found.intervals.items() if k not in given and high - low > WIDE]
+    if wide:
+        warnings.append(f"the interval of a noise rate is wider than {WIDE:g} ({', '.join(wide)})")
+    return warnings

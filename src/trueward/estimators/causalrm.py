@@ -19,7 +19,14 @@ from trueward.estimation.declarations import (
 )
 from trueward.estimation.losses import bce, brier, capped_bce, noisy_bce, nonnegative
 from trueward.estimation.method import Claims, Method
-from trueward.estimation.noise_rates import check_noise_rates, flip_rates, noise_rates
+from trueward.estimation.noise_rates import (
+    PUBLISHED_QUANTILE,
+    batch_rates,
+    check_noise_rates,
+    flip_rates,
+    given_rates,
+    noise_rates,
+)
 from trueward.estimation.nuisance_types import Estimable
 from trueward.estimation.nuisances import noisy, propensity
 from trueward.estimation.samplers import every, observed
@@ -61,14 +68,18 @@ class CausalRM(Method):
     rho_01: NoiseRate01 = None
     rho_10: NoiseRate10 = None
     rates: Annotated[
-        Literal["once", "batch"],
-        Opt("estimate the rates once, out of fold, or in every batch as the authors' code does"),
-    ] = "once"
+        Literal["auto", "gold", "levels", "once", "batch"],
+        Opt(
+            "source of the rates: gold labels on rated rows (gold), where P(thumb up) levels off (levels), "
+            "gold if there are 20 of either class and else levels (auto), quantiles of the proxy (once), or "
+            "these in every batch, as the authors' code does (batch)"
+        ),
+    ] = "auto"
     impute: Annotated[
         Literal["corrected", "noisy"],
         Opt("dr with backward: correct the imputation for noise, or leave it noisy, as published"),
     ] = "corrected"
-    quantile: RateQuantile = 0.99
+    quantile: RateQuantile = None
     clip: PropensityClip = 0.01
     propensity_from: PropensityFrom = "xz"
 
@@ -109,18 +120,22 @@ class CausalRM(Method):
             steps.append(replace(propensity, clip=self.clip, reads=self.propensity_from))
         if self.estimator == "dr" or self._rates_missing:
             steps.append(noisy)
-        if self._rates_missing and self.rates == "once":
-            steps.append(flip_rates(self.quantile, self.rho_01, self.rho_10))
+        if self._rates_missing and self.rates == "batch":
+            steps.append(batch_rates(self.quantile))
+        elif self._rates_missing:
+            steps.append(flip_rates(self.quantile, self.rho_01, self.rho_10, self.rates))
+        if self.rho_01 is not None and self.rho_10 is not None:
+            steps.append(given_rates(self.rho_01, self.rho_10))
         return tuple(steps)
 
     @property
     def unbiased_if(self) -> Claims:
-        plain = self.risk == "plain" and self.correction != "forward" and self.rates == "once"
+        plain = self.risk == "plain" and self.correction != "forward" and self.rates != "batch"
         return self._claims if plain and self.estimator in ("ips", "dr") else ()
 
     @property
     def consistent_if(self) -> Claims:
-        sound = self.risk != "capped" and self.rates == "once" and self.estimator != "none"
+        sound = self.risk != "capped" and self.rates != "batch" and self.estimator != "none"
         return self._claims if sound and not self.unbiased_if else ()
 
     @property
@@ -154,6 +169,10 @@ class CausalRM(Method):
             raise UsageError(
                 "causalrm: correction=none would ignore the given noise rates; drop one"
             )
+        if self.quantile is not None and self.rates in ("gold", "levels"):
+            raise UsageError(
+                f"causalrm: rates={self.rates} would ignore quantile={self.quantile:g}; drop one"
+            )
         if self.correction == "forward" and self.risk != "plain":
             raise UsageError(
                 f"causalrm: risk={self.risk} bounds the backward form; correction=forward is bounded "
@@ -164,13 +183,13 @@ class CausalRM(Method):
         return every(data) if self.estimator == "dr" else observed(data)
 
     def flips(self, b: Feedback) -> tuple[Tensor, Tensor]:
-        """Return (rho_01, rho_10): given, estimated once, or quantiles of the proxy in this batch."""
+        """Return (rho_01, rho_10): given, estimated before, or quantiles of the proxy in this batch."""
         if self.correction == "none":
             return b.y.new_zeros(()), b.y.new_zeros(())
         estimated = b.eta
         if self._rates_missing and self.rates == "batch" and len(b):
-            u = b.y.new_tensor([1 - self.quantile, self.quantile])
-            low, high = torch.quantile(b.eta.noisy, u)
+            u = PUBLISHED_QUANTILE if self.quantile is None else self.quantile
+            low, high = torch.quantile(b.eta.noisy, b.y.new_tensor([1 - u, u]))
             estimated = Columns(rho_01=1 - high, rho_10=low)
         return noise_rates(estimated, b.y, self.rho_01, self.rho_10)
 

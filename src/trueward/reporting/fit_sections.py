@@ -26,6 +26,12 @@ SHOWN = {  # figures of nuisances that other sections show
     "propensity": COUNTS
     | {"rated", "effective_sample_size", "largest_weight", "low", "clipped", "clipped_rated"},
 }
+RATE_SOURCES = {  # source of a noise rate -> the rest of "the rate is ..."
+    "given": "given, not estimated",
+    "gold": "estimated from the gold labels on rated responses",
+    "levels": "estimated from where P(thumb up) levels off as the proxy gets surer",
+    "extremes": "read off the extremes of the proxy, as published",
+}
 
 
 def summary(inputs: ReportInputs) -> Section:
@@ -182,6 +188,8 @@ def noise(inputs: ReportInputs) -> Iterator[Block]:
         ):
             if rate in rates:
                 rows.append({"name": what, "series": name, **rates[rate]})
+                if (source := RATE_SOURCES.get(rates[rate].get("source"))) is not None:
+                    yield Prose(f"{name}: {rate}, {what}, is {source}.")
             elif (given := getattr(m.estimator, rate, None)) is not None:
                 yield Prose(f"{name} was fitted with {rate} = {given:g}, {what}.")
     without = [
