@@ -457,6 +457,14 @@ def test_noise_rates_correct_the_mean(model):
         tw.bounds(model, log, rho_01=0.6, rho_10=0.5)
 
 
+def test_noise_rates_that_the_ratings_do_not_allow_are_noted(model):
+    """P(up given rated) is .6, and .7 of the bad ones would be rated good: P(good) would be below 0."""
+    log, _, _ = chosen()
+    assert not any("held at" in note for note in tw.bounds(model, log, rho_10=0.01).notes)
+    notes = tw.bounds(model, log, rho_01=0.1, rho_10=0.7).notes
+    assert any("P(good) is held at 0 or 1 in" in note for note in notes)
+
+
 def test_a_comparison_needs_two_models_and_a_known_reference(model):
     log, names, _ = chosen()
     with pytest.raises(TruewardError, match="two models, and the log has one, 'a'"):

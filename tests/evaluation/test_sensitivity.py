@@ -1,6 +1,8 @@
 """Sensitivity: the tilt by hand, a band that holds the truth, what turns a decision over."""
 
 import math
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ import torch
 
 from trueward.core.errors import TruewardError
 from trueward.data.feedback import Feedback
+from trueward.evaluation.noise_corners import noise_corners
 from trueward.evaluation.sensitivity import WIDEST, sensitivity, tilted
 from trueward.fitting.fit import fit
 
@@ -134,3 +137,53 @@ def test_the_band_holds_the_truth_in_ten_worlds():
     assert all(
         held
     )  # on a third of the responses naive itself is off by .06, and some bands with it
+
+
+def test_gold_labels_that_give_no_odds_ratio_are_said(model):
+    b, r = log()
+    assert sensitivity(model, b).warnings == ()
+    rated = torch.where(b.o > 0, r, torch.nan)
+    assert "0 gold labels are on unrated responses" in str(
+        sensitivity(model, replace(b, gold=rated))
+    )
+    bad = torch.full((len(b),), torch.nan)
+    bad[(b.o == 0).nonzero()[:40, 0]] = 0
+    assert "40 gold labels are on unrated responses, and are all of one class" in str(
+        sensitivity(model, replace(b, gold=bad))
+    )
+
+
+def test_an_odds_ratio_outside_the_range_of_the_table_is_said():
+    b, _ = log(3000, ratio=20.0, golds=600)
+    (warning,) = (w for w in sensitivity(fit("naive", *b.split(0.2)), b).warnings if "odds" in w)
+    assert "leaves the range of the table, 0.2 to 5" in warning
+
+
+def fixed(rates=None, **given):
+    """A model whose report has these rates."""
+    nuisances = {} if rates is None else {"flip_rates": rates}
+    return SimpleNamespace(report={"nuisances": nuisances}, estimator=SimpleNamespace(**given))
+
+
+def test_rates_that_the_log_does_not_exclude_and_that_are_left_out_are_said():
+    """Ends 0 and .5 of each rate: the pair .5, .5 leaves nothing to correct."""
+    ends = {"value": 0.1, "low": 0.0, "high": 0.5}
+    f, q = np.full(10, 0.5), torch.full((10,), 0.5)
+    corners, warnings = noise_corners(f, fixed({"rho_01": ends, "rho_10": ends}), q, None)
+    assert len(corners) == 3
+    assert "1 of 4 pairs of noise rates are left out" in warnings[0]
+
+
+def test_probabilities_held_at_0_and_1_by_other_rates_are_said():
+    """Rates 0 of a model, .3 at most: P(up) = .1 in half of the rows gives P below 0 there."""
+    f = np.array([0.1, 0.9] * 5)
+    some = {"value": 0.0, "low": 0.0, "high": 0.3}
+    _, warnings = noise_corners(f, fixed({"rho_01": some, "rho_10": some}), torch.rand(10), None)
+    assert "held at 0 or 1 for up to 100% of the responses" in warnings[0]
+
+
+def test_given_rates_are_those_of_the_model():
+    """f = .5 under rho_01 = .2, rho_10 = .1: P(up) = .45. Without noise that is P."""
+    q = torch.linspace(0.2, 0.7, 101)
+    corners, _ = noise_corners(np.full(9, 0.5), fixed(rho_01=0.2, rho_10=0.1), q, None)
+    assert corners[0] == pytest.approx((0, 0, 0.45))

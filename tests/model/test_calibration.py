@@ -12,6 +12,7 @@ from trueward.data.feedback import Columns, Feedback
 from trueward.evaluation.weighted_calibration import LabelWeights, calibrate, feedback_as_gold
 from trueward.fitting.fit import fit
 from trueward.model.calibration import FITS, MAPS, Calibration
+from trueward.model.calibration_limits import calibration_warnings
 from trueward.model.reward_model import load
 
 
@@ -71,6 +72,64 @@ def test_the_conformal_set_by_hand():
     assert c.decide(torch.tensor([0.99]), 0.95).tolist() == [-1], "nine labels are not sure of that"
     with pytest.raises(UsageError, match=r"between 0\.5 and 1"):
         c.decide(torch.tensor([0.5]), 1.0)
+
+
+def warned(p, label, group=None, weight=None):
+    return Calibration.fit(p, label, group, 0, weight)[1].get("warning", "")
+
+
+def test_folds_whose_complement_has_one_class_are_said():
+    p = torch.linspace(0.1, 0.9, 12, dtype=torch.float64)
+    label = torch.zeros(12, dtype=torch.float64)
+    label[-1] = 1
+    assert "of 12 gold labels were not held out" in warned(p, label)
+    assert "held out" not in warned(*bent(200, 4)[:2])
+
+
+def test_a_score_that_does_not_rank_is_said_to_be_one_number():
+    rng = np.random.default_rng(5)
+    p = torch.from_numpy(rng.uniform(0.01, 0.99, 2000))
+    label = torch.from_numpy((rng.random(2000) < 0.9 - 0.2 * p.numpy()).astype(float))
+    found, about = Calibration.fit(p, label, None, 0)
+    assert found.kind == "platt"
+    assert float(found.parameters[0]) == 0
+    assert "one number for all responses" in about["warning"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "parameters", "said"),
+    [
+        ("beta", [0.0, 1.0, 0.0], "towards P = 0"),
+        ("beta", [1.0, 0.0, 0.0], "towards P = 1"),
+        (
+            "isotonic",
+            [[0.2, 0.7], [0.3, 0.9]],
+            "P below 0.20 becomes 0.30, P above 0.70 becomes 0.90",
+        ),
+        ("platt", [0.5, 0.1], None),
+        ("beta", [1.0, 1.0, 0.0], None),
+    ],
+)
+def test_a_map_at_its_bound_is_said(kind, parameters, said):
+    y, fold = np.array([0.0, 0.0, 1.0, 1.0] * 2), np.arange(8) % 2
+    found = calibration_warnings(kind, np.array(parameters), {}, y, np.ones(8), fold)
+    assert found == [] if said is None else said in found[0]
+
+
+def test_few_labels_that_show_no_need_of_calibration_do_not_show_that_p_is_right():
+    p, label, _ = bent(12, 6, slope=1.0, offset=0.5)
+    found, about = Calibration.fit(p, label, None, 0)
+    assert found.kind == "none"
+    assert "12 gold labels do not show that P(preferred) needs calibration" in about["warning"]
+
+
+def test_labels_too_few_for_sets_at_95_percent_are_said():
+    """18 labels: the highest score has level 18 / 19 = .947, and above it both labels are in every set."""
+    p, label, _ = bent(40, 7)
+    assert "18 gold labels decide nothing at a confidence above 0.947" in warned(p[:18], label[:18])
+    assert "decide nothing" not in warned(p[:19], label[:19])
+    heavy = torch.full((40,), 1.0, dtype=torch.float64)
+    assert "decide nothing" not in warned(p, label, weight=heavy)
 
 
 @pytest.mark.battery
@@ -175,6 +234,15 @@ def test_feedback_takes_the_place_of_gold_labels(model):
     assert "fitted on" in found["warning"]
 
 
+def test_the_warnings_of_the_map_stay_where_labels_are_weighted(model):
+    """Of labels that are the wrong way round platt has slope 0, whatever weighs them."""
+    b, _ = picked(1)
+    backwards = replace(b, y=(1 - b.y) * b.o)
+    warning = calibrate(model, backwards, feedback=True).report["calibration"]["warning"]
+    assert "fitted on" in warning
+    assert "one number for all responses" in warning
+
+
 def test_clicks_are_no_labels(model):
     b, _ = log()
     with pytest.raises(TruewardError, match="clicks only"):
@@ -239,3 +307,24 @@ def test_too_few_gold_labels_are_refused(golds, words):
     model = fit("naive", *log()[0].split(0.2))
     with pytest.raises(TruewardError, match=words):
         model.calibrated(b)
+
+
+# Weights at their bound
+
+
+def test_labels_at_the_largest_weight_that_carry_the_result_are_said():
+    """Three labels of 100 rows, of chance 1/1000, 1 and 1: the first counts 20 of 20.06."""
+    chance, known = np.full(100, 0.03), np.zeros(100, bool)
+    known[:3] = True
+    chance[:3] = 0.001, 1.0, 1.0
+    warning = LabelWeights.of(chance, known, "x").report["warning"]
+    assert "1 labels have the largest weight, 20, and carry 100% of all" in warning
+    fine = LabelWeights.of(np.linspace(0.02, 0.04, 100), known, "x").report["warning"]
+    assert "carry" not in fine
+
+
+def test_a_chance_of_labels_that_nothing_predicts_is_no_evidence_of_a_random_draw():
+    known = np.arange(200) < 100
+    report = LabelWeights.of(np.full(200, 0.5), known, "x").report
+    assert "does not show that they are a random draw" in report["warning"]
+    assert "warning" not in LabelWeights.of(np.linspace(0.4, 0.6, 200), known, "x").report

@@ -20,8 +20,9 @@ from trueward.estimation.method import Method
 from trueward.refutation import CHECKS
 from trueward.refutation.answers import Answers, correlation
 from trueward.refutation.log_checks import coarse
-from trueward.refutation.refit_checks import permuted, tossed
+from trueward.refutation.refit_checks import _unmoved, permuted, tossed
 from trueward.refutation.run import sample
+from trueward.refutation.trial import NotApplicableError, Trial, unchanged
 
 FAST = {"epochs": 6}
 
@@ -481,3 +482,12 @@ def test_the_example_of_refute_holds():
     result = doctest.testmod(importlib.import_module("trueward.refutation.run"))
     assert result.attempted
     assert not result.failed
+
+
+def test_a_fit_whose_own_seeds_disagree_cannot_be_swayed(monkeypatch):
+    """Two seeds that agree by .3: any ranking would pass, so the check does not apply."""
+    monkeypatch.setattr(Trial, "ranking", property(lambda _: np.arange(5.0)))
+    monkeypatch.setattr(Trial, "between_seeds", property(lambda _: 0.3))
+    trial = Trial("naive", {}, Threshold(), *[None] * 5, 0, None)
+    with pytest.raises(NotApplicableError, match=r"two seeds agree by 0\.30 only"):
+        _unmoved(trial, "random_common_cause", "a random column", unchanged)

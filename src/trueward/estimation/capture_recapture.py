@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 FLOOR = 0.003  # lower bound of a rate, since rates are divisors
 TOP = 0.98  # an estimated probability approaches 1 exponentially above this
 LEVEL = 0.001  # p-value below which estimates disagree
+AT_BOUND = 0.05  # share of rows at a bound that is worth a warning
+WIDE = 0.2  # difference of mean rewards that an agreement must exclude
 #: channels that fire together -> exponent of their rate
 Product = dict[tuple[str, ...], int]
 
@@ -133,6 +135,7 @@ def agreement(names: Sequence[str]) -> Computed:
 
     """
     estimates = products(names)
+    divisors = sorted({k for product in estimates.values() for k, e in product.items() if e < 0})
 
     def floored(b: Feedback, names: tuple[str, ...]) -> Tensor:
         return b.eta[_column(names)].double().clamp(min=FLOOR)
@@ -146,7 +149,10 @@ def agreement(names: Sequence[str]) -> Computed:
 
     def fit(train: Feedback, _val: Feedback, _seed: int) -> tuple[Parameters, dict[str, Any]]:
         values = torch.stack([corrected(train, product) for product in estimates.values()], 1)
-        return {}, _report(["&".join(k) for k in estimates], values, train.group, train.row_weight)
+        report = _report(["&".join(k) for k in estimates], values, train.group, train.row_weight)
+        rates = torch.stack([train.eta[_column(k)] for k in divisors])
+        pairs = [value(train, product) for pair, product in estimates.items() if len(pair) == 2]
+        return {}, _with_bounds(report, rates, torch.stack(pairs).mean(0))
 
     def apply(_parameters: Parameters, b: Feedback) -> dict[str, Tensor]:
         pairs = [value(b, product) for pair, product in estimates.items() if len(pair) == 2]
@@ -159,6 +165,29 @@ def _below_one(v: Tensor) -> Tensor:
     """Return v up to ``TOP``, and beyond it a value that approaches 1 and keeps the order."""
     rest = 1 - TOP
     return torch.where(v < TOP, v, 1 - rest * torch.exp((TOP - v) / rest))
+
+
+def _with_bounds(report: dict[str, Any], rates: Tensor, reward: Tensor) -> dict[str, Any]:
+    """Add the share of rows at a bound, and warn where it is large.
+
+    Rates of pairs, (k, n), are raised to 0.003 before anything is divided by them; a reward, (n,), above 0.98
+    is squeezed below 1.
+    """
+    low = float((rates < FLOOR).any(0).double().mean())
+    high = float((reward > TOP).double().mean())
+    warnings = [report["warning"]] if "warning" in report else []
+    if low > AT_BOUND:
+        warnings.append(
+            f"in {low:.0%} of the rows channels fire together with a rate below {FLOOR:g}, to which it is "
+            "raised: the reward of these rows is too low"
+        )
+    if high > AT_BOUND:
+        warnings.append(
+            f"in {high:.0%} of the rows the reward is above {TOP:g} and squeezed below 1: channels exclude "
+            "each other, or too few fire together"
+        )
+    bounds = {"rates_raised": round(low, 4), "rewards_squeezed": round(high, 4)}
+    return report | bounds | ({"warning": "; ".join(warnings)} if warnings else {})
 
 
 def _report(
@@ -186,7 +215,15 @@ def _report(
     inverse = np.linalg.pinv(contrast @ covariance @ contrast.T)
     wald = float(difference @ inverse @ difference)
     p = float(chdtrc(len(difference), wald))
-    report["test"] = {"chi_squared": round(wald, 2), "p": p}
+    wide = np.sqrt(np.diag(contrast @ covariance @ contrast.T))
+    excluded = float((np.abs(difference) + 1.96 * wide).max())
+    report["test"] = {"chi_squared": round(wald, 2), "p": p, "not_excluded": round(excluded, 3)}
+    if p >= LEVEL and excluded > WIDE:
+        report["warning"] = (
+            f"the test whether pairs of channels agree finds nothing (p = {p:.2g}) and could not find much: "
+            f"mean rewards that differ by up to {excluded:.2f} are not excluded, so the log does not show "
+            "that channels fire independently"
+        )
     if p < LEVEL:
         report["warning"] = (
             f"pairs of channels disagree on the mean reward ({mean.min():.2f} to {mean.max():.2f}, p = "

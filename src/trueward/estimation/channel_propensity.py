@@ -11,9 +11,10 @@ import torch
 from trueward.core.random import torch_stream
 
 from .gold_regression import SCALE_ALONE
+from .gold_report import posterior_warnings
 from .nuisance_types import Computed, Nuisance
 from .nuisances import Clip
-from .regression_design import CHUNK, design, row_weights, scaling
+from .regression_design import CHUNK, NO_FEATURES, design, row_weights, scaling
 from .ridge_logistic import (
     CoefficientPrior,
     RegressionData,
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from .nuisance_types import Estimable, Parameters
 
 CLIP = Clip(0.005)  # of an activity: it bounds the reward at 200 times the rate of clicks
+CLIPPED = 0.01  # share of raised rows that is worth a warning
+FEW_FIRES = 20  # rows of either kind that a regression needs to say something
 MOST_ROWS = 10_000  # rows of the regression, of each part of the log
 WITH_NETWORK = CoefficientPrior(ridge=1.0, centre=(0.0,), sign=(0.0,))
 FEATURES_ONLY = CoefficientPrior(ridge=1.0, centre=(), sign=())
@@ -125,15 +128,29 @@ def activity(name: str, names: tuple[str, ...], reads: str = "x") -> tuple[Estim
         estimates = ((share, rows.map_estimate(WITH_NETWORK, s)) for s, share in shares.items())
         w = average_coefficients(estimates, a.shape[1])
         parameters["w"] = torch.from_numpy(w)
+        clipped = int((chance(parameters, train) < CLIP.low).sum())
         report = {
             "rows": len(y),
             "fires": int(y.sum()),
             "network": round(float(w[1]), 4),
             "share_of_width": {f"{s:g}": round(q, 4) for s, q in shares.items()},
             "low": CLIP.low,
-            "clipped": int((chance(parameters, train) < CLIP.low).sum()),
+            "clipped": clipped,
         }
-        return parameters, report
+        warnings = posterior_warnings(posterior)
+        if not parameters["unit"][1:].any():
+            warnings.append(NO_FEATURES)
+        if min(y.sum(), len(y) - y.sum()) < FEW_FIRES:
+            warnings.append(
+                f"channel.{name} fires in {y.sum():.0f} of {len(y)} rows where another channel fires, which "
+                "is too few or too many for its activity to be told"
+            )
+        if clipped > CLIPPED * len(train):
+            warnings.append(
+                f"the activity of channel.{name} is raised to {CLIP.low:g} in {clipped} of "
+                f"{len(train)} rows: the reward of these follows from that bound"
+            )
+        return parameters, report | ({"warning": "; ".join(warnings)} if warnings else {})
 
     def chance(parameters: Parameters, b: Feedback) -> Tensor:
         at = {k: v.to(b.x.device) for k, v in parameters.items()}

@@ -10,9 +10,18 @@ import torch
 from trueward.core.random import stream_seed
 from trueward.data.splits import fold_of
 
-from .ridge_logistic import FEATURE_SDS, HELD_AT_ZERO, CoefficientPrior, out_of_fold
+from .regression_design import NO_FEATURES
+from .ridge_logistic import (
+    FEATURE_SDS,
+    HELD_AT_ZERO,
+    NOT_CONVERGED,
+    CoefficientPrior,
+    out_of_fold,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from .ridge_logistic import MapEstimate, RegressionData
@@ -58,6 +67,8 @@ def gold_report(
         "share_of_width": {f"{s:g}": round(q, 4) for s, (q, _) in posterior.items()},
     }
     warnings = _at_bounds(prior, posterior)
+    if gold.design.shape[1] > 1 + k and not gold.design[:, 1 + k :].any():
+        warnings.append(NO_FEATURES)
     if gold.group.max() + 1 < FOLDS:
         warnings.append(
             f"the fit was not compared with naive on held-out labels: gold labels are on "
@@ -69,16 +80,35 @@ def gold_report(
     return report | ({"warning": "; ".join(warnings)} if warnings else {})
 
 
-def _at_bounds(
-    prior: CoefficientPrior, posterior: dict[float, tuple[float, MapEstimate]]
-) -> list[str]:
-    """Warn of s at the end of its grid, and of coefficients that are held at 0."""
+def posterior_warnings(posterior: Mapping[float, tuple[float, MapEstimate]]) -> list[str]:
+    """Return what is at a bound in a posterior of s, one sentence each.
+
+    Parameters
+    ----------
+    posterior : mapping of float to (float, MapEstimate)
+        s -> its posterior share and the MAP estimate given s.
+
+    Returns
+    -------
+    list of str
+
+    """
     found, last = [], FEATURE_SDS[-1]
     if last in posterior and posterior[last][0] > 0.5:
         found.append(
-            f"s, what features add to the evidence, is at the end of its grid ({last:g}): gold labels and "
-            "features are nearly separable, so P(preferred) may be too near 0 and 1"
+            f"s, what features add to the evidence, is at the end of its grid ({last:g}): labels and "
+            "features are nearly separable, so probabilities may be too near 0 and 1"
         )
+    if not all(estimate.converged for _, estimate in posterior.values()):
+        found.append(NOT_CONVERGED)
+    return found
+
+
+def _at_bounds(
+    prior: CoefficientPrior, posterior: dict[float, tuple[float, MapEstimate]]
+) -> list[str]:
+    """Warn of `posterior_warnings`, and of coefficients that are held at 0."""
+    found = posterior_warnings(posterior)
     k = len(prior.centre)
     held = sum(
         share * (estimate.precision[1 : 1 + k] == HELD_AT_ZERO)

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 TOP = 0.995  # quantile of the predictions taken as certainly good, where the rates do not fit
 ROUNDING = 1e-10  # relative spread of predictions below which there is no direction
 LEVEL = 0.001  # p-value below which the segment is rejected
+EDGE = 0.001  # distance of a share from 0 and 1 within which it is at its bound
+BEYOND = 0.1  # share of the responses beyond the ends that is worth a warning
 
 
 @dataclass(frozen=True)
@@ -157,6 +159,8 @@ def placement(rho_01: float, rho_10: float, column: str) -> Computed:
             "selection": "label" if p >= LEVEL else "at random given x",
             "scale": source,
         }
+        if p >= LEVEL and (found := _at_ends(segment, source, predicted, weight)):
+            report["warning"] = "; ".join(found)
         if p < LEVEL:
             # (P(up), P(down)) of a bad and of a good answer where everybody rates
             flips = [[rho_10, 1 - rho_10], [1 - rho_01, rho_01]]
@@ -173,10 +177,36 @@ def placement(rho_01: float, rho_10: float, column: str) -> Computed:
     return Computed("label_shift", (column,), fit, apply)
 
 
+def _at_ends(segment: Segment, source: str, predicted: Array, weight: Array) -> list[str]:
+    """Warn of a segment whose end is a bound, and of many rows beyond its ends."""
+    found = []
+    if source != "rates":
+        found.append(
+            "the noise rates do not fit the ratings: some answers would have feedback with a probability "
+            f"above 1, so the best {1 - TOP:.1%} of the log are taken as certainly good"
+        )
+    m_1, m_0 = float(segment.good.sum()), float(segment.bad.sum())
+    for name, what, m in (("m_1", "good", m_1), ("m_0", "bad", m_0)):
+        if not EDGE < m < 1 - EDGE:
+            found.append(
+                f"{name}, the share of {what} answers with feedback, is at its bound: {m:.2f}"
+            )
+    d = segment.good - segment.bad
+    place = (predicted - segment.bad) @ d / max(float(d @ d), 1e-12)
+    beyond = float(np.average((place < 0) | (place > 1), weights=weight))
+    if beyond > BEYOND:
+        found.append(
+            f"{beyond:.0%} of the responses are beyond the ends of the segment, where P(good) is 0 or 1 and "
+            "only their order is kept"
+        )
+    return found
+
+
 def label_shift(rho_01: float, rho_10: float) -> Computed:
     """Return `placement` as the target of a reward, with warnings.
 
-    The report warns if the test rejects the segment, or if the features do not predict the feedback.
+    The report warns whether or not the test rejects the segment, because not rejecting is no evidence for it,
+    and if the features do not predict the feedback.
 
     Parameters
     ----------
@@ -200,11 +230,19 @@ def label_shift(rho_01: float, rho_10: float) -> Computed:
                 f"{test['chi_squared']:.0f}, p = {test['p']:.1g}), so feedback is taken as missing at "
                 "random; gold labels would identify more (anchored)"
             )
-        elif report["strength"] < chdtri(2, LEVEL):
-            report["warning"] = (
+            return parameters, report
+        warnings = [
+            (
+                f"the rank test does not reject selection by the label (p = {test['p']:.2g}), which is no "
+                "evidence for it: form=averaged weighs other models of who reacts"
+            )
+        ]
+        if report["strength"] < chdtri(2, LEVEL):
+            warnings.append(
                 "the features hardly predict the feedback, so good and bad answers are not separated"
             )
-        return parameters, report
+        warnings += [report["warning"]] if "warning" in report else []
+        return parameters, report | {"warning": "; ".join(warnings)}
 
     return replace(placed, fit=fit)
 

@@ -44,6 +44,9 @@ clicked = Nuisance(name="noisy", target=lambda b: b.y)
 """eta(x) = P(y=1 given x) over all rows of an implicit log."""
 
 
+FEW_GOLD = 100  # gold labels below which the prior that they give is uncertain by .1 or more
+
+
 @dataclass(frozen=True)
 class Clip:
     """p -> max(p, low), with a report on what was raised.
@@ -199,11 +202,43 @@ def activity_rate(
                 f"{clicks:.1%} of the responses have a click, more than the {source} P(satisfied) = "
                 f"{share:.3g}, which no activity can explain: raise -o prior"
             )
-        c = min(1.0, max(c, clicks, 1e-6))  # mean(y) = c E[gamma] <= c
-        report = {"given_prior": share, "activity_rate": c, "implied_prior": clicks / c}
+        at, c = c, min(1.0, max(c, clicks, 1e-6))  # mean(y) = c E[gamma] <= c
+        report: dict[str, Any] = {
+            "given_prior": share,
+            "activity_rate": c,
+            "implied_prior": clicks / c,
+        }
+        labels = len(b.audited) if gold else None
+        if warnings := _rate_warnings(at, clicks, labels):
+            report["warning"] = "; ".join(warnings)
         return {"activity_rate": c}, report
 
     return Derived("activity_rate", ("activity_rate",), compute)
+
+
+def _rate_warnings(at: float, clicks: float, gold: int | None) -> list[str]:
+    """Warn of an activity rate at a bound, and of a prior from few gold labels."""
+    found = []
+    if clicks == 0:
+        found.append(
+            "the given rate of false clicks explains every click: nothing is left that shows satisfaction"
+        )
+    elif at <= clicks:
+        found.append(
+            f"P(act given satisfied) is raised to the share of clicks ({clicks:.3g}), its lowest value: "
+            "every response would be satisfactory; give a prior (-o prior)"
+        )
+    elif at >= 1:
+        found.append(
+            "P(act given satisfied) is at its bound, 1: every satisfied user would act, and a missing click "
+            "would mean a bad response"
+        )
+    if gold is not None and gold < FEW_GOLD:
+        half = 1.96 * 0.5 / gold**0.5
+        found.append(
+            f"the prior is the share of good ones of {gold} gold labels, known to within about {half:.2f}"
+        )
+    return found
 
 
 def scar(

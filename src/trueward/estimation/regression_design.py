@@ -18,12 +18,15 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 CHUNK = 4096  # rows predicted at once
+CONSTANT = 1e-12  # mean square length of features that do not vary
+NO_FEATURES = "the features do not vary, so they are left out"
 
 
 def scaling(known: Tensor, x: Tensor, k: int) -> Parameters:
     """Return centres and units of k pieces of evidence and of the features.
 
-    Evidence is centred only. Features keep their proportions and get mean square length 1.
+    Evidence is centred only. Features keep their proportions and get mean square length 1; features that are
+    constant are left out: their unit is 0.
 
     Parameters
     ----------
@@ -43,7 +46,7 @@ def scaling(known: Tensor, x: Tensor, k: int) -> Parameters:
     centre, unit = known.mean(0), torch.ones_like(known[0])
     centre[k:] = x.double().mean(0)
     mean_square = (known - centre)[:, k:].square().sum(1).mean()
-    unit[k:] = mean_square.clamp(min=1e-12).rsqrt()
+    unit[k:] = mean_square.rsqrt() if mean_square > CONSTANT else 0.0
     return {"centre": centre, "unit": unit}
 
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 FEATURE_SDS = (0.0, 0.1, 0.2, 0.35, 0.6, 1.0, 2.0, 4.0)
 INTERCEPT_PRECISION = 1e-2
 HELD_AT_ZERO = 1e12  # precision of a coefficient that would have the wrong sign
+STEPS = 100  # of Newton's method, at most
+NOT_CONVERGED = f"the logistic regression did not converge in {STEPS} steps"
 NEGLIGIBLE = 1e-3  # posterior share below which a value of s is left out
 
 
@@ -37,6 +39,8 @@ class MapEstimate:
         Hessian of the negative log posterior at ``w``.
     log_evidence : float
         Laplace's approximation of the log marginal likelihood, up to a constant.
+    converged : bool
+        Whether Newton's method ended before its last step.
 
     """
 
@@ -45,6 +49,7 @@ class MapEstimate:
     centre: Array
     curvature: Array
     log_evidence: float
+    converged: bool = True
 
 
 @dataclass(frozen=True)
@@ -169,8 +174,8 @@ def logistic(
         loss = weight @ (np.logaddexp(0, v) - labels * v)
         return float(loss + 0.5 * precision @ np.square(w - centre))
 
-    w, value = centre.copy(), objective(centre)
-    for _ in range(100):
+    w, value, converged = centre.copy(), objective(centre), False
+    for _ in range(STEPS):
         p = expit(design @ w)
         gradient = design.T @ (weight * (p - labels)) + precision * (w - centre)
         curvature = (design.T * (weight * p * (1 - p))) @ design + np.diag(precision)
@@ -178,10 +183,12 @@ def logistic(
         while (new_value := objective(w - length * step)) > value and length > 1e-6:
             length /= 2
         if new_value > value - 1e-10 * (1 + abs(value)):
+            converged = True
             break
         w, value = w - length * step, new_value
     volume = np.log(precision).sum() - np.linalg.slogdet(curvature)[1]
-    return MapEstimate(w, precision, centre, curvature, float(0.5 * volume - value))
+    evidence = float(0.5 * volume - value)
+    return MapEstimate(w, precision, centre, curvature, evidence, converged)
 
 
 def feature_sd_posterior(

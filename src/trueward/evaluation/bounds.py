@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from .partial_labels import IdentifiedSet, PartialLabels
 
 GAMMAS = (1.0, 1.5, 2.0, 3.0, WORST)
+HELD = 0.05  # share of P at 0 or 1 that is worth a note
 MODELS = 10  # most frequent models that are compared
 
 
@@ -241,6 +242,8 @@ def _notes(
         yield f"the log holds rated responses only, and the bounds are of those; for all: {scope.remedy}"
     if not rows.rated.all() and float(rows.p[rows.rated].min(initial=1.0)) < 0.02:
         yield "some responses with feedback had a propensity near .01: their weights are large"
+    if rows.held > HELD:
+        yield f"P(good) is held at 0 or 1 in {rows.held:.0%} of the rows: the noise rates do not fit these"
     if max(noise) == 0 and rows.rated.any():
         yield "a rating is taken as the truth: state wrong ratings by rho_01 and rho_10"
     if len(log.audited):

@@ -13,7 +13,7 @@ from trueward.core.random import stream_seed
 from trueward.data.splits import fold_of, prompt_numbers
 from trueward.estimation.gold_regression import FEWEST_GOLD
 from trueward.estimation.nuisances import Clip
-from trueward.estimation.ridge_logistic import RegressionData, logistic, out_of_fold
+from trueward.estimation.ridge_logistic import NOT_CONVERGED, RegressionData, logistic, out_of_fold
 
 from .clustering import clusters
 from .log_signals import signal_probabilities
@@ -77,7 +77,8 @@ def partial_labels(
     rated = y > 0 if log.o is None else _array(log.o) > 0
     slope = 1 - rho_01 - rho_10
     reason, p, q = _probabilities(log, rated, names, seed)
-    f = ((q - rho_10) / slope).clip(0, 1)
+    free = (q - rho_10) / slope
+    f = free.clip(0, 1)
     good, bad = f * (1 - rho_01), f * rho_01
     posterior = y * good / np.maximum(good + (1 - f) * rho_10, 1e-12)
     posterior += (1 - y) * bad / np.maximum(bad + (1 - f) * (1 - rho_10), 1e-12)
@@ -96,6 +97,7 @@ def partial_labels(
         ),
         posterior=np.where(rated, posterior if max(rates) > 0 else y, 0.0),
         gold_chance=_gold_chance(log, ~rated, p, f, seed),
+        held=float(np.average(free != f, weights=_array(log.row_weight))),
     )
     return rows, reason
 
@@ -150,8 +152,11 @@ def _probabilities(
     if columns.shape[1]:
         group = prompt_numbers(len(log), log.group)
         fold = fold_of(len(log), FOLDS, stream_seed(seed, "bounds"), group).numpy()
-        p = _corrected(p, rated.astype(np.float64), weight, columns, fold)
-        q = _corrected(q, np.where(rated, _array(log.y), np.nan), weight, columns, fold)
+        try:
+            p = _corrected(p, rated.astype(np.float64), weight, columns, fold)
+            q = _corrected(q, np.where(rated, _array(log.y), np.nan), weight, columns, fold)
+        except TruewardError as e:
+            return f"P(good given rated, x) cannot be estimated: {e}", half, half
     return None, _array(Clip(LOWEST)(torch.from_numpy(p))), q
 
 
@@ -176,7 +181,10 @@ def _corrected(p: Array, target: Array, weight: Array, columns: Array, fold: Ind
     data = RegressionData(design[known], target[known], weight[known], np.arange(known.sum()))
 
     def fit(part: RegressionData) -> Array:
-        return logistic(part.design, part.labels, part.weight, precision, centre).w
+        estimate = logistic(part.design, part.labels, part.weight, precision, centre)
+        if not estimate.converged:
+            raise TruewardError(NOT_CONVERGED)
+        return estimate.w
 
     return out_of_fold(data, fold[known], fit, design, fold)
 

@@ -136,6 +136,8 @@ class PartialLabels:
     posterior: Array
     #: (n,) P(gold label given unrated, x); None where the gold labels are a random draw of the rows.
     gold_chance: Array | None = None
+    #: Share of the rows whose f is held at 0 or 1, because P(up given rated, x) is outside the noise rates.
+    held: float = 0.0
 
     @property
     def known(self) -> Mask:

@@ -10,10 +10,10 @@ from scipy.optimize import brentq
 from scipy.special import expit, logit
 
 from trueward.core.errors import TruewardError
-from trueward.core.weighted import weighted_quantile
 
 from . import metrics
 from .log_signals import signal_probabilities
+from .noise_corners import noise_corners
 from .partial_labels import tilt
 from .prompt_pairs import pairs_within_prompts
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 WIDEST = 5.0  # largest odds ratio of reacting, good against bad; the smallest is its inverse
 STEPS = 21
-TAIL = 0.99  # quantile of P(up given rated) that bounds the rates of wrong feedback
 
 
 @dataclass(frozen=True)
@@ -67,6 +66,8 @@ class Sensitivity:
     gold: tuple[float, float, float] | None
     #: Number of logged responses.
     rows: int
+    #: Estimates at a bound, and what could not be estimated.
+    warnings: tuple[str, ...] = ()
 
     @property
     def band(self) -> tuple[float, float]:
@@ -84,6 +85,7 @@ class Sensitivity:
             "flips": self.flips,
             "gold": self.gold,
             "rows": self.rows,
+            "warnings": list(self.warnings),
         }
 
     def __str__(self) -> str:
@@ -111,7 +113,7 @@ class Sensitivity:
             lines.append(
                 f"odds ratio estimated from gold labels: {value:.2f} [{low:.2f}, {high:.2f}]"
             )
-        return "\n".join(lines)
+        return "\n".join([*lines, *(f"warning: {w}" for w in self.warnings)])
 
 
 def sensitivity(model: RewardModel, log: Feedback, *, seed: int = 0) -> Sensitivity:
@@ -179,9 +181,11 @@ def sensitivity(model: RewardModel, log: Feedback, *, seed: int = 0) -> Sensitiv
         for at, g in tilts
     )
     worst = (float(np.average(p * f, weights=w)), float(np.average(p * f + 1 - p, weights=w)))
-    noise = _noise(f, model, rates["noisy"].double().numpy(), w) if "noisy" in rates else ()
+    noise, warnings = noise_corners(f, model, rates.get("noisy"), w)
+    gold = odds_ratio_from_gold(f, log)
+    warnings += _gold_warnings(log, gold)
     flips = {f"{share:.0%}": _smallest_flip(f, p, pairs, share) for share in (0.01, 0.05, 0.1)}
-    return Sensitivity(odds, worst, noise, (), flips, odds_ratio_from_gold(f, log), len(f))
+    return Sensitivity(odds, worst, noise, (), flips, gold, len(f), tuple(warnings))
 
 
 def tilted(f: Array, p: Array, delta: float) -> Array:
@@ -246,31 +250,6 @@ def _smallest_flip(f: Array, p: Array, pairs: _Pairs, share: float) -> float | N
     return float(np.exp(min(roots))) if roots else None
 
 
-def _noise(
-    f: Array, model: RewardModel, q: Array, w: Array | None
-) -> tuple[tuple[float, float, float], ...]:
-    """Mean P at the corners of the noise rates: the model's intervals, or from 0 to what the log allows.
-
-    P(up given rated) = rho_10 + (1 - rho_01 - rho_10) f, so f under other rates follows from f under the
-    model's.
-    """
-    rates = model.report["nuisances"].get("flip_rates", {})
-    if "rho_01" in rates:
-        (a, b) = (rates[k]["value"] for k in ("rho_01", "rho_10"))
-        ends = [(rates[k]["low"], rates[k]["high"]) for k in ("rho_01", "rho_10")]
-    else:
-        a = b = 0.0
-        low, high = (float(v) for v in weighted_quantile(q, (1 - TAIL, TAIL), w))
-        ends = [(0.0, 1 - high), (0.0, low)]
-    up = b + (1 - a - b) * f
-    return tuple(
-        (x, y, float(np.average(((up - y) / (1 - x - y)).clip(0, 1), weights=w)))
-        for x in ends[0]
-        for y in ends[1]
-        if x + y < 0.9
-    )
-
-
 def _priors(f: Array, eta: Array, w: Array | None) -> tuple[Conclusions, ...]:
     """P = min(eta prior / share, 1) for priors from the share of clicks to 1, eta = P(click given x)."""
     share = float(np.average(eta, weights=w))
@@ -280,6 +259,27 @@ def _priors(f: Array, eta: Array, w: Array | None) -> tuple[Conclusions, ...]:
         g = np.minimum(eta * prior / share, 1.0)
         conclusions.append(Conclusions(float(prior), np.average(g, weights=w).item(), rank, np.nan))
     return tuple(conclusions)
+
+
+def _gold_warnings(log: Feedback, gold: tuple[float, float, float] | None) -> list[str]:
+    """Warn where gold labels give no odds ratio, or one that the table does not reach."""
+    if gold is None:
+        if log.gold is None or log.o is None:
+            return []
+        known = int(((log.o == 0) & ~log.gold.isnan()).sum())
+        what = "and are all of one class" if known else "so label some of these"
+        return [
+            f"{known} gold labels are on unrated responses, {what}: the odds ratio is not estimated"
+        ]
+    value, low, high = gold
+    if low >= 1 / WIDEST and high <= WIDEST:
+        return []
+    return [
+        (
+            f"the odds ratio from gold labels, {value:.2f} [{low:.2f}, {high:.2f}], leaves the range of the "
+            f"table, {1 / WIDEST:g} to {WIDEST:g}"
+        )
+    ]
 
 
 def odds_ratio_from_gold(f: Array, log: Feedback) -> tuple[float, float, float] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,15 +10,18 @@ import torch
 
 from trueward.core.errors import TruewardError, UsageError
 from trueward.core.random import numpy_stream, stream_seed
-from trueward.core.weighted import effective_size
 from trueward.data.splits import fold_of, prompt_numbers
-from trueward.estimation.ridge_logistic import CoefficientPrior, RegressionData, out_of_fold
+from trueward.estimation.ridge_logistic import (
+    NOT_CONVERGED,
+    CoefficientPrior,
+    RegressionData,
+    out_of_fold,
+)
 
+from .label_weights import CHOSEN, DRAWN, REACTS, REPRESENTS, LabelWeights, label_report
 from .log_signals import evidence_columns, signal_probabilities
 
 if TYPE_CHECKING:
-    from typing import Any
-
     from numpy.typing import NDArray
     from torch import Tensor
 
@@ -28,78 +31,9 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 FOLDS = 5  # of prompts: the fit that predicts a row never saw it
-WIDEST = 20.0  # largest weight of a row, relative to a random draw
 RIDGES = (1.0, 10.0, 100.0)  # prior precision of the columns, chosen by marginal likelihood
 SPREADS = (0.0, 0.2, 1.0)  # prior sd of what the features add to the log-odds, chosen likewise
 OTHERS = 10_000  # unlabelled rows that P(labelled) is fitted on
-FEW = 50  # effective labels below which conformal sets at 95 % are unreliable
-
-CHOSEN = (
-    "given the log (score, feedback, channels, context, features), the choice of gold rows does not depend "
-    "on the label, and every kind of response had a chance to be chosen"
-)
-DRAWN = "gold_weight is 1 / P(labelled)"
-REPRESENTS = "gold rows are a random draw of the rows, and weight is what each row stands for"
-REACTS = (
-    "given the prompt and the response, whether a user reacts does not depend on the quality, and feedback "
-    "is without noise"
-)
-
-
-@dataclass(frozen=True)
-class LabelWeights:
-    """Weights proportional to 1 / P(labelled); a random draw gives 1."""
-
-    #: (n,) weight of every row, labelled or not.
-    weight: Tensor
-    #: The assumption, effective sample size, largest weight and number of clipped rows.
-    report: dict[str, Any]
-
-    @staticmethod
-    def of(
-        chance: Array, labelled: NDArray[np.bool_], assumes: str, row_weight: Array | None = None
-    ) -> LabelWeights:
-        """Compute weights from probabilities, clipped at 1/20 of the share of labelled rows.
-
-        Parameters
-        ----------
-        chance : (n,) array
-            P(labelled) of every row.
-        labelled : (n,) array of bool
-            Which rows have a label.
-        assumes : str
-            When the weights are right, for the report.
-        row_weight : (n,) array, optional
-            What each row represents; it counts in the share and in the effective sample size.
-
-        Returns
-        -------
-        LabelWeights
-            With a warning in its report where the effective sample is small.
-
-        """
-        represents = np.ones(len(chance)) if row_weight is None else row_weight
-        share = float(np.average(labelled, weights=represents))
-        weight = np.minimum(share / np.maximum(chance, 1e-12), WIDEST)
-        report = _label_report((represents * weight)[labelled], assumes)
-        report["clipped"] = int((weight == WIDEST).sum())
-        return LabelWeights(torch.from_numpy(weight), report)
-
-
-def _label_report(w: Array, assumes: str) -> dict[str, Any]:
-    """Report the effective sample size of the weights of labels, with a warning where it is small."""
-    size = effective_size(w)
-    report: dict[str, Any] = {
-        "assumes": assumes,
-        "effective_sample_size": round(size, 1),
-        "largest_weight": round(float(w.max() / w.mean()), 2),
-    }
-    if size < max(FEW, 0.2 * len(w)):
-        report["warning"] = (
-            f"effective sample size of the weighted labels: {size:.0f} out of {len(w)}; few labels stand "
-            "for the responses that were unlikely to be labelled"
-        )
-    return report
 
 
 def calibrate(
@@ -175,7 +109,7 @@ def calibrate(
         return _by_columns(model, log, seed)
     calibrated = model.calibrated(log, weight=weights.weight, seed=seed)
     report = dict(calibrated.report["calibration"])
-    warnings = [report.get("warning") if chosen else None, weights.report.get("warning")]
+    warnings = [report.get("warning"), weights.report.get("warning")]
     if feedback:
         report["labels"] = "feedback"
         warnings.append(
@@ -193,7 +127,7 @@ def _by_columns(model: RewardModel, log: Feedback, seed: int) -> RewardModel:
         return calibrated
     w = log.label_weight[log.audited].cpu().numpy()
     known = DRAWN if log.gold_weight is not None else REPRESENTS
-    own, weighted = calibrated.report["calibration"], _label_report(w, known)
+    own, weighted = calibrated.report["calibration"], label_report(w, known)
     warnings = [r["warning"] for r in (own, weighted) if "warning" in r]
     warning = {"warning": "; ".join(warnings)} if warnings else {}
     return replace(
@@ -274,14 +208,17 @@ def weights_of_chosen(model: RewardModel, log: Feedback, seed: int) -> LabelWeig
     table, x = evidence_columns(score.double().cpu().numpy(), replace(log, gold=None), seed)
     table[:, 0] /= max(float(table[:, 0].std()), 1e-9)
     group = prompt_numbers(len(log), log.group)
-    chance = _labelled_probability(known, table, x, group, represents, seed)
-    return LabelWeights.of(chance, known, CHOSEN, represents)
+    chance, warnings = _labelled_probability(known, table, x, group, represents, seed)
+    found = LabelWeights.of(chance, known, CHOSEN, represents)
+    warnings += [found.report["warning"]] if "warning" in found.report else []
+    report = found.report | ({"warning": "; ".join(warnings)} if warnings else {})
+    return LabelWeights(found.weight, report)
 
 
 def _labelled_probability(
     known: NDArray[np.bool_], table: Array, x: Array, group: Tensor, represents: Array, seed: int
-) -> Array:
-    """(n,) P(known) by ridge logistic regressions, out of fold over prompts."""
+) -> tuple[Array, list[str]]:
+    """(n,) P(known) by ridge logistic regressions, out of fold over prompts, with warnings."""
     n, k = table.shape
     rng = numpy_stream(seed, "others")
     others = rng.permutation(np.flatnonzero(~known))[:OTHERS]
@@ -295,4 +232,12 @@ def _labelled_probability(
     ]
     prior, s = max(priors, key=lambda at: whole.map_estimate(*at).log_evidence)
     fold = fold_of(n, FOLDS, stream_seed(seed, "chosen"), group).numpy()
-    return out_of_fold(whole, fold[rows], lambda data: data.map_estimate(prior, s).w, design, fold)
+    converged = []
+
+    def coefficients(data: RegressionData) -> Array:
+        estimate = data.map_estimate(prior, s)
+        converged.append(estimate.converged)
+        return estimate.w
+
+    chance = out_of_fold(whole, fold[rows], coefficients, design, fold)
+    return chance, [] if all(converged) else [f"P(labelled): {NOT_CONVERGED}"]

@@ -16,6 +16,8 @@ from trueward.data.splits import fold_of, prompt_numbers
 from trueward.estimation.gold_regression import enough
 from trueward.estimation.nuisances import platt
 
+from .calibration_limits import calibration_warnings, undecided_above
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -132,7 +134,7 @@ class Calibration:
         calibration : Calibration
             The map on all gold rows.
         report : dict
-            ``kind``, number of ``gold`` labels, held-out ``log_loss`` of every kind.
+            ``kind``, number of ``gold`` labels, held-out ``log_loss`` of every kind, and any ``warning``.
 
         Raises
         ------
@@ -151,15 +153,16 @@ class Calibration:
         kind = _simplest_good(loss, w)
         nonconformity = np.abs(y - held_out[kind])
         order = np.argsort(nonconformity, kind="stable")
-        cumulative = None
-        if weight is not None:
-            cumulative = torch.from_numpy(np.cumsum(np.r_[w[order], new_weight]))
-        parameters = torch.from_numpy(np.asarray(FITS[kind](q, y, w), dtype=np.float64))
-        report = {"kind": kind, "gold": len(y)} | {
-            "log_loss": {k: round(float(np.average(v, weights=w)), 4) for k, v in loss.items()}
-        }
+        total = np.cumsum(np.r_[w[order], new_weight])
+        cumulative = None if weight is None else torch.from_numpy(total)
+        parameters = np.asarray(FITS[kind](q, y, w), dtype=np.float64)
+        report: dict[str, Any] = {"kind": kind, "gold": len(y)}
+        report["log_loss"] = {k: round(float(np.average(v, weights=w)), 4) for k, v in loss.items()}
+        warnings = calibration_warnings(kind, parameters, loss, y, w, fold) + undecided_above(total)
+        if warnings:
+            report["warning"] = "; ".join(warnings)
         scores = torch.from_numpy(nonconformity[order])
-        return Calibration(kind, parameters, scores, cumulative), report
+        return Calibration(kind, torch.from_numpy(parameters), scores, cumulative), report
 
 
 def known_level(level: float) -> float:

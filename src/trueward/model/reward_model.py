@@ -226,10 +226,11 @@ class RewardModel:
             new_weight = float(weights.square().mean())
         calibration, record = Calibration.fit(p, rows.gold, rows.group, seed, weights, new_weight)
         if "gold" in self.estimator.needs:
-            record["warning"] = (
+            own = (
                 f"{self.method} is fitted on gold labels: if on these, its calibrated probabilities are "
                 "overconfident on other rows"
             )
+            record["warning"] = "; ".join([own, *filter(None, [record.get("warning")])])
         report = {**self.report, "calibration": record}
         return replace(self, calibration=calibration, report=report)
 

@@ -38,9 +38,8 @@ def permuted_feedback(t: Trial) -> Check:
 
     The AUROC is the mean over 3 fits; where it is above the limit, over 6 fits, with the sd of 6.
     """
-    real, error = t.answers.auroc(t.real)
+    (real, error), figures = t.answers.auroc(t.real), list[tuple[float, float]]()
     t.chance(SHUFFLES, error)  # stops here where there are too few answers
-    figures: list[tuple[float, float]] = []
     for stage in ("permuted feedback", "feedback permuted again"):
         fits, refusal = t.attempts(stage, permuted, SHUFFLES)
         figures += [t.answers.auroc(s) for s in fits]
@@ -51,10 +50,8 @@ def permuted_feedback(t: Trial) -> Check:
         limit = t.chance(len(figures), error)
         if auroc <= limit:
             break
-    sentence = (
-        f"AUROC {auroc:.2f} after fits on permuted feedback, {real:.2f} after the real fit "
-        f"({t.answers})"
-    )
+    sentence = f"AUROC {auroc:.2f} after {len(figures)} fits on permuted feedback, {real:.2f} after the real"
+    sentence += f" fit ({t.answers})" + (f"; others were refused: {refusal}" if refusal else "")
     if auroc > limit:
         sentence += ": something else carries the labels, such as a nuisance computed from them"
     return Check("permuted_feedback", auroc <= limit, auroc, limit, sentence)
@@ -150,8 +147,12 @@ def subset_stability(t: Trial) -> Check:
 def _unmoved(t: Trial, name: str, what: str, change: Change) -> Check:
     """Check that ``change`` moves the ranking hardly more than another seed does."""
     seeds = t.between_seeds
-    agreement = correlation(t.ranking, t.scored(what, change))
     limit = seeds - max(MARGIN, (1 - seeds) / 2)
+    if limit <= 0:
+        raise NotApplicableError(
+            f"two seeds agree by {seeds:.2f} only, so no change would be too large"
+        )
+    agreement = correlation(t.ranking, t.scored(what, change))
     sentence = f"with {what} the ranking changes about as much as with another seed ({seeds:.2f})"
     if agreement < limit:
         sentence = (
