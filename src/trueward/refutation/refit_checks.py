@@ -88,12 +88,8 @@ def placebo_feedback(t: Trial) -> Check:
 def random_common_cause(t: Trial) -> Check:
     """Check that random columns hardly change the ranking: correlation >= that of two seeds - a margin."""
     context = _reads_context(t.method.resolve(LogCapabilities.from_feedback(t.log))[0])
-    change, what = (
-        (with_context, "a random context column")
-        if context
-        else (with_features, "random feature columns")
-    )
-    return _unmoved(t, "random_common_cause", what, change)
+    what = "a random context column" if context else "random feature columns"
+    return _unmoved(t, "random_common_cause", what, with_context if context else with_features)
 
 
 def null_channel(t: Trial) -> Check:
