@@ -8,9 +8,9 @@ import torch
 from trueward.core.errors import TruewardError
 from trueward.data.feedback import Columns, Feedback
 from trueward.estimation.noise_rates import flip_rates
-from trueward.estimation.nuisances import Clip, activity_rate, platt
+from trueward.estimation.nuisances import Clip, activity_rate, noisy, platt
 from trueward.estimators._registry import make
-from trueward.fitting.crossfit import CrossFitData
+from trueward.fitting.crossfit import CrossFitData, fit_nuisance
 from trueward.fitting.fit import fit
 from trueward.fitting.out_of_fold import estimate_nuisances
 from trueward.training.config import Train
@@ -235,3 +235,24 @@ def test_leading_directions_keep_what_varies_most():
     assert torch.allclose(basis.T @ basis, torch.eye(5), atol=1e-5)
     whole = transform.x(x, torch.float32).square().sum()
     assert float(project(x, transform, basis).square().sum() / whole) > 0.98
+
+
+def test_the_networks_of_the_folds_have_one_level():
+    """Two kinds of rows, as many of each in the validation rows: no fold is higher on both together.
+
+    A fold with more thumbs up than the rest is predicted by a network that saw fewer. Its lower level would
+    rank its rows below others for being better.
+    """
+    g = torch.Generator().manual_seed(0)
+    kind = (torch.arange(240) % 2).float()
+    y = (torch.rand(240, generator=g) < 0.3 + 0.4 * kind).float()
+    b = Feedback(2 * kind[:, None] - 1, y, torch.ones(240), group=torch.arange(240))
+    train, val = b[torch.arange(200)], b[torch.arange(200, 240)]
+    cfg = Train(seed=0, nuisance_epochs=30, nuisance_lr=0.01)
+    data = CrossFitData(train, val, InputTransform.fit(train, cfg.dtype()), cfg)
+    s = torch.logit(fit_nuisance(noisy, data).train)
+    levels = [
+        sum(float(s[(data.fold == m) & (train.x[:, 0] == k)].mean()) for k in (-1, 1)) / 2
+        for m in range(cfg.folds)
+    ]
+    assert max(levels) - min(levels) < 1e-4

@@ -285,12 +285,13 @@ def out_of_fold(
         return _one_network(problems[0], states[0])
     held, val = torch.zeros(len(train)), torch.zeros(len(problems[0].val))
     for problem, state in zip(problems, states, strict=True):
+        members = predict(problem, state.net, problem.val_source).reward.cpu()
+        val += members.mean(0) / len(problems)
+        levels = members.mean(1) - members.mean()
         for m in range(int(fold.max()) + 1):
             own = (fold == m).nonzero().squeeze(-1)
             out = predict(problem, state.mlp.member(m), problem.train_source, own)
-            held[own] += out.reward[0].cpu() / len(problems)
-        out = predict(problem, state.net, problem.val_source)
-        val += out.reward.mean(0).cpu() / len(problems)
+            held[own] += (out.reward[0].cpu() - levels[m]) / len(problems)
     g = torch_stream(seed, "population", nuisance.name)
     rows = population(nuisance.rows(train), train.weight, g)
     target = nuisance.target(train).cpu()
