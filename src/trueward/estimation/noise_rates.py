@@ -39,8 +39,8 @@ def flip_rates(
     given gold bad). levels: the rates at which P(thumb up) levels off as the out-of-fold proxy gets surer.
     once: rho_10 = Q_{1-u}(eta) and rho_01 = 1 - Q_u(eta) of the proxy eta, as published. These are right only
     if some answers are certainly good, some certainly bad, and the proxy is not over-confident there. Their
-    intervals are those of the ratings of its surest answers. Where they sum to .9 or more, the features hardly
-    predict the feedback, and both are 0, with a warning. auto: once if a quantile is given; else gold
+    intervals are those of the ratings of its surest answers. Where they sum to .9 or more, the features
+    hardly predict the feedback, and both are 0, with a warning. auto: once if a quantile is given; else gold
     where there are 20 labels of either class; else levels.
     A given rate is kept. The report names the source of each rate. It warns of a rate at 0, of wide
     intervals, and of rates that disagree with gold labels or with the surest answers.
@@ -203,9 +203,9 @@ def noise_rates(
 def _without_signal(found: RateEstimates) -> RateEstimates:
     """Return rates of 0, with a warning, in the place of extremes that leave almost no signal."""
     warning = (
-        f"the features hardly predict the feedback, so its noise rates cannot be estimated (rho_01="
-        f"{found.rates['rho_01']:.2f} and rho_10={found.rates['rho_10']:.2f} would leave almost no signal): the "
-        "noise is left uncorrected; give rates you know (-o rho_01=... -o rho_10=...)"
+        "the features hardly predict the feedback, so its noise rates cannot be estimated (rho_01="
+        f"{found.rates['rho_01']:.2f} and rho_10={found.rates['rho_10']:.2f} would leave almost no signal): "
+        "the noise is left uncorrected; give rates you know (-o rho_01=... -o rho_10=...)"
     )
     return replace(found, rates=dict.fromkeys(NAMES, 0.0), warnings={"": warning})
 
