@@ -103,6 +103,7 @@ __all__ = [
     "tune",
     "RewardModel",
     "load",
+    "allow_endpoint",
     "read_test",
     "Test",
     "Labelled",

@@ -118,8 +118,8 @@ class Endpoint:
 def allow_endpoint(address: str) -> str:
     """Let this process send texts, and the key of the environment, to a server.
 
-    A model folder holds the address of its server, and anyone can write one. So texts go to an address only
-    if the user has named it: here, by ``--allow-endpoint``, as ``--backbone``, or in ``TRUEWARD_ENDPOINT``.
+    A model folder holds an address, and anyone can write one: texts go to it only if the user has named it,
+    here, by ``--allow-endpoint``, as ``--backbone``, or in ``TRUEWARD_ENDPOINT``.
 
     Parameters
     ----------
@@ -166,13 +166,12 @@ def _checked(address: str) -> str:
 def _require_allowed(address: str) -> None:
     """Refuse to send texts to a server that the user has not named."""
     environment = os.environ.get(ADDRESS_VARIABLE)
-    if address in _allowed or (environment and address == _checked(environment)):
-        return
-    raise UsageError(
-        f"this model sends the texts that it scores to {address}, an address that its folder names and you "
-        f"have not: if you trust it, add --allow-endpoint {address} (in Python "
-        f'tw.allow_endpoint("{address}")), or set {ADDRESS_VARIABLE}={address}'
-    )
+    if address not in _allowed and not (environment and address == _checked(environment)):
+        raise UsageError(
+            f"this model sends texts to {address}, an address that its folder names and you have not: if you "
+            f"trust it, add --allow-endpoint {address} (in Python tw.allow_endpoint(address)), or set "
+            f"{ADDRESS_VARIABLE}={address}"
+        )
 
 
 def from_name(address: str, options: Mapping[str, str]) -> Endpoint:
@@ -189,8 +188,6 @@ def from_name(address: str, options: Mapping[str, str]) -> Endpoint:
     ------
     UsageError
         If an option or the address is invalid, or the server has several models and none is chosen.
-    TruewardError
-        If the server does not answer.
 
     """
     address = allow_endpoint(address)
@@ -202,7 +199,7 @@ def from_name(address: str, options: Mapping[str, str]) -> Endpoint:
 
 
 def from_spec(spec: dict[str, Any]) -> Endpoint:
-    """Recreate an endpoint from its JSON description, without a request to the server.
+    """Recreate an endpoint from its JSON description, without a request.
 
     Parameters
     ----------
@@ -218,8 +215,6 @@ def from_spec(spec: dict[str, Any]) -> Endpoint:
     ------
     TruewardError
         If another version of trueward computed the features, or the description is damaged.
-    UsageError
-        If its address is none of a server.
 
     """
     if spec.get("version") != VERSION:
@@ -230,15 +225,14 @@ def from_spec(spec: dict[str, Any]) -> Endpoint:
     address, model, width = spec.get("address"), spec.get("model"), spec.get("width")
     dimensions = spec.get("dimensions")
     numbers = (width, width if dimensions is None else dimensions)
+    widths = all(isinstance(v, int) and 0 < v <= LARGEST_WIDTH for v in numbers)
     if not (
-        isinstance(address, str)
-        and isinstance(model, str)
-        and all(isinstance(v, int) and 0 < v <= LARGEST_WIDTH for v in numbers)
+        isinstance(address, str) and isinstance(model, str) and isinstance(width, int) and widths
     ):
         raise TruewardError(
-            "the description of an endpoint should have an address, a model and a width: fit the model again"
+            "an endpoint needs an address, a model and a width: fit the model again"
         )
-    return Endpoint(_checked(address), model, int(numbers[0] or 0), dimensions)
+    return Endpoint(_checked(address), model, width, dimensions)
 
 
 def api_key(address: str) -> str | None:
@@ -293,10 +287,7 @@ def _embeddings(
             f"{expected}, and its answer has none that can be read: {advice}"
         ) from e
     if len(rows) == len(texts) and numbers != list(range(len(texts))):
-        raise TruewardError(
-            f"{expected} numbered from 0, and numbers them otherwise, so that it is unknown which text each "
-            f"belongs to: {advice}"
-        )
+        raise TruewardError(f"{expected} numbered from 0, and numbers them otherwise: {advice}")
     if len(rows) != len(texts) or any(row.ndim != 1 or not len(row) for row in rows):
         raise TruewardError(f"{expected}, and answered with {len(rows)}: {advice}")
     widths = {len(row) for row in rows} | ({width} if width else set())
