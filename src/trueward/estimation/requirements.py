@@ -54,8 +54,9 @@ def lacking(method: Method, capabilities: LogCapabilities, fewest: int = FEWEST)
     if (hidden := _hidden(method, capabilities)) is not None:
         return hidden
     context = {"z"} if any(nu.reads == "z" for nu in method.nuisances) else set()
-    validated = {"unrated"} if not fewest else set()  # a validation part may have rated rows only
-    for column in sorted((method.needs | context) - validated):
+    # a validation part may have rated rows only, and few rows where two channels fire
+    elsewhere = set() if fewest else {"unrated", "two channels"}
+    for column in sorted((method.needs | context) - elsewhere):
         if column == "two channels" and len(capabilities.channels) > 1:
             if not capabilities.separable(capabilities.usable_channels):
                 return _inseparable(capabilities)
