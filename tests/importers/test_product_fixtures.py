@@ -212,7 +212,17 @@ def test_the_generic_tables():
 @pytest.mark.parametrize("path", sorted(FIXTURES.iterdir()), ids=lambda p: p.name)
 def test_each_file_alone_is_recognised(path):
     known = {"langfuse", "phoenix", "langsmith", "helicone", "openwebui", "librechat", "fastchat"}
-    known |= {"dify", "argilla", "labelstudio", "otel", "generic", "table", "gradio", "chatgpt", "mlflow"}
+    known |= {
+        "dify",
+        "argilla",
+        "labelstudio",
+        "otel",
+        "generic",
+        "table",
+        "gradio",
+        "chatgpt",
+        "mlflow",
+    }
     fits = [name for name, s in sources().items() if any(map(s.record_kind, _first(path)))]
     fits.remove("table")  # any row may be one of somebody's own table
     assert len(fits) == 1
