@@ -36,6 +36,7 @@ LONGEST = (
     "tests/refutation/test_refute.py",
     "tests/model/test_composed_model.py",
     "tests/estimation/test_gold_regression.py",
+    "tests/reporting/test_report.py",
     "tests/cli/test_doubt_commands.py",
     "tests/estimators/test_recovery.py",
     "tests/evaluation/test_audit.py",
@@ -59,6 +60,9 @@ LONGEST = (
     "tests/estimation/test_unbiased.py",
     "tests/reporting/test_report_browser.py",
     "tests/rlhf/test_align.py",
+    "tests/golden/test_exports.py",
+    "tests/rlhf/test_rlhf_truth.py",
+    "tests/importers/test_product_trees.py",
 )
 
 
