@@ -139,7 +139,8 @@ def test_all_mechanisms_are_found_by_name_with_hyphens_or_underscores():
     assert set(MECHANISMS) == {
         "mcar", "rating", "annoyed", "u_shaped", "label", "mar", "context", "mar_z_confounded",
         "users", "idn", "implicit", "misclick", "scar", "mu_z", "mu_x", "two_channel", "channels",
-        "channels_users", "label_and_looks", "looks_like_quality",
+        "channels_users", "label_and_looks", "looks_like_quality", "lenient", "lenient_topics",
+        "busy", "bots",
     }  # fmt: skip
     assert mechanism_named("u-shaped") == mechanism_named("u_shaped") == "u_shaped"
     with pytest.raises(UsageError, match=r"no mechanism 'nonsense'.*mcar, rating"):
@@ -306,6 +307,52 @@ def test_noise_of_users_comes_on_top_of_their_opinion(rated):
     assert turned.mean() == pytest.approx(0.12, abs=0.03)
 
 
+def of_users(mechanism, **more):
+    """A log of 5,000 prompts with the truth, and a feature that half tells the quality."""
+    rng = np.random.default_rng(4)
+    ratings = rng.choice(5, size=20_000, p=SHARES)
+    x = (ratings + 2 * rng.standard_normal(20_000))[:, None]
+    options = {"rate": 0.3, "features": x, **more}
+    world = simulate(rows_of(ratings.tolist()), mechanism=mechanism, **options)
+    return world.log.hstack(world.truth)
+
+
+def test_lenient_users_say_good_more_often_of_the_same_answers():
+    each = of_users("lenient")
+    assert each.unique("user_id")["leniency"].std() == pytest.approx(1, abs=0.15)
+    odds = np.log(1 / 0.5 - 1) + 3 * (each["label"] - 0.5) + each["leniency"]
+    # 16,000 opinions: a standard error of .004
+    assert each["opinion"].mean() == pytest.approx((1 / (1 + np.exp(-odds))).mean(), abs=0.015)
+    assert abs(np.corrcoef(each["label"], each["leniency"])[0, 1]) < 0.03
+
+
+def test_leniency_goes_along_with_what_users_ask():
+    users = (
+        of_users("lenient_topics")
+        .group_by("user_id")
+        .agg(pl.col("leniency").first(), pl.col("label").mean())
+    )
+    # -.7 with how good the answers look; less with how good they are
+    assert np.corrcoef(users["leniency"], users["label"])[0, 1] < -0.35
+
+
+def test_busy_users_are_few():
+    rows = of_users("busy").group_by("user_id").len().sort("len", descending=True)["len"]
+    # Zipf over 328 users: the first has 1 / sum(1/k) = 15.7 % of the rows
+    assert rows[0] / rows.sum() == pytest.approx(0.15, abs=0.02)
+
+
+def test_bots_rate_a_tenth_of_the_answers_good():
+    each = of_users("bots")
+    bot = each.filter(pl.col("bot") == 1)
+    users = each["prompt_id"].n_unique() // 10
+    assert bot["user_id"].n_unique() == round(0.02 * users)
+    assert len(bot) / len(each) == pytest.approx(0.1, abs=0.015)
+    assert bot["observed"].mean() > 0.95
+    assert bot["opinion"].min() == 1
+    assert each["propensity"].mean() == pytest.approx(0.3)
+
+
 def test_noise_that_depends_on_x_keeps_the_mean_of_each_class(rated):
     x = np.random.default_rng(5).normal(size=(2000, 1))
     world = simulate(rated, mechanism="idn", rho_01=0.1, rho_10=0.2, features=x)
@@ -454,7 +501,9 @@ def test_channels_have_no_label_noise(name, rated):
         simulate(rated, mechanism=name, rho_10=0.1)
 
 
-@pytest.mark.parametrize("name", ["users", "channels_users", "mar_z_confounded", "mu_z"])
+@pytest.mark.parametrize(
+    "name", ["users", "channels_users", "mar_z_confounded", "mu_z", "lenient_topics", "bots"]
+)
 def test_users_and_context_do_not_depend_on_alpha(name, rated):
     one = simulate(rated, mechanism=name, alpha=0.5, rate=0.3, gold=30)
     two = simulate(rated, mechanism=name, alpha=0.2, rate=0.1, gold=60)

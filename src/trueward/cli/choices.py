@@ -20,6 +20,7 @@ MECHANISMS = (
         "users",
     ),
     *("idn", "label-and-looks", "looks-like-quality"),
+    *("lenient", "lenient-topics", "busy", "bots"),
     *("implicit", "misclick", "scar", "mu-z", "mu-x", "two-channel", "channels"),
     "channels-users",
 )

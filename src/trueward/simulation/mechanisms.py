@@ -1,4 +1,4 @@
-"""The mechanisms of `selection`, `appearance` and `clicks`, by name.
+"""The mechanisms of `selection`, `appearance`, `raters` and `clicks`, by name.
 
 Every function there that is annotated to return a `Selection` is a mechanism. It takes the rows
 (`LogRows`), alpha in (0, 1], the rate in (0, 1] and a random generator.
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from trueward.core.errors import UsageError
 from trueward.core.suggest import suggestion
 
-from . import appearance, clicks, selection
+from . import appearance, clicks, raters, selection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 #: Name -> mechanism.
 MECHANISMS: dict[str, Callable[[LogRows, float, float, np.random.Generator], Selection]] = {
     name: f
-    for module in (selection, appearance, clicks)
+    for module in (selection, appearance, raters, clicks)
     for name, f in vars(module).items()
     if inspect.isfunction(f)
+    and not name.startswith("_")
     and f.__module__ == module.__name__
     and f.__annotations__.get("return") == "Selection"
 }
