@@ -623,3 +623,53 @@ def test_examples_in_docstrings_hold(module):
     result = doctest.testmod(importlib.import_module(f"trueward.inspection.{module}"))
     assert result.attempted
     assert not result.failed
+
+
+# --- single users ------------------------------------------------------------------------------
+
+
+def test_heavy_users_are_described_with_what_the_ratings_are_without_them():
+    # a third of the 600 ratings are of one user, three quarters of them up; the others are half up
+    users = ["busy"] * 200 + [f"user {i % 100}" for i in range(400)]
+    votes = cycle([1.0, 1.0, 1.0, 0.0], 200) + cycle([1.0, 0.0, 0.0, 1.0], 400)
+    f = found(log(user_id=users, feedback=votes), "heavy_users")
+    assert f.severity == "warning"
+    assert f.figures["share"] == pytest.approx(1 / 3)
+    assert f.figures["mean_rating"] == pytest.approx(350 / 600)
+    assert f.figures["mean_rating_without"] == pytest.approx(0.5)
+    # pairs without them: 200 of 350 up, and 200 of 250 down
+    assert f.figures["pairs"] == pytest.approx(1 - 200 / 350 * 200 / 250)
+    assert "the user of row 1 gave 200 ratings (33.3% of all), 75% thumbs up" in f.message
+    assert "0.500 in place of 0.583" in f.message
+    assert f.examples == (1,)
+    assert "busy" not in f.message  # no id of a user
+
+
+def test_users_who_rate_alike_are_not_heavy():
+    users = [f"user {i % 100}" for i in range(400)]
+    assert (
+        names(log(user_id=users, feedback=cycle([1.0, 0.0], 400))) & {"heavy_users", "same_votes"}
+        == set()
+    )
+
+
+def test_a_user_with_one_vote_throughout_is_named():
+    users = ["bot"] * 100 + [f"user {i % 100}" for i in range(700)]
+    votes = [1.0] * 100 + cycle([1.0, 0.0, None, None, None, 0.0, 1.0], 700)
+    f = found(log(user_id=users, feedback=votes), "same_votes")
+    assert f.figures["users"] == 1
+    assert f.figures["mean_rating_without"] == pytest.approx(0.5)
+    assert "rated 100% of the responses to their prompts" in f.message
+
+
+def test_the_same_vote_a_few_times_is_no_bot():
+    # six ups are no wonder where half of the ratings are ups
+    users = ["lenient"] * 6 + [f"user {i % 100}" for i in range(400)]
+    votes = [1.0] * 6 + cycle([1.0, 0.0], 400)
+    assert "same_votes" not in names(log(user_id=users, feedback=votes))
+
+
+def test_clicks_are_no_votes():
+    users = ["clicker"] * 300 + [f"user {i % 100}" for i in range(300)]
+    votes = [1.0] * 300 + cycle([1.0, None], 300)
+    assert "same_votes" not in names(log(user_id=users, feedback=votes))
