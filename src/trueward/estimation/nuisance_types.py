@@ -39,6 +39,11 @@ class Nuisance(Objective):
         reward is, and nothing may be regressed on its predictions of these rows.
     clip : float
         Lower bound of the probability; the cross-fit raises smaller ones to it and counts them.
+    of_users : {"", "ratings", "reactions"}
+        What users do whose probability it is, so that intercepts of users may be estimated beside it. The
+        probability is that of a typical user.
+    average_user : bool
+        Whether it is the mean probability over users instead, as inverse weights need it.
 
     """
 
@@ -49,6 +54,13 @@ class Nuisance(Objective):
     views: Literal["leading", "both", "all"] = "leading"
     cross_fit: bool = True
     clip: float = 0.0
+    of_users: Literal["", "ratings", "reactions"] = ""
+    average_user: bool = False
+
+    @property
+    def users(self) -> str:
+        """What users do whose probability it is."""
+        return self.of_users
 
     @property
     def columns(self) -> tuple[str, ...]:

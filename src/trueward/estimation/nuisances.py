@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,22 +23,20 @@ if TYPE_CHECKING:
 
     from .nuisance_types import Parameters
 
-propensity = Nuisance(name="propensity", target=lambda b: b.o, reads="xz", clip=0.01)
-"""p(x, z) = P(o=1 given x, z), by log-loss on all rows (Rosenbaum and Rubin 1983)."""
-
 imputation = Nuisance(name="imputation", target=lambda b: b.y, where=samplers.observed)
 """m(x) = P(r=1 given x, o=1), by cross-entropy on rated rows."""
 
-noisy = Nuisance(name="noisy", target=lambda b: b.y, where=samplers.observed)
+noisy = Nuisance(name="noisy", target=lambda b: b.y, where=samplers.observed, of_users="ratings")
 """eta(x) = P(r=1 given x, o=1): the noisy proxy from which noise rates are estimated."""
 
-naive = Nuisance(
-    name="naive", target=lambda b: b.y, where=samplers.observed, views="all", cross_fit=False
-)
+naive = replace(noisy, name="naive", views="all", cross_fit=False)
 """P(r=1 given x, o=1) by the network that the method `naive` trains: the same rows, streams and weights."""
 
-responds = Nuisance(name="responds", target=lambda b: b.o)
+responds = Nuisance(name="responds", target=lambda b: b.o, of_users="reactions")
 """P(o=1 given x): the probability of feedback, whatever the context."""
+
+propensity = replace(responds, name="propensity", reads="xz", clip=0.01, average_user=True)
+"""p(x, z) = P(o=1 given x, z), by log-loss on all rows (Rosenbaum and Rubin 1983)."""
 
 clicked = Nuisance(name="noisy", target=lambda b: b.y)
 """eta(x) = P(y=1 given x) over all rows of an implicit log."""

@@ -54,6 +54,15 @@ class Objective:
         return False
 
     @property
+    def users(self) -> str:
+        """What users do whose log-odds the logit ``reward`` is: ``ratings``, ``reactions``, or nothing.
+
+        Where users of the log differ in it, training adds the intercept of each row's user to that logit,
+        so that the network learns the log-odds of a typical user. ``loss`` does not see the intercept.
+        """
+        return ""
+
+    @property
     def warm_up_fraction(self) -> float:
         """Fraction of the training that is warm-up; no epoch of it is kept."""
         return 0.0

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 BINS = 60  # quantile bins of q and of p; fewer rows than cells are not binned
+USER_BINS = 8  # of the intercepts of users
 SMALLEST_SD = 0.02  # of q and of p
 
 
@@ -28,6 +29,8 @@ class OutcomeCounts:
         Mean log-odds of P(up given rated, x) and of P(rated given x) in each cell.
     up, down, none : ndarray, shape (k,)
         Sums of weights of the rows with each outcome.
+    lenient, reacting : ndarray, shape (k,)
+        Mean intercepts of the users in the log-odds of a thumb up among the rated and of a rating.
 
     """
 
@@ -36,10 +39,20 @@ class OutcomeCounts:
     up: Array
     down: Array
     none: Array
+    lenient: Array
+    reacting: Array
 
     @staticmethod
     def of(
-        q: Array, p: Array, up: Array, rated: Array, weight: Array, fold: Array | None
+        q: Array,
+        p: Array,
+        up: Array,
+        rated: Array,
+        weight: Array,
+        fold: Array | None,
+        *,
+        lenient: Array | None = None,
+        reacting: Array | None = None,
     ) -> OutcomeCounts:
         """Count the outcomes of rows.
 
@@ -57,6 +70,8 @@ class OutcomeCounts:
             How many rows each row counts for.
         fold : ndarray, shape (n,), or None
             Fold of each row.
+        lenient, reacting : ndarray, shape (n,), optional
+            Intercepts of each row's user; 0 by default.
 
         Returns
         -------
@@ -68,7 +83,9 @@ class OutcomeCounts:
         w = weight * effective_size(weight) / weight.sum()
         cell = np.arange(len(q))
         if len(q) > BINS**2:
-            cell = _bin(q) * BINS + _bin(p)
+            cell = _bin(q, BINS) * BINS + _bin(p, BINS)
+            for v in (lenient, reacting):
+                cell = cell if v is None else cell * USER_BINS + _bin(v, USER_BINS)
         _, cell = np.unique(cell, return_inverse=True)
 
         def total(v: Array) -> Array:
@@ -76,7 +93,8 @@ class OutcomeCounts:
 
         n = total(np.ones(len(q)))
         outcomes = (total(up * rated), total((1 - up) * rated), total(1 - rated))
-        return OutcomeCounts(total(q) / n, total(p) / n, *outcomes)
+        users = (np.zeros(len(n)) if v is None else total(v) / n for v in (lenient, reacting))
+        return OutcomeCounts(total(q) / n, total(p) / n, *outcomes, *users)
 
     @property
     def rated(self) -> Array:
@@ -118,6 +136,6 @@ def centred(z: Array, fold: Array, weight: Array) -> Array:
     return np.asarray(z + np.average(z, weights=weight) - means[k])
 
 
-def _bin(v: Array) -> NDArray[np.int64]:
-    edges = np.quantile(v, np.linspace(0, 1, BINS + 1)[1:-1])
+def _bin(v: Array, bins: int) -> NDArray[np.int64]:
+    edges = np.quantile(v, np.linspace(0, 1, bins + 1)[1:-1])
     return np.asarray(np.searchsorted(edges, v), dtype=np.int64)

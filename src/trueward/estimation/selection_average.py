@@ -18,6 +18,7 @@ from .nuisance_types import Computed
 from .outcome_counts import OutcomeCounts
 from .reward_form import logit_mixture, odds
 from .selection_models import SelectionModel, fit_selection_models
+from .user_intercepts import user_column
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -263,7 +264,15 @@ def selection_average(rho_01: float, rho_10: float) -> Computed:
         )
         weight = train.row_weight.cpu().numpy()
         fold = train.eta.fold.cpu().numpy() if "fold" in train.eta else None
-        counts = OutcomeCounts.of(q, p, up, rated, weight, fold)
+        users = {
+            k: train.eta[column].double().cpu().numpy()
+            for k, column in (
+                ("lenient", user_column("noisy")),
+                ("reacting", user_column("responds")),
+            )
+            if column in train.eta
+        }
+        counts = OutcomeCounts.of(q, p, up, rated, weight, fold, **users)
         average = SelectionAverage.fit(counts, rho_01, rho_10)
         names = ("weights", "coefficients")
         parameters = zip(names, map(torch.from_numpy, average.coefficients), strict=True)

@@ -183,14 +183,20 @@ def _ratings(
     counts: OutcomeCounts, design: Array, centre: Array, sd: Array, rho_01: float, rho_10: float
 ) -> Gradient:
     """Minus log posterior of b, with P(up given rated) = rho_10 + D sigmoid(q + design b)."""
-    slope = 1 - rho_01 - rho_10
+    slope, differ = 1 - rho_01 - rho_10, counts.lenient.any()
 
     def objective(b: Array) -> tuple[float, Array]:
         g = expit(counts.q + design @ b)
         up = np.clip(rho_10 + slope * g, 1e-9, 1 - 1e-9)
+        said = up if not differ else expit(logit(up) + counts.lenient)
         gap = (b - centre) / sd
-        value = counts.up @ np.log(up) + counts.down @ np.log1p(-up) - 0.5 * np.square(gap).sum()
+        value = (
+            counts.up @ np.log(said) + counts.down @ np.log1p(-said) - 0.5 * np.square(gap).sum()
+        )
         score = (counts.up / up - counts.down / (1 - up)) * slope * g * (1 - g)
+        if differ:
+            per_logit = counts.up * (1 - said) - counts.down * said
+            score = per_logit / (up * (1 - up)) * slope * g * (1 - g)
         return -float(value), -(design.T @ score - gap / sd)
 
     return objective
@@ -210,7 +216,7 @@ def _reacting_evidence(counts: OutcomeCounts) -> float:
     centre = np.array([_rate(counts), 0.0, 0.0])
 
     def objective(k: Array) -> tuple[float, Array]:
-        z, gap = design @ k, k - centre
+        z, gap = design @ k + counts.reacting, k - centre
         value = counts.n @ np.logaddexp(0, z) - counts.rated @ z + 0.5 * np.square(gap / sd).sum()
         return float(value), design.T @ (counts.n * expit(z) - counts.rated) + gap / sd**2
 
@@ -226,10 +232,13 @@ def _outcomes(
     P(up) = (1 - rho_01) m_1 g + rho_10 m_0 (1 - g), P(down) = rho_01 m_1 g + (1 - rho_10) m_0 (1 - g), and
     the rest are unrated; g = sigmoid(f) and m_r = sigmoid(c + d (r - 1/2)).
     """
+    e = counts.reacting if counts.reacting.any() else 0.0
+    differ = counts.lenient.any()
 
     def objective(v: Array) -> tuple[float, Array]:
         b, c, d = v[:3], v[3], v[4]
-        g, m_1, m_0 = expit(counts.q - d + design @ b), expit(c + d / 2), expit(c - d / 2)
+        g = expit(counts.q - d + design @ b)
+        m_1, m_0 = expit(c + e + d / 2), expit(c + e - d / 2)
         good, bad = m_1 * g, m_0 * (1 - g)
         chances = (
             (1 - rho_01) * good + rho_10 * bad,
@@ -239,17 +248,30 @@ def _outcomes(
         up, down, none = (np.maximum(chance, 1e-12) for chance in chances)
         value = counts.up @ np.log(up) + counts.down @ np.log(down) + counts.none @ np.log(none)
         u, w, n = counts.up / up, counts.down / down, counts.none / none
+        if differ:  # up and down share the chance of a rating in the odds (up / down) exp(lenient)
+            moved = up * np.exp(counts.lenient) + down
+            value += counts.up @ counts.lenient + counts.rated @ np.log((up + down) / moved)
+            both = counts.rated / (up + down)
+            u = u + both - counts.rated * np.exp(counts.lenient) / moved
+            w = w + both - counts.rated / moved
         by_good = u * (1 - rho_01) + w * rho_01 - n  # derivative by m_1 g
         by_bad = u * rho_10 + w * (1 - rho_10) - n  # derivative by m_0 (1 - g)
         by_f = (by_good * m_1 - by_bad * m_0) * g * (1 - g)
-        by_m_1 = (by_good * g).sum() * m_1 * (1 - m_1)
-        by_m_0 = (by_bad * (1 - g)).sum() * m_0 * (1 - m_0)
+        by_m_1 = _through(by_good * g, m_1)
+        by_m_0 = _through(by_bad * (1 - g), m_0)
         own = [by_m_1 + by_m_0, (by_m_1 - by_m_0) / 2 - by_f.sum()]
         gap = v - centre
         gradient = np.append(design.T @ by_f, own) - gap / sd**2
         return -float(value - 0.5 * np.square(gap / sd).sum()), -gradient
 
     return objective
+
+
+def _through(by_chance: Array, m: Array | float) -> float:
+    """Derivative by the common log-odds of the chances m, one or one a cell."""
+    if np.ndim(m) == 0:
+        return float(by_chance.sum() * m * (1 - m))
+    return float(by_chance @ (m * (1 - m)))
 
 
 def _laplace(

@@ -29,7 +29,9 @@ from trueward.estimation.noise_rates import (
 )
 from trueward.estimation.nuisance_types import Estimable
 from trueward.estimation.nuisances import noisy, propensity
+from trueward.estimation.reward_form import odds
 from trueward.estimation.samplers import every, observed
+from trueward.estimation.user_intercepts import user_column
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -50,6 +52,8 @@ class CausalRM(Method):
                forward: c = CE(rho_10 + (1 - rho_01 - rho_10) sigmoid(s), t), t = r; none: rates are 0.
     risk       plain; nonnegative: max(R_1, 0) + max(R_0, 0) over the parts for l(s,1) and l(s,0);
                capped: the linear part has clamp(s, -6, 6); brier: c = (sigmoid(s) - t)^2.
+    Where users differ (option users), r becomes r - (P(r=1 given x, u) - P(r=1 given x)), with u the row's
+    user: the rating of a typical user.
 
     preset=paper is the published loss, with rates and imputation as in the authors' code. Its nuisances are
     fitted out of fold by log-loss, like all nuisances here; the authors fit them in-sample.
@@ -195,9 +199,10 @@ class CausalRM(Method):
 
     def loss(self, out: Columns, b: Feedback) -> Tensor:
         s, (rho_01, rho_10) = out.reward, self.flips(b)
+        y = typical_rating(b)
         d = (1 - rho_01 - rho_10).clamp(min=1e-6)
         forward = self.correction == "forward"
-        t = b.y if forward else (b.y - rho_10) / d
+        t = y if forward else (y - rho_10) / d
         w = b.seen if self.estimator == "none" else b.seen / b.eta.propensity
         if self.estimator == "dr":
             raw = forward or self.impute == "noisy"
@@ -213,3 +218,11 @@ class CausalRM(Method):
             return nonnegative(good) + nonnegative(bad)
         cost = {"plain": bce, "capped": capped_bce, "brier": brier}[self.risk]
         return (v * cost(s, t)).sum()
+
+
+def typical_rating(b: Feedback) -> Tensor:
+    """Return the rating minus what the row's user adds to P(up): r - (P(up given x, u) - P(up given x))."""
+    own = b.eta.get(user_column("noisy"))
+    return (
+        b.y if own is None else b.y + b.eta.noisy - torch.sigmoid(odds(b.eta.noisy) + own).to(b.y)
+    )

@@ -18,6 +18,7 @@ class Naive(Method):
 
     s: reward logit; r: rating; l: cross-entropy. On a log of clicks, where no column says which rows were
     judged, every row counts and a row without a click is a bad answer: L = mean l(s, y), y = 1 for a click.
+    Where users differ (option users), L = mean l(s + l_u, r), with l_u the intercept of the row's user.
     """
 
     paper = "cross-entropy on the log as it is"
@@ -28,6 +29,10 @@ class Naive(Method):
             "feedback is given completely at random and is never wrong; on a click log, every "
             "satisfied user clicks"
         )
+
+    @property
+    def users(self) -> str:
+        return "ratings"
 
     def rows(self, data: Feedback) -> Tensor:
         return observed(data)

@@ -40,6 +40,8 @@ class ThreeOutcome(Method):
     g, selection by the label, the same with noise) give g each; their evidence weighs them. Unless missing
     at random has a weight below .6, g is naive's logit, shifted to the average level. The report states the
     weights, a sensitivity range of the share of good responses, and the gold labels that would halve it.
+    Where users differ (option users), the networks are those of a typical user, and the models of who reacts
+    have the intercepts of each row's user, in who reacts and in what they say; two_step has none.
     form=two_step: a, b, n out of fold lie on a segment, which reduced-rank regression finds and a rank test
     checks; the place on it gives g. Where the test rejects, g is that under missing at random. Not rejecting
     is no evidence for the segment at few ratings: prefer averaged. form=joint: the likelihood, with m_1 and
@@ -97,9 +99,10 @@ class ThreeOutcome(Method):
     def nuisances(self) -> tuple[Estimable, ...]:
         if self.form == "joint":
             return ()
-        chances = (replace(nu, views="both") for nu in (noisy, responds))
-        if self.form == "two_step":
-            return (*chances, label_shift(self.rho_01, self.rho_10))
+        chances = [replace(nu, views="both") for nu in (noisy, responds)]
+        if self.form == "two_step":  # the segment is one of probabilities over all users
+            of_all = (replace(nu, of_users="") for nu in chances)
+            return (*of_all, label_shift(self.rho_01, self.rho_10))
         return (*chances, naive, selection_average(self.rho_01, self.rho_10))
 
     @property

@@ -12,10 +12,11 @@ from torch import Tensor
 from trueward.core.errors import TruewardError
 from trueward.core.random import stream_seed, torch_stream
 from trueward.core.threads import in_threads
-from trueward.data.splits import fold_of
 from trueward.estimation.nuisance_types import Nuisance
 from trueward.estimation.nuisances import platt
 from trueward.estimation.samplers import population
+from trueward.estimation.user_intercepts import USER_OFFSET
+from trueward.model.nuisance_columns import with_columns
 from trueward.training.config import Train, default_epochs, width_factor
 from trueward.training.loop import Progress, train_net, train_nets
 from trueward.training.preprocessing import (
@@ -26,6 +27,10 @@ from trueward.training.preprocessing import (
 )
 from trueward.training.problem import TrainingProblem
 from trueward.training.step import predict
+
+from .folds import Folds
+from .user_calibration import UserCalibration
+from .user_offsets import UserEffects
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,6 +44,7 @@ if TYPE_CHECKING:
 
 
 EPOCHS = 5  # of a nuisance, where none are given
+ENOUGH_RATED = 200  # rated rows, from which folds may be as uneven as users are
 BOTTLENECK = (32, 32)  # hidden layers of the second view, on all features
 
 
@@ -54,6 +60,8 @@ class NuisanceFit:
         One network a view of the features, calibrated; their mean logit is that of P.
     report : dict
         Folds, rows, calibration and its bins, warnings.
+    of_users : tuple of Tensor or None
+        (n,) and (n_val,) intercepts of the rows' users in the log-odds of P, where users differ.
 
     """
 
@@ -61,6 +69,7 @@ class NuisanceFit:
     val: Tensor
     nets: tuple[Net, ...]
     report: dict[str, Any]
+    of_users: tuple[Tensor, Tensor] | None = None
 
 
 @dataclass(frozen=True)
@@ -84,10 +93,23 @@ class CrossFitData:
     cfg: Train
 
     @cached_property
-    def fold(self) -> Tensor:
-        """(n,) fold of every training row; a prompt is in one fold."""
+    def folds(self) -> Folds:
+        """Folds of the training rows, by prompt, and by user where users differ and share few prompts."""
         seed = stream_seed(self.cfg.seed, "folds")
-        return fold_of(len(self.train), self.cfg.folds, seed, self.train.group)
+        by_user = self.users.in_use and float(self.train.seen.sum()) >= ENOUGH_RATED
+        return Folds.of(self.train, self.cfg.folds, seed, by_user=by_user)
+
+    @property
+    def fold(self) -> Tensor:
+        """(n,) fold of every training row."""
+        return self.folds.fold
+
+    @cached_property
+    def users(self) -> UserEffects:
+        """How the users differ in what they say and in who reacts."""
+        return UserEffects(
+            self.train, self.val, self.cfg, lambda: self.standardized[0].x, lambda: self.fold
+        )
 
     @cached_property
     def basis(self) -> Tensor | None:
@@ -151,16 +173,25 @@ class CrossFitData:
             The nuisance.
 
         """
+        offsets = self.users.offsets(nuisance.users, apart=nuisance.cross_fit)
+        fold = self.fold if nuisance.cross_fit else None
+
+        def problem(
+            stage: str, train: Feedback, val: Feedback, transform: InputTransform
+        ) -> TrainingProblem:
+            if offsets is not None:
+                pairs = zip((train, val), offsets, strict=True)
+                train, val = (with_columns(d, {USER_OFFSET: part}) for d, part in pairs)
+            return TrainingProblem.on_features(stage, nuisance, train, val, transform, fold)
+
+        everything = self.train, self.val, self.transform
         if not nuisance.cross_fit:
-            splits = self.train, self.val, self.transform
-            problem = TrainingProblem.on_features(nuisance.name, nuisance, *splits)
-            return ((replace(problem, streams="reward"), replace(self.cfg, members=1)),)
-        cfg, name, fold = self.settings(nuisance), nuisance.name, self.fold
-        problem = TrainingProblem.on_features(name, nuisance, *self.reduced, fold)
-        problems = [(problem, cfg)]
+            one = replace(problem(nuisance.name, *everything), streams="reward")
+            return ((one, replace(self.cfg, members=1)),)
+        cfg = self.settings(nuisance)
+        problems = [(problem(nuisance.name, *self.reduced), cfg)]
         if nuisance.views == "both":
-            splits = self.train, self.val, self.transform
-            whole = TrainingProblem.on_features(f"whole.{name}", nuisance, *splits, fold)
+            whole = problem(f"whole.{nuisance.name}", *everything)
             problems.append((whole, replace(cfg, hidden=BOTTLENECK)))
         return tuple(problems)
 
@@ -295,7 +326,13 @@ def out_of_fold(
     g = torch_stream(seed, "population", nuisance.name)
     rows = population(nuisance.rows(train), train.weight, g)
     target = nuisance.target(train).cpu()
-    slope, offset = platt(held[rows], target[rows])
+    users = None
+    if USER_OFFSET in train.eta:
+        users = UserCalibration.of(held, nuisance.users, train, problems[0].val)
+    if users is None or nuisance.average_user:
+        slope, offset = platt(held[rows], target[rows])
+    else:
+        slope, offset = users.slope, users.offset
     p, p_val = (torch.sigmoid(slope * v + offset).to(train.y) for v in (held, val))
     report = {
         "logged": False,
@@ -309,7 +346,10 @@ def out_of_fold(
             f"the features do not predict {nuisance.name} out of fold: it is a constant"
         )
     nets = tuple(state.mlp.scaled(slope, offset) for state in states)
-    return NuisanceFit(p, p_val, nets, report)
+    if users is None:
+        return NuisanceFit(p, p_val, nets, report)
+    report["tau"] = users.tau
+    return NuisanceFit(p, p_val, nets, report, users.own)
 
 
 def _one_network(problem: TrainingProblem, state: TrainingState) -> NuisanceFit:

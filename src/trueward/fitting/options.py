@@ -34,5 +34,6 @@ class FitOptions(TypedDict, total=False):
     nuisance_width: int
     micro_batch: int | None
     precision: Literal["auto", "fp32", "bf16"]
+    users: Literal["auto", "on", "off"]
     device: str
     preset: str

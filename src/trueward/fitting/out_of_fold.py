@@ -12,6 +12,7 @@ from trueward.core.random import torch_stream
 from trueward.estimation.nuisance_types import Computed, Nuisance
 from trueward.estimation.nuisances import Clip
 from trueward.estimation.samplers import every, population
+from trueward.estimation.user_intercepts import USER_OFFSET, user_column
 from trueward.model.nuisance_columns import fill_nuisances, with_columns
 from trueward.training.problem import without_features
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from trueward.data.feedback import Columns
+    from trueward.data.feedback import Columns, Feedback
     from trueward.estimation.method import Method
     from trueward.estimation.nuisance_types import Derived, Estimable, Parameters
     from trueward.model.composed_model import FittedNuisance
@@ -45,6 +46,8 @@ class OutOfFoldNuisances:
         Nuisance -> how it was estimated, or ``{"logged": True}``.
     parts : dict
         Nuisance -> its networks or parameters, of those that were estimated.
+    users : dict
+        ``ratings`` and ``reactions`` -> how users differ, of those that were asked for.
 
     """
 
@@ -52,6 +55,7 @@ class OutOfFoldNuisances:
     val: Columns
     report: dict[str, Any]
     parts: dict[str, FittedNuisance]
+    users: dict[str, Any] = field(default_factory=dict)
 
     @property
     def complete(self) -> bool:
@@ -99,7 +103,17 @@ def estimate_nuisances(
             p = estimates.unclipped.get(nu.name, data.train.eta.get(nu.name))
             assert p is not None
             report[nu.name] |= Clip(nu.clip).report(p, nu.target(data.train), data.train.weight)
-    return OutOfFoldNuisances(train.eta, val.eta, report, estimates.parts)
+    more = {user_column(k): v for k, v in estimates.of_users.items()}
+    offsets = data.users.offsets(method.users, apart=False)
+    if offsets is not None:
+        more[USER_OFFSET] = offsets
+    train, val = (
+        with_columns(d, {k: v[i] for k, v in more.items()}) for i, d in enumerate((train, val))
+    )
+    users: dict[str, Any] = dict(data.users.reports)
+    if estimates.of_users:
+        users["folds"] = data.folds.why
+    return OutOfFoldNuisances(train.eta, val.eta, report, estimates.parts, users)
 
 
 def _logged(nuisance: Estimable, data: CrossFitData) -> bool:
@@ -118,6 +132,7 @@ class _Estimates:
     parts: dict[str, FittedNuisance] = field(default_factory=dict)
     reports: dict[str, dict[str, Any]] = field(default_factory=dict)
     unclipped: dict[str, Tensor] = field(default_factory=dict)
+    of_users: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
 
     def probabilities(self, nuisance: Nuisance, _splits: Splits) -> Sequence[Tensor]:
         """P(target) out of fold, from the fit that is there or a new one."""
@@ -129,6 +144,8 @@ class _Estimates:
             raise fit
         self.parts[nuisance.name], self.reports[nuisance.name] = fit.nets, fit.report
         self.unclipped[nuisance.name] = fit.train
+        if fit.of_users is not None:
+            self.of_users[nuisance.name] = fit.of_users
         return fit.train, fit.val
 
     def parameters(self, nuisance: Derived | Computed, splits: Splits) -> Parameters:
@@ -136,16 +153,13 @@ class _Estimates:
         seed = self.data.cfg.seed
         if isinstance(nuisance, Computed):
             train, val = self.rows(nuisance, splits)
-            if self.parts:
-                train = with_columns(train, {"fold": self.data.fold})
-            parameters, report = nuisance.fit(train, val, seed)
+            parameters, report = nuisance.fit(self.with_context(train), val, seed)
         else:
             train = without_features(splits[0])
             sample = population(
                 every(train), train.weight, torch_stream(seed, "population", nuisance.name)
             )
-            if self.parts:
-                train = with_columns(train, {"fold": self.data.fold})
+            train = self.with_context(train)
             # resampled by weight: the rows are equal now, and copies of a row belong together
             rows = train[sample]
             if train.weight is not None:
@@ -156,6 +170,13 @@ class _Estimates:
         self.parts[nuisance.name] = {k: v.cpu() for k, v in parameters.items()}
         self.reports[nuisance.name] = report
         return parameters
+
+    def with_context(self, train: Feedback) -> Feedback:
+        """Add the fold and the intercepts of users to the training rows, where a network was fitted."""
+        if not self.parts:
+            return train
+        own = {user_column(k): v[0] for k, v in self.of_users.items()}
+        return with_columns(train, {"fold": self.data.fold, **own})
 
     def rows(self, nuisance: Computed, splits: Splits) -> Splits:
         """The rows with standardised features where the nuisance reads them, else without features."""

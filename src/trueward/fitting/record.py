@@ -148,6 +148,7 @@ def _report(
             **losses,
         },
         "nuisances": nuisances.report,
+        **({"users": nuisances.users} if nuisances.users else {}),
         "spread": spread,
         "warnings": [f"{k}: {v['warning']}" for k, v in reported if "warning" in v] + warnings,
         **({"reasons": list(reasons)} if reasons else {}),

@@ -43,7 +43,7 @@ class Train:
     members : int, default 1
         Size of the ensemble. The members' spread is reported.
     folds : int, default 5
-        Folds, by prompt, for out-of-fold nuisances.
+        Folds for out-of-fold nuisances, by prompt, and by user where users share few prompts.
     nuisance_epochs : int or None, default None
         Largest number of epochs of a nuisance. None: 5, and up to 8 on few rows where the reward is
         composed of the nuisances.
@@ -55,6 +55,9 @@ class Train:
         Rows in one forward pass; None: the whole batch. The gradient is the same.
     precision : {'auto', 'fp32', 'bf16'}, default 'auto'
         Precision of the matrix products. Weights are fp32.
+    users : {'auto', 'on', 'off'}, default 'auto'
+        Intercepts of users in what they say and in who reacts. ``auto``: where the log has user ids and the
+        evidence says that users differ.
     device : str, default 'auto'
         ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 
@@ -121,6 +124,10 @@ class Train:
     precision: Annotated[
         Literal["auto", "fp32", "bf16"],
         Opt("precision of the matrix products; weights are fp32"),
+    ] = "auto"
+    users: Annotated[
+        Literal["auto", "on", "off"],
+        Opt("intercepts of users; auto: where the evidence says that users differ"),
     ] = "auto"
     device: Annotated[str, Opt("auto, cpu or cuda")] = "auto"
 

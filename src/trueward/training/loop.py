@@ -18,7 +18,13 @@ from trueward.core.threads import in_threads
 from trueward.data.feedback import Columns
 
 from .config import Train, width_factor
-from .problem import TrainingProblem, make_batch, member_logits, without_features
+from .problem import (
+    TrainingProblem,
+    make_batch,
+    member_logits,
+    with_user_offset,
+    without_features,
+)
 from .step import backward, backward_stacked, clip_gradients, predict
 from .training_state import TrainingRun, TrainingState, make_optimizer, plan_run, restore_best
 
@@ -269,6 +275,10 @@ def _monitored_loss(run: TrainingRun, t: float) -> list[float]:
 def _monitor(objective: Objective, out: Columns, b: Feedback, memory: list[Columns]) -> list[float]:
     with torch.no_grad():
         return [
-            float(objective.monitor(member_logits(out, m), replace(b, eta=b.eta | own)))
+            float(
+                objective.monitor(
+                    with_user_offset(member_logits(out, m), b, m), replace(b, eta=b.eta | own)
+                )
+            )
             for m, own in enumerate(memory)
         ]

@@ -9,6 +9,7 @@ import torch
 
 from trueward.core.processes import SINGLE_PROCESS
 from trueward.data.feedback import Columns, Feedback
+from trueward.estimation.user_intercepts import USER_OFFSET
 
 from .row_sources import FeatureRows
 
@@ -188,6 +189,30 @@ def member_logits(out: Columns, m: int) -> Columns:
 
     """
     return Columns({k: v[m] for k, v in out.items()})
+
+
+def with_user_offset(out: Columns, b: Feedback, m: int) -> Columns:
+    """Add the intercepts of the rows' users, ``eta.user_offset``, to the logit ``reward`` of one member.
+
+    Parameters
+    ----------
+    out : Columns
+        Head -> (n,) logits of the member.
+    b : Feedback
+        The rows; their ``user_offset`` is (n,), or (n, M) with one column a member.
+    m : int
+        The member.
+
+    Returns
+    -------
+    Columns
+        Head -> (n,); ``out`` itself where there is no offset.
+
+    """
+    offset = b.eta.get(USER_OFFSET)
+    if offset is None:
+        return out
+    return out | {"reward": out.reward + (offset if offset.dim() == 1 else offset[:, m])}
 
 
 def without_features(data: Feedback, t: float = 1.0) -> Feedback:

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from trueward.data.feedback import Columns
 
 from .preprocessing import CHUNK
-from .problem import member_logits
+from .problem import member_logits, with_user_offset
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -116,6 +116,7 @@ def member_losses(objective: Objective, out: Columns, batch: Batch) -> Tensor:
         if batch.keep is not None:
             kept = batch.keep[m].nonzero().squeeze(-1)
             own, b = own[kept], b[kept]
+        own = with_user_offset(own, b, m)
         losses.append(objective.loss(own, b) if len(b) else own.reward.sum())
     return torch.stack(losses)
 
