@@ -349,7 +349,8 @@ def out_of_fold(
     if users is None:
         return NuisanceFit(p, p_val, nets, report)
     report["tau"] = users.tau
-    return NuisanceFit(p, p_val, nets, report, users.own)
+    own, own_val = (v.to(train.y) for v in users.own)
+    return NuisanceFit(p, p_val, nets, report, (own, own_val))
 
 
 def _one_network(problem: TrainingProblem, state: TrainingState) -> NuisanceFit:

@@ -123,12 +123,13 @@ class UserEffects:
     @cached_property
     def _design(self) -> Array:
         """(n, p) ones, leading directions of the features, and context."""
-        train = self.features().double().cpu().numpy()
-        if train.shape[1] > DIRECTIONS:
-            some = train[:: max(1, len(train) // 4096)]
+        x = self.features().float().cpu().numpy()
+        if x.shape[1] > DIRECTIONS:
+            some = x[:: max(1, len(x) // 4096)].astype(np.float64)
             axes = np.linalg.eigh(some.T @ some)[1][:, ::-1]
-            train = train @ axes[:, :DIRECTIONS]
-            train /= max(float(np.sqrt(np.square(train).mean())), 1e-12)
+            x = x @ axes[:, :DIRECTIONS].astype(np.float32)
+            x /= max(float(np.sqrt(np.square(x).mean())), 1e-12)
+        train = x.astype(np.float64)
         parts = [np.ones((len(train), 1)), train]
         if self.train.z is not None:
             z = self.train.z.double().cpu().numpy()
