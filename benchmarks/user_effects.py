@@ -4,8 +4,7 @@
 
 Every prompt has one user. P(good) = sigmoid(w x + .4), |w| = 1.3; features of a user's prompts have a mean of
 their own (sd .5). A user reacts with logit P = a + e_u + .7 (2 r - 1), a so that 20 % react, and says up with
-logit P = 1.5 (2 r - 1) + l_u. Half of the rated mistakes are chance; the rest is what users do to a log. Test
-rows are of new users, with true labels. `anchored` has 100 random gold labels.
+logit P = 1.5 (2 r - 1) + l_u. Test rows are of new users, with true labels. `anchored` has 100 random gold labels.
 """
 
 from __future__ import annotations
