@@ -9,10 +9,10 @@ import pytest
 import torch
 
 import trueward as tw
+from trueward.core.clustering import clusters
 from trueward.core.errors import TruewardError, UsageError
 from trueward.data.feedback import Columns, Feedback
 from trueward.evaluation.bounded_pairs import blocks, pair_accuracy, pair_orders
-from trueward.evaluation.clustering import clusters
 from trueward.evaluation.linear_estimands import LinearEstimand
 from trueward.evaluation.missing_label_nuisances import partial_labels
 from trueward.evaluation.model_balance import balance

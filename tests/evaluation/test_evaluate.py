@@ -14,11 +14,11 @@ from scipy import stats
 from scipy.special import expit
 from sklearn import metrics as sk
 
+from trueward.core.clustering import clusters, student_interval
 from trueward.core.errors import TruewardError, UsageError
 from trueward.core.estimate import Estimate
 from trueward.data.feedback import Labelled
 from trueward.evaluation import metrics
-from trueward.evaluation.clustering import clusters, student_interval
 from trueward.evaluation.evaluate import evaluate
 from trueward.evaluation.influence_functions import INFLUENCE_FUNCTIONS
 from trueward.evaluation.measure import measure
@@ -565,7 +565,6 @@ def test_text_is_encoded_with_the_backbone_of_the_model(monkeypatch):
     "module",
     [
         "audit",
-        "clustering",
         "evaluate",
         "measure",
         "metrics",

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from trueward.core.clustering import Cluster
     from trueward.data.log import Test
 
-    from .clustering import Cluster
     from .measure import Metrics
 
     Array = NDArray[np.float64]

@@ -14,7 +14,8 @@ from .partial_labels import TAIL, IdentifiedSet, clustered_sum_error
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from .clustering import Clusters
+    from trueward.core.clustering import Clusters
+
     from .partial_labels import PartialLabels
 
     Array = NDArray[np.float64]

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from trueward.core.clustering import Cluster, Clusters, Scale, clusters, few_warnings
 from trueward.core.errors import TruewardError, UsageError
 from trueward.core.estimate import Estimate
 
 from . import metrics
-from .clustering import Cluster, Clusters, Scale, clusters, few_warnings
 from .ece import ece_interval
 from .influence_functions import INFLUENCE_FUNCTIONS, class_mass
 
@@ -153,7 +153,7 @@ def measure(
     Returns
     -------
     Metrics
-        Every metric with its 95 % interval over prompts and users; see `clustering`.
+        Every metric with its 95 % interval over prompts and users; see `trueward.core.clustering`.
 
     Raises
     ------

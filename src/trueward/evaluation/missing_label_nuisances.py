@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from scipy.special import logit
 
+from trueward.core.clustering import clusters
 from trueward.core.errors import TruewardError, UsageError
 from trueward.core.random import stream_seed
 from trueward.data.splits import fold_of, prompt_numbers
@@ -15,7 +16,6 @@ from trueward.estimation.gold_regression import FEWEST_GOLD
 from trueward.estimation.nuisances import Clip
 from trueward.estimation.ridge_logistic import NOT_CONVERGED, RegressionData, logistic, out_of_fold
 
-from .clustering import clusters
 from .log_signals import signal_probabilities
 from .partial_labels import PartialLabels
 

@@ -20,9 +20,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from trueward.core.clustering import Clusters
     from trueward.data.log import Log
-
-    from .clustering import Clusters
 
     Array = NDArray[np.float64]
     Index = NDArray[np.int64]

@@ -14,7 +14,7 @@ from trueward.core.influence import clustered_error
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from .clustering import Clusters
+    from trueward.core.clustering import Clusters
 
     Array = NDArray[np.float64]
     Index = NDArray[np.int64]

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from trueward.core.clustering import Scale, clusters, student_interval
 from trueward.core.estimate import Estimate
 from trueward.core.weighted import effective_size
 
-from .clustering import Scale, clusters, student_interval
 from .influence_functions import INFLUENCE_FUNCTIONS, class_mass, cross_fitted_share
 from .label_draw import LabelDraw
 from .labelled_pairs import estimate_pairs
