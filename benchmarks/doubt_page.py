@@ -1,9 +1,10 @@
 """Measure the claims of docs/doubt.md and docs/refute.md and print them as tables.
 
-python benchmarks/doubt_page.py --data ../shared/data > runs/doubt.md       # --only evaluate,audit --jobs 2
+python benchmarks/doubt_page.py --data ../shared/data > runs/doubt.md       # --only evaluate,designs --jobs 2
 
-Coverage is measured for 95 % intervals and sets over 500 simulations (audit: 1,000; noise rates and sets: 200). The target
-is 93 to 97 %; the Monte Carlo standard error is 1 %. Finished parts are stored in runs/doubt/; --only measures a part again.
+Coverage is measured for 95 % intervals and sets over 500 simulations (designs: 400 of each, or --draws; noise rates and
+sets: 200). The target is 93 to 97 %; the Monte Carlo standard error of 500 is 1 %. Finished parts are stored in
+runs/doubt/; --only measures a part again.
 """
 
 from __future__ import annotations
@@ -21,13 +22,12 @@ import numpy as np
 import polars as pl
 import torch
 from doubt_commands import command_lines
-from doubt_designs import design_lines, user_lines
+from doubt_designs import DRAWS, design_lines, user_lines
 from doubt_draws import draw_lines
 from doubt_refute import refute_lines
 
 import trueward as tw
 from trueward.estimators._registry import make
-from trueward.evaluation.influence_functions import INFLUENCE_FUNCTIONS
 from trueward.evaluation.log_signals import signal_probabilities
 from trueward.evaluation.measure import measure
 from trueward.evaluation.prediction_powered import interval_width
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 
 WORLDS = 500
 FITTED = 200  # simulations that need fits
-AUDITS = 1000  # simulations of the audit, whose metrics are correlated
 BANDS = 20
 TESTS = (50, 100, 300)  # prompts of a test table
 LOGS = ((4000, 4), (4000, 64))  # rows and features of a log whose noise rates are read
@@ -92,25 +91,6 @@ def evaluate_lines(each: Callable) -> list[str]:
     for prompts in TESTS:
         found = shares(each(partial(tested, prompts, truth), WORLDS))
         lines += rows(f"{prompts} prompts of 4", found)
-    return lines
-
-
-def audited(by_prompt: bool, seed: int) -> dict[str, bool]:
-    """Return which intervals of an audit contain the truth of the logged rows."""
-    made, r = worlds.audited(seed, by_prompt=by_prompt)
-    known = {
-        k: e.value for k, e in measure(made.p, score=made.s, r=r, group=made.group, draws=0).items()
-    }
-    known |= {"accuracy": float(np.mean((made.p > 0.5) == r)), "good": float(r.mean())}
-    found = {name: made.estimate(name)[0] for name in (*INFLUENCE_FUNCTIONS, "pair_accuracy")}
-    return {k: e.low <= known[k] <= e.high for k, e in found.items() if e.low is not None}
-
-
-def audit_lines(each: Callable) -> list[str]:
-    """Return the coverage of the prediction-powered audit: 2,000 rows, 300 gold labels."""
-    lines = head("gold labels", (*INFLUENCE_FUNCTIONS, "pair_accuracy"))
-    for name, by_prompt in (("300 rows", False), ("75 prompts of 4", True)):
-        lines += rows(name, shares(each(partial(audited, by_prompt), AUDITS)))
     return lines
 
 
@@ -217,7 +197,6 @@ def width_lines(each: Callable, place: Path) -> list[str]:
 
 TITLES = {
     "evaluate": "Intervals of `evaluate`, coverage in %",
-    "audit": "Intervals of `evaluate --log`, coverage in %",
     "designs": "Intervals of `evaluate --log` over designs, coverage in % (share of draws with a figure)",
     "users": "Intervals of `evaluate` clustered by user and prompt, coverage in %",
     "rates": "Intervals of estimated noise rates, coverage in %",
@@ -240,6 +219,12 @@ def main() -> None:
     parser.add_argument(
         "--out", type=Path, default=Path("runs/doubt"), help="folder of the finished parts"
     )
+    parser.add_argument(
+        "--draws",
+        type=int,
+        default=DRAWS,
+        help="designs, users: draws of each in all; more are added",
+    )
     given = parser.parse_args()
     asked = [name for name in given.only.split(",") if name]
     if unknown := sorted(set(asked) - set(TITLES)):
@@ -250,9 +235,8 @@ def main() -> None:
         each = partial(spread, pool)
         parts = {
             "evaluate": partial(evaluate_lines, each),
-            "audit": partial(audit_lines, each),
-            "designs": partial(design_lines, each),
-            "users": partial(user_lines, each),
+            "designs": partial(design_lines, each, given.out, given.draws),
+            "users": partial(user_lines, each, given.out, given.draws),
             "rates": partial(rates_lines, each),
             "sets": partial(sets_lines, each),
             "bands": partial(band_lines, each),

@@ -14,9 +14,10 @@ from scipy import stats
 from scipy.special import expit
 from sklearn import metrics as sk
 
-from trueward.core.clustering import clusters, student_interval
+from trueward.core.clustering import clusters
 from trueward.core.errors import TruewardError, UsageError
 from trueward.core.estimate import Estimate
+from trueward.core.intervals import student_interval
 from trueward.data.feedback import Labelled
 from trueward.evaluation import metrics
 from trueward.evaluation.evaluate import evaluate

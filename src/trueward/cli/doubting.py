@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -56,8 +58,28 @@ def calibrate(
     if "assumes" in report:
         size = report["effective_sample_size"]
         typer.echo(f"  weighted; effective sample size {size:g}; assumes: {report['assumes']}")
+    typer.echo("".join(f"  {line}\n" for line in _decisions(report)), nl=False)
     if "warning" in report:
         typer.echo(f"  warning: {report['warning']}")
+
+
+def _decisions(report: dict[str, Any]) -> Iterator[str]:
+    """Yield in words what every confidence decides, and what it holds for."""
+    for at in report["decisions"]:
+        level, error = at["confidence"], at["error"]
+        flags = f"--min-confidence {level:g}" + (" --by-class" if at["by_class"] else "")
+        if error["value"] is None:
+            least = math.ceil(level / (1 - level) - 1e-9)
+            each = "gold labels of either kind" if at["by_class"] else "gold labels"
+            few = f"it takes {each} on at least {least} prompts"
+            wide = "no P(preferred) is near enough to 0 or 1"
+            yield f"score {flags} decides nothing: {few if report['gold'] < 2 * least else wide}"
+            continue
+        wrong = f"{error['value']:.0%}"
+        if error["low"] is not None:
+            wrong += f" ({error['low']:.0%} to {error['high']:.0%})"
+        yield f"score {flags} decides {at['decided']:.0%} of responses; wrong among these: {wrong}"
+    yield report["guarantee"]
 
 
 def sensitivity(

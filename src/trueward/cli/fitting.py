@@ -212,6 +212,13 @@ def score(
             "--min-confidence", help="Add a decision: 1, 0, or null below this confidence."
         ),
     ] = None,
+    by_class: Annotated[
+        bool,
+        typer.Option(
+            "--by-class",
+            help="The confidence holds among good and among bad responses, not only over both.",
+        ),
+    ] = False,
     mapping: Map = None,
     split: Split = None,
 ) -> None:
@@ -220,10 +227,12 @@ def score(
 
     from trueward.core.atomic_io import replacing
     from trueward.data.pairs import read_pairs
-    from trueward.model.calibration import known_level
+    from trueward.model.conformal import known_level
     from trueward.model.reward_model import load
 
     writable(out, (".parquet", ".jsonl", ".csv"))
+    if by_class and confidence is None:
+        raise UsageError("--by-class needs --min-confidence: give both")
     if confidence is not None:
         known_level(confidence)
     rm = load(model)
@@ -237,7 +246,8 @@ def score(
     scored = table.with_columns(pl.Series(k, v.numpy()) for k, v in scores.columns().items())
     if confidence is not None and rm.calibration is not None and scores.preferred is not None:
         decision = pl.Series(
-            "decision", rm.calibration.decide(scores.preferred, confidence).numpy()
+            "decision",
+            rm.calibration.decide(scores.preferred, confidence, by_class=by_class).numpy(),
         )
         scored = scored.with_columns(decision.replace(-1, None))
     with replacing(out) as path:

@@ -16,13 +16,15 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
-from scipy.special import expit, logit, stdtrit
 
 from trueward.core.errors import UsageError
 from trueward.core.estimate import Estimate
+from trueward.core.intervals import skewness, student_interval
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from trueward.core.intervals import Scale
 
     Array = NDArray[np.float64]
     Index = NDArray[np.int64]
@@ -30,16 +32,6 @@ if TYPE_CHECKING:
 #: Units that intervals are clustered by.
 Cluster = Literal["prompt", "user", "both"]
 FEW = 10  # effective units below which intervals are approximate
-
-Scale = Literal["share", "correlation", "error", "score", "difference"]
-#: Ends of the range of a metric on each scale.
-RANGES: dict[Scale, tuple[float, float]] = {
-    "share": (0.0, 1.0),
-    "correlation": (-1.0, 1.0),
-    "error": (0.0, np.inf),
-    "score": (-np.inf, 1.0),
-    "difference": (-np.inf, np.inf),
-}
 
 
 @dataclass(frozen=True)
@@ -131,10 +123,18 @@ class Clusters:
         choices = [np.asarray(both), *each.values()]
         return max(choices, key=lambda v: float(np.trace(np.atleast_2d(v))))
 
+    def skewness(self, influence: Array) -> float:
+        """Compute the skewness of a sum of influence values, (n,): sum d^3 / (sum d^2)^1.5 over units.
+
+        d are the sums of the units of the kind whose sum d^2 is the largest.
+        """
+        totals = [np.bincount(unit, influence) for unit in self.units.values()]
+        return skewness(max(totals, key=lambda d: float(d @ d)))
+
     def estimate(
         self, value: float, influence: Array, scale: Scale = "difference", mass: Array | None = None
     ) -> Estimate:
-        """Compute the 95 % interval of a statistic by Student's t.
+        """Compute the 95 % interval of a statistic by Student's t, corrected for skewness.
 
         Parameters
         ----------
@@ -143,8 +143,7 @@ class Clusters:
         influence : (n,) array
             Influence of every row.
         scale : str, default "difference"
-            ``share`` (log-odds), ``correlation`` (Fisher's z), or untransformed, cut to the range of an
-            ``error`` (from 0), of a ``score`` (to 1) or of any ``difference``.
+            See `student_interval`.
         mass : (n,) array, optional
             How much each row carries of the statistic; 1 by default.
 
@@ -162,7 +161,7 @@ class Clusters:
             few = f"an effective number of {effective[name]:.1f} {name}s carries it"
             return Estimate(value, reason=f"{few}, so no interval")
         error = float(np.sqrt(self.variance(influence, mass)))
-        return student_interval(value, error, effective[name] - 1, scale)
+        return student_interval(value, error, effective[name] - 1, scale, self.skewness(influence))
 
 
 def clusters(
@@ -211,48 +210,6 @@ def clusters(
     if user is not None and cluster != "prompt":
         units["user"] = _codes(user)
     return Clusters(units)
-
-
-def student_interval(value: float, error: float, degrees: float, scale: Scale) -> Estimate:
-    """Compute a 95 % interval by Student's t on the scale of the metric.
-
-    Parameters
-    ----------
-    value, error : float
-        The statistic and its standard error.
-    degrees : float
-        Degrees of freedom n - 1, greater than 0, with n the effective number of units.
-    scale : str
-        See `Clusters.estimate`.
-
-    Returns
-    -------
-    Estimate
-        Of a share of 0 or 1 the exact binomial interval (Clopper and Pearson) of n of n units.
-
-    Examples
-    --------
-    >>> print(student_interval(0.8, 0.04, 30, "share"))
-    0.800 [0.706, 0.870]
-    >>> print(student_interval(1.0, 0.0, 9, "share"))  # 10 of 10: .025^(1/10)
-    1.000 [0.692, 1.000]
-
-    """
-    wide = float(stdtrit(degrees, 0.975)) * error
-    if scale == "share" and not 0 < value < 1:
-        edge = 0.025 ** (1 / (degrees + 1))
-        value = float(np.clip(value, 0, 1))
-        return Estimate(value, edge, 1.0) if value else Estimate(value, 0.0, 1 - edge)
-    if scale == "share":
-        wide /= value * (1 - value)
-        low, high = expit(logit(value) + np.array([-wide, wide]))
-        return Estimate(value, float(low), float(high))
-    if scale == "correlation" and abs(value) < 1:
-        wide /= 1 - value**2
-        low, high = np.tanh(np.arctanh(value) + np.array([-wide, wide]))
-        return Estimate(value, float(low), float(high))
-    least, most = RANGES[scale]
-    return Estimate(value, max(value - wide, least), min(value + wide, most))
 
 
 def few_warnings(effective: dict[str, float]) -> tuple[str, ...]:

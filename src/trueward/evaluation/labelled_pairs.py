@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trueward.core.estimate import Estimate
+from trueward.core.intervals import student_interval
 from trueward.core.weighted import effective_size
 
-from .clustering import student_interval
 from .prompt_pairs import ordered, pairs_within_prompts
 
 if TYPE_CHECKING:

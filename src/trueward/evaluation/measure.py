@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trueward.core.clustering import Cluster, Clusters, Scale, clusters, few_warnings
+from trueward.core.clustering import Cluster, Clusters, clusters, few_warnings
 from trueward.core.errors import TruewardError, UsageError
 from trueward.core.estimate import Estimate
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
+
+    from trueward.core.intervals import Scale
 
     Array = NDArray[np.float64]
     Index = NDArray[np.int64]

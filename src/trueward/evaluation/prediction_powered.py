@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trueward.core.clustering import Scale, clusters, student_interval
+from trueward.core.clustering import clusters
 from trueward.core.estimate import Estimate
+from trueward.core.intervals import Scale, skewness, student_interval
 from trueward.core.weighted import effective_size
 
 from .influence_functions import INFLUENCE_FUNCTIONS, class_mass, cross_fitted_share
@@ -78,7 +79,7 @@ class AuditRows(LabelDraw):
         mass[self.known] = class_mass(labels, w) if name == "auroc" else w
         return (
             self._interval(name, *self._tuned(name), mass),
-            self._interval(name, alone.theta + float(w @ psi), self._error(influence), mass),
+            self._interval(name, alone.theta + float(w @ psi), influence, mass),
         )
 
     def variance(self, name: str) -> float:
@@ -91,7 +92,7 @@ class AuditRows(LabelDraw):
             return float(
                 len(self.p) * self.share**2 @ (self.p * (1 - self.p) * (f.good - f.bad) ** 2)
             )
-        _, error = self._tuned(name)
+        error, _ = self._error(self._tuned(name)[1])
         return float(error**2 * self.known.sum() / max(1 - self.known.mean(), 1e-9))
 
     def _expansion(self, name: str) -> InfluenceFunction:
@@ -105,8 +106,8 @@ class AuditRows(LabelDraw):
             label = np.full(len(label), float(self.gold_share @ self.r))
         return INFLUENCE_FUNCTIONS[name](self.p, self.s, label, spread, w)
 
-    def _tuned(self, name: str) -> tuple[float, float]:
-        """Value and standard error at the lambda of least variance on other units."""
+    def _tuned(self, name: str) -> tuple[float, Array]:
+        """Value and (n,) influence at the lambda of least variance on other units."""
         f, w = self._expansion(name), self.gold_share
         guess, psi = f.at(self.g, self.guessed_spread), f.at(self.r, self.spread)
         first = w * (psi - w @ psi)  # influence at lambda = 0
@@ -116,20 +117,21 @@ class AuditRows(LabelDraw):
         rest = np.ones(len(w)) if self.future else np.sqrt(self.chance_left)
         best = cross_fitted_share(rest * first, rest * change, self.unit, self.known)
         value = f.theta + w @ psi + (w * best) @ (self.share @ guess - guess)
-        return float(value), self._error(first + best * change)
+        return float(value), first + best * change
 
-    def _error(self, influence: Array) -> float:
-        """Standard error of a sum of influence values over the drawn units, or over prompts and users."""
+    def _error(self, influence: Array) -> tuple[float, float]:
+        """Standard error and skewness of a sum over the drawn units, or over prompts and users."""
         if self.future:
             units = clusters(len(influence), group=self.group, user=self.user)
-            return float(np.sqrt(units.variance(influence)))
+            return float(np.sqrt(units.variance(influence))), units.skewness(influence)
         total = np.bincount(self.unit, np.sqrt(self.chance_left) * influence)
         mass = np.bincount(self.unit, self.gold_share)
         total = total / (1 - np.minimum(mass, 0.99))
-        return float(np.sqrt(np.square(total).sum()))
+        return float(np.sqrt(np.square(total).sum())), skewness(total)
 
-    def _interval(self, name: str, value: float, error: float, mass: Array) -> Estimate:
+    def _interval(self, name: str, value: float, influence: Array, mass: Array) -> Estimate:
         """95 % interval by Student's t on the scale of the metric; none where too few units carry it."""
+        error, skew = self._error(influence)
         if not np.isfinite(value) or not np.isfinite(error):
             return Estimate(None, reason="the data do not define it")
         if self.complete and not self.future:
@@ -147,7 +149,7 @@ class AuditRows(LabelDraw):
         scale = SCALES.get(name, "difference")
         if scale == "share" and not 0 < value < 1:
             return student_interval(float(value >= 1), 0.0, size - 1, scale)
-        return student_interval(value, error, size - 1, scale)
+        return student_interval(value, error, size - 1, scale, skew)
 
 
 def interval_width(e: Estimate) -> float:

@@ -10,19 +10,23 @@ import torch
 from scipy.optimize import minimize
 from scipy.special import expit, xlogy
 
-from trueward.core.errors import UsageError
+from trueward.core.clustering import clusters
+from trueward.core.errors import TruewardError
 from trueward.core.random import stream_seed
 from trueward.data.splits import fold_of, prompt_numbers
 from trueward.estimation.gold_regression import enough
 from trueward.estimation.nuisances import platt
 
 from .calibration_limits import calibration_warnings, undecided_above
+from .conformal import GoldRows, decisions, guarantee, known_level, limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
     from torch import Tensor
+
+    from trueward.core.clustering import Clusters
 
     Array = NDArray[np.float64]
 
@@ -42,9 +46,14 @@ class Calibration:
     parameters : Tensor
         Parameters of the map: (a, b), (a, c, b), or knots (2, k).
     nonconformity : Tensor
-        (n,) nonconformity scores 1 - P(label) of the gold rows, sorted, each from a fit on other prompts.
+        (m,) nonconformity scores 1 - P(label) of the gold rows, sorted, each from a fit on other prompts. A
+        graded label gives two.
     cumulative_weight : Tensor or None
-        (n + 1,) cumulative weights of the gold rows, then of a new response. None: every row has weight 1.
+        (m + 1,) cumulative weights of the scores, then of a new prompt. None: every score has weight 1.
+    label : Tensor or None
+        (m,) labels 0 or 1 of the scores. None in models that an earlier release calibrated.
+    class_mass : Tensor or None
+        (2,) mass of a new prompt among the good scores and among the bad ones.
 
     References
     ----------
@@ -56,6 +65,8 @@ class Calibration:
     parameters: Tensor
     nonconformity: Tensor
     cumulative_weight: Tensor | None = None
+    label: Tensor | None = None
+    class_mass: Tensor | None = None
 
     def __call__(self, p: Tensor) -> Tensor:
         """Map probabilities of any shape."""
@@ -64,7 +75,7 @@ class Calibration:
         )
         return torch.from_numpy(np.asarray(mapped)).clamp(NEAR, 1 - NEAR)
 
-    def decide(self, p: Tensor, level: float) -> Tensor:
+    def decide(self, p: Tensor, level: float, *, by_class: bool = False) -> Tensor:
         """Decide good or bad where the conformal set at ``level`` holds one label.
 
         Parameters
@@ -73,35 +84,55 @@ class Calibration:
             (n,) calibrated P(preferred).
         level : float
             Confidence in [0.5, 1).
+        by_class : bool, default False
+            Class-conditional sets: the confidence holds among good and among bad responses, not only on
+            average over both.
 
         Returns
         -------
         Tensor
-            (n,) 1 good, 0 bad, -1 where both labels are in the set.
+            (n,) 1 good, 0 bad, -1 where the set holds both labels or none.
 
         Raises
         ------
         UsageError
             If ``level`` is out of its range.
+        TruewardError
+            If class-conditional sets are asked of a model that an earlier release calibrated.
 
         Notes
         -----
-        A label is in the set where 1 - P(label) is at most the ceil((n + 1) level)-th nonconformity score.
-        The set contains the label of a new response with probability ``level`` or more, if that response
-        is drawn as the gold rows were. With weights, the threshold is the first score at which the
-        cumulative weight reaches ``level`` of the total, the new response's own weight included.
+        A label is in the set where 1 - P(label) is at most the first nonconformity score at which the
+        cumulative weight reaches ``level`` of the total, of all scores or of those with this label. The total
+        includes a new prompt; with one gold row a prompt and without weights it is the ceil((n + 1) level)-th
+        score. The set contains the label of a response to a new prompt with probability ``level`` or more,
+        if that prompt is drawn as those of the gold rows were. Undecided responses count as right, so the
+        error among decided ones is larger than 1 - ``level``: ``report["decisions"]`` of `fit` estimates it.
 
         References
         ----------
         Vovk, Gammerman and Shafer, 2005. Weighted: Tibshirani, Barber, Candes and Ramdas, NeurIPS 2019.
+        Class-conditional: Vovk, ACML 2012. By prompt: Dunn, Wasserman and Ramdas, JASA 2023.
 
         """
-        n, weight = len(self.nonconformity), self.cumulative_weight
-        weight = torch.arange(1.0, n + 2, dtype=torch.float64) if weight is None else weight
-        place = int((weight[:n] < known_level(level) * weight[n]).sum())
-        most = float(self.nonconformity[place]) if place < n else 1.0
-        good, bad = 1 - p.double() <= most, p.double() <= most
-        return torch.where(good & ~bad, 1, torch.where(bad & ~good, 0, -1))
+        known_level(level)
+        score = self.nonconformity.double().numpy()
+        n = len(score)
+        total = (
+            np.arange(1.0, n + 2)
+            if self.cumulative_weight is None
+            else self.cumulative_weight.numpy()
+        )
+        weight = np.diff(total, prepend=0.0)
+        if by_class and (self.label is None or self.class_mass is None):
+            raise TruewardError(
+                "decisions by class need the labels of the gold rows, and this model was calibrated by an "
+                "earlier release: run trueward calibrate again"
+            )
+        label = np.zeros(n) if self.label is None else self.label.numpy()
+        masses = (1.0, 1.0) if self.class_mass is None else tuple(self.class_mass.tolist())
+        largest = limits(score, label, weight[:n], (float(weight[n]), *masses), level, by_class)
+        return torch.from_numpy(decisions(p.double().cpu().numpy(), largest)).to(p.device)
 
     @staticmethod
     def fit(
@@ -111,6 +142,7 @@ class Calibration:
         seed: int,
         weight: Tensor | None = None,
         new_weight: float = 1.0,
+        user: Tensor | None = None,
     ) -> tuple[Calibration, dict[str, Any]]:
         """Fit all kinds, and choose the simplest within a standard error of the best held-out log-loss.
 
@@ -128,13 +160,17 @@ class Calibration:
             (n,) number of responses that each gold row stands for.
         new_weight : float, default 1
             Mean weight of a new response.
+        user : Tensor, optional
+            (n,) users, by which standard errors are clustered, too; below 0 unknown.
 
         Returns
         -------
         calibration : Calibration
             The map on all gold rows.
         report : dict
-            ``kind``, number of ``gold`` labels, held-out ``log_loss`` of every kind, and any ``warning``.
+            ``kind``, number of ``gold`` labels, held-out ``log_loss`` of every kind; ``decisions``: for a
+            confidence of .9 and .95, by class or not, the share of decided responses and the error among
+            them; ``guarantee``: what the confidence holds for; and any ``warning``.
 
         Raises
         ------
@@ -150,43 +186,25 @@ class Calibration:
         fold = fold_of(len(y), k, stream_seed(seed, "calibration"), ids).numpy()
         held_out = {kind: _held_out(kind, q, y, w, fold) for kind in FITS}
         loss = {kind: -xlogy(y, v) - xlogy(1 - y, 1 - v) for kind, v in held_out.items()}
-        kind = _simplest_good(loss, w)
-        nonconformity = np.abs(y - held_out[kind])
-        order = np.argsort(nonconformity, kind="stable")
-        total = np.cumsum(np.r_[w[order], new_weight])
-        cumulative = None if weight is None else torch.from_numpy(total)
-        parameters = np.asarray(FITS[kind](q, y, w), dtype=np.float64)
+        units = clusters(
+            len(y),
+            group=ids.numpy(),
+            user=None if user is None else prompt_numbers(len(y), user).numpy(),
+        )
+        kind = _simplest_good(loss, w, units)
+        gold = GoldRows(held_out[kind], y, w, new_weight, ids.numpy())
+        score, own, mass = gold.scores()
+        new, *by_class = gold.new_mass()
+        total, parameters = np.cumsum(np.append(mass, new)), np.asarray(FITS[kind](q, y, w))
         report: dict[str, Any] = {"kind": kind, "gold": len(y)}
         report["log_loss"] = {k: round(float(np.average(v, weights=w)), 4) for k, v in loss.items()}
+        report |= {"decisions": gold.report(units), "guarantee": guarantee(gold, units)}
         warnings = calibration_warnings(kind, parameters, loss, y, w, fold) + undecided_above(total)
         if warnings:
             report["warning"] = "; ".join(warnings)
-        scores = torch.from_numpy(nonconformity[order])
-        return Calibration(kind, torch.from_numpy(parameters), scores, cumulative), report
-
-
-def known_level(level: float) -> float:
-    """Return a confidence level, or refuse one outside [0.5, 1).
-
-    Parameters
-    ----------
-    level : float
-        The confidence level.
-
-    Returns
-    -------
-    float
-        The same level.
-
-    Raises
-    ------
-    UsageError
-        If it is out of its range.
-
-    """
-    if not 0.5 <= level < 1:
-        raise UsageError(f"a confidence must be between 0.5 and 1, not {level:g}")
-    return level
+        parts = (parameters, score, total, own, by_class)
+        tensors = (torch.from_numpy(np.asarray(v, dtype=np.float64)) for v in parts)
+        return Calibration(kind, *tensors), report
 
 
 def _held_out(kind: str, q: Array, y: Array, w: Array, fold: NDArray[np.int64]) -> Array:
@@ -202,13 +220,13 @@ def _held_out(kind: str, q: Array, y: Array, w: Array, fold: NDArray[np.int64]) 
     return p.clip(NEAR, 1 - NEAR)
 
 
-def _simplest_good(loss: dict[str, Array], w: Array) -> str:
-    """The first kind whose loss is within a standard error of the lowest."""
+def _simplest_good(loss: dict[str, Array], w: Array, units: Clusters) -> str:
+    """The first kind whose loss is within a standard error of the lowest, clustered by prompt and user."""
     best = min(loss.values(), key=lambda v: float(np.average(v, weights=w)))
     for kind, v in loss.items():
         gap = v - best
         mean = float(np.average(gap, weights=w))
-        if mean <= np.sqrt(np.square(w * (gap - mean)).sum()) / w.sum():
+        if mean <= np.sqrt(units.variance(w * (gap - mean) / w.sum(), w)):
             return kind
     raise AssertionError(loss)
 

@@ -33,11 +33,13 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("trueward")
 __all__ = ["FORMAT", "OWN", "RewardModel", "Scores", "claim", "load"]
 
-# name in a saved folder -> field of `Calibration`; the last only where there are weights
+# name in a saved folder -> field of `Calibration`; earlier releases wrote the first two or three
 _CALIBRATION = {
     "numbers": "parameters",
     "misfit": "nonconformity",
     "mass": "cumulative_weight",
+    "label": "label",
+    "class_mass": "class_mass",
 }
 
 
@@ -224,7 +226,9 @@ class RewardModel:
             weights = each / each.mean()
             # mean weight of a response drawn from the population: sum w^2 / sum w over the labels
             new_weight = float(weights.square().mean())
-        calibration, record = Calibration.fit(p, rows.gold, rows.group, seed, weights, new_weight)
+        calibration, record = Calibration.fit(
+            p, rows.gold, rows.group, seed, weights, new_weight, rows.user
+        )
         if "gold" in self.estimator.needs:
             own = (
                 f"{self.method} is fitted on gold labels: if on these, its calibrated probabilities are "
@@ -331,8 +335,10 @@ def load(folder: str | Path) -> RewardModel:
             net = Net.from_tensors(Shape.from_json(shape), own)
         tuned = record.get("language_model", False)
         kind, threshold = record["calibration"], record["usual"]
-        weighted = "calibration.mass" in tensors
-        fields = {k: v for k, v in _CALIBRATION.items() if weighted or k != "mass"}
+        required = ("numbers", "misfit")
+        fields = {
+            k: v for k, v in _CALIBRATION.items() if k in required or f"calibration.{k}" in tensors
+        }
         return RewardModel(
             estimator=method,
             net=net,
