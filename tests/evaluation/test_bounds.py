@@ -321,9 +321,25 @@ def test_the_error_is_clustered_by_users_and_prompts_as_the_formula_says():
         np.array([1.0, 2.0, -1.0, -2.0]),
     )
     by_user, by_prompt, by_both = (9 + 9) * 2, (0 + 0) * 2, (1 + 4 + 1 + 4) * 4 / 3
-    error, freedom = clustered_sum_error(clusters(4, group=prompt, user=user), v)
+    error, freedom = clustered_sum_error(clusters(4, group=prompt, user=user), v, np.ones(4))
     assert error**2 == pytest.approx(max(by_user + by_prompt - by_both, by_user, by_prompt))
     assert freedom == 1.0
+
+
+def test_the_error_of_a_mean_is_that_of_leaving_out_one_prompt_after_the_other():
+    """Prompts of 3, 2 and 1 rows and weights: (C - 1) / C sum (mean without c - mean)^2, exactly.
+
+    The plain factor C / (C - 1) gives less: a prompt that carries much pulls the mean towards itself.
+    """
+    prompt, y = np.array([0, 0, 0, 1, 1, 2]), np.array([1.0, 1.0, 0.0, 0.0, 0.0, 1.0])
+    w = np.array([1.0, 2.0, 1.0, 1.0, 1.0, 0.5])
+    without = [np.average(y[prompt != c], weights=w[prompt != c]) for c in range(3)]
+    mean = LinearEstimand.mean(w)
+    pull = mean.influence(y)
+    error, _ = clustered_sum_error(clusters(6, group=prompt), pull, mean.c)
+    left_out = 2 / 3 * np.square(without - np.average(y, weights=w)).sum()
+    assert error**2 == pytest.approx(left_out)
+    assert error**2 > 1.5 * 3 / 2 * np.square(np.bincount(prompt, pull)).sum()
 
 
 # -- models that users choose -------------------------------------------------------------------------

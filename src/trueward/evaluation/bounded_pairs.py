@@ -202,7 +202,8 @@ def _extreme(
     for b in parts:
         paired[b.rows.ravel()] = True
     own = rows.clusters.rows(paired)
-    error, freedom = clustered_sum_error(own, (influence - (value - t) * share)[paired])
+    pull = (influence - (value - t) * share)[paired]
+    error, freedom = clustered_sum_error(own, pull, share[paired])
     limit = value + side * float(stdtrit(freedom, TAIL)) * error
     return float(np.clip(value, 0, 1)), float(np.clip(limit, 0, 1))
 
@@ -291,6 +292,6 @@ def pair_orders(parts: list[Block], rows: PartialLabels, gamma: float) -> PairOr
     share = float(apart.sum()) / whole
     paired = total > 0
     pull = ((apart - share * total) / whole)[paired]
-    error, freedom = clustered_sum_error(rows.clusters.rows(paired), pull)
+    error, freedom = clustered_sum_error(rows.clusters.rows(paired), pull, total[paired])
     wide = float(stdtrit(freedom, TAIL)) * error
     return PairOrders(gamma, share, max(0.0, share - wide), min(1.0, share + wide), agree / whole)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from trueward.core.clustering import few_warnings
 from trueward.core.errors import TruewardError, UsageError
 from trueward.core.suggest import suggestion
 
@@ -253,6 +254,7 @@ def _notes(
         )
     if log.user is None:
         yield "the log has no user_id: intervals are clustered by prompt alone"
+    yield from few_warnings(rows.clusters.effective(rows.weight))
     if not paired:
         yield "no prompt has two answers that the model orders, so there are no pairs"
     if left_out:

@@ -144,10 +144,10 @@ class LinearEstimand:
     ) -> IdentifiedSet:
         """Set between two sums, with one-sided intervals around its ends."""
         counted = self.c != 0
-        own = clusters.rows(counted)
+        own, carried = clusters.rows(counted), np.abs(self.c[counted])
         limits: list[float] = []
         for value, side in zip(ends, (-1, 1), strict=True):
-            error, freedom = clustered_sum_error(own, self.influence(value)[counted])
+            error, freedom = clustered_sum_error(own, self.influence(value)[counted], carried)
             limits.append(float(self.c @ value) + side * float(stdtrit(freedom, TAIL)) * error)
         low, high = (float(np.clip(self.c @ v, *span)) for v in ends)
         return IdentifiedSet(

@@ -130,7 +130,9 @@ def balance(
         sd = float(np.sqrt(np.cov(column, aweights=weight, ddof=0)))
         if estimand is None or sd < 1e-9:
             continue
-        error, freedom = clustered_sum_error(clusters, estimand.influence(column))
+        error, freedom = clustered_sum_error(
+            clusters, estimand.influence(column), np.abs(estimand.c)
+        )
         gap = float(estimand.c @ column)
         p = 2 * float(stdtr(freedom, -abs(gap) / max(error, 1e-12)))
         if p < BEYOND_CHANCE / len(covariates):

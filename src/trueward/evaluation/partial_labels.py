@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import expit, logit
 
-from trueward.core.influence import clustered_error
-
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -58,10 +56,8 @@ class IdentifiedSet:
         return fields | {"gamma": self.gamma if math.isfinite(self.gamma) else None}
 
 
-def clustered_sum_error(units: Clusters, influence: Array) -> tuple[float, float]:
+def clustered_sum_error(units: Clusters, influence: Array, mass: Array) -> tuple[float, float]:
     """Compute the standard error of a sum of influence values, and its degrees of freedom.
-
-    V = max(V_user + V_prompt - V_both, V_user, V_prompt), each as in `clustered_error`.
 
     Parameters
     ----------
@@ -69,21 +65,18 @@ def clustered_sum_error(units: Clusters, influence: Array) -> tuple[float, float
         Prompts and users of the rows.
     influence : (n,) array
         Influence of every row on the sum.
+    mass : (n,) array
+        How much each row carries of the sum.
 
     Returns
     -------
     error, freedom : float
-        ``freedom`` is that of `Clusters.degrees`, at least 1.
+        By `Clusters.variance`, infinite where one prompt or user carries all; and `Clusters.degrees`, at
+        least 1.
 
     """
-
-    def square(unit: Index) -> float:
-        return clustered_error(influence, unit, int(unit.max()) + 1) ** 2
-
-    each = [square(unit) for unit in units.units.values()]
-    if len(each) > 1:
-        each.append(sum(each) - square(units.both))
-    return math.sqrt(max(each)), max(1.0, units.degrees())
+    error = float(np.sqrt(units.variance(influence, mass)))
+    return error, max(1.0, units.degrees(mass))
 
 
 def tilt(f: Array, delta: float) -> tuple[Array, Array]:
