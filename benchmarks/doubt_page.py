@@ -24,6 +24,7 @@ import torch
 from doubt_commands import command_lines
 from doubt_designs import DRAWS, design_lines, user_lines
 from doubt_draws import draw_lines
+from doubt_likeness import likeness_lines
 from doubt_refute import refute_lines
 
 import trueward as tw
@@ -199,6 +200,7 @@ TITLES = {
     "evaluate": "Intervals of `evaluate`, coverage in %",
     "designs": "Intervals of `evaluate --log` over designs, coverage in % (share of draws with a figure)",
     "users": "Intervals of `evaluate` clustered by user and prompt, coverage in %",
+    "likeness": "Gold rows that are a random draw and are said not to be like the others, %",
     "rates": "Intervals of estimated noise rates, coverage in %",
     "sets": "Conformal sets at 95 %: share of labels in the set, %",
     "bands": "Sensitivity bands",
@@ -237,6 +239,7 @@ def main() -> None:
             "evaluate": partial(evaluate_lines, each),
             "designs": partial(design_lines, each, given.out, given.draws),
             "users": partial(user_lines, each, given.out, given.draws),
+            "likeness": partial(likeness_lines, each),
             "rates": partial(rates_lines, each),
             "sets": partial(sets_lines, each),
             "bands": partial(band_lines, each),
