@@ -54,6 +54,21 @@ def test_caution_takes_the_lower_bound():
         Reward.of(Lengths(), *REFERENCE, caution=1.0)
 
 
+def test_caution_takes_the_lower_end_of_the_interval_of_the_response():
+    """Intervals of P from .05, .2 and .85: at caution 1.96 their lower ends."""
+    low = torch.tensor([0.05, 0.2, 0.85])
+    model = Lengths()
+    p = torch.tensor([0.1, 0.5, 0.9])
+    none = torch.zeros(3)
+    model.score = lambda *_: Scores(torch.logit(p), p, none, none > 0, low, torch.ones(3))
+    found = Reward.of(model, *REFERENCE, caution=1.96)
+    s = torch.logit(low)
+    assert found.centre == pytest.approx(float(s.mean()), abs=1e-3)
+    assert found(["q"] * 3, ["a"] * 3).tolist() == pytest.approx(
+        ((s - s.mean()) / s.std()).tolist(), abs=1e-3
+    )
+
+
 def test_text_unlike_the_log_can_be_worth_the_least():
     reward = Reward.of(Lengths(far=["a b c d e f g"]), *REFERENCE, limit=3.0, far="worst")
     assert reward(["q"] * 2, ["a b c d e f g", "a b c d e"]).tolist() == pytest.approx(

@@ -28,7 +28,8 @@ class Reward:
 
     Centre and scale are the mean and the standard deviation of s on reference responses. A typical response
     has the reward 0, and the clip bounds the gain of text far from the reference. The standard deviation sd
-    of P is that over the members of the model, or follows from its 95 % interval.
+    of P is that over the members of the model, or (P - low) / 1.96, where the model has a 95 % interval
+    of the true P of each response.
 
     Attributes
     ----------
@@ -196,7 +197,7 @@ def texts(values: Sequence[object], speaker: str) -> list[str]:
 
 
 def _sd(scores: Scores) -> Tensor:
-    """Standard deviation of P: over the members, or half the 95 % interval over 1.96."""
+    """Standard deviation of P: over the members, or from the lower end of the interval of the response."""
     if scores.preferred is None:
         raise TruewardError(
             "a reward needs one P(preferred) for each response, and this model identifies only an interval: "
