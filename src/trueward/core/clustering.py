@@ -128,7 +128,7 @@ class Clusters:
 
         d are the sums of the units of the kind whose sum d^2 is the largest.
         """
-        totals = [np.bincount(unit, influence) for unit in self.units.values()]
+        totals = [np.bincount(unit, influence).astype(np.float64) for unit in self.units.values()]
         return skewness(max(totals, key=lambda d: float(d @ d)))
 
     def estimate(
