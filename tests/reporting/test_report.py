@@ -14,6 +14,7 @@ from helpers.commands import run
 
 from trueward import report
 from trueward.benchmark import Runs
+from trueward.core.clustering import clusters
 from trueward.core.errors import UsageError
 from trueward.data.log import read_log, read_test
 from trueward.features import encode
@@ -217,7 +218,7 @@ def test_without_the_drawing_library_the_tables_stand_for_the_figures(made, monk
 def test_a_calibration_curve_by_hand():
     p = np.repeat([0.2, 0.8], 20)
     y = np.concatenate([np.repeat([0.0, 1.0], [15, 5]), np.repeat([0.0, 1.0], [10, 10])])
-    (a, share, low, high), (b, *_) = reliability(p, y, np.arange(40.0))
+    (a, share, low, high), (b, *_) = reliability(p, y, clusters(40))
     assert (a, b) == pytest.approx((0.2, 0.8))
     assert share == pytest.approx(0.25)
     # Wilson with n = 20: centre (.25 + z/2) / (1 + z), z = 1.96^2 / 20
@@ -228,16 +229,18 @@ def test_a_calibration_curve_by_hand():
 
 def test_answers_to_one_prompt_that_share_a_fate_count_as_one():
     y = np.repeat([0.0, 1.0, 0.0, 1.0], 10)
-    _, low, high = clustered_wilson(y, np.repeat([0.0, 1.0, 2.0, 3.0], 10))
-    _, narrow, wide = clustered_wilson(y, np.arange(40.0))
+    _, low, high = clustered_wilson(y, clusters(40, group=np.repeat(np.arange(4), 10)))
+    _, narrow, wide = clustered_wilson(y, clusters(40))
     # 4 prompts: n = m (1 - m) / (sum of squared prompt sums / n^2) = .25 / (4 * 25 / 1600) = 4
     z = 1.96**2 / 4
     assert high - low == pytest.approx(2 * np.sqrt(z * (0.25 + z / 4)) / (1 + z))
     assert high - low > wide - narrow
+    user = clusters(40, group=np.arange(40), user=np.repeat(np.arange(4), 10))
+    assert clustered_wilson(y, user)[1:] == pytest.approx((low, high)), "users as well as prompts"
 
 
 def test_few_labels_give_no_curve():
-    assert list(reliability(np.full(30, 0.5), np.ones(30), np.arange(30.0))) == []
+    assert list(reliability(np.full(30, 0.5), np.ones(30), clusters(30))) == []
 
 
 def test_many_ratings_are_shown_in_tenths():

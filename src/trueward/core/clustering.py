@@ -59,9 +59,9 @@ class Clusters:
         """Return the number of rows."""
         return len(next(iter(self.units.values())))
 
-    def rows(self, kept: NDArray[np.bool_]) -> Clusters:
-        """Return the clusters of the rows where ``kept``, (n,) bool, is true."""
-        if kept.all():
+    def rows(self, kept: NDArray[np.bool_] | Index) -> Clusters:
+        """Return the clusters of the rows where ``kept``, (n,) bool, is true, or of row numbers."""
+        if kept.dtype == bool and kept.all():
             return self
         return Clusters(
             {k: np.unique(v[kept], return_inverse=True)[1] for k, v in self.units.items()}

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from trueward.core.clustering import clusters
 from trueward.plotting import intervals, lines
 
 from .charts import figure
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from trueward.core.clustering import Clusters
     from trueward.core.estimate import Estimate
+    from trueward.data.feedback import Feedback, Labelled
 
     from .inputs import ReportInputs
     from .page import Block
@@ -132,21 +135,21 @@ def calibration(inputs: ReportInputs) -> Iterator[Block]:
     """
     clean = inputs.test is not None and "label" in inputs.test.columns
     what = "clean labels" if clean else "gold labels"
-    sets: dict[str, tuple[Tensor, Tensor | None, Tensor | None, Array | None]] = {}
+    sets: dict[str, tuple[Tensor, Tensor | None, Clusters, Array | None]] = {}
     for name in inputs.models:
         if clean:
             truth = inputs.labelled(name)
             w = _array(truth.row_weight)
-            sets[name] = inputs.preferred(name, "test"), truth.r, truth.group, w
+            sets[name] = inputs.preferred(name, "test"), truth.r, _units(truth), w
             continue
         data = inputs.data(name)
         rows, p = data[data.audited], inputs.preferred(name, "log")[data.audited]
-        sets[name] = p, rows.gold, rows.group, rows.label_weight.cpu().numpy()
+        sets[name] = p, rows.gold, _units(rows), rows.label_weight.cpu().numpy()
     points = [
         {"P(preferred)": p, "share that is good": y, "low": low, "high": high, "series": name}
-        for name, (score, label, group, w) in sets.items()
+        for name, (score, label, units, w) in sets.items()
         if label is not None
-        for p, y, low, high in reliability(_array(score), _array(label), _ids(group, len(score)), w)
+        for p, y, low, high in reliability(_array(score), _array(label), units, w)
     ]
     if not points:
         yield Prose(f"Too few {what} for a calibration curve: it needs {2 * FEWEST}.")
@@ -164,7 +167,7 @@ def calibration(inputs: ReportInputs) -> Iterator[Block]:
 
 
 def reliability(
-    p: Array, y: Array, group: Array, weight: Array | None = None
+    p: Array, y: Array, units: Clusters, weight: Array | None = None
 ) -> Iterator[tuple[float, float, float, float]]:
     """Compute a calibration curve with 95 % intervals, in bins of equal numbers of labels.
 
@@ -172,8 +175,8 @@ def reliability(
     ----------
     p, y : (n,) array
         P(preferred); labels in [0, 1], NaN where there is none.
-    group : (n,) array
-        Prompt of every row.
+    units : Clusters
+        Prompt and user of every row.
     weight : (n,) array, optional
         What each row represents; 1 by default.
 
@@ -185,27 +188,26 @@ def reliability(
     """
     known = ~np.isnan(y)
     w = np.ones(len(y)) if weight is None else weight
-    p, y, group, w = p[known], y[known], group[known], w[known]
+    p, y, units, w = p[known], y[known], units.rows(known), w[known]
     count = min(BINS, len(p) // FEWEST)
     if count < 2:
         return
     for rows in np.array_split(np.argsort(p, kind="stable"), count):
         at = float(np.average(p[rows], weights=w[rows]))
-        yield (at, *clustered_wilson(y[rows], group[rows], w[rows]))
+        yield (at, *clustered_wilson(y[rows], units.rows(rows), w[rows]))
 
 
 def clustered_wilson(
-    y: Array, group: Array, weight: Array | None = None
+    y: Array, units: Clusters, weight: Array | None = None
 ) -> tuple[float, float, float]:
-    """Compute a mean with Wilson's 95 % interval, clustered by prompt.
-
-    The n of Wilson's formula is the effective number y (1 - y) / s^2, with s the standard error clustered
-    by prompt, and at most the number of rows.
+    """Compute a mean with Wilson's 95 % interval; its n is y (1 - y) / V + 1, V the clustered variance.
 
     Parameters
     ----------
-    y, group : (n,) array
-        Values in [0, 1], and the prompt of every row.
+    y : (n,) array
+        Values in [0, 1].
+    units : Clusters
+        Prompt and user of every row.
     weight : (n,) array, optional
         What each row represents; 1 by default.
 
@@ -217,9 +219,8 @@ def clustered_wilson(
     """
     w = np.ones(len(y)) if weight is None else weight
     n, m = len(y), float(np.average(y, weights=w))
-    own = np.bincount(np.unique(group, return_inverse=True)[1], weights=w * (y - m))
-    square = float((own**2).sum()) / float(w.sum()) ** 2
-    size = n if square == 0 else min(n, m * (1 - m) / square)
+    square = float(units.variance(w * (y - m) / w.sum(), w))
+    size = n if square == 0 else min(n, m * (1 - m) / square + 1)
     z = 1.96**2 / max(size, 1.0)
     middle, half = (m + z / 2) / (1 + z), np.sqrt(z * (m * (1 - m) + z / 4)) / (1 + z)
     return m, max(0.0, float(middle - half)), min(1.0, float(middle + half))
@@ -250,12 +251,11 @@ def recovered(inputs: ReportInputs) -> Iterator[Block]:
         if truth.rating is None:
             continue
         p, quality = _array(inputs.preferred(name, "test")), _array(truth.rating)
-        ids, w = _ids(truth.group, len(p)), _array(truth.row_weight)
+        units, w = _units(truth), _array(truth.row_weight)
         for at, rows in levels(quality):
-            m, low, high = clustered_wilson(p[rows], ids[rows], w[rows])
-            points.append(
-                {"rating": at, "mean P(preferred)": m, "low": low, "high": high, "series": name}
-            )
+            m, low, high = clustered_wilson(p[rows], units.rows(rows), w[rows])
+            own = {"mean P(preferred)": m, "low": low, "high": high}
+            points.append({"rating": at, **own, "series": name})
     if points:
         yield figure(
             lines,
@@ -296,5 +296,7 @@ def _array(t: Tensor) -> Array:
     return np.asarray(t.detach().cpu().double().numpy(), dtype=np.float64)
 
 
-def _ids(group: Tensor | None, n: int) -> Array:
-    return np.arange(n, dtype=np.float64) if group is None else _array(group)
+def _units(data: Feedback | Labelled) -> Clusters:
+    """Prompt and user of the rows, where they are known."""
+    group, user = (None if v is None else v.cpu().numpy() for v in (data.group, data.user))
+    return clusters(len(data.x), group=group, user=user)
