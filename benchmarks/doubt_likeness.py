@@ -17,7 +17,7 @@ from trueward.evaluation.likeness import likeness
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-DRAWS = 400
+DRAWS = 200
 ROWS = 4000
 LEVELS = (0.05, 1e-4)  # 1e-4: below it an audit warns
 #: gold rows, rate of feedback, columns of context that are 1 in 5 % of rows
