@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 BINS = 10  # bins of a calibration curve, of equal numbers of responses
 FEWEST = 20  # responses in a bin
 LEVELS = 10  # largest number of ratings that are shown one by one
+NAMES = ("mean P(preferred)", "low", "high")
 DRAWN = ("auroc", "pair_accuracy", "r2", "brier")
 
 
@@ -186,8 +187,7 @@ def reliability(
         Means of p and y and the ends of `clustered_wilson` of every bin; nothing below 40 labels.
 
     """
-    known = ~np.isnan(y)
-    w = np.ones(len(y)) if weight is None else weight
+    known, w = ~np.isnan(y), np.ones(len(y)) if weight is None else weight
     p, y, units, w = p[known], y[known], units.rows(known), w[known]
     count = min(BINS, len(p) // FEWEST)
     if count < 2:
@@ -218,10 +218,9 @@ def clustered_wilson(
 
     """
     w = np.ones(len(y)) if weight is None else weight
-    n, m = len(y), float(np.average(y, weights=w))
+    m = float(np.average(y, weights=w))
     square = float(units.variance(w * (y - m) / w.sum(), w))
-    size = n if square == 0 else min(n, m * (1 - m) / square + 1)
-    z = 1.96**2 / max(size, 1.0)
+    z = 1.96**2 / (min(len(y), m * (1 - m) / square + 1) if square else len(y))
     middle, half = (m + z / 2) / (1 + z), np.sqrt(z * (m * (1 - m) + z / 4)) / (1 + z)
     return m, max(0.0, float(middle - half)), min(1.0, float(middle + half))
 
@@ -253,9 +252,8 @@ def recovered(inputs: ReportInputs) -> Iterator[Block]:
         p, quality = _array(inputs.preferred(name, "test")), _array(truth.rating)
         units, w = _units(truth), _array(truth.row_weight)
         for at, rows in levels(quality):
-            m, low, high = clustered_wilson(p[rows], units.rows(rows), w[rows])
-            own = {"mean P(preferred)": m, "low": low, "high": high}
-            points.append({"rating": at, **own, "series": name})
+            found = clustered_wilson(p[rows], units.rows(rows), w[rows])
+            points.append({"rating": at, **dict(zip(NAMES, found, strict=True)), "series": name})
     if points:
         yield figure(
             lines,
