@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,7 +29,7 @@ class OutcomeCounts:
         Mean log-odds of P(up given rated, x) and of P(rated given x) in each cell.
     up, down, none : ndarray, shape (k,)
         Sums of weights of the rows with each outcome.
-    lenient, reacting : ndarray, shape (k,)
+    lenient, reacting : ndarray, shape (k,), or (1,) zeros
         Mean intercepts of the users in the log-odds of a thumb up among the rated and of a rating.
 
     """
@@ -39,8 +39,8 @@ class OutcomeCounts:
     up: Array
     down: Array
     none: Array
-    lenient: Array
-    reacting: Array
+    lenient: Array = field(default_factory=lambda: np.zeros(1))
+    reacting: Array = field(default_factory=lambda: np.zeros(1))
 
     @staticmethod
     def of(
