@@ -135,7 +135,7 @@ engine._epoch = stopped
 def test_a_fit_of_two_processes_goes_on_in_one(place):
     stopped = start(2, fitted(place, "one_after"), STOPPED)
     assert [code for code, _, _ in stopped] == [130, 130]
-    assert sum(err.count("stopped; nothing half-written") for _, _, err in stopped) == 1
+    assert sum(err.count("stopped; the fit so far is kept in") for _, _, err in stopped) == 1
     assert alone(fitted(place, "one_after", "--resume")) == 0
     same(place, "one", "one_after")
 
