@@ -1,7 +1,8 @@
 """Write docs/low_feedback.md from a finished run: the method of `auto` beside naive where few responses are rated.
 
 trueward benchmark run low-feedback --data ../shared/data --out runs/low-feedback
-python benchmarks/low_feedback_page.py --run runs/low-feedback --out docs/low_feedback.md
+trueward benchmark run low-feedback-gain --data ../shared/data --out runs/low-feedback-gain
+python benchmarks/low_feedback_page.py --run runs/low-feedback --gain runs/low-feedback-gain --out docs/low_feedback.md
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from trueward.core.atomic_io import replacing
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-NAIVE, AUTO, RANK = COMPARED = ("naive", "auto", "rank test")
+NAIVE, AUTO, RANK = "naive", "auto", "rank test"
 MEAN_LOSS = {"auroc": 0.005, "brier": 0.01}  # worse than naive on average at most
 RUN_LOSS = {"auroc": 0.02, "brier": 0.04}  # worse than naive in at most 1 run in 100
 GAINS = {("label", 0.5): 0.9, ("rating", 0.5): 0.9, ("label", 0.2): 0.75, ("rating", 0.2): 0.75}
@@ -28,7 +29,7 @@ COVERED = 0.9  # share of runs whose range holds the share of good responses
 HEAD = """# Low feedback
 
 What `auto` gains and loses beside `naive` without gold labels, where .5 to 30 % of the responses are rated. Every number is
-made by the two commands at the end. AUROC and the Brier score are against true labels; a gain is positive for both.
+made by the commands at the end. AUROC and the Brier score are against true labels; a gain is positive for both.
 """
 
 
@@ -186,37 +187,44 @@ def ranges(runs: list[Run]) -> list[str]:
     return [*lines, "", f"Over all runs: {overall:.1%} (asked {COVERED:.0%}).", ""]
 
 
-def page(runs: list[Run], lost: int, jobs: int, finished: int) -> str:
+def page(runs: list[Run], lost: int, gains: list[Run], unfinished: int) -> str:
     """Return the page."""
     sets = ", ".join(sorted({str(r.settings["set"]) for r in runs}))
     seeds = len({r.settings["seed"] for r in runs})
-    partial = (
-        "" if finished == jobs else f" **The run is not complete: {finished} of {jobs} jobs.**"
-    )
+    partial = f" **The run is not complete: {unfinished:,} jobs are left.**" if unfinished else ""
     what = (
-        f"{len(runs)} draws of {sets}, {seeds} seeds. In {lost} more draws naive or auto could not be fitted: a training or validation part "
-        f"has too few ratings of one kind.{partial}"
+        f"{len(runs):,} draws of {sets}, {seeds} seeds. In {lost:,} more draws naive or auto could not be fitted: a training or validation "
+        f"part has too few ratings of one kind.{partial}"
     )
     end = (
         "## Reproduce\n\n```bash\n"
         + "\n".join((__doc__ or "").split("\n\n")[1].strip().splitlines())
         + "\n```"
     )
-    return "\n".join([HEAD, what, "", *harm(runs), *kept(runs), *ranges(runs), end, ""])
+    return "\n".join([HEAD, what, "", *harm(runs), *kept(gains), *ranges(runs), end, ""])
+
+
+def finished_rows(folder: str, config: str) -> tuple[list[dict[str, Any]], int]:
+    """Return the rows of a run, and the number of jobs that are left."""
+    rows = Runs.read(folder).rows()
+    wanted = read_config(config)
+    jobs = len(wanted.scenarios) * len(wanted.sets) * len(wanted.methods) * len(wanted.seeds)
+    return rows, jobs - len(rows)
 
 
 def main() -> None:
     """Write the page."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--run", required=True, help="folder of the run")
+    parser.add_argument("--run", required=True, help="folder of the run of low-feedback")
+    parser.add_argument("--gain", required=True, help="folder of the run of low-feedback-gain")
     parser.add_argument("--out", required=True, type=Path, help="the page")
     args = parser.parse_args()
-    rows = [row for row in Runs.read(args.run).rows() if row["method"] in COMPARED]
-    config = read_config("low-feedback")
-    jobs = len(config.scenarios) * len(config.sets) * len(COMPARED) * len(config.seeds)
+    rows, left = finished_rows(args.run, "low-feedback")
+    gain_rows, gain_left = finished_rows(args.gain, "low-feedback-gain")
     runs, lost = read_runs(rows)
     with replacing(args.out) as path:
-        path.write_text(page(runs, lost, jobs, len(rows)), encoding="utf-8")
+        text = page(runs, lost, read_runs(gain_rows)[0], left + gain_left)
+        path.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
