@@ -262,6 +262,7 @@ COUNTS = {
 }
 #: public functions without an expectation over the rows of a log or a test
 OTHERS = {
+    "allow_endpoint": "names a server",
     "align": "trains a policy on prompts",
     "card": "describes a method",
     "export": "writes a model",

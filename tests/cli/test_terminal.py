@@ -33,6 +33,7 @@ def stop_by(number, at):
 def test_a_signal_to_stop_keeps_the_epochs_and_says_how_to_go_on(
     tmp_path, capsys, monkeypatch, number, code
 ):
+    before = signal.signal(number, signal.SIG_DFL if code != 130 else signal.default_int_handler)
     log = table(tmp_path / "log.parquet")
     monkeypatch.setattr("trueward.training.checkpoints.Checkpoints.__init__.__defaults__", (0.0,))
     fitting = [*FIT, log, "--out", str(tmp_path / "rm")]
@@ -42,6 +43,7 @@ def test_a_signal_to_stop_keeps_the_epochs_and_says_how_to_go_on(
     assert ended == code
     assert f"kept in {tmp_path}/rm.checkpoint: add --resume" in err
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    signal.signal(number, before)  # the tests may run under nohup
     assert run([*fitting, "--resume"], capsys)[0] == 0
     assert sorted(p.name for p in tmp_path.iterdir()) == ["log.parquet", "rm"]
 

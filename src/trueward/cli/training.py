@@ -37,8 +37,10 @@ def training_data(
     from trueward.core.atomic_io import replacing
     from trueward.model.reward_model import load
     from trueward.rlhf import training_data as rows_of
+    from trueward.rlhf.data import known_kind
 
     writable(out, (".parquet", ".jsonl"))
+    known_kind(kind)
     rm = load(model)
     table = read(log, None, mapping, split) if log else fitted_on(rm, None, mapping, split)
     rows = rows_of(kind, rm, table, least=least)

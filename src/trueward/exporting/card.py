@@ -233,7 +233,7 @@ def _estimates(nuisances: dict[str, Any]) -> dict[str, Any]:
     """Noise rates with 95 % intervals, and the effective sample size under the weights."""
     estimates: dict[str, Any] = {}
     for name, rate in nuisances.get("flip_rates", {}).items():
-        if isinstance(rate, dict):
+        if isinstance(rate, dict) and "value" in rate:  # beside them are counts of gold labels
             estimates[name] = {"value": rate["value"], "ci": [rate["low"], rate["high"]]}
     propensity = nuisances.get("propensity", {})
     if "effective_sample_size" in propensity:

@@ -61,8 +61,7 @@ def training_data(
     trueward.core.errors.UsageError: expected one of trl-pairs, trl-kto, nemo, verl, found 'dpo'
 
     """
-    if kind not in KINDS:
-        raise UsageError(f"expected one of {', '.join(KINDS)}, found {kind!r}")
+    known_kind(kind)
     model = load(model) if isinstance(model, str | Path) else model
     log = read_log(log) if isinstance(log, str | Path) else log
     frame = log.frame.select("prompt", "response", "prompt_id")
@@ -83,6 +82,24 @@ def training_data(
             f"{least:g} or more; give a log with several answers a prompt, or a smaller least"
         )
     return rows
+
+
+def known_kind(kind: str) -> None:
+    """Refuse a kind of training data that there is not.
+
+    Parameters
+    ----------
+    kind : str
+        What is asked for.
+
+    Raises
+    ------
+    UsageError
+        If there is no such kind.
+
+    """
+    if kind not in KINDS:
+        raise UsageError(f"expected one of {', '.join(KINDS)}, found {kind!r}")
 
 
 def _ranked_prompts(frame: pl.DataFrame, least: float) -> list[pl.DataFrame]:
