@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .importers import import_log
     from .rlhf import align, training_data
     from .evaluation.evaluate import evaluate
+    from .evaluation.preference_pairs import evaluate_pairs
     from .evaluation.sample_size import Plan, plan
     from .evaluation.sensitivity import Sensitivity, sensitivity
     from .features import encode, precomputed
@@ -64,6 +65,7 @@ _HOMES = {
     "Test": "data.log",
     "Labelled": "data.feedback",
     "evaluate": "evaluation.evaluate",
+    "evaluate_pairs": "evaluation.preference_pairs",
     "audit": "evaluation.audit",
     "calibrate": "evaluation.weighted_calibration",
     "Audit": "evaluation.audit",
@@ -108,6 +110,7 @@ __all__ = [
     "Test",
     "Labelled",
     "evaluate",
+    "evaluate_pairs",
     "audit",
     "calibrate",
     "Audit",

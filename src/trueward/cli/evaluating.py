@@ -15,6 +15,26 @@ from .reading import read, with_features
 if TYPE_CHECKING:
     from trueward.data.feedback import Feedback
     from trueward.evaluation.measure import Metrics
+    from trueward.evaluation.preference_pairs import PairScores
+
+PairsFile = Annotated[
+    str | None,
+    typer.Option(
+        "--pairs",
+        metavar="FILE",
+        help="Instead of a test table: the published file of a benchmark of chosen and rejected responses, "
+        "named by --as.",
+    ),
+]
+Benchmark = Annotated[
+    Literal["rewardbench2", "rewardbench", "rm-bench", "judgebench"] | None,
+    typer.Option("--as", help="--pairs: the benchmark of the file."),
+]
+
+ClusterBy = Annotated[
+    Literal["prompt", "user", "both"],
+    typer.Option("--cluster", help="Units that the intervals are clustered by, where ids exist."),
+]
 
 
 def evaluate(
@@ -28,6 +48,8 @@ def evaluate(
             "--log", help="Instead of a test table: a log, with gold labels in it or in --gold."
         ),
     ] = None,
+    pairs_file: PairsFile = None,
+    benchmark: Benchmark = None,
     gold: Gold = None,
     future: Annotated[
         bool,
@@ -44,12 +66,7 @@ def evaluate(
         int | None,
         typer.Option(min=20, help="Test table: draws of the noise in the interval of ece [1000]."),
     ] = None,
-    cluster: Annotated[
-        Literal["prompt", "user", "both"],
-        typer.Option(
-            "--cluster", help="Units that the intervals are clustered by, where ids exist."
-        ),
-    ] = "both",
+    cluster: ClusterBy = "both",
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
@@ -57,17 +74,19 @@ def evaluate(
     from trueward.data.log import read_test
     from trueward.evaluation.audit import audit
     from trueward.evaluation.evaluate import evaluate as measure
+    from trueward.evaluation.preference_pairs import evaluate_pairs
     from trueward.model.reward_model import load
 
-    if (test is None) == (log is None):
-        raise UsageError(
-            "evaluate needs either a test table or --log (a log with gold labels), and not both"
-        )
-    if test is not None:
-        _only_with_log({"--gold": gold is not None, "--future": future, "--chosen": chosen})
-    elif draws is not None:
-        raise UsageError("--draws needs a test table: --log has no ece")
+    _require_one_source(test, log, pairs_file, benchmark)
+    log_only = {"--gold": gold is not None, "--future": future, "--chosen": chosen}
+    _only_with_log(log_only if log is None else {})
+    _only_with_test({"--draws": draws is not None} if test is None else {})
+    _only_with_test({"--cluster": cluster != "both"} if pairs_file else {})
     rm = load(model)
+    if pairs_file is not None and benchmark is not None:
+        columns = pairs(mapping, "--map")
+        _show(evaluate_pairs(rm, pairs_file, benchmark, mapping=columns, split=split), as_json)
+        return
     if log is not None:
         data = _clustered(with_features(rm, read(log, gold, mapping, split)), cluster)
         audited = audit(rm, data, future=future, chosen=chosen, seed=seed)
@@ -79,7 +98,20 @@ def evaluate(
     _show(found, as_json)
 
 
-def _show(found: Metrics, as_json: bool) -> None:
+def _require_one_source(
+    test: str | None, log: str | None, pairs_file: str | None, benchmark: str | None
+) -> None:
+    """Refuse none or several of a test table, a log and a file of pairs."""
+    if (pairs_file is None) != (benchmark is None):
+        raise UsageError("--pairs FILE needs --as BENCHMARK, and --as needs --pairs")
+    if sum(source is not None for source in (test, log, pairs_file)) != 1:
+        raise UsageError(
+            "evaluate needs either a test table or --log (a log with gold labels) or --pairs (the file of a "
+            "benchmark), and only one of them"
+        )
+
+
+def _show(found: Metrics | PairScores, as_json: bool) -> None:
     """Print metrics; as JSON without the warnings, which go to stderr."""
     if not as_json:
         typer.echo(str(found))
@@ -97,7 +129,16 @@ def _clustered(data: Feedback, cluster: str) -> Feedback:
 
 
 def _only_with_log(given: dict[str, bool]) -> None:
-    """Refuse options that have no meaning for a test table."""
+    """Refuse options that have no meaning without a log."""
     for flag, there in given.items():
         if there:
             raise UsageError(f"{flag} needs --log: a test table has a label in every row")
+
+
+def _only_with_test(given: dict[str, bool]) -> None:
+    """Refuse options that have no meaning without a test table."""
+    for flag, there in given.items():
+        if there:
+            raise UsageError(
+                f"{flag} needs a test table: --log and --pairs have no ece, and --pairs no users"
+            )
