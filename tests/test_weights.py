@@ -265,6 +265,7 @@ OTHERS = {
     "allow_endpoint": "names a server",
     "align": "trains a policy on prompts",
     "card": "describes a method",
+    "evaluate_pairs": "reads pairs of published files, which have no weights",
     "export": "writes a model",
     "import_log": "makes the rows",
     "load": "reads a model",
