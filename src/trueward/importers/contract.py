@@ -38,7 +38,7 @@ class NoAnswer(Exception):  # noqa: N818 - as above
 
 
 #: Errors of code that meets a value of an unexpected type, such as a number in place of an object.
-WRONG_TYPE = (AttributeError, IndexError, KeyError, TypeError, ValueError)
+WRONG_TYPE = (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,12 +25,15 @@ KEY_LINES = r"(?:(?:\\[nr]|\s){0,4}[A-Za-z0-9+/=]{20,})*"  # of a private key wh
 # (head, body) as the issuers document them
 SHAPES = (
     (rf"-----BEGIN{PEM}", rf"(?:(?:(?!-----)[\s\S])*-----END{PEM}|{KEY_LINES})"),
-    (r"\beyJ[\w-]{10,}\.eyJ", r"[\w-]{4,}\.?[\w-]*"),  # a JSON web token
+    (r"\beyJ[A-Za-z0-9_-]{10,999}\.eyJ", r"[\w-]{4,}\.?[\w-]*"),  # a JSON web token
     (r"\b(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{12}", r"[A-Z0-9]{4}\b"),
     (r"\bgh[pousr]_", r"[A-Za-z0-9]{30,}"),
     (r"\bgithub_pat_", r"\w{22,}"),
-    (r"\bgl[a-z]{1,6}-", r"(?=[\w-]*\d)[\w-]{20,}"),
-    (r"\bsk-", r"(?=[\w-]*\d)(?=[\w-]*[A-Z])[\w-]{20,}"),  # OpenAI, Anthropic and many others
+    (r"\bgl[a-z]{1,6}-", r"(?=[\w-]{0,99}\d)[\w-]{20,}"),
+    (
+        r"\bsk-",
+        r"(?=[\w-]{0,99}\d)(?=[\w-]{0,99}[A-Z])[\w-]{20,}",
+    ),  # OpenAI, Anthropic and many others
     (r"\b[srp]k_(?:live|test)_", r"[A-Za-z0-9]{16,}"),
     (r"\bwhsec_", r"[A-Za-z0-9+/=]{20,}"),
     (r"\bx(?:ox[a-z]|app)-", r"[\w-]{10,}"),
@@ -59,9 +62,9 @@ NAMED_SHAPES = (
     (
         rf"(?i:{NAMES})[\"'`\]]{{0,2}}\s{{0,3}}(?::=|=>|[:=]|\bis\b)",
         r":?\s{0,3}[\"'`]?",
-        rf"(?={CHAR}*[A-Za-z])(?={CHAR}*\d){CHAR}{{6,}}",
+        rf"(?={CHAR}{{0,99}}[A-Za-z])(?={CHAR}{{0,99}}\d){CHAR}{{6,}}",
     ),
-    (r"(?i:\bbearer\s)", r"\s{0,3}", r"(?=[\w.~+/=-]*\d)[\w.~+/=-]{16,}"),
+    (r"(?i:\bbearer\s)", r"\s{0,3}", r"(?=[\w.~+/=-]{0,99}\d)[\w.~+/=-]{16,}"),
     (
         r"(?i:authorization[\"'`]?\s{0,3}[:=]\s{0,3}[\"'`]?basic)",
         r"\s{1,3}",
@@ -80,9 +83,9 @@ FAST = (r"\b", r"(?-u:\b)")  # word boundary -> ASCII word boundary, which Rust 
 SHAPE = re.compile("|".join(f"{head}{body}" for head, body in SHAPES))
 NAMED = re.compile("|".join(f"(?P<k{i}>{h}{b}){v}" for i, (h, b, v) in enumerate(NAMED_SHAPES)))
 # parts of a value in a message that shows its first characters only
-CUT_EMAIL = re.compile(r"\S*\w(?:@|%40)\S*")
+CUT_EMAIL = re.compile(r"(?<!\S)\S*\w(?:@|%40)\S*")
 CUT_SECRET = re.compile(rf"(?:{SHAPE_HEAD})\S*")
-CUT = re.compile(r"[^'\"]+\.\.\.")
+CUT = re.compile(r"(?<![^'\"])[^'\"]+\.\.\.")
 
 BETWEEN = r"[\s()（）\[\].\-/~‐-―]{0,4}"  # digits of a phone number
 PHONE_HEAD = rf"\d(?:{BETWEEN}\d){{6}}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -43,7 +44,10 @@ def parse_time(value: Any) -> datetime | None:
     if isinstance(value, dict) and len(value) == 1:  # mongoexport: {"$date": ...}
         return parse_time(next(iter(value.values())))
     if isinstance(value, datetime):
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        try:
+            return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        except OverflowError:
+            raise InvalidRecord(f"its time {value.isoformat()} is out of range") from None
     try:
         return _from_number(float(value))
     except (TypeError, ValueError, OverflowError):
@@ -57,6 +61,8 @@ def parse_time(value: Any) -> datetime | None:
 
 
 def _from_number(number: float) -> datetime:
+    if not math.isfinite(number):
+        raise OverflowError
     size = abs(number)
     per_second = next(unit for limit, unit in TIME_UNITS if size < limit)
     return EPOCH + timedelta(microseconds=round(number / per_second * 1e6))
