@@ -8,13 +8,24 @@ placeholder such as ``[image]``, since the model saw it.
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 # keys of a request or of the arguments of a function, the first that is there counts
 PROMPTS = (
     *("messages", "contents", "input", "prompt", "question", "query", "user_input", "user_query"),
-    *("user_message", "message", "inputs", "text", "content"),
+    *("user_message", "message", "inputs", "text", "content", "user_question", "user_prompt"),
+    *(
+        "userInput",
+        "userQuery",
+        "userMessage",
+        "userQuestion",
+        "userPrompt",
+        "chatInput",
+        "human_input",
+    ),
 )
+OBJECT = re.compile(r"<[\w.]+ object[ \w.]* at 0x[0-9a-f]+>$")  # a stream, and not what it gave
 SYSTEMS = (
     *("system", "instructions", "systemInstruction", "system_instruction", "system_instructions"),
     *("system_prompt", "systemPrompt"),
@@ -107,7 +118,8 @@ def prompt_inside(value: dict[str, Any]) -> Any:
     if inner is not None:
         return inner
     chats = [a for a in arguments if _is_chat(a)]
-    texts = [a for a in (*arguments, *named.values()) if isinstance(a, str) and a]
+    texts = [a for a in arguments if isinstance(a, str) and a and not OBJECT.match(a)]
+    texts = texts or [a for a in named.values() if isinstance(a, str) and a]
     only = next((found for found in (chats, texts) if len(found) == 1), None)
     return only[0] if only else None
 

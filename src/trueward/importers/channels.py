@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from trueward.data.feedback_words import FeedbackWords, spelled
+from trueward.data.feedback_words import FeedbackWords, number_of, spelled
 
 from .contract import Event, InvalidRecord, Reject, Skip
 
@@ -198,6 +198,9 @@ def signal_event(channel: str, value: Any, **fields: Any) -> Event:
         word = spelled(value)
         meaning = FeedbackWords().meaning(word)
         return Event(THUMB_CHANNELS.get(meaning or "none", THUMBS), 1.0, **fields, word=word)
+    if channel == "rating" and isinstance(value, str):
+        number = number_of(spelled(value))  # 4/5, 4 stars or the signs themselves
+        value = value if number is None else number
     return Event(channel, finite_number(value), **fields)
 
 

@@ -5,19 +5,23 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from .bodies import OBJECT
 from .channels import THUMBS, mapped_channel, signal_event
 from .contract import WRONG_TYPE, Event, InvalidRecord, NoAnswer, Reject, Response, Skip
 from .messages import answer_text, read_turn
 from .values import decode_json, first_value
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 
     from .contract import Place, Row, UserMapping
 
 T = TypeVar("T")
 FEEDBACK = re.compile(r"(?i)(?<![a-z])(?:feedback|thumbs?|ratings?|votes?)(?![a-z])")
-OBJECT = re.compile(r"<[\w.]+ object[ \w.]* at 0x[0-9a-f]+>$")  # a stream, and not what it gave
+# keys of an object of feedback
+LABELS = ("label", "value", "thumb", "thumbs", "vote", "reaction", "type", "sentiment")
+SCORES = ("score", "rating", "is_positive", "positive", "liked", "helpful")
+MAX_OBJECTS = 3  # objects in objects that are searched
 TEXTS = frozenset({"prompt", "response", "session", "user"})  # what a path may be given for
 
 
@@ -168,19 +172,60 @@ def attribute_signals(
         and not any(map(attributes.count, mapping.signals))
     ):
         return
-    attributes = decode_json(attributes)
-    for name, value in attributes.items() if isinstance(attributes, dict) else ():
-        if value is None or value == "" or isinstance(value, dict | list):
+    for name, value in _leaves(decode_json(attributes), mapping):
+        if isinstance(value, list):
+            yield Skip(f"the {what} {name!r} looks like feedback and is a list, which is not read")
             continue
         known = name if name in mapping.signals else name.rpartition(".")[2]
-        if known not in mapping.signals and not FEEDBACK.search(name):
-            continue
         channel = mapped_channel(known if known in mapping.signals else name, mapping)
         if channel is not None:
             key = f"{what}/{name}"
             yield signal_event(channel, value, source="user", key=key, **about)
         else:
             yield Skip(f"the {what} {name!r} looks like feedback and is not mapped")
+
+
+def keys_beside(record: Mapping[str, Any], known: Container[str] = ()) -> dict[str, Any]:
+    """Return the keys of a record that look like feedback, and that its source does not write.
+
+    Parameters
+    ----------
+    record : mapping
+        The record.
+    known : container of str
+        Keys that the source reads elsewhere.
+
+    Returns
+    -------
+    dict
+        For `attribute_signals`.
+
+    """
+    return {k: v for k, v in record.items() if FEEDBACK.search(k) and k not in known}
+
+
+def _leaves(level: Any, mapping: UserMapping, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield path and value of what is mapped or looks like feedback, at most three objects deep."""
+    for key, value in level.items() if isinstance(level, dict) else ():
+        name = f"{path}{key}"
+        is_mapped = name in mapping.signals or str(key).rpartition(".")[2] in mapping.signals
+        above = bool(FEEDBACK.search(path)) and str(key).lower() in (*LABELS, *SCORES)
+        is_near = is_mapped or above or FEEDBACK.search(str(key)) is not None
+        if value is None or value == "":
+            continue
+        if isinstance(value, dict):
+            if is_mapped:
+                signal = mapping.signals.get(name) or mapping.signals[str(key).rpartition(".")[2]]
+                label, score = (
+                    next((value[k] for k in keys if value.get(k) is not None), None)
+                    for keys in (LABELS, SCORES)
+                )
+                if label is not None or score is not None:
+                    yield name, stated(signal, label, score)
+            elif path.count(".") < MAX_OBJECTS:
+                yield from _leaves(value, mapping, f"{name}.")
+        elif is_near:
+            yield name, value
 
 
 def read_parts(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from trueward.importers.channels import finite_number, mapped_channel, shortened, signal_event
 from trueward.importers.contract import Actor, Event, InvalidRecord, Row, Skip, UserMapping
-from trueward.importers.spans import stated
+from trueward.importers.spans import attribute_signals, keys_beside, stated
 from trueward.importers.values import decode_json, id_text, parse_time, snake_case
 
 if TYPE_CHECKING:
@@ -121,10 +121,12 @@ def column_rows(record: Mapping[str, Any], mapping: UserMapping, **about: Any) -
         An event for each mapped column, or a Skip for one that is not mapped or without a last word.
 
     """
+    beside: dict[str, Any] = {}
     for column, cell in record.items():
         name, source = str(column), "user"
         is_long = name.endswith(LONG_ENDS)
         if name not in mapping.signals and not is_long and not _is_list(name, cell):
+            beside[name] = cell
             continue
         values = decode_json(cell)
         if values in (None, "", []):
@@ -137,14 +139,15 @@ def column_rows(record: Mapping[str, Any], mapping: UserMapping, **about: Any) -
             yield Skip(f"the column {name!r} looks like scores and is not mapped")
             continue
         spelled = values if isinstance(values, list) else [values]
-        about |= {"source": source, "key": f"column/{name}"}
-        events = [signal_event(channel, value, **about) for value in spelled]
+        fields = {**about, "source": source, "key": f"column/{name}"}
+        events = [signal_event(channel, value, **fields) for value in spelled]
         if len({(event.channel, event.value) for event in events}) > 1:
             yield Skip(
                 f"the column {name!r} holds different values without times: the last is unknown"
             )
             continue
         yield events[0]
+    yield from attribute_signals(keys_beside(beside), mapping, "column", **about)
 
 
 def _is_list(name: str, cell: Any) -> bool:

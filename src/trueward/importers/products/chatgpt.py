@@ -51,12 +51,12 @@ def record_kind(record: Mapping[str, Any]) -> str | None:
     if isinstance(record.get("mapping"), dict) and ("current_node" in keys or "title" in keys):
         return "conversation"
     is_feedback = {"conversation_id", "rating"} <= keys and ("message_id" in keys or "id" in keys)
-    return "feedback" if is_feedback and keys <= FEEDBACK_KEYS else None
+    return "feedback" if is_feedback and keys.isdisjoint(OTHERS) else None
 
 
-FEEDBACK_KEYS = frozenset(
-    "message_id id conversation_id user_id rating content create_time update_time evaluation_name"  # noqa: SIM905
-    " evaluation_treatment workspace_id storage_protocol metadata".split()
+OTHERS = frozenset(  # keys of ratings by other products, or of tables with the texts
+    "app_id from_source run_id trace_id prompt query question response answer messages user_query chat_id"  # noqa: SIM905
+    " ai_response input output model conversation index".split()
 )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from trueward.data.feedback_words import FeedbackWords
 from trueward.importers.channels import signal_event
 from trueward.importers.contract import (
     Event,
@@ -108,8 +109,10 @@ def _flagged(record: Record, mapping: UserMapping) -> Iterator[Row]:
     channel = mapping.signals.get(word)
     if channel is not None:
         yield signal_event(channel, 1, **fields)
-    elif word.lower() in NEGATIVE | POSITIVE:
-        up = word.lower() in POSITIVE
+    elif (meaning := FeedbackWords().meaning(word)) in {"good", "bad"} or (
+        word.lower() in NEGATIVE | POSITIVE
+    ):
+        up = meaning == "good" or word.lower() in POSITIVE
         yield Event("thumbs_up" if up else "thumbs_down", 1.0, **fields)
     else:
         yield Skip(f"the flag {word!r} is not mapped")

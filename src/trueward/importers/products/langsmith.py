@@ -26,7 +26,14 @@ from trueward.importers.contract import (
     UserMapping,
 )
 from trueward.importers.messages import read_turn
-from trueward.importers.spans import TEXTS, attribute_signals, mapped, read_parts, stated
+from trueward.importers.spans import (
+    TEXTS,
+    attribute_signals,
+    keys_beside,
+    mapped,
+    read_parts,
+    stated,
+)
 from trueward.importers.values import decode_json, first_value, id_text, parse_time
 
 if TYPE_CHECKING:
@@ -110,6 +117,8 @@ def _run(value: Mapping[str, Any], mapping: UserMapping) -> Iterator[Row]:
     metadata = first_value(run, ("extra.metadata",))
     target = {"response_id": fields["response_id"], "group": fields["group"]}
     yield from attribute_signals(metadata, mapping, "key of metadata", **target)
+    beside = keys_beside(value, {"feedback", "feedback_stats"})
+    yield from attribute_signals(beside, mapping, "key", **target)
     for name in decode_json(value.get("feedback_stats"), 1) or ():
         yield Skip(f"feedback_stats of {name!r} is a sum without sources: export the feedback too")
     about = {"run_id": value["id"], "trace_id": value.get("trace_id"), "feedback_source": None}

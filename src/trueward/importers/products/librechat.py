@@ -195,11 +195,17 @@ def _node(m: Mapping[str, Any], place: Place) -> Node:
 
 
 def _text(m: Mapping[str, Any]) -> str:
-    """Return the text, or if it is empty the parts of type text."""
+    """Return the text, or if it is empty the parts of type text; with a line for each file of the user."""
     if m.get("text"):
-        return content_text(m["text"])
-    parts = [p for p in m.get("content") or [] if isinstance(p, dict) and p.get("type") == "text"]
-    return "\n".join(filter(None, (content_text(p.get("text")) for p in parts)))
+        lines = [content_text(m["text"])]
+    else:
+        parts = [p for p in m.get("content") or [] if isinstance(p, dict)]
+        lines = [content_text(p.get("text")) for p in parts if p.get("type") == "text"]
+    if m.get("isCreatedByUser"):
+        files = [f for f in m.get("files") or () if isinstance(f, dict)]
+        images = (str(f.get("type")).startswith("image") for f in files)
+        lines += ["[image]" if is_image else "[file]" for is_image in images]
+    return "\n".join(filter(None, lines))
 
 
 def _feedback(

@@ -28,6 +28,7 @@ from trueward.importers.spans import (
     TEXTS,
     attribute_signals,
     call_row,
+    keys_beside,
     mapped,
     read_parts,
     span_row,
@@ -39,6 +40,7 @@ from ._phoenix_annotations import PREFIXES, annotation_rows, attribute_annotatio
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+LISTS = ("annotations", "span_annotations", "spanAnnotations")  # of a span, beside its attributes
 AROUND = {"CHAIN", "AGENT"}  # spans whose output a user may see
 
 
@@ -161,6 +163,7 @@ def _span(
     own = {k: v for k, v in attributes.items() if not k.startswith(tuple(PREFIXES))}
     target = {"response_id": fields["response_id"], "group": trace}
     yield from attribute_signals(own, mapping, "attribute", **target)
+    yield from attribute_signals(keys_beside(value), mapping, "key", **target)
     yield from read_parts(notes, lambda note: annotation_rows(note, mapping))
     for name, inner in value.items():
         if name.startswith("eval.") and name.endswith((".score", ".label")) and inner is not None:
@@ -181,8 +184,8 @@ def _with_system(messages: list[Any] | None, attributes: Mapping[str, Any]) -> A
 
 def _listed(value: Mapping[str, Any], about: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the annotations in a list beside the attributes of a span."""
-    listed = value.get("annotations")
-    listed = [note for note in listed if isinstance(note, dict)] if isinstance(listed, list) else []
+    found = [note for key in LISTS for note in decode_json(value.get(key)) or ()]
+    listed = [note for note in found if isinstance(note, dict)]
     return [{"span_id": about["span_id"], **note} for note in (*listed, *_evaluations(value))]
 
 
