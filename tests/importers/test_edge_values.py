@@ -1,5 +1,6 @@
 """Values at the edges of what a product can write: times out of range, long texts without a space."""
 
+import json
 import time
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -57,3 +58,16 @@ def test_redaction_is_linear_in_the_length_of_a_text(unit):
         pattern.sub("", text)
     patterns.CUT_SECRET.sub("", text)
     assert time.process_time() - start < 5  # a quadratic search takes minutes
+
+
+def test_half_of_a_character_in_any_value_rejects_its_row_only(tmp_path):
+    texts = {"input": "Which pump?", "output": "The red one.", "startTime": "2025-05-01T10:00:00Z"}
+    base = {"type": "GENERATION", "name": "answer", **texts}
+    rows = [base | {"id": f"o{i}", "traceId": f"t{i}"} for i in range(4)]
+    rows[1] |= {"name": "\ud83d"}
+    rows[2] |= {"traceId": "\ud83d"}
+    path = tmp_path / "observations.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    result = import_log("langfuse", [path])
+    assert sorted(result.log["response_id"]) == ["langfuse:o0", "langfuse:o3"]
+    assert result.tables.rejected["line"].to_list() == [2, 3]

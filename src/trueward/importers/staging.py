@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -201,7 +201,8 @@ def _with_kind(source: Source, record: Record | UnreadableRecord) -> Record | Un
 
 def _key(group_key: Callable[[Record], str | None], record: Record) -> str | None:
     try:
-        return group_key(record)
+        key = group_key(record)
+        return None if key is None else _whole(key)
     except (InvalidRecord, *WRONG_TYPE):
         return None
 
@@ -263,18 +264,23 @@ def _other_product(source: Source, value: dict[str, Any]) -> str:
 
 def _valid_text(row: Row) -> Row:
     """Reject text with half a character, which no table can hold."""
+    if isinstance(row, Skip | Reject):
+        return row if row.reason.isascii() else replace(row, reason=_whole(row.reason))
+    texts = [getattr(row, name) for name in row.__slots__]
     if isinstance(row, Response):
-        texts = [row.response, row.response_id, *(m["content"] for m in row.prompt)]
-    elif isinstance(row, Event):
-        texts = [row.text or "", row.response_id or ""]
-    else:
-        return row
+        texts += [text for m in row.prompt for text in m.values()]
+        texts += [text for pair in row.context.items() for text in pair]
     try:
         for text in texts:
-            text.isascii() or text.encode()
+            if isinstance(text, str) and not text.isascii():
+                text.encode()
     except UnicodeEncodeError:
         return Reject("half of a surrogate pair (a character that was cut in two)", row.place)
     return row
+
+
+def _whole(text: str) -> str:
+    return text if text.isascii() else text.encode(errors="replace").decode()
 
 
 def _response_frame(rows: list[tuple[Response, str, int]]) -> pl.DataFrame:
