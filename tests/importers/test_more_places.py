@@ -146,3 +146,34 @@ def test_chatgpt_feedback_may_have_further_keys(tmp_path):
     (tmp_path / "message_feedback.json").write_text(json.dumps([thumb]), "utf-8")
     result = import_log("auto", [tmp_path])
     assert (result.summary["source"], result.log["feedback"].to_list()) == ("chatgpt", [0.0])
+
+
+def test_files_of_no_known_kind_beside_an_export_are_rejected_and_counted(tmp_path):
+    lines(tmp_path / "observations.jsonl", [generation("a", metadata={"user-feedback": 1})])
+    (tmp_path / "user.json").write_text('{"id": "u-1", "plan": "plus"}', "utf-8")
+    result = import_log("auto", [tmp_path])
+    assert (result.summary["source"], column(result, "feedback")) == ("langfuse", {"a": 1.0})
+    assert result.tables.rejected["reason"].to_list() == [
+        "is not a record of langfuse: its keys are id, plan"
+    ]
+
+
+def test_langfuse_parts_inside_a_trace_need_not_repeat_its_id(tmp_path):
+    observation = {k: v for k, v in generation("a", "Q?", "A.").items() if k != "traceId"}
+    thumb = {k: v for k, v in score("a", 0).items() if k != "traceId"}
+    trace = {"id": "t", "timestamp": "2025-05-01T10:00:00Z", "userId": "u", "sessionId": "s"}
+    trace |= {"input": "Q?", "output": "A.", "observations": [observation], "scores": [thumb]}
+    result = import_log("langfuse", [lines(tmp_path / "traces.jsonl", [trace])])
+    assert column(result, "feedback") == {"a": 0.0}
+
+
+def test_a_column_of_an_attribute_is_one_signal(tmp_path):
+    path = tmp_path / "spans.csv"
+    path.write_text(
+        "name,span_kind,context.span_id,context.trace_id,parent_id,start_time,attributes.input.value,"
+        "attributes.output.value,attributes.user_feedback\n"
+        "answer,LLM,s1,t1,,2025-05-01T10:00:00Z,Q?,A.,down\n",
+        "utf-8",
+    )
+    result = import_log("phoenix", [path])
+    assert (column(result, "feedback"), result.tables.events.height) == ({"s1": 0.0}, 1)

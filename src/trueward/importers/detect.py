@@ -133,6 +133,8 @@ def source_named(name: str) -> Source:
 def detect_source(paths: Sequence[Path]) -> Source:
     """Return the one source whose records all files hold, judged by the first records of each.
 
+    Files that no source knows, beside others, are read too: their records are rejected and counted.
+
     Parameters
     ----------
     paths : sequence of Path
@@ -151,8 +153,10 @@ def detect_source(paths: Sequence[Path]) -> Source:
         If several sources fit.
 
     """
-    candidates = [source for source in sources().values() if source.name != OWN_TABLE]
+    products_known = [source for source in sources().values() if source.name != OWN_TABLE]
+    candidates = products_known
     rated: list[Path] = []
+    others: list[tuple[Path, str]] = []
     for path in paths:
         with contextlib.closing(read_records(path)) as records:
             first = [r.value for r in itertools.islice(records, SAMPLED) if isinstance(r, Record)]
@@ -160,16 +164,18 @@ def detect_source(paths: Sequence[Path]) -> Source:
             continue
         if has_texts([name for value in first for name in value]):
             rated.append(path)
-        candidates = [s for s in candidates if any(s.kind_of(value) for value in first)]
+        fitting = [s for s in products_known if any(s.kind_of(value) for value in first)]
+        keys = ", ".join(list(first[0])[:12])
+        if not fitting and path not in rated:  # such as user.json in an export of ChatGPT
+            others.append((path, keys))
+            continue
+        candidates = [s for s in candidates if s in fitting]
         if not candidates:
-            keys = ", ".join(list(first[0])[:12])
             if has_texts([name for value in first for name in value]):
                 return source_named(OWN_TABLE)
-            raise TruewardError(
-                f"{path} should hold records of the same known source as the other files, but its keys "
-                f"are {keys}: name the source ({', '.join(sources())}), or map the columns of your own: "
-                "trueward import table FILE --map prompt=NAME --map response=NAME --map feedback=NAME"
-            )
+            raise _unknown_keys(path, keys)
+    if others and (candidates is products_known or len(candidates) > 1):
+        raise _unknown_keys(*others[0])
     if [s.name for s in candidates] == ["generic"] and len(rated) == len(paths):
         return source_named(OWN_TABLE)  # responses with their feedback beside them, and no events
     if len(candidates) > 1:
@@ -178,6 +184,14 @@ def detect_source(paths: Sequence[Path]) -> Source:
             "in place of auto"
         )
     return candidates[0]
+
+
+def _unknown_keys(path: Path, keys: str) -> TruewardError:
+    return TruewardError(
+        f"{path} should hold records of the same known source as the other files, but its keys "
+        f"are {keys}: name the source ({', '.join(sources())}), or map the columns of your own: "
+        "trueward import table FILE --map prompt=NAME --map response=NAME --map feedback=NAME"
+    )
 
 
 def other_product(paths: Sequence[Path]) -> Source | None:

@@ -133,9 +133,15 @@ def _inside(parts: Any, kind: str, about: Mapping[str, Any], mapping: UserMappin
     def read(part: Any) -> Iterator[Row]:
         if not isinstance(part, dict):
             return iter([Skip(f"a record names its {kind}s by id only: export the {kind}s too")])
+        own = _snake(part)
+        own["trace_id"] = (
+            own.get("trace_id") or about["group"]
+        )  # some exports leave it to the place
         if kind == "observation":
-            return _observation(part, mapping)
-        return score_rows(_snake(part), mapping)
+            return _observation(own, mapping)
+        if "response_id" in about and not own.get("observation_id"):
+            own["observation_id"] = str(about["response_id"]).removeprefix("langfuse:")
+        return score_rows(own, mapping)
 
     parts = decode_json(parts)
     if isinstance(parts, dict) and kind == "score":  # sums by name, as the pages show them

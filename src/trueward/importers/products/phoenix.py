@@ -163,7 +163,8 @@ def _span(
     own = {k: v for k, v in attributes.items() if not k.startswith(tuple(PREFIXES))}
     target = {"response_id": fields["response_id"], "group": trace}
     yield from attribute_signals(own, mapping, "attribute", **target)
-    yield from attribute_signals(keys_beside(value), mapping, "key", **target)
+    flat = [key for key in value if key.startswith("attributes.")]
+    yield from attribute_signals(keys_beside(value, flat), mapping, "key", **target)
     yield from read_parts(notes, lambda note: annotation_rows(note, mapping))
     for name, inner in value.items():
         if name.startswith("eval.") and name.endswith((".score", ".label")) and inner is not None:
