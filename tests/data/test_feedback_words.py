@@ -21,7 +21,7 @@ UP = [
     "Upvote",
     "helpful",
 ]
-UP += ["yes", "GOOD", "+1", "true"]
+UP += ["yes", "GOOD", "+1", "true", ":+1::skin-tone-3:", "Thumbs up!", "\U0001f44d\U0001f3fd Good"]
 DOWN = ["down", "thumbs_down", "\U0001f44e\U0001f3ff", "\U0001f44e\ufe0f", "dislike", "downvote"]
 DOWN += ["Not helpful", "not-helpful", "unhelpful", "No", "bad", "-1", "False"]
 NONE = ["", "none", "NULL", "n/a", "neutral", None]

@@ -71,3 +71,23 @@ def test_half_of_a_character_in_any_value_rejects_its_row_only(tmp_path):
     result = import_log("langfuse", [path])
     assert sorted(result.log["response_id"]) == ["langfuse:o0", "langfuse:o3"]
     assert result.tables.rejected["line"].to_list() == [2, 3]
+
+
+def test_a_time_out_of_range_rejects_one_answer_of_a_chat(tmp_path):
+    def message(name, parent, role, at, **more):
+        fields = {"id": name, "parentId": parent, "role": role, "content": f"text {name}"}
+        return fields | {"timestamp": at} | more
+
+    messages = [
+        message("q1", None, "user", 1746093600),
+        message("a1", "q1", "assistant", 1746093601, annotation={"rating": 1}),
+        message("q2", "a1", "user", float("inf")),
+        message("a2", "q2", "assistant", float("inf"), annotation={"rating": -1}),
+    ]
+    history = {"messages": {m["id"]: m for m in messages}, "currentId": "a2"}
+    chat = {"id": "c", "user_id": "u", "title": "t", "chat": {"history": history}}
+    result = import_log("openwebui", [lines(tmp_path / "chats.jsonl", [chat])])
+    assert result.log["response_id"].to_list() == ["openwebui:c/a1"]
+    assert result.log["feedback"].to_list() == [1.0]
+    assert all("its time" in reason for reason in result.tables.rejected["reason"])
+    assert result.tables.rejected.height == 2  # the answer and its rating

@@ -42,6 +42,8 @@ STARS = re.compile(
 STAR_SIGNS = re.compile(r"(?P<on>[\N{WHITE MEDIUM STAR}\N{BLACK STAR}]+)\N{WHITE STAR}*")
 SCALES = (5.0, 10.0)  # the highest value of a scale from 1 that is known without being told
 UPPER, LOWER = 0.75, 0.25  # of a scale: at or above the first is good, at or below the second bad
+SLACK_TONE = re.compile(r":+skin-tone-\d:*")  # +1::skin-tone-3
+SIGNS = {"\N{THUMBS UP SIGN}": GOOD, "\N{THUMBS DOWN SIGN}": BAD}
 SKIN_TONES = {*range(0x1F3FB, 0x1F400), 0xFE0E, 0xFE0F, 0x200D}
 CONDITION = re.compile(r"\s*\w*\s*(?P<sign>>=|<=)\s*(?P<limit>-?\d+(?:\.\d+)?)\s*")
 
@@ -70,11 +72,11 @@ def spelled(value: object) -> str:
     if isinstance(value, float | int) and not isinstance(value, bool):
         return f"{value:g}"
     text = unicodedata.normalize("NFKC", str(value)).translate(dict.fromkeys(SKIN_TONES))
-    text = text.strip().strip(":").casefold()
+    text = SLACK_TONE.sub("", text.casefold()).strip().strip(":")
     try:
-        return f"{float(text):g}" if not text.startswith("+") else text
+        return f"{float(text) + 0.0:g}" if not text.startswith("+") else text
     except ValueError:
-        return re.sub(r"[\s_\-.'’]+", "", text)
+        return re.sub(r"[\s_\-.!'’]+", "", text)
 
 
 @dataclass(frozen=True)
@@ -169,7 +171,13 @@ class FeedbackWords:
             return known
         if word in GOOD:
             return "good"
-        return "bad" if word in BAD | ZERO else "none" if word in NONE else None
+        if word in BAD | ZERO:
+            return "bad"
+        for sign, same in SIGNS.items():  # beside a word that says the same, or several
+            rest = word.replace(sign, "")
+            if rest != word and (not rest or rest in same):
+                return "good" if same is GOOD else "bad"
+        return "none" if word in NONE else None
 
 
 def column_meanings(

@@ -46,6 +46,8 @@ def rated_message(node: Node, tree: Tree) -> Row | None:
     """
     if node.id in tree.lost:
         return Reject(f"a rating of message {node.id}: {tree.lost[node.id]}", node.place)
+    if node.invalid and node.role == "assistant":
+        return Reject(f"a rating of message {node.id}: {node.invalid}", node.place)
     if node.unusable:
         return Skip(f"a rating of {node.unusable}")
     return None if node.is_response else Skip("a rating of a message that is no answer with a text")
@@ -90,6 +92,8 @@ def chat_rows(
             continue
         if node.id in tree.lost:
             yield Reject(f"message {node.id}: {tree.lost[node.id]}", node.place)
+        elif node.invalid:
+            yield Reject(f"message {node.id}: {node.invalid}", node.place)
         elif node.unusable:
             yield Skip(node.unusable)
         elif not node.text:

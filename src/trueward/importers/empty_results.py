@@ -104,6 +104,7 @@ def zero_is_neutral(mapping: UserMapping) -> UserMapping | None:
     words = mapping.words
     if not {"-1", "0"} <= mapping.words_seen.keys() or words.declared("0") is not None:
         return None
+    mapping.found.clear()
     mapping.words_seen.clear()
     mapping.names_seen.clear()
     return replace(mapping, words=replace(words, unrated=(*words.unrated, "0")))

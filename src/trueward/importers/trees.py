@@ -7,7 +7,10 @@ that files in any order give the same rows.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from .contract import InvalidRecord
+from .values import parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,6 +43,8 @@ class Node:
         Which of several models that answered side by side.
     unusable : str
         Why an answer is no response, such as an error; empty if it is one.
+    invalid : str
+        What cannot be read of it, such as its time; empty if all can.
     place : (str, int), optional
         File and line of the message.
 
@@ -53,13 +58,34 @@ class Node:
     model: str | None = None
     index: int | None = None
     unusable: str = ""
+    invalid: str = ""
     place: Place | None = None
 
     @property
     def is_response(self) -> bool:
         """Whether it is an answer with a prompt and a text."""
         is_answer = self.role == "assistant" and self.parent is not None
-        return is_answer and bool(self.text) and not self.unusable
+        return is_answer and bool(self.text) and not (self.unusable or self.invalid)
+
+
+def node_time(value: Any) -> dict[str, Any]:
+    """Return the time of a node; one that cannot be read makes only its node invalid.
+
+    Parameters
+    ----------
+    value : object
+        As for `parse_time`.
+
+    Returns
+    -------
+    dict
+        ``at`` and ``invalid``.
+
+    """
+    try:
+        return {"at": parse_time(value), "invalid": ""}
+    except InvalidRecord as e:
+        return {"at": None, "invalid": str(e)}
 
 
 @dataclass

@@ -23,7 +23,7 @@ from trueward.importers.contract import (
     UserMapping,
 )
 from trueward.importers.messages import content_text
-from trueward.importers.trees import Node, Tree, build_tree
+from trueward.importers.trees import Node, Tree, build_tree, node_time
 from trueward.importers.values import decode_json, id_text, parse_time
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ def _tree(mapping: Mapping[str, Any], place: Place) -> Tree:
                 parent=_visible(id_text(node.get("parent")), mapping),
                 role=str(message["author"]["role"]),
                 text=_text(message.get("content")),
-                at=parse_time(message.get("create_time")),
+                **node_time(message.get("create_time")),
                 model=id_text((message.get("metadata") or {}).get("model_slug")),
                 unusable="an answer that was not finished" if status == "in_progress" else "",
                 place=place,

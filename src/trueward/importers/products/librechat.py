@@ -23,7 +23,7 @@ from trueward.importers.contract import (
     UserMapping,
 )
 from trueward.importers.messages import content_text
-from trueward.importers.trees import Node, build_tree
+from trueward.importers.trees import Node, build_tree, node_time
 from trueward.importers.values import id_text, parse_time
 
 if TYPE_CHECKING:
@@ -187,7 +187,7 @@ def _node(m: Mapping[str, Any], place: Place) -> Node:
         parent=None if parent == ROOT else parent,
         role="user" if m["isCreatedByUser"] else "assistant",
         text=_text(m),
-        at=parse_time(m.get("createdAt")),
+        **node_time(m.get("createdAt")),
         model=id_text(m.get("model")),
         unusable=next((reason for key, reason in UNUSABLE.items() if m.get(key)), ""),
         place=place,

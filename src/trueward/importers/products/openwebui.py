@@ -28,7 +28,7 @@ from trueward.importers.contract import (
     UserMapping,
 )
 from trueward.importers.messages import content_text
-from trueward.importers.trees import Node, Tree, build_tree
+from trueward.importers.trees import Node, Tree, build_tree, node_time
 from trueward.importers.values import id_text, parse_time
 
 from ._openwebui_texts import changed_share, shown_text
@@ -181,7 +181,7 @@ def _tree(chat: Mapping[str, Any], place: Place) -> Tree:
             parent=id_text(m.get("parentId")),
             role=str(m.get("role")),
             text=shown_text(m),
-            at=parse_time(m.get("timestamp")),
+            **node_time(m.get("timestamp")),
             model=id_text(m.get("selectedModelId") or m.get("model")),
             index=m.get("modelIdx") if isinstance(m.get("modelIdx"), int) else None,
             unusable=_unusable(m),
