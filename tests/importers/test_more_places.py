@@ -177,3 +177,17 @@ def test_a_column_of_an_attribute_is_one_signal(tmp_path):
     )
     result = import_log("phoenix", [path])
     assert (column(result, "feedback"), result.tables.events.height) == ({"s1": 0.0}, 1)
+
+
+def test_langsmith_a_refusal_of_langchain_and_a_thumb_in_an_object(tmp_path):
+    said = {"kwargs": {"content": "", "additional_kwargs": {"refusal": "I will not."}}}
+    run = {"id": "r", "run_type": "chain", "name": "chat", "trace_id": "r", "parent_run_id": None}
+    run |= {"inputs": {"question": "Q?"}, "outputs": {"generations": [[{"message": said}]]}}
+    run["start_time"] = "2025-05-01T10:00:00Z"
+    thumb = {"id": "f", "run_id": "r", "key": "user_score", "feedback_source": None}
+    thumb |= {"value": {"label": "down"}, "created_at": "2025-05-01T10:01:00Z"}
+    result = import_log("langsmith", [lines(tmp_path / "runs.jsonl", [run, thumb])])
+    assert (result.log["response"].to_list(), column(result, "feedback")) == (
+        ["I will not."],
+        {"r": 0.0},
+    )

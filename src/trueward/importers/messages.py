@@ -116,7 +116,9 @@ def to_message(value: Any, default_role: str = "user") -> Message:
     kind = fields.get("type") if fields.get("type") != "message" else None
     role = str(fields.get("role") or kind or default_role)
     keys = ("content", "parts", "contents", "text", "refusal")
-    content = next((fields[key] for key in keys if fields.get(key)), "")
+    more = fields.get("additional_kwargs")  # LangChain keeps a refusal there
+    refusal = more.get("refusal") if isinstance(more, dict) else None
+    content = next((fields[key] for key in keys if fields.get(key)), refusal or "")
     return {"role": ROLES.get(role, role), "content": content_text(content)}
 
 

@@ -134,6 +134,9 @@ def stated(channel: str, label: Any, score: Any) -> Any:
         One of them; None if both are missing.
 
     """
+    if isinstance(label, dict):
+        label, inner = _label_and_score(label)
+        score = inner if score is None else score
     if channel == THUMBS and isinstance(label, str) and score is not None:
         try:
             is_thumb = signal_event(THUMBS, label, source="user").channel != THUMBS
@@ -185,6 +188,14 @@ def attribute_signals(
             yield Skip(f"the {what} {name!r} looks like feedback and is not mapped")
 
 
+def _label_and_score(value: Mapping[str, Any]) -> tuple[Any, Any]:
+    label, score = (
+        next((value[k] for k in keys if value.get(k) is not None), None)
+        for keys in (LABELS, SCORES)
+    )
+    return label, score
+
+
 def keys_beside(record: Mapping[str, Any], known: Container[str] = ()) -> dict[str, Any]:
     """Return the keys of a record that look like feedback, and that its source does not write.
 
@@ -216,10 +227,7 @@ def _leaves(level: Any, mapping: UserMapping, path: str = "") -> Iterator[tuple[
         if isinstance(value, dict):
             if is_mapped:
                 signal = mapping.signals.get(name) or mapping.signals[str(key).rpartition(".")[2]]
-                label, score = (
-                    next((value[k] for k in keys if value.get(k) is not None), None)
-                    for keys in (LABELS, SCORES)
-                )
+                label, score = _label_and_score(value)
                 if label is not None or score is not None:
                     yield name, stated(signal, label, score)
             elif path.count(".") < MAX_OBJECTS:
