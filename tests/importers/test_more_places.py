@@ -191,3 +191,13 @@ def test_langsmith_a_refusal_of_langchain_and_a_thumb_in_an_object(tmp_path):
         ["I will not."],
         {"r": 0.0},
     )
+
+
+def test_labelstudio_a_task_may_hold_a_chat_with_one_answer(tmp_path):
+    chat = [{"role": "user", "content": "Q?"}, {"role": "assistant", "content": "A."}]
+    stars = {"from_name": "stars", "to_name": "chat", "type": "rating", "value": {"rating": 1}}
+    note = {"id": 6, "completed_by": 3, "result": [stars]}
+    task = {"id": 2, "data": {"messages": chat}, "annotations": [note]}
+    (tmp_path / "tasks.json").write_text(json.dumps([task]), "utf-8")
+    log = import_log("labelstudio", [tmp_path / "tasks.json"]).log
+    assert log.select("prompt", "response", "gold").rows() == [("Q?", "A.", 0.0)]

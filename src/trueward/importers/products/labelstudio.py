@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 SIDES = ("left", "right")
 FIELDS = {"left": ("left", "answer1"), "right": ("right", "answer2")}  # the template has the latter
+CHATS = ("messages", "chat", "conversation")  # a chat with one answer, at its end
 BY_TYPE = {
     "rating": "rating",
     "pairwise": "preferred",
@@ -127,6 +128,11 @@ def _short_task(task: Mapping[str, Any], mapping: UserMapping) -> Iterator[Row]:
 def _responses(name: str, data: Mapping[str, Any], mapping: UserMapping) -> dict[str, Response]:
     """Return the one response of a task, or its two sides, by field."""
     prompt = first_value(data, (*mapping.paths.get("prompt", ()), "prompt"))
+    if prompt is None and (turns := first_value(data, CHATS)) is not None:
+        messages = to_messages(turns)
+        answers = [i for i, m in enumerate(messages) if m["role"] == "assistant"]
+        if answers == [len(messages) - 1] and len(messages) > 1:
+            return {"response": Response(name, messages[:-1], messages[-1]["content"])}
     if prompt is None:
         raise InvalidRecord(
             f"no field 'prompt' among {', '.join(data)}: name it by --map prompt=FIELD"
