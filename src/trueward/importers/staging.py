@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 BATCH = 20_000  # rows that are Python objects at a time
 GROUPED_BATCH = 5_000  # records that are Python objects while they are sorted by group
+FIELDS = {kind: attrgetter(*kind.__slots__) for kind in (Response, Event)}
 ARROW_MESSAGES = pa.large_list(
     pa.struct({"role": pa.large_string(), "content": pa.large_string()}.items())
 )
@@ -266,14 +268,12 @@ def _valid_text(row: Row) -> Row:
     """Reject text with half a character, which no table can hold."""
     if isinstance(row, Skip | Reject):
         return row if row.reason.isascii() else replace(row, reason=_whole(row.reason))
-    texts = [getattr(row, name) for name in row.__slots__]
+    texts = [*FIELDS[type(row)](row)]
     if isinstance(row, Response):
-        texts += [text for m in row.prompt for text in m.values()]
-        texts += [text for pair in row.context.items() for text in pair]
+        texts += [t for m in (*row.prompt, row.context) for pair in m.items() for t in pair]
     try:
-        for text in texts:
-            if isinstance(text, str) and not text.isascii():
-                text.encode()
+        for text in (t for t in texts if isinstance(t, str) and not t.isascii()):
+            text.encode()
     except UnicodeEncodeError:
         return Reject("half of a surrogate pair (a character that was cut in two)", row.place)
     return row
