@@ -110,3 +110,13 @@ def test_a_fault_of_trueward_is_one_sentence_and_a_traceback_under_debug(capsys,
         assert stop.value.code == 1
         assert "trueward itself failed (ZeroDivisionError: division by zero)" in err
         assert ("Traceback" in err) == traceback
+
+
+def test_a_stopped_benchmark_says_what_is_stored_and_by_which_signal(tmp_path, capsys, monkeypatch):
+    def stopped(*_args, **_options):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr("trueward.benchmark.run_benchmark", stopped)
+    code, _out, err = run(["benchmark", "run", "quick", "--out", str(tmp_path / "runs")], capsys)
+    assert code == 143
+    assert "stopped; 0 finished jobs are stored; the same command continues the run" in err

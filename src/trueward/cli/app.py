@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import shlex
 import sys
 import traceback
 from importlib.metadata import version as installed
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -32,10 +31,10 @@ from . import (
     training,
 )
 from .config import expand
-from .terminal import escaped_output, stop_code, stop_signals
+from .terminal import escaped_output, stop_code, stop_signals, stoppable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    pass
 
 STDOUT = 1  # its file descriptor
 
@@ -47,20 +46,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-
-
-def stoppable(command: Callable[..., None]) -> Callable[..., None]:
-    """Turn Ctrl-C and signals to stop into a sentence and an exit code, before click words it its own way."""
-
-    @functools.wraps(command)
-    def run(*args: Any, **kwargs: Any) -> None:
-        try:
-            command(*args, **kwargs)
-        except KeyboardInterrupt as e:
-            typer.echo(f"stopped; {str(e) or 'nothing half-written is left behind'}", err=True)
-            raise typer.Exit(stop_code(e)) from None
-
-    return run
 
 
 for _command in (

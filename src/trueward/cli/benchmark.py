@@ -14,6 +14,7 @@ import typer
 from trueward.core.errors import TruewardError, UsageError
 
 from .common import Json, show_json
+from .terminal import stoppable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,6 +30,7 @@ app = typer.Typer(
 
 
 @app.command()
+@stoppable
 def run(
     config: Annotated[
         str,
@@ -68,6 +70,7 @@ def run(
 
 
 @app.command()
+@stoppable
 def table(
     runs: Annotated[Path, typer.Argument(help="Folder of the run (`benchmark run --out`).")],
     out: Annotated[
@@ -89,6 +92,7 @@ def table(
 
 
 @app.command("list")
+@stoppable
 def list_ready(
     name: Annotated[
         str | None, typer.Argument(help="Print this config, as a template for yours.")
@@ -120,11 +124,9 @@ def _run(config: Config, out: Path, **options: Any) -> Outcome:
         with _reporting() as report:
             say = functools.partial(typer.echo, err=True)
             return run_benchmark(config, out, say=say, report=report, **options)
-    except KeyboardInterrupt:
-        done = _finished(out)
-        text = f"stopped; {done} finished jobs are stored; the same command continues the run"
-        typer.echo(text, err=True)
-        raise typer.Exit(130) from None
+    except KeyboardInterrupt as e:
+        e.args = (f"{_finished(out)} finished jobs are stored; the same command continues the run",)
+        raise
 
 
 def _seeds(given: str | None) -> list[int] | None:

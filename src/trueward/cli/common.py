@@ -13,6 +13,8 @@ import typer
 
 from trueward.core.errors import TruewardError, UsageError
 
+from .terminal import stop_code
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -129,10 +131,10 @@ def first_alone(*, several: bool) -> Iterator[Processes]:
         if team.main:
             raise
         raise typer.Exit(e.exit_code) from None
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as e:
         if team.main:
             raise
-        raise typer.Exit(130) from None
+        raise typer.Exit(stop_code(e)) from None
 
 
 def finish_progress() -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import re
 import signal
 import sys
 import threading
 from typing import TYPE_CHECKING, Any, TextIO
 
+import typer
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 STOPPING = ("SIGTERM", "SIGHUP")  # from docker stop, timeout, and a terminal that closes
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -62,6 +65,20 @@ def stop_signals() -> Iterator[None]:
     finally:
         for number in ours:
             signal.signal(number, signal.SIG_DFL)
+
+
+def stoppable(command: Callable[..., None]) -> Callable[..., None]:
+    """Turn Ctrl-C and signals to stop into a sentence and an exit code, before click words it its own way."""
+
+    @functools.wraps(command)
+    def run(*args: Any, **kwargs: Any) -> None:
+        try:
+            command(*args, **kwargs)
+        except KeyboardInterrupt as e:
+            typer.echo(f"stopped; {str(e) or 'nothing half-written is left behind'}", err=True)
+            raise typer.Exit(stop_code(e)) from None
+
+    return run
 
 
 class EscapedStream:

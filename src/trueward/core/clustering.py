@@ -20,6 +20,7 @@ import numpy as np
 from trueward.core.errors import UsageError
 from trueward.core.estimate import Estimate
 from trueward.core.intervals import skewness, student_interval
+from trueward.core.weighted import effective_size
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -89,12 +90,7 @@ class Clusters:
             Name of the unit -> effective number; 0 without any mass.
 
         """
-        found = {}
-        for name, unit in self.units.items():
-            total = np.bincount(unit, mass)
-            square = float(np.square(total).sum())
-            found[name] = float(total.sum() ** 2 / square) if square else 0.0
-        return found
+        return {name: effective_size(np.bincount(unit, mass)) for name, unit in self.units.items()}
 
     def degrees(self, mass: Array | None = None) -> float:
         """Compute the degrees of freedom: the least effective number of units, minus 1."""

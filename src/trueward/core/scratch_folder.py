@@ -28,7 +28,7 @@ _swept: set[Path] = set()  # parents that this process has looked through
 
 
 class ScratchFolder:
-    """A new hidden folder ``.LABEL.trueward-XXXXXXXX``, locked as long as its process lives.
+    """A new hidden folder ``.LABEL.trueward-RANDOM``, locked as long as its process lives.
 
     Parameters
     ----------

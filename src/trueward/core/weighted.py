@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -52,7 +52,7 @@ def weighted_quantile(
     return np.asarray(low + (place - below) * (high - low))
 
 
-def effective_size(weight: Array) -> float:
+def effective_size(weight: NDArray[np.floating[Any] | np.integer[Any]]) -> float:
     """Compute (sum w)^2 / sum w^2: how many equal weights the weights are worth; 0 without any.
 
     Parameters

@@ -164,11 +164,11 @@ class SelectionAverage:
         low, high = min(low, share), max(high, share)
         needed, found = gold_labels(low, high), self._finding()
         named = [(float(v), m) for v, m in zip(self.weights, self.models, strict=True)]
-        weights = {k: sum(v for v, m in named if m.name == k) for k in LOG_PRIOR}
+        weights = dict.fromkeys((m.name for m in self.models), 0.0)
+        for v, m in named:
+            weights[m.name] += v
         report: dict[str, Any] = {
-            "weights": {
-                k: round(v, 4) for k, v in weights.items() if k in {m.name for _, m in named}
-            },
+            "weights": {k: round(v, 4) for k, v in weights.items()},
             "uses_unrated": self.uses_unrated,
             "odds_ratio": round(float(np.exp(self.strength)), 3),
             "share_good": round(share, 4),

@@ -9,6 +9,8 @@ import numpy as np
 from scipy.sparse import csr_array
 from scipy.special import expit
 
+from trueward.core.weighted import effective_size
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -78,8 +80,7 @@ class UserRows:
     @property
     def effective_users(self) -> float:
         """Effective number of users, (sum n_u)^2 / sum n_u^2 over their numbers of rows n_u."""
-        n = np.bincount(self.user[self.user >= 0], self.weight[self.user >= 0])
-        return float(n.sum() ** 2 / np.square(n).sum()) if n.any() else 0.0
+        return effective_size(np.bincount(self.user[self.user >= 0], self.weight[self.user >= 0]))
 
 
 @dataclass(frozen=True)

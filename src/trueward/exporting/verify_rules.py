@@ -11,7 +11,7 @@ import random
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import yaml
+from trueward.core.yaml_text import read_yaml
 
 from .card import SCHEMA
 from .folder_files import config_folder, sha256_of, weight_files
@@ -159,7 +159,10 @@ def check_cards(folder: Path, card: dict[str, Any], *libraries: str) -> str:
 
     """
     text = (folder / "README.md").read_text("utf-8")
-    front = yaml.safe_load(text.split("---")[1]) if text.startswith("---") else None
+    try:
+        front = read_yaml(text.split("---")[1]) if text.startswith("---") else None
+    except ValueError as e:
+        raise RuleBroken(f"README.md: its front matter is not valid YAML: {e}; export again") from e
     if not isinstance(front, dict) or front.get("library_name") not in libraries:
         raise RuleBroken(
             f"README.md: expected library_name: {libraries[0]} in the front matter; export again"

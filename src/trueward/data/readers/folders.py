@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from trueward.core.errors import TruewardError, UsageError
 
 from .columnar import read_arrow, read_parquet
+from .table import chosen_part
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,7 +54,7 @@ def read_folder(folder: Path, wanted: WantedColumns, split: str | None) -> Table
     if (folder / "dataset_dict.json").is_file():
         splits = _json(folder / "dataset_dict.json").get("splits")
         names = [str(s) for s in splits] if isinstance(splits, list) else []
-        return _saved(folder / _chosen(folder, names, split), wanted)
+        return _saved(folder / chosen_part(folder, "splits", names, split, "split="), wanted)
     if (folder / "state.json").is_file() or (folder / "dataset_info.json").is_file():
         if split is not None:
             raise UsageError(f"{folder} is one table without splits: drop split={split}")
@@ -71,7 +72,11 @@ def read_folder(folder: Path, wanted: WantedColumns, split: str | None) -> Table
             f"but it holds {content}: name the file of the log"
         )
     only = len(groups) == 1 and split is None
-    shards = next(iter(groups.values())) if only else groups[_chosen(folder, list(groups), split)]
+    shards = (
+        next(iter(groups.values()))
+        if only
+        else groups[chosen_part(folder, "splits", list(groups), split, "split=")]
+    )
     _refuse_gap(folder, shards)
     return read_parquet(shards, wanted, str(folder))
 
@@ -93,18 +98,6 @@ def is_import(folder: Path) -> bool:
     return all(
         (folder / name).is_file() for name in ("log.parquet", "summary.json", "dataset.json")
     )
-
-
-def _chosen(folder: Path, splits: Sequence[str], split: str | None) -> str:
-    if split is None and len(splits) == 1:
-        return splits[0]
-    if split is None or split not in splits:
-        problem = "none was chosen" if split is None else f"not {split!r}"
-        raise UsageError(
-            f"{folder} holds the splits {', '.join(map(repr, splits)) or '(none)'}, and {problem}: "
-            f"choose one with split={splits[0] if splits else 'NAME'}"
-        )
-    return split
 
 
 def _saved(folder: Path, wanted: WantedColumns) -> Table:

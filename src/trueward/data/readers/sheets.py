@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from trueward.core.errors import TruewardError, UsageError, missing_extra
+from trueward.core.errors import TruewardError, missing_extra
 
 from .cell_types import Place
-from .table import Table, settled
+from .table import Table, chosen_part, settled
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     from .column_names import WantedColumns
@@ -53,7 +52,7 @@ def read_sqlite(path: Path, wanted: WantedColumns, table: str | None = None) -> 
         with contextlib.closing(sqlite3.connect(uri, uri=True)) as database:
             query = "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') ORDER BY name"
             names = [row[0] for row in database.execute(query) if not row[0].startswith("sqlite_")]
-            chosen = _quoted(_chosen(path, "table", names, table))
+            chosen = _quoted(chosen_part(path, "tables", names, table, "--table "))
             cursor = database.execute(f"SELECT * FROM {chosen} LIMIT 0")  # noqa: S608 - a known name
             columns = [column[0] for column in cursor.description]
             kept = [name for name in columns if wanted(name)]
@@ -98,7 +97,9 @@ def read_excel(path: Path, wanted: WantedColumns, sheet: str | None = None) -> T
         raise missing_extra("Excel files", "fastexcel", "excel") from e
     try:
         workbook = fastexcel.read_excel(str(path))
-        name = _chosen(path, "sheet", workbook.sheet_names, sheet or workbook.sheet_names[0])
+        name = chosen_part(
+            path, "sheets", workbook.sheet_names, sheet or workbook.sheet_names[0], "--table "
+        )
         frame = pl.DataFrame(workbook.load_sheet(name).to_polars())
     except (fastexcel.FastExcelError, pl.exceptions.PolarsError, OSError, IndexError) as e:
         raise TruewardError(
@@ -112,15 +113,3 @@ def read_excel(path: Path, wanted: WantedColumns, sheet: str | None = None) -> T
 
 def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
-
-
-def _chosen(path: Path, what: str, names: Sequence[str], name: str | None) -> str:
-    if name is None and len(names) == 1:
-        return names[0]
-    if name is None or name not in names:
-        problem = "none was chosen" if name is None else f"there is no {name!r}"
-        raise UsageError(
-            f"{path} holds the {what}s {', '.join(map(repr, names)) or '(none)'}, and {problem}: choose one "
-            f"with --table {names[0] if names else 'NAME'}"
-        )
-    return name

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from trueward.core.errors import TruewardError
+from trueward.core.errors import TruewardError, UsageError
 
 from .column_names import FAMILIES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from trueward.data.export_scope import ExportScope
 
@@ -188,3 +189,43 @@ def joined(chunks: list[Column]) -> Column:
         dtype = next((c.dtype for c in series if str(c.dtype) in types), pl.Null())
         return pl.concat([c.cast(dtype) for c in series])
     return [value for chunk in chunks for value in chunk]
+
+
+def chosen_part(
+    source: str | Path, what: str, names: Sequence[str], name: str | None, option: str
+) -> str:
+    """Return the part of a source that the user named, or the only one.
+
+    Parameters
+    ----------
+    source : str or Path
+        A folder of splits, a database or a workbook.
+    what : str
+        What the parts are, in the plural.
+    names : sequence of str
+        Names of the parts.
+    name : str or None
+        What the user named.
+    option : str
+        How a user names one, up to the name, such as ``split=``.
+
+    Raises
+    ------
+    UsageError
+        If there is no such part, or several and none is named.
+
+    Examples
+    --------
+    >>> chosen_part("log.db", "tables", ["answers"], None, "--table ")
+    'answers'
+
+    """
+    if name is None and len(names) == 1:
+        return names[0]
+    if name is None or name not in names:
+        problem = "none was chosen" if name is None else f"not {name!r}"
+        raise UsageError(
+            f"{source} holds the {what} {', '.join(map(repr, names)) or '(none)'}, and {problem}: "
+            f"choose one with {option}{names[0] if names else 'NAME'}"
+        )
+    return name
