@@ -1,5 +1,6 @@
 """What every test shares: no network, one thread, small worlds with known truth."""
 
+import logging
 import os
 import socket
 
@@ -25,6 +26,15 @@ def no_network(monkeypatch):
 @pytest.fixture(autouse=True)
 def own_cache(monkeypatch, tmp_path_factory):
     monkeypatch.setenv("TRUEWARD_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture(autouse=True)
+def own_log_level():
+    """Restore the level of the library's log: a script that silences it silences no later test."""
+    log = logging.getLogger("trueward")
+    level = log.level
+    yield
+    log.setLevel(level)
 
 
 # files that take ten seconds and more, the longest first: begun first, so that two processes end together
