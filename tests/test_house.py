@@ -12,6 +12,7 @@ ROOT = Path(trueward.__file__).parent
 LAYERS = [
     {"core"},
     {"data"},
+    {"asking"},
     {"features"},
     {"estimation"},
     {"estimators"},

@@ -243,8 +243,22 @@ def check_fit(_model):
         assert float(log.row_weight @ p / log.row_weight.sum()) == pytest.approx(share, abs=0.06)
 
 
+def check_asked_share(_model):
+    """Every response was asked at .5; the silent with a gold label are half of the silent."""
+    frame = texts(thinned()[0]).with_columns(
+        gold=pl.when(pl.col("feedback").is_null() & (pl.int_range(pl.len()) % 2 == 0))
+        .then(pl.int_range(pl.len()) % 3 / 2)
+        .otherwise(None),
+        asked=1,
+        p_ask=0.5,
+    )
+    found = [tw.asked_share(tw.read_log(v)).share.value for v in (frame, repeated(frame))]
+    assert found[0] == pytest.approx(found[1])
+
+
 #: every public function that computes from rows
 COUNTS = {
+    "asked_share": check_asked_share,
     "audit": check_audit,
     "bounds": check_bounds,
     "calibrate": check_calibrate,
@@ -262,6 +276,9 @@ COUNTS = {
 }
 #: public functions without an expectation over the rows of a log or a test
 OTHERS = {
+    "ask": "draws one response",
+    "check_asks": "tests the draws, one a response",
+    "plan_asks": "computes from numbers of responses",
     "allow_endpoint": "names a server",
     "align": "trains a policy on prompts",
     "card": "describes a method",

@@ -17,6 +17,10 @@ from .core.deprecated import MovedModules
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 if TYPE_CHECKING:
+    from .asking.answers import AskedShare, asked_share
+    from .asking.fairness import AskCheck, check_asks
+    from .asking.lottery import Ask, ask
+    from .asking.worth import AskPlan, plan_asks
     from .core.errors import TruewardError, UsageError
     from .data.feedback import Columns, Feedback, Labelled
     from .data.log import Log, Test, read_log, read_test
@@ -50,6 +54,14 @@ _HOMES = {
     "import_log": "importers",
     "Log": "data.log",
     "inspect": "inspection",
+    "ask": "asking.lottery",
+    "Ask": "asking.lottery",
+    "plan_asks": "asking.worth",
+    "AskPlan": "asking.worth",
+    "check_asks": "asking.fairness",
+    "AskCheck": "asking.fairness",
+    "asked_share": "asking.answers",
+    "AskedShare": "asking.answers",
     "encode": "features",
     "precomputed": "features",
     "allow_endpoint": "features.endpoint",
@@ -95,6 +107,14 @@ __all__ = [
     "import_log",
     "Log",
     "inspect",
+    "ask",
+    "Ask",
+    "plan_asks",
+    "AskPlan",
+    "check_asks",
+    "AskCheck",
+    "asked_share",
+    "AskedShare",
     "encode",
     "precomputed",
     "Feedback",

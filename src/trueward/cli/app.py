@@ -15,6 +15,7 @@ from trueward.core.errors import TruewardError
 
 from . import (
     aligning,
+    asking,
     benchmark,
     bounding,
     demo,
@@ -70,6 +71,7 @@ for _command in (
 ):
     app.command()(stoppable(_command))
 app.command("import")(stoppable(importing.import_))
+app.add_typer(asking.app)
 app.add_typer(benchmark.app)
 
 

@@ -18,6 +18,7 @@ from .log_columns import (
     FAMILIES,
     OPTIONAL,
     REQUIRED,
+    SELDOM,
     TEST_COLUMNS,
     context_candidates,
     ignored_columns,
@@ -28,6 +29,7 @@ from .log_columns import (
     require_texts,
     require_truth,
 )
+from .lottery_columns import lottery_names, require_lottery
 from .readers import match_columns, read_table, typed_frame, wanted_columns, without_gaps
 
 if TYPE_CHECKING:
@@ -46,7 +48,9 @@ class Log:
     `read_log` makes it. The columns have canonical names. ``prompt``, ``response`` and ``prompt_id`` are
     String without nulls; ``feedback`` is 1 (good), 0 (bad) or null (none given). Optional: ``gold``,
     ``user_id``, ``time``, ``model``, ``weight``, ``gold_weight``, ``propensity``, and any ``channel.NAME``
-    (1, 0 or null) and ``context.NAME`` (a number or a category).
+    (1, 0 or null) and ``context.NAME`` (a number or a category). Of a lottery that decided whether to ask:
+    ``asked`` (1 or 0), ``p_ask`` (its probability, 0 for a response that was not in the lottery), ``seen``
+    (1 where the question was on the screen), ``ask_level`` and ``response_id``; see `ask`.
 
     Attributes
     ----------
@@ -99,10 +103,10 @@ class Log:
     def missing(self) -> tuple[str, ...]:
         """Optional columns that the log lacks; ``channel.*`` stands for a family without members.
 
-        ``gold_weight`` is never listed, because gold labels drawn at random do not need it.
+        ``gold_weight`` and the columns of a lottery are never listed, because few logs need them.
         """
         families = {name.split(".")[0] for name in self.columns if "." in name}
-        absent = [n for n in OPTIONAL if n not in self.columns and n != "gold_weight"]
+        absent = [n for n in OPTIONAL if n not in self.columns and n not in SELDOM]
         return (*absent, *(f"{family}.*" for family in FAMILIES if family not in families))
 
     @property
@@ -343,6 +347,7 @@ def read_log(
     wanted = wanted_columns((*REQUIRED, *OPTIONAL), FAMILIES, mapping, **columns)
     table = read_table(source, replace(wanted, also=may_be_context), split)
     names = match_columns(wanted, table.names, table.source)
+    names = lottery_names(names, wanted.mapping, table.source)
     require_feedback(table, names)
     table, without_text = without_gaps(table, [names["prompt"], names["response"]])
     meanings: dict[str, tuple[float | None, int]] = {}
@@ -360,6 +365,7 @@ def read_log(
         frame = frame.with_columns(pl.lit(None, pl.Float64).alias("feedback"))
     frame = frame.select(log_order(frame.columns))
     require_gold_weight(frame, table.source)
+    require_lottery(frame, table.source)
     ignored = ignored_columns(table, names, frame)
     scope = table.export_scope
     return Log(

@@ -9,6 +9,7 @@ import polars as pl
 
 from trueward.core.errors import TruewardError
 
+from .lottery_columns import LOTTERY
 from .readers import list_columns, missing_columns_error
 
 if TYPE_CHECKING:
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     from .readers.cell_types import Column
 
 REQUIRED = ("prompt", "response", "feedback", "prompt_id")
-OPTIONAL = ("gold", "user_id", "time", "model", "weight", "gold_weight", "propensity")
+OPTIONAL = ("gold", "user_id", "time", "model", "weight", "gold_weight", "propensity", *LOTTERY)
+SELDOM = ("gold_weight", *LOTTERY)  # of columns that few logs need, none is said to be missing
 FAMILIES = ("channel", "context")
 CONTEXT_WORDS = frozenset(
     "app browser campaign client country device experiment form group language lang latency locale os page"  # noqa: SIM905

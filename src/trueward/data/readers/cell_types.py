@@ -31,6 +31,11 @@ ALLOWED = {
     "weight": "a finite number, 0 or more, in every row",
     "gold_weight": "1 / P(labelled), a finite number above 0, or null where there is no gold label",
     "propensity": "a probability above 0 and at most 1 in every row",
+    "asked": "1 (asked), 0 (not asked) or null",
+    "seen": "1 (the question was on the screen), 0 or null",
+    "p_ask": "P(asked), from 0 to 1, or null where there was no lottery",
+    "ask_level": "a whole number, 0 or more, or null",
+    "response_id": "text or a number",
     "context": "a finite number, a category or null",
     "time": "an ISO 8601 date or time, or a number",
     "prompt_id": "text or a number in every row",
@@ -38,7 +43,8 @@ ALLOWED = {
     "model": "text or a number",
 }
 
-SPARSE = ("gold", "gold_weight")  # quantities that only some rows have
+SPARSE = ("gold", "gold_weight", "p_ask", "ask_level")  # quantities that only some rows have
+QUANTITIES = (*SPARSE, "label", "rating", "weight", "propensity")
 
 
 @dataclass(frozen=True)
@@ -103,10 +109,10 @@ def parse_column(column: Column, name: str, place: Place, *, untyped: bool = Fal
     if isinstance(column, list):
         column = _as_text(column, name, place)
     kind = name.split(".", maxsplit=1)[0]
-    if kind in {"feedback", "channel"}:
+    if kind in {"feedback", "channel", "asked", "seen"}:
         values = _number(column, name, place).fill_nan(None)
         _check(values.is_null() | values.is_in([0.0, 1.0]), column, name, place)
-    elif kind in {"gold", "label", "rating", "weight", "gold_weight", "propensity"}:
+    elif kind in QUANTITIES:
         values = _quantity(column, name, place)
     elif kind == "time":
         values = _time(column, name, place)
@@ -207,6 +213,8 @@ def _quantity(column: pl.Series, name: str, place: Place) -> pl.Series:
         "weight": values.is_finite() & (values >= 0),
         "gold_weight": values.is_finite() & (values > 0),
         "propensity": values.is_between(0, 1, closed="right"),
+        "p_ask": values.is_between(0, 1),
+        "ask_level": (values >= 0) & (values == values.floor()),
     }[name]
     _check(within.fill_null(value=name in SPARSE), column, name, place)
     if name == "weight" and not values.sum():

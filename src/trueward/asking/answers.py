@@ -1,0 +1,291 @@
+"""What the answers to randomised asks say about the share of good responses, whoever stays silent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+from scipy.stats import norm
+
+from trueward.core.clustering import Clusters, clusters
+from trueward.core.errors import TruewardError
+from trueward.core.estimate import Estimate
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from trueward.data.log import Log
+
+    Array = NDArray[np.float64]
+
+FEWEST = 10  # gold labels on silent responses from which their share of good ones is estimated
+
+
+@dataclass(frozen=True)
+class AskedShare:
+    """The share of good responses, from a lottery that decided whom to ask; ``str()`` is a text.
+
+    See Also
+    --------
+    asked_share : Computes it.
+
+    """
+
+    #: The share of good responses among all, with gold labels on the asked who stayed silent.
+    share: Estimate
+    #: Lower and upper bound of it without gold labels, with the outer ends of their joint 95 % interval.
+    lower: Estimate
+    upper: Estimate
+    #: Share of thumbs up among the asked who answered: what asks read as labels would say.
+    among_answers: Estimate
+    #: Number of responses asked (and seen), of answers, and of gold labels on those without an answer.
+    counts: tuple[int, int, int]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything as plain data."""
+        names = ("asked", "answered", "gold_silent")
+        return {
+            "share": self.share.to_json(),
+            "lower": self.lower.to_json(),
+            "upper": self.upper.to_json(),
+            "among_answers": self.among_answers.to_json(),
+            **dict(zip(names, self.counts, strict=True)),
+        }
+
+    def __str__(self) -> str:
+        """Format the shares as lines."""
+        asked, answered, gold = self.counts
+        share = str(self.share) if self.share.value is not None else f"- ({self.share.reason})"
+        bounds = f"{self.lower.value:.3f} and {self.upper.value:.3f}"
+        low, high = self.lower.low, self.upper.high
+        return "\n".join(
+            [
+                f"{asked:,} asked, {answered:,} answered, {gold:,} gold labels on those who did not",
+                f"share of good responses: {share}",
+                f"without gold labels between {bounds} [{low:.3f}, {high:.3f}]",
+                f"good among the answers: {self.among_answers} (biased where good answers are answered more)",
+            ]
+        )
+
+
+def answering_rate(log: Log, *, asked: bool) -> Estimate:
+    """Compute the share of the lottery's responses that got feedback, by whether they were asked.
+
+    Parameters
+    ----------
+    log : Log
+        With ``asked`` and ``p_ask``.
+    asked : bool
+        Of the asked who saw the question, or of those in the lottery who were not asked.
+
+    Returns
+    -------
+    Estimate
+        With a 95 % interval clustered by user and prompt; without a value where there is no such response.
+
+    """
+    frame = _arm(log.frame, 1) if asked else _arm(log.frame, 0)
+    return _mean(frame, frame["feedback"].is_not_null().cast(pl.Float64).to_numpy())
+
+
+def asked_share(log: Log) -> AskedShare:
+    """Estimate the share of good responses from a lottery that decided whether to ask.
+
+    E[r] = A q + (1 - A) m over the asked who saw the question: A is the share that answered, q the share of
+    good among the answers, and m that among the silent, from gold labels on a random part of them (two-phase
+    sampling [1]_). Nothing is assumed of who answers. Rows count by ``weight / p_ask``, gold labels by
+    ``gold_weight`` as well.
+
+    Without gold labels max_t U_t <= E[r] <= 1 - max_t D_t, with U_t and D_t the shares of thumbs up and down
+    among the responses of arm t (not asked, asked at level 1, 2, ...): feedback can add a reaction and does
+    not change what a response is.
+
+    Parameters
+    ----------
+    log : Log
+        With ``asked``, ``p_ask``, and where possible ``seen`` and ``gold``.
+
+    Returns
+    -------
+    AskedShare
+        Intervals are clustered by user and prompt.
+
+    Raises
+    ------
+    TruewardError
+        If the log tells of no lottery, or nobody was asked.
+
+    Notes
+    -----
+    A thumb is taken as what the response is. Whether the question was seen must not depend on how good the
+    response is. The estimate is for responses that were in the lottery.
+
+    References
+    ----------
+    .. [1] Hansen and Hurwitz, The problem of non-response in sample surveys, JASA 1946.
+
+    Examples
+    --------
+    >>> import polars as pl, trueward as tw
+    >>> frame = pl.DataFrame({"prompt": [str(i) for i in range(100)], "response": "r"}).with_columns(
+    ...     asked=1, p_ask=0.5,
+    ...     feedback=pl.Series([1.0] * 30 + [0.0] * 10 + [None] * 60),
+    ...     gold=pl.Series([None] * 40 + [1.0, 0.0] * 10 + [None] * 40),
+    ... )
+    >>> round(asked_share(tw.read_log(frame)).share.value, 3)  # .4 * .75 + .6 * .5
+    0.6
+
+    """
+    in_lottery(log)
+    frame = _arm(log.frame, 1)
+    if not frame.height:
+        raise TruewardError(f"nobody was asked in {log.source}, so there is no answer to read")
+    answered = frame["feedback"].is_not_null().to_numpy()
+    up = frame["feedback"].fill_null(0.0).to_numpy()
+    w = _weights(frame)
+    silent_gold = ~answered & _gold(frame)[0]
+    lower, upper = _bounds(log.frame)
+    return AskedShare(
+        _two_phase(frame, answered, up, w, silent_gold),
+        lower,
+        upper,
+        _mean(frame, up, w * answered),
+        (frame.height, int(answered.sum()), int(silent_gold.sum())),
+    )
+
+
+def in_lottery(log: Log) -> pl.DataFrame:
+    """Return the rows of a log that were in the lottery: p_ask above 0.
+
+    Parameters
+    ----------
+    log : Log
+        The log.
+
+    Returns
+    -------
+    DataFrame
+        All columns of these rows.
+
+    Raises
+    ------
+    TruewardError
+        If there is none.
+
+    """
+    if not {"asked", "p_ask"} <= log.columns:
+        raise TruewardError(
+            f"{log.source} tells of no lottery: it needs the columns `asked` and `p_ask` (trueward ask "
+            "snippet prints the code that logs them)"
+        )
+    frame = log.frame.filter(pl.col("p_ask") > 0)
+    if not frame.height:
+        raise TruewardError(
+            f"no response of {log.source} was in the lottery: p_ask is 0 everywhere"
+        )
+    return frame
+
+
+def _arm(frame: pl.DataFrame, asked: int) -> pl.DataFrame:
+    """Rows of the lottery that were asked and did not miss the question, or were not asked."""
+    rows = frame.filter((pl.col("p_ask") > 0) & (pl.col("asked") == asked))
+    if asked and "seen" in rows.columns:
+        rows = rows.filter(pl.col("seen").fill_null(1) == 1)
+    return rows
+
+
+def _gold(frame: pl.DataFrame) -> tuple[NDArray[np.bool_], Array, Array]:
+    """Whether a row has a gold label, the label (0 elsewhere), and its gold_weight (1 without)."""
+    if "gold" not in frame.columns:
+        none = np.zeros(frame.height)
+        return none > 0, none, none
+    weight = (
+        frame["gold_weight"]
+        if "gold_weight" in frame.columns
+        else pl.repeat(1.0, frame.height, eager=True)
+    )
+    return (
+        frame["gold"].is_not_null().to_numpy(),
+        frame["gold"].fill_null(0.0).to_numpy(),
+        weight.fill_null(1.0).to_numpy(),
+    )
+
+
+def _weights(frame: pl.DataFrame) -> Array:
+    """(n,) how many responses of the lottery each row of an arm stands for."""
+    chance = frame["p_ask"].to_numpy()
+    asked = frame["asked"].to_numpy() == 1
+    own = frame["weight"].to_numpy() if "weight" in frame.columns else np.ones(frame.height)
+    return np.asarray(own / np.where(asked, chance, np.maximum(1 - chance, 1e-12)))
+
+
+def _clusters(frame: pl.DataFrame) -> Clusters:
+    """Prompts and users of the rows."""
+    group = frame["prompt_id"].rank("dense").cast(pl.Int64).to_numpy()
+    if "user_id" not in frame.columns:
+        return clusters(frame.height, group=group)
+    user = frame["user_id"].rank("dense").cast(pl.Int64).fill_null(-1).to_numpy()
+    return clusters(frame.height, group=group, user=user)
+
+
+def _mean(frame: pl.DataFrame, x: Array, w: Array | None = None) -> Estimate:
+    """Weighted mean of x with its clustered interval."""
+    w = _weights(frame) if w is None else w
+    if not w.sum():
+        return Estimate(None, reason="there is no such response")
+    mean = float(w @ x / w.sum())
+    kept = w > 0
+    units = _clusters(frame).rows(kept)
+    return units.estimate(mean, (w * (x - mean) / w.sum())[kept], "share")
+
+
+def _two_phase(
+    frame: pl.DataFrame,
+    answered: NDArray[np.bool_],
+    up: Array,
+    w: Array,
+    silent_gold: NDArray[np.bool_],
+) -> Estimate:
+    """A q + (1 - A) m, by the influence of every row."""
+    total, silent = w.sum(), (w * ~answered).sum()
+    count = int(silent_gold.sum())
+    if silent and count < FEWEST:
+        return Estimate(
+            None,
+            reason=f"{count} gold labels on the asked who stayed silent; label {FEWEST} of them or more",
+        )
+    _, gold, gold_weight = _gold(frame)
+    v = w * gold_weight * silent_gold
+    m = float(v @ gold / v.sum()) if silent else 0.0
+    value = np.where(answered, up, m)
+    mean = float(w @ value / total)
+    influence = w / total * (value - mean)
+    if silent:
+        influence += silent / total * v / v.sum() * (gold - m)
+    return _clusters(frame).estimate(mean, influence, "share")
+
+
+def _bounds(frame: pl.DataFrame) -> tuple[Estimate, Estimate]:
+    """Intersect the bounds of the arms; every end has its share of 5 %."""
+    asked = _arm(frame, 1)
+    arms = [_arm(frame, 0)]
+    if "ask_level" in frame.columns:
+        arms += [part for _, part in asked.group_by("ask_level", maintain_order=True)]
+    else:
+        arms.append(asked)
+    arms = [arm for arm in arms if arm.height]
+    ends = []
+    for label in (1.0, 0.0):
+        found = []
+        for arm in arms:
+            x = (arm["feedback"] == label).fill_null(value=False).cast(pl.Float64).to_numpy()
+            w = _weights(arm)
+            mean = float(w @ x / w.sum())
+            error = float(np.sqrt(_clusters(arm).variance(w * (x - mean) / w.sum())))
+            z = norm.isf(0.05 / (2 * len(arms)))
+            found.append((mean, max(mean - z * error, 0.0) if np.isfinite(error) else 0.0))
+        ends.append((max(m for m, _ in found), max(low for _, low in found)))
+    (up, up_low), (down, down_low) = ends
+    return Estimate(up, up_low, up), Estimate(1 - down, 1 - down, 1 - down_low)
