@@ -345,6 +345,42 @@ def test_a_duckdb_database_is_read_and_never_written(tmp_path, sql, tables, monk
         gather("generic", [sql("with x as (select 1) delete from events")])
 
 
+def test_a_view_of_a_duckdb_database_reads_no_file(tmp_path, sql, tables, monkeypatch):
+    duckdb = importlib.import_module("duckdb")
+    with duckdb.connect(tmp_path / "d.duckdb") as db:
+        db.execute(f"create view responses as from '{tables[0]}'")
+    monkeypatch.setenv("TRUEWARD_DATABASE", f"duckdb:{tmp_path}/d.duckdb")
+    for query in ("from responses", f"from '{tables[0]}'", f"from read_text('{tables[0]}')"):
+        with pytest.raises(TruewardError, match="reads its tables and no other files: unset"):
+            gather("generic", [sql(query)])
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:1/a.parquet", "s3://bucket/a.parquet"])
+def test_a_query_reaches_no_network(address, sql):
+    with pytest.raises(TruewardError, match="no extension is loaded: download the file first"):
+        gather("generic", [sql(f"from '{address}'")])
+
+
+@pytest.mark.parametrize("uri", ["", "duckdb:{}/d.duckdb"])
+def test_duckdb_loads_no_extension_and_its_options_are_locked(uri, tmp_path, monkeypatch):
+    importlib.import_module("duckdb").connect(tmp_path / "d.duckdb").close()
+    monkeypatch.setenv("TRUEWARD_DATABASE", uri.format(tmp_path))
+    off = [
+        "allow_community_extensions",
+        "allow_unsigned_extensions",
+        "autoinstall_known_extensions",
+        "autoload_known_extensions",
+    ]
+    off += ["enable_external_access"] if uri else []
+    with databases.connected() as cursor:
+        for name in off:
+            cursor.execute(f"select current_setting('{name}')::varchar")
+            assert cursor.fetchone() == ("false",), name
+            with pytest.raises(databases.driver_errors(), match="configuration has been locked"):
+                cursor.execute(f"set {name} = true")
+            cursor.execute("select 1")
+
+
 # what is secret
 
 SECRET = "p-w0rd"

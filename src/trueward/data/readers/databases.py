@@ -25,8 +25,18 @@ if TYPE_CHECKING:
 VARIABLE = "TRUEWARD_DATABASE"
 FILES = "files, as no TRUEWARD_DATABASE is set"
 SHIPPED = ("postgresql", "sqlite")
-# types that only DuckDB has keep their names; no extension is downloaded
-DUCKDB_OPTIONS = {"arrow_lossless_conversion": "true", "autoinstall_known_extensions": "false"}
+# types that only DuckDB has keep their names; no extension is downloaded or loaded, so no query reaches the
+# network; no query changes these options
+DUCKDB_OPTIONS = {
+    "arrow_lossless_conversion": "true",
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "allow_community_extensions": "false",
+    "allow_unsigned_extensions": "false",
+    "lock_configuration": "true",
+}
+# the views of a database may come from somebody else, so they read its own tables only
+DUCKDB_DATABASE = {"access_mode": "READ_ONLY", "enable_external_access": "false"}
 HOST = r"(?:\[[^\]@]*\]|[^:,@\[\]]*)(?::\d*)?"
 HOSTS = re.compile(f"{HOST}(?:,{HOST})*")
 SECRET = re.compile(r"pass|secret|token|key|pwd", re.IGNORECASE)
@@ -143,7 +153,7 @@ def _connection() -> Any:
         )
     try:
         if scheme == "duckdb":
-            return _duckdb({"path": str(_file()), "access_mode": "READ_ONLY"} if uri else {})
+            return _duckdb({"path": str(_file()), **DUCKDB_DATABASE} if uri else {})
         if scheme == "sqlite":
             uri = f"file:{quote(str(_file()))}?mode=ro"
         else:

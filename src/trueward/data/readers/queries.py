@@ -23,7 +23,15 @@ if TYPE_CHECKING:
 
     from .column_names import WantedColumns
 
-MIXED_TYPES_HINT = ", and give the column one type, as by COALESCE(CAST(name AS TEXT), '')"
+# part of an error of a driver -> what to do beside correcting the query
+HINTS = {
+    "Type mismatch": ", and give the column one type, as by COALESCE(CAST(name AS TEXT), '')",
+    "disabled by configuration": (
+        f"; a query of a DuckDB database reads its tables and no other files: unset {databases.VARIABLE} to "
+        "read files"
+    ),
+    "Missing Extension": "; no extension is loaded: download the file first",
+}
 FIRST_WORDS = ("select", "with", "values", "from", "table")
 # where a semicolon does not end a statement: comments, texts, quoted names, PostgreSQL's $tag$ texts
 INERT = re.compile(
@@ -122,9 +130,10 @@ def _database_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except databases.driver_errors() as e:
+        hint = next((hint for part, hint in HINTS.items() if part in str(e)), "")
         raise TruewardError(
             f"{path} could not be read from {databases.description()} ({databases.error_text(e)}): "
-            "correct the query" + (MIXED_TYPES_HINT if "Type mismatch" in str(e) else "")
+            f"correct the query{hint}"
         ) from None
 
 
