@@ -53,7 +53,7 @@ def read_folder(folder: Path, wanted: WantedColumns, split: str | None) -> Table
         return read_parquet([folder / "log.parquet"], wanted, str(folder / "log.parquet"))
     if (folder / "dataset_dict.json").is_file():
         splits = _json(folder / "dataset_dict.json").get("splits")
-        names = [str(s) for s in splits] if isinstance(splits, list) else []
+        names = [_own(folder, s) for s in splits] if isinstance(splits, list) else []
         return _saved(folder / chosen_part(folder, "splits", names, split, "split="), wanted)
     if (folder / "state.json").is_file() or (folder / "dataset_info.json").is_file():
         if split is not None:
@@ -106,7 +106,8 @@ def _saved(folder: Path, wanted: WantedColumns) -> Table:
     if (folder / "state.json").is_file():
         files = _json(folder / "state.json").get("_data_files")
         if isinstance(files, list) and files:
-            paths = [folder / str(f["filename"]) for f in files if isinstance(f, dict)]
+            names = [f.get("filename") if isinstance(f, dict) else None for f in files]
+            paths = [folder / _own(folder, name) for name in names]
     missing = [path.name for path in paths if not path.is_file()]
     if missing or not paths:
         raise TruewardError(
@@ -114,6 +115,16 @@ def _saved(folder: Path, wanted: WantedColumns) -> Table:
             f"{missing[0] if missing else 'every one'} is missing: save or copy it again"
         )
     return read_arrow(paths, wanted, str(folder))
+
+
+def _own(folder: Path, name: object) -> str:
+    """Return a name that the folder's JSON gives, if it is that of something in the folder."""
+    if not isinstance(name, str) or not re.fullmatch(r"\w[^/\\\0]*", name):
+        raise TruewardError(
+            f"{folder} should name files in it, but its JSON names {name!r}, which is not read: save the "
+            "data set again"
+        )
+    return name
 
 
 def _refuse_gap(folder: Path, shards: Sequence[Path]) -> None:
@@ -131,9 +142,9 @@ def _refuse_gap(folder: Path, shards: Sequence[Path]) -> None:
 def _json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_bytes())
-    except ValueError as e:
+    except (ValueError, RecursionError) as e:
         raise TruewardError(
             f"{path} should be JSON written by `datasets`, but it cannot be read: save the data "
-            "set again"
+            "data set again"
         ) from e
     return content if isinstance(content, dict) else {}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import json
 import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from trueward.core.errors import TruewardError
 
 from .model_folder import missing_text_extra
+from .named_files import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -87,12 +87,7 @@ def base_with_adapter(
 
 
 def _config(path: Path) -> dict[str, Any]:
-    try:
-        config = json.loads((path / CONFIG).read_text("utf-8"))
-    except (OSError, ValueError) as e:
-        raise TruewardError(
-            f"{path / CONFIG} could not be read as JSON ({e}): fetch or copy the adapter again"
-        ) from e
+    config = read_json(path / CONFIG)
     return config if isinstance(config, dict) else {}
 
 

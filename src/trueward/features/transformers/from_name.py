@@ -12,7 +12,9 @@ from trueward.features.backbone_names import parse_options
 
 from . import loading
 from .locate import find_by_digest, find_model
-from .reading_options import OPTIONS, ReadingOptions, resolve_options
+from .prompt_rendering import TEMPLATES
+from .reading_options import DTYPES, LONGEST, OPTIONS, ReadingOptions, resolve_options
+from .token_pooling import POOLINGS
 from .transformer import VERSION, Transformer
 
 if TYPE_CHECKING:
@@ -76,12 +78,31 @@ def from_spec(spec: dict[str, Any]) -> Transformer:
     try:
         values = {field.name: spec[field.name] for field in dataclasses.fields(ReadingOptions)}
         reading = ReadingOptions(**{**values, "dense": tuple(values["dense"])})
+        _require_valid(reading)
         folder = find_by_digest(str(spec["model"]), spec["revision"], str(spec["digest"]))
     except (KeyError, TypeError) as e:
         raise TruewardError(
             f"the description of a backbone is incomplete (it lacks {e}): encode and fit again"
         ) from e
     return _shared(folder, reading, None)
+
+
+def _require_valid(reading: ReadingOptions) -> None:
+    """Check the options of a description that anyone may have written."""
+    valid = {
+        "template": reading.template in TEMPLATES,
+        "max_length": type(reading.max_length) is int and 0 < reading.max_length <= LONGEST,
+        "layer": type(reading.layer) is int and reading.layer >= 0,
+        "pooling": reading.pooling in POOLINGS,
+        "dtype": reading.dtype in DTYPES,
+        "normalize": type(reading.normalize) is bool,
+        "dense": all(isinstance(name, str) for name in reading.dense),
+    }
+    wrong = [name for name, right in valid.items() if not right]
+    if wrong:
+        raise TruewardError(
+            f"the description of a backbone has no valid {', '.join(wrong)}: encode and fit again"
+        )
 
 
 @lru_cache(maxsize=2)

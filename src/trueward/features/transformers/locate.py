@@ -76,7 +76,7 @@ def find_model(source: str, revision: str | None = None) -> ModelFolder:
     if revision and COMMIT.fullmatch(revision):  # a commit never changes: no request to the hub
         with contextlib.suppress(TruewardError):
             return open_model(Path(_download(source, revision, (), local=True)), source, revision)
-    adapters_and_modules = ("adapter_*", "[0-9]*_*/*")
+    adapters_and_modules = ("adapter_*", "[0-9]*_*/*", "*dense*/*", "*Dense*/*")
     patterns = (*TEXT_FILES, *SAFETENSORS_FILES, *adapters_and_modules)
     folder = Path(_download(source, revision, patterns))
     if not any(folder.glob("*.safetensors")):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
 from trueward.core.errors import TruewardError, UsageError, missing_extra
+
+from .named_files import module_names, read_json, require_own_names
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,11 +19,30 @@ TEXT_FILES = (
     *("config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"),
     *("added_tokens.json", "vocab.json", "vocab.txt", "merges.txt", "*.model", "tekken.json"),
     *("chat_template.jinja", "chat_template.json", "modules.json", "sentence_bert_config.json"),
+    # of fewer models: further templates, and other files of tokenizers
+    *(
+        "additional_chat_templates/*.jinja",
+        "tokenizer.*.json",
+        "tokenizer.model.*",
+        "*.spm",
+        "*.tiktoken",
+    ),
+    *(
+        "bpe.codes",
+        "byte_maps.json",
+        "dict.txt",
+        "emoji.json",
+        "entity_vocab.json",
+        "normalizer.json",
+    ),
+    *("prophetnet.tokenizer", "target_vocab.json", "vocab-*.json", "word_*.json"),
 )
 TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "tekken.json")
 SAFETENSORS_FILES = ("model*.safetensors", "model.safetensors.index.json")
 TORCH_FILES = ("pytorch_model*.bin", "pytorch_model.bin.index.json")
-MODULE_FOLDER = re.compile(r"\d+_\w+")  # how sentence-transformers names the folders of its modules
+# what transformers looks for first; other files of safetensors it does not read by themselves
+SAFETENSORS = ("model.safetensors", "model.safetensors.index.json")
+MODULE_FILES = ("config.json", "model.safetensors", "pytorch_model.bin")
 BLOB = re.compile(r"[0-9a-f]{64}")  # the hub's cache names a large file by its SHA-256
 
 
@@ -71,15 +91,9 @@ class ModelFolder:
             If the file is not valid JSON.
 
         """
-        path = self.path / name
-        if not path.is_file():
+        value = read_json(self.path / name)
+        if value is None:
             return {}
-        try:
-            value = json.loads(path.read_text("utf-8"))
-        except (OSError, ValueError) as e:
-            raise TruewardError(
-                f"{path} could not be read as JSON ({e}): fetch or copy the model again"
-            ) from e
         return value if isinstance(value, dict) else {"modules": value}
 
 
@@ -100,7 +114,7 @@ def complete_model(path: Path, source: str, revision: str | None = None) -> Mode
     UsageError
         If the folder has no config.json.
     TruewardError
-        If weights or tokenizer are missing.
+        If weights or tokenizer are missing, or the folder names files outside of it.
 
     """
     if (
@@ -113,6 +127,7 @@ def complete_model(path: Path, source: str, revision: str | None = None) -> Mode
         raise UsageError(
             f"{path} should be the folder of a transformers model, and has no config.json: check the path"
         )
+    require_own_names(path)
     files = _files(path)
     missing = _missing(path, files)
     if missing:
@@ -120,7 +135,7 @@ def complete_model(path: Path, source: str, revision: str | None = None) -> Mode
             f"{path} has no {missing}, probably after an interrupted download or copy: fetch it again, "
             "or name a complete folder"
         )
-    return ModelFolder(path, source, revision, _digest(path, files))
+    return ModelFolder(path, source, revision, _digest(path, files, hub=revision is not None))
 
 
 def gguf_error(path: Path) -> UsageError:
@@ -149,8 +164,8 @@ def _missing(path: Path, files: list[Path]) -> str:
     names = {file.name for file in files}
     for index in (name for name in names if name.endswith(".index.json")):
         try:
-            shards = set(json.loads((path / index).read_text("utf-8"))["weight_map"].values())
-        except (OSError, ValueError, KeyError, AttributeError):
+            shards = {str(shard) for shard in read_json(path / index)["weight_map"].values()}
+        except (TruewardError, KeyError, TypeError, AttributeError):
             return f"weights that {index} lists"
         if shards - names:
             return f"weights {min(shards - names)}"
@@ -166,22 +181,23 @@ def _files(path: Path) -> list[Path]:
     """List the files that determine the features, so no other weight formats and no READMEs."""
     text = [p for pattern in TEXT_FILES for p in path.glob(pattern)]
     safetensors = [p for pattern in SAFETENSORS_FILES for p in path.glob(pattern)]
-    weights = safetensors or [p for pattern in TORCH_FILES for p in path.glob(pattern)]
+    torch = [p for pattern in TORCH_FILES for p in path.glob(pattern)]
+    first = any(p.name in SAFETENSORS for p in safetensors) or not torch
     modules = [
-        file
-        for folder in path.iterdir()
-        if MODULE_FOLDER.fullmatch(folder.name) and folder.is_dir()
-        for file in folder.iterdir()
-        if file.name in ("config.json", "model.safetensors", "pytorch_model.bin")
+        path / name / file
+        for name in dict.fromkeys(module_names(path))
+        if name
+        for file in MODULE_FILES
     ]
-    return [*text, *weights, *modules]
+    named = [*text, *(safetensors if first else torch), *(p for p in modules if p.is_file())]
+    return sorted(set(named))
 
 
-def _digest(path: Path, files: list[Path]) -> str:
+def _digest(path: Path, files: list[Path], *, hub: bool) -> str:
     digest = hashlib.sha256()
     for name, file in sorted((file.relative_to(path).as_posix(), file) for file in files):
         stat = file.stat()
-        content = _sha256(file, stat.st_size, stat.st_mtime_ns)
+        content = _sha256(file, stat.st_size, stat.st_mtime_ns, hub=hub)
         digest.update(f"{name}\0{content}\n".encode())
     return digest.hexdigest()[:16]
 
@@ -204,9 +220,9 @@ def missing_text_extra(package: str) -> TruewardError:
 
 
 @cache
-def _sha256(path: Path, size: int, changed: int) -> str:  # noqa: ARG001 - they invalidate the cache
+def _sha256(path: Path, size: int, changed: int, *, hub: bool) -> str:  # noqa: ARG001 - they invalidate the cache
     real = path.resolve()
-    if real.parent.name == "blobs" and BLOB.fullmatch(real.name):
+    if hub and real.parent.name == "blobs" and BLOB.fullmatch(real.name):
         return real.name
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

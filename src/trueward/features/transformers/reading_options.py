@@ -23,11 +23,13 @@ if TYPE_CHECKING:
 
 DEFAULT_MAX_LENGTH = 4_096  # tokens, unless the model's own limit is smaller
 UNLIMITED = 10**9  # tokens
+LONGEST = 1_000_000  # tokens
+DTYPES = ("bfloat16", "float32")
 OPTIONS: Mapping[str, Accepted] = {
     "pooling": POOLINGS,
     "layer": range(-1_000, 1_001),
-    "max_length": range(8, 1_000_001),
-    "dtype": ("bfloat16", "float32"),
+    "max_length": range(8, LONGEST + 1),
+    "dtype": DTYPES,
     "template": TEMPLATES,
     "normalize": ("true", "false"),
     "device": str,

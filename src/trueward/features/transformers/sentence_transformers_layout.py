@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from safetensors.torch import load_file
 
 from trueward.core.errors import TruewardError
 
+from .named_files import MODULES, module_names, read_json
 from .token_pooling import POOLINGS
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     from .model_folder import ModelFolder
 
+TORCH_FILE = "pytorch_model.bin"
 #: key in the configuration of older versions -> pooling
 LEGACY_POOLING_KEYS = {
     "pooling_mode_cls_token": "cls",
@@ -80,12 +83,12 @@ def read_modules(folder: ModelFolder) -> Modules | None:
         For a module that is not supported.
 
     """
-    modules = folder.json("modules.json").get("modules")
+    modules = read_json(folder.path / MODULES)
     if not isinstance(modules, list):
         return None
     pooling, dense, normalize = "mean", [], False
-    for module in modules:
-        kind, path = str(module["type"]).rpartition(".")[2], str(module.get("path", ""))
+    for module, path in zip(modules, module_names(folder.path), strict=True):
+        kind = str(module.get("type")).rpartition(".")[2]
         if kind == "Pooling":
             pooling = parse_pooling(folder.json(f"{path}/config.json"), folder)
         elif kind == "Dense" and normalize:
@@ -170,17 +173,33 @@ def load_dense(folder: ModelFolder, path: str) -> DenseLayer:
     Raises
     ------
     TruewardError
-        If its activation function is not supported.
+        If modules.json does not name the layer, or its activation function or its tensors are not supported.
 
     """
+    if path not in module_names(folder.path):  # the path may come from a saved model
+        raise TruewardError(
+            f"{folder.path} has no module {path!r} in its modules.json, which the features need: encode and "
+            "fit again"
+        )
     name = str(folder.json(f"{path}/config.json").get("activation_function", "Tanh"))
     activation = name.rpartition(".")[2]
     if activation not in ACTIVATIONS:
         raise _unsupported(folder, f"the activation {activation} in {path}")
     file = Path(folder.path, path, "model.safetensors")
-    if file.is_file():
-        weights = load_file(file)
-    else:
-        weights = torch.load(file.with_name("pytorch_model.bin"), "cpu", weights_only=True)
-    weights = {k.rpartition(".")[2]: v.float() for k, v in weights.items()}
-    return DenseLayer(weights["weight"], weights.get("bias"), activation)
+    try:
+        weights = load_file(file) if file.is_file() else _unpickled(file.with_name(TORCH_FILE))
+        weights = {k.rpartition(".")[2]: v.float() for k, v in weights.items()}
+        return DenseLayer(weights["weight"], weights.get("bias"), activation)
+    except Exception as e:  # damaged files raise whatever their bytes lead to
+        raise TruewardError(
+            f"{file.parent} should hold the weights of a linear layer, and they cannot be read "
+            f"({type(e).__name__}): fetch or copy the model again"
+        ) from e
+
+
+def _unpickled(file: Path) -> dict[str, Tensor]:
+    """Read tensors that torch has pickled; weights_only runs no code of the file."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        tensors: dict[str, Tensor] = torch.load(file, "cpu", weights_only=True)
+    return tensors
