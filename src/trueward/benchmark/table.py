@@ -10,6 +10,7 @@ import polars as pl
 
 from trueward.core.atomic_io import replacing
 from trueward.core.errors import TruewardError
+from trueward.data.formula_cells import write_csv
 from trueward.simulation import MECHANISMS, PREDICTIONS
 
 from .config import FEWEST_SEEDS
@@ -97,7 +98,7 @@ def write_table(folder: str | Path, out: str | Path | None = None) -> Written:
         (files[2], [_job(r) for s in scenarios for r in s.rows]),
     ):
         with replacing(file) as path:
-            pl.DataFrame(rows, infer_schema_length=None).write_csv(path)
+            write_csv(pl.DataFrame(rows, infer_schema_length=None), path)
     images, note = draw_recovered(scenarios, metrics_of(runs)[0], place)
     return Written([*files, *images], note, text, figures)
 

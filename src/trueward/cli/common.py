@@ -59,6 +59,13 @@ Backbone = Annotated[
     ),
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of all random numbers.")]
+SafeCsv = Annotated[
+    bool,
+    typer.Option(
+        "--safe-csv/--no-safe-csv",
+        help="CSV: an apostrophe before texts that a spreadsheet would run as formulas.",
+    ),
+]
 
 
 def pairs(given: Iterable[str] | None, flag: str) -> dict[str, str]:

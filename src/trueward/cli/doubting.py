@@ -11,7 +11,7 @@ import typer
 
 from trueward.core.errors import UsageError
 
-from .common import Gold, Json, Map, Model, Seed, Split, show_json, writable
+from .common import Gold, Json, Map, Model, SafeCsv, Seed, Split, show_json, writable
 from .reading import read, with_features
 from .recorded_log import fitted_on
 
@@ -131,6 +131,7 @@ def plan(
     ] = "uniform",
     mapping: Map = None,
     split: Split = None,
+    safe_csv: SafeCsv = True,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
@@ -138,6 +139,7 @@ def plan(
     import polars as pl
 
     from trueward.core.atomic_io import replacing
+    from trueward.data.formula_cells import write_csv
     from trueward.evaluation.sample_size import plan as plan_audit
     from trueward.model.reward_model import load
 
@@ -163,7 +165,10 @@ def plan(
                 )
             rows = rows.with_columns(pl.Series("gold_weight", result.gold_weight.numpy()))
         with replacing(out) as path:
-            (rows.write_csv if out.suffix == ".csv" else rows.write_ndjson)(path)
+            if out.suffix == ".csv":
+                write_csv(rows, path, safe=safe_csv)
+            else:
+                rows.write_ndjson(path)
     if as_json:
         show_json(
             {k: v for k, v in vars(result).items() if k not in {"rows", "gold_weight"}}

@@ -24,6 +24,7 @@ from .common import (
     Named,
     Negative,
     Positive,
+    SafeCsv,
     Seed,
     Split,
     Unrated,
@@ -221,11 +222,13 @@ def score(
     ] = False,
     mapping: Map = None,
     split: Split = None,
+    safe_csv: SafeCsv = True,
 ) -> None:
     """Add reward, P(preferred) and its spread to every prompt and response."""
     import polars as pl
 
     from trueward.core.atomic_io import replacing
+    from trueward.data.formula_cells import write_csv
     from trueward.data.pairs import read_pairs
     from trueward.model.conformal import known_level
     from trueward.model.reward_model import load
@@ -256,7 +259,7 @@ def score(
         elif out.suffix == ".jsonl":
             scored.write_ndjson(path)
         else:
-            scored.write_csv(path)
+            write_csv(scored, path, safe=safe_csv)
     sure = scored["decision"].drop_nulls() if "decision" in scored.columns else None
     decided = "" if sure is None else f", {len(sure)} of them decided"
     typer.echo(f"{out}: {len(scored)} rows scored{decided}")

@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING, Any, Self
 import pyarrow.parquet as pq
 
 from trueward.core.errors import TruewardError, UsageError
+from trueward.data.formula_cells import is_marked, original_names, unmarked
 from trueward.data.readers.column_names import WantedColumns
 from trueward.data.readers.columnar import DAMAGE
 from trueward.data.readers.delimited import find_dialect
@@ -195,6 +196,7 @@ def _csv_rows(file: IO[bytes], name: str, dialect: Dialect) -> Iterator[Record |
         lines = _BoundedLines(text)
         rows = csv.reader(lines, delimiter=dialect.separator)
         header: list[str] | None = None
+        marked = False
         while True:
             start = lines.number + 1
             try:
@@ -205,13 +207,14 @@ def _csv_rows(file: IO[bytes], name: str, dialect: Dialect) -> Iterator[Record |
             if cells is None:
                 return
             if header is None:
-                header = cells or None
+                header, marked = list(original_names(cells).values()) or None, is_marked(cells)
                 if len(set(cells)) < len(cells):
                     reason = "the header names a column twice: the file is not read"
                     yield UnreadableRecord(name, start, reason)
                     return
             elif cells:
-                yield _csv_row(header, cells, name, start)
+                texts = [unmarked(cell) for cell in cells[:-1]] if marked else cells
+                yield _csv_row(header, texts, name, start)
 
 
 class _BoundedLines:

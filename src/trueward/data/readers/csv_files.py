@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 
 from trueward.core.errors import TruewardError
+from trueward.data.formula_cells import is_marked, original_names, without_marks
 
 from .cell_types import Place
 from .delimited import find_dialect
@@ -50,11 +51,12 @@ def read_csv(path: Path, wanted: WantedColumns) -> Table:
 
     """
     dialect = find_dialect(path)
-    names = _header(path, dialect)
-    columns = [name for name in names if wanted(name)]
+    header = _header(path, dialect)
+    names = original_names(header)
+    columns = [cell for cell, name in names.items() if wanted(name)]
     place = Place(str(path))
     if not columns:
-        return Table({}, names, place, untyped=True)
+        return Table({}, tuple(names.values()), place, untyped=True)
     try:
         with open_packed(path) as file:
             table = pacsv.read_csv(
@@ -62,7 +64,7 @@ def read_csv(path: Path, wanted: WantedColumns) -> Table:
                 pacsv.ReadOptions(use_threads=False, block_size=BLOCK, encoding=dialect.encoding),
                 pacsv.ParseOptions(newlines_in_values=True, delimiter=dialect.separator),
                 pacsv.ConvertOptions(
-                    column_types=dict.fromkeys(names, pa.string()),
+                    column_types=dict.fromkeys(header, pa.string()),
                     include_columns=columns,
                     strings_can_be_null=False,
                 ),
@@ -72,7 +74,8 @@ def read_csv(path: Path, wanted: WantedColumns) -> Table:
     except pa.ArrowException as e:
         _refuse(path, e)
     frame = pl.DataFrame(pl.from_arrow(table))
-    return Table({name: frame[name] for name in columns}, names, place, untyped=True)
+    cells = {names[c]: without_marks(frame[c]) if is_marked(header) else frame[c] for c in columns}
+    return Table({**cells}, tuple(names.values()), place, untyped=True)
 
 
 def _header(path: Path, dialect: Dialect) -> tuple[str, ...]:

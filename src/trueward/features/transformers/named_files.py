@@ -65,13 +65,15 @@ def module_names(path: Path) -> tuple[str, ...]:
     modules = read_json(path / MODULES)
     if not isinstance(modules, list):
         return ()
-    names = [m.get("path", "") if isinstance(m, dict) else None for m in modules]
-    for name in names:
+    names: list[str] = []
+    for module in modules:
+        name = module.get("path", "") if isinstance(module, dict) else None
         if not isinstance(name, str) or (name and not PLAIN.fullmatch(name)):
             raise TruewardError(
                 f"{path / MODULES} should name folders beside it, and names {name!r}, which is not read: "
                 f"{AGAIN}"
             )
+        names.append(name)
     return tuple(names)
 
 
