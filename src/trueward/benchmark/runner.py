@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from trueward.core.errors import NotWrittenError, TruewardError, UsageError
+from trueward.core.output_lock import only_writer
 
 from .jobs import Job, Row, Unit, grouped, killed
 from .prepared import prepare
@@ -105,29 +106,30 @@ def run_benchmark(
     UsageError
         If an option is invalid or the folder has another config.
     TruewardError
-        If a set cannot be read or the folder cannot be used.
+        If a set cannot be read, or the folder cannot be used or another process runs in it.
 
     """
     for name, value in (("jobs", processes), ("limit", limit)):
         if value is not None and value < 1:
             raise UsageError(f"--{name} must be at least 1, found {value}")
     Runs.claim(out, config)  # before any features are computed
-    folder = data_folder(data)
-    sets = {s.label: prepare(s, config.backbone, folder, say) for s in config.sets}
-    runs = Runs.begin(out, config, {k: p.digest for k, p in sets.items()})
-    jobs = jobs_of(config, sets)
-    folders = {job.key: str(sets[job.set].folder) for job in jobs}
-    left = runs.left(jobs, retry=retry)[:limit]
-    count = processes or os.cpu_count() or 1
-    large = max(p.size for p in sets.values()) * len(config.seeds) > MOST_BYTES
-    sizes = {label: len(p.rows) for label, p in sets.items()}
-    units = grouped([(job, folders[job.key]) for job in left], count, sizes, apart=large)
-    done = len(jobs) - len(runs.left(jobs, retry=retry))
-    for row in _work(units, runs, count):
-        done += 1
-        report(done, len(jobs), row)
-    keys = {job.key for job in jobs}
-    return Outcome(runs.folder, len(jobs), [r for r in runs.rows() if r["key"] in keys])
+    with only_writer(out):
+        folder = data_folder(data)
+        sets = {s.label: prepare(s, config.backbone, folder, say) for s in config.sets}
+        runs = Runs.begin(out, config, {k: p.digest for k, p in sets.items()})
+        jobs = jobs_of(config, sets)
+        folders = {job.key: str(sets[job.set].folder) for job in jobs}
+        left = runs.left(jobs, retry=retry)[:limit]
+        count = processes or os.cpu_count() or 1
+        large = max(p.size for p in sets.values()) * len(config.seeds) > MOST_BYTES
+        sizes = {label: len(p.rows) for label, p in sets.items()}
+        units = grouped([(job, folders[job.key]) for job in left], count, sizes, apart=large)
+        done = len(jobs) - len(runs.left(jobs, retry=retry))
+        for row in _work(units, runs, count):
+            done += 1
+            report(done, len(jobs), row)
+        keys = {job.key for job in jobs}
+        return Outcome(runs.folder, len(jobs), [r for r in runs.rows() if r["key"] in keys])
 
 
 def jobs_of(config: Config, sets: dict[str, Prepared]) -> list[Job]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from trueward.core.errors import TruewardError
 
 from .common import Map, Seed, Split, finish_progress, pairs
 from .grouped import grouped
+from .outputs import claim_output
 from .recorded_log import fitted_on
 
 if TYPE_CHECKING:
@@ -103,6 +105,8 @@ def align(
     from trueward.rlhf.align import check_output, check_weights
 
     check_output(out)
+    if os.environ.get("RANK", "0") == "0":  # under accelerate launch one process writes
+        claim_output(out, say=True)
     check_weights(len(reward), weight)
     settings = training.settings()
     messages = read_prompts(prompts, mapping=pairs(mapping, "--map"), split=split)

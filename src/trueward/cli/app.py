@@ -32,6 +32,7 @@ from . import (
     training,
 )
 from .config import expand
+from .outputs import NO_CLOBBER, outputs
 from .terminal import escaped_output, stop_code, stop_signals, stoppable
 
 if TYPE_CHECKING:
@@ -93,6 +94,9 @@ def root(
         metavar="URL",
         help="Let a model send texts to this embeddings server; repeatable, anywhere in the line.",
     ),
+    no_clobber: bool = typer.Option(
+        False, NO_CLOBBER, help="Replace no file and no folder; anywhere in the line."
+    ),
     config: str = typer.Option(
         "", "--config", metavar="RUN.YAML", help="Options of the command by name, from a file."
     ),
@@ -104,10 +108,11 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 the data or the model is wrong, 2 the request is."""
     given = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in given
-    with stop_signals(), escaped_output():
+    words = [w for w in _allow(given) if w not in {"--debug", NO_CLOBBER}]
+    with stop_signals(), escaped_output(), outputs(keep=NO_CLOBBER in given):
         try:
             app(
-                args=expand([a for a in _allow(given) if a != "--debug"]),
+                args=expand(words),
                 prog_name="trueward",
                 obj=shlex.join(["trueward", *given]),  # for what keeps the command that made it
             )

@@ -14,6 +14,7 @@ import typer
 from trueward.core.errors import TruewardError, UsageError
 
 from .common import Json, show_json
+from .outputs import claim_output
 from .terminal import stoppable
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ def table(
     """Write the table as Markdown and CSV, with a figure, and print it."""
     from trueward.benchmark.table import write_table
 
+    claim_output(out or runs / "table")
     written = write_table(runs, out)
     if as_json:
         show_json({"files": [str(f) for f in written.files], "figures": written.figures})

@@ -13,6 +13,7 @@ import typer
 
 from trueward.core.errors import TruewardError, UsageError
 
+from .outputs import claim_output
 from .terminal import stop_code
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def show_json(value: Any) -> None:
 
 
 def writable(path: Path, kinds: tuple[str, ...], option: str = "--out") -> None:
-    """Refuse an output file of an unknown kind, or where a folder is, before any work."""
+    """Claim an output file before any work; refuse an unknown kind, and a place where a folder is."""
     if path.suffix not in kinds:
         raise UsageError(f"{option} {path} must end in {', '.join(kinds)}")
     if path.is_dir():
@@ -93,6 +94,7 @@ def writable(path: Path, kinds: tuple[str, ...], option: str = "--out") -> None:
     place = next(p for p in path.resolve().parents if p.exists())
     if not place.is_dir() or not os.access(place, os.W_OK):
         raise TruewardError(f"{option} {path} is where you may not write; choose another place")
+    claim_output(path, option)
 
 
 def progress() -> Progress:

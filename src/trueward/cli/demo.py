@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from .common import Json, Seed, show_json, writable
+from .outputs import claim_output
 
 
 def demo(
@@ -25,6 +26,8 @@ def demo(
     from trueward.demo import run, write_world
 
     writable(out, (".html",))
+    if world is not None:
+        claim_output(world, "--world")
     result = run(lambda line: typer.echo(line, err=True), seed=seed)
     result.page(context.obj).save(out)
     if world is not None:

@@ -12,6 +12,7 @@ import typer
 from trueward.core.errors import UsageError
 
 from .common import Gold, Json, Map, Model, SafeCsv, Seed, Split, show_json, writable
+from .outputs import claim_output
 from .reading import read, with_features
 from .recorded_log import fitted_on
 
@@ -42,7 +43,7 @@ def calibrate(
 
     if feedback and (gold is not None or chosen):
         raise UsageError("--feedback replaces gold labels: leave out --gold and --chosen")
-    claim(out)
+    claim_output(claim(out), say=True)
     rm = load(model)
     data = with_features(rm, read(log, gold, mapping, split))
     calibrated = weighted_calibration(rm, data, chosen=chosen, feedback=feedback, seed=seed)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from .common import Json, Map, Model, Split, pairs, show_json
+from .outputs import claim_output
 from .recorded_log import fitted_on
 
 Reference = Annotated[
@@ -47,6 +48,7 @@ def export(
     from trueward.exporting import export as write
     from trueward.model.reward_model import load
 
+    claim_output(out, "the folder")
     rm = load(model)
     if reference is not None:
         table = read_pairs(reference, mapping=pairs(mapping, "--map"), split=split)

@@ -35,6 +35,7 @@ from .common import (
     show_json,
     writable,
 )
+from .outputs import claim_output
 from .reading import read, require_fittable, warn_of_export_scope
 from .recorded_log import portable_command, recorded
 
@@ -90,7 +91,7 @@ def fit(
     from trueward.features import encode
     from trueward.fitting.finetune.tune import tune
     from trueward.fitting.fit import fit as fit_model
-    from trueward.model.reward_model import OWN, claim
+    from trueward.model.reward_model import OWN
 
     if not 0 < val < 1:
         raise UsageError(f"--val must be between 0 and 1, and is {val}")
@@ -103,7 +104,7 @@ def fit(
     chosen |= {} if epochs is None else {"epochs": epochs}
     with first_alone(several=tuned is not None) as team:
         require_fittable(method, chosen)
-        saved = team.broadcast(_checkpoint(claim(out), resume) if team.main else None)
+        saved = team.broadcast(_checkpoint(_claimed(out), resume) if team.main else None)
         values = {"positive": positive, "negative": negative, "unrated": unrated}
         table = read(log, gold, mapping, split, values)
         warn_of_export_scope(table)
@@ -124,6 +125,12 @@ def fit(
             dataclasses.replace(model, report=report).save(out)
             shutil.rmtree(saved, ignore_errors=True)
         show_json(report) if as_json else _summarize(model, out)
+
+
+def _claimed(out: Path) -> Path:
+    from trueward.model.reward_model import claim
+
+    return claim_output(claim(out), say=True)
 
 
 @contextlib.contextmanager

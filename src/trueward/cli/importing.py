@@ -12,6 +12,7 @@ from trueward.core.errors import UsageError
 
 from .choices import products
 from .common import Json, Unrated, finish_progress, show_json
+from .outputs import claim_output
 
 if TYPE_CHECKING:
     from trueward.importers import ImportedLog
@@ -113,6 +114,7 @@ def import_(
     from trueward.data.readers.delimited import Reading
     from trueward.importers import import_log
 
+    claim_output(out)
     result = import_log(
         source,
         files,

@@ -19,6 +19,7 @@ from .common import (
     pairs,
     show_json,
 )
+from .outputs import claim_output
 from .reading import read
 
 
@@ -76,6 +77,7 @@ def simulate(
     from trueward.data.log import read_test
     from trueward.simulation import simulate as simulate_world
 
+    claim_output(world, "the folder")
     table = read_test(rated, mapping=pairs(mapping, "--map"), split=split)
     simulated = simulate_world(
         table.frame,

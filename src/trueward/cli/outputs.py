@@ -1,0 +1,84 @@
+"""What a command writes: it is kept with --no-clobber, and one command at a time writes it."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import typer
+
+from trueward.core.errors import TruewardError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+NO_CLOBBER = "--no-clobber"
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A command that runs: whether it may replace what is there, and the locks that it holds."""
+
+    keep: bool
+    locks: contextlib.ExitStack
+
+
+_running: list[_Run] = []
+
+
+@contextlib.contextmanager
+def outputs(*, keep: bool) -> Iterator[None]:
+    """Hold the locks of all that a command writes until it ends.
+
+    Parameters
+    ----------
+    keep : bool
+        Whether `claim_output` refuses what exists.
+
+    """
+    with contextlib.ExitStack() as locks:
+        _running.append(_Run(keep, locks))
+        try:
+            yield
+        finally:
+            _running.pop()
+
+
+def claim_output(path: Path, option: str = "--out", *, say: bool = False) -> Path:
+    """Take a file or folder as the output of this command, before any work.
+
+    Parameters
+    ----------
+    path : Path
+        The target, which the command has checked to be its own kind.
+    option : str
+        How the user named it.
+    say : bool
+        Tell that what exists will be replaced.
+
+    Returns
+    -------
+    Path
+        The same path.
+
+    Raises
+    ------
+    TruewardError
+        If it exists and --no-clobber was given, or another process is writing it.
+
+    """
+    from trueward.core.output_lock import only_writer
+
+    exists = path.exists() and not (path.is_dir() and not any(path.iterdir()))
+    run = _running[-1]
+    if exists and run.keep:
+        raise TruewardError(
+            f"{option} {path} exists, and {NO_CLOBBER} keeps it: give another place, or run without that "
+            "option"
+        )
+    run.locks.enter_context(only_writer(path))
+    if exists and say:
+        typer.echo(f"{path} exists; the result replaces it when this command ends", err=True)
+    return path
