@@ -82,7 +82,7 @@ class PromptRendering:
         Raises
         ------
         TruewardError
-            If the chat template rejects a user message and an answer.
+            If the chat template rejects a user message and an answer, or computes without bounds.
         UsageError
             If ``max_length`` leaves no room beside the special tokens.
 
@@ -130,16 +130,28 @@ class PromptRendering:
         source = chat_template(self.tokenizer)
         source = CLOCK + source if "strftime_now" in source else source
         from jinja2 import TemplateError  # noqa: PLC0415 - comes with transformers
+        from transformers.utils import chat_template_utils  # noqa: PLC0415 - heavy
 
+        from .bounded_templates import MARK, bounded  # noqa: PLC0415 - needs jinja
+
+        characters = sum(map(len, (*prompts, *responses)))
         try:
-            rendered = self.tokenizer.apply_chat_template(
-                chats,
-                chat_template=source,
-                tokenize=False,
-                add_generation_prompt=False,
-                date_string=DATE,
-            )
-        except (TemplateError, TypeError, ValueError) as e:
+            with bounded(chat_template_utils, characters):
+                rendered = self.tokenizer.apply_chat_template(
+                    chats,
+                    chat_template=f"{MARK}{source}",
+                    tokenize=False,
+                    add_generation_prompt=False,
+                    date_string=DATE,
+                )
+        except (
+            TemplateError,
+            ArithmeticError,
+            LookupError,
+            RecursionError,
+            TypeError,
+            ValueError,
+        ) as e:
             raise TruewardError(
                 f"the model's chat template should accept one user message and one answer, and fails ({e}): "
                 "choose template=plain or repair the template"
