@@ -14,6 +14,7 @@ from trueward.data.export_scope import ExportScope, narrowest
 
 from .cell_types import Place
 from .table import Table
+from .unpacked_size import require_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -104,8 +105,13 @@ def _shards(
     for path in paths:
         try:
             columns, frame = read(path, wanted)
-        except PermissionError:
+        except (PermissionError, TruewardError):
             raise
+        except MemoryError as e:
+            raise TruewardError(
+                f"{path} does not fit into the memory of this machine ({e}): give fewer rows, or use a "
+                "machine with more memory"
+            ) from e
         except DAMAGE as e:
             raise TruewardError(
                 f"{path} should be a complete {form} file, but it cannot be read "
@@ -131,7 +137,9 @@ def _stacked(frames: list[pl.DataFrame], source: str) -> dict[str, Column]:
 def _parquet(path: Path, wanted: WantedColumns) -> tuple[list[str], pl.DataFrame]:
     with pq.ParquetFile(path) as file:
         names = list(file.schema_arrow.names)
-        return names, _checked(file.read(columns=[n for n in names if wanted(n)]), names, wanted)
+        columns = [n for n in names if wanted(n)]
+        require_memory(file, path, columns)
+        return names, _checked(file.read(columns=columns), names, wanted)
 
 
 def _arrow(path: Path, wanted: WantedColumns) -> tuple[list[str], pl.DataFrame]:
