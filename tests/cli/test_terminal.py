@@ -120,3 +120,10 @@ def test_a_stopped_benchmark_says_what_is_stored_and_by_which_signal(tmp_path, c
     code, _out, err = run(["benchmark", "run", "quick", "--out", str(tmp_path / "runs")], capsys)
     assert code == 143
     assert "stopped; 0 finished jobs are stored; the same command continues the run" in err
+
+
+def test_a_closed_standard_output_is_no_failure(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdout", None)
+    with pytest.raises(SystemExit) as stop:
+        main(["methods"])
+    assert not stop.value.code

@@ -207,6 +207,19 @@ def test_a_list_of_records_is_a_chat(sql):
         (f"{ONE}, 170141183460469231731687303715884105727 as turn", "'turn' as hugeint, which"),
         (f"{ONE}, '{{}}' as context", "'context' as String, where fields should be"),
         (f"{ONE}, 'soon' as shown_at", "row 1 of"),
+        (
+            f"{ONE}, 'infinity'::timestamp as shown_at",
+            "has a time after the year 9999 where 'shown_at'",
+        ),
+        (f"{ONE}, '-infinity'::timestamptz as shown_at", "has a time before the year 1 where"),
+        (f"{ONE}, 'infinity'::date as shown_at", "has a time after the year 9999 where"),
+        (f"{ONE}, '-infinity'::timestamp_s as shown_at", "has a time before the year 1 where"),
+        (f"{ONE}, timestamp '12026-01-01' as shown_at", "after the year 9999 where"),
+        (f"{ONE}, date '0044-03-15 (BC)' as shown_at", "has a time before the year 1 where"),
+        (
+            f"({ONE}, null::timestamp as shown_at) union all ({ONE}, 'infinity'::timestamp)",
+            "row 2 of",
+        ),
         (f"{ONE}, 'much' as p_ask", "has 'much', where 'p_ask' should be a number"),
         (
             "select 'a' as response_id, '{\"a\": 1}'::json as prompt, 'r' as response",

@@ -127,7 +127,11 @@ def main(arguments: list[str] | None = None) -> None:
             if e.filename is None:  # nothing more can be written there, at exit either
                 os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)
             _fail(f"{e.filename or 'the output could not be written'}: {e.strerror}", debug=debug)
-        except Exception as e:  # noqa: BLE001 - the last guard: one sentence in place of a traceback
+        except BaseException as e:  # the last guard: one sentence in place of a traceback
+            if (
+                not isinstance(e, Exception) and type(e).__name__ != "PanicException"
+            ):  # that of polars
+                raise
             reason = f"{type(e).__name__}: {' '.join(str(e).split())[:300]}"
             _fail(
                 f"trueward itself failed ({reason}). Please report this, with what the same command prints "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -163,7 +164,7 @@ def _scale(option: str | None) -> tuple[float, float] | None:
         low, high = (float(part) for part in option.split(":"))
     except ValueError:
         low = high = 0.0
-    if not low < high:
+    if not (low < high and math.isfinite(low) and math.isfinite(high)):
         raise UsageError(f"--scale takes LEAST:MOST, as 1:5, not {option!r}")
     return low, high
 

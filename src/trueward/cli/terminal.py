@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 import re
 import signal
 import sys
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import typer
@@ -112,9 +114,10 @@ def _escaped(match: re.Match[str]) -> str:
 @contextlib.contextmanager
 def escaped_output() -> Iterator[None]:
     """Escape control characters in all that is printed; standard error keeps its progress bars."""
-    out, err = (
-        EscapedStream(stream, pattern)
-        for stream, pattern in ((sys.stdout, CONTROL), (sys.stderr, CONTROL_BUT_PROGRESS))
-    )
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        yield
+    with Path(os.devnull).open("w") as nowhere:
+        out, err = (
+            EscapedStream(stream or nowhere, pattern)  # None where the shell has closed it
+            for stream, pattern in ((sys.stdout, CONTROL), (sys.stderr, CONTROL_BUT_PROGRESS))
+        )
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            yield

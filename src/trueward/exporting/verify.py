@@ -155,13 +155,15 @@ def verify_export(
         loaded, rules = _open(path, pairs, exported, kind, url, rounding)
     except RuleBroken as e:
         return Verification(path, (Check("loads", False, str(e)),))
-    except (KeyError, TypeError) as e:
-        sentence = f"reward_card.json is not of {SCHEMA} ({e}): export again"
-        return Verification(path, (Check("loads", False, sentence),))
+    except DAMAGE as e:
+        return Verification(path, (Check("loads", False, _damage(e)),))
     return Verification(path, tuple(_check(name, rule, loaded) for name, rule in rules.items()))
 
 
 verify = verify_export
+
+#: what a card without some of its keys, or with values of other types, may raise; and files that are missing
+DAMAGE = (ArithmeticError, AttributeError, LookupError, OSError, TypeError)
 
 
 def _open(
@@ -190,3 +192,11 @@ def _check(name: str, rule: Callable[[Any], str], loaded: Any) -> Check:
         return Check(name, False, str(e))
     except RuleSkipped as e:
         return Check(name, None, str(e))
+    except DAMAGE as e:
+        return Check(name, False, _damage(e))
+
+
+def _damage(e: Exception) -> str:
+    if isinstance(e, OSError) and e.filename:
+        return f"{Path(e.filename).name} cannot be read ({e.strerror}): export again"
+    return f"reward_card.json is not of {SCHEMA} ({type(e).__name__}: {e}): export again"

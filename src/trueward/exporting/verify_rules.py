@@ -64,7 +64,7 @@ def read_json(path: Path) -> Any:
     """
     try:
         return json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as e:
+    except (OSError, ValueError, RecursionError) as e:
         raise RuleBroken(
             f"{path.name} cannot be read as JSON ({type(e).__name__}): export again"
         ) from e

@@ -154,8 +154,8 @@ def _from_spec(spec: dict[str, Any], text: str) -> Backbone:
 def _parse_json(text: str) -> dict[str, Any]:
     try:
         spec = json.loads(text)
-    except json.JSONDecodeError as e:
+    except (ValueError, RecursionError) as e:
         raise UsageError(
-            f"a backbone should be a name or a JSON object, and {text!r} is neither"
+            f"a backbone should be a name or a JSON object, and {text[:200]!r} is neither"
         ) from e
     return dict(spec)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import zipfile
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 
 from trueward.core.errors import TruewardError, UsageError
 
@@ -59,9 +58,9 @@ def read_features(
                 tensor: Tensor = file.get_tensor(_select_key(names, key, path))
                 return tensor
         case ".npy":
-            return _tensor(np.load(path, allow_pickle=False))
+            return _tensor(np.lib.format.open_memmap(path, mode="r"))  # its header may lie
         case ".npz":
-            with np.load(path, allow_pickle=False) as arrays:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 return _tensor(arrays[_select_key(list(arrays), key, path)])
         case ".parquet":
             return _read_parquet(path, key)
@@ -89,18 +88,19 @@ def readable_file(path: Path) -> Iterator[None]:
     """
     if not path.is_file():
         raise UsageError(f"there is no file {path} with precomputed features: check the path")
-    unreadable = (
-        *(OSError, EOFError, ValueError, SafetensorError, zipfile.BadZipFile),
-        pl.exceptions.PolarsError,
-    )
     try:
         yield
     except TruewardError:
         raise
-    except unreadable as e:
+    except MemoryError as e:
         raise TruewardError(
-            f"{path} could not be read as {path.suffix} ({str(e).splitlines()[0]}): check that it is "
-            "complete and of the type that its name says"
+            f"{path} holds more than fits into the memory of this machine: give fewer rows"
+        ) from e
+    except Exception as e:  # damaged files raise whatever their bytes lead to
+        reason = next(iter(str(e).splitlines()), "") or type(e).__name__
+        raise TruewardError(
+            f"{path} could not be read as {path.suffix} ({reason}): check that it is complete and of the "
+            "type that its name says"
         ) from e
 
 

@@ -108,4 +108,9 @@ def _to_table(x: Tensor, name: str) -> Tensor:
             f"{tuple(x.shape)} of {str(x.dtype).removeprefix('torch.')}: reshape it"
         )
     floats = (torch.float16, torch.bfloat16, torch.float32)
-    return x if x.dtype in floats else x.float()
+    try:
+        return x if x.dtype in floats else x.float()
+    except RuntimeError as e:  # a type of torch that has no conversion
+        raise TruewardError(
+            f"features should be numbers, and {name} has {str(x.dtype).removeprefix('torch.')}: convert them"
+        ) from e

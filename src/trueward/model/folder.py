@@ -160,9 +160,18 @@ def read_record(folder: Path) -> dict[str, Any]:
     if record.get("digest") != _digest(record):
         raise TruewardError(f"{file} is damaged or was edited by hand; copy or fit the model again")
     wrong = [k for k, types in FIELDS.items() if not isinstance(record.get(k), types)]
+    wrong += [] if "backbone" in wrong or _describes(record["backbone"]) else ["backbone"]
     if wrong:
         raise TruewardError(f"{file} has no valid {', '.join(wrong)}; copy or fit the model again")
     return dict(record)
+
+
+def _describes(backbone: str | None) -> bool:
+    """Whether a backbone is a JSON object, as `Backbone.spec` gives; a method on features has none."""
+    try:
+        return backbone is None or isinstance(json.loads(backbone), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _sha256(path: Path) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -14,6 +14,8 @@ from trueward.core.atomic_io import replacing
 from trueward.core.errors import TruewardError
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from .training_state import TrainingState
 
 
@@ -122,7 +124,7 @@ class Checkpoints:
                 "ones, or start again without --resume"
             )
         try:
-            numbers = json.loads(metadata["state"])
+            numbers = _numbers(metadata["state"], state.net.shape.members)
             state.best_loss, state.waited = numbers["value"], numbers["waited"]
             state.train_loss, state.epoch = numbers["kept"], numbers["epoch"]
             for m, memory in enumerate(state.memory):
@@ -130,6 +132,7 @@ class Checkpoints:
                     {k: tensors[f"memory.{m}.{k}"].to(v.device) for k, v in memory.items()}
                 )
             for k, p in enumerate(state.net.parameters()):
+                _require_shape(p, *(tensors[f"{k}.{n}"] for n in ("now", "best")))
                 p.data.copy_(tensors[f"{k}.now"])
                 state.best[k].copy_(tensors[f"{k}.best"])
                 adam = {
@@ -138,9 +141,30 @@ class Checkpoints:
                     if f"{k}.adam.{n}" in tensors
                 }
                 if adam:
+                    _require_shape(p, adam["exp_avg"], adam["exp_avg_sq"])
                     state.optimizer.state[p] = {n: v.to(p.device) for n, v in adam.items()}
         except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as e:
             raise TruewardError(
                 f"{path} is damaged ({type(e).__name__}: {e}); delete {self.folder} and start without "
                 "--resume"
             ) from e
+
+
+def _numbers(text: str, members: int) -> dict[str, Any]:
+    """Return the numbers in the header of a checkpoint, one of each list for every member."""
+    numbers = json.loads(text)
+    kinds = {"value": float, "kept": float, "waited": int}
+    for name, kind in kinds.items():
+        values = numbers[name]
+        right = isinstance(values, list) and all(type(v) is kind for v in values)
+        if not right or len(values) != members or (kind is int and min(values) < 0):
+            raise ValueError(f"{name} should be {members} numbers")
+    if type(numbers["epoch"]) is not int or numbers["epoch"] < 0:
+        raise ValueError("epoch should be a number of epochs")
+    return dict(numbers)
+
+
+def _require_shape(p: Tensor, *saved: Tensor) -> None:
+    """Refuse tensors that copying would broadcast."""
+    if any(tensor.shape != p.shape for tensor in saved):
+        raise ValueError("a tensor has another shape than the network")

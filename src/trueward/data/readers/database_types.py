@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from trueward.core.errors import TruewardError
 
@@ -21,6 +22,18 @@ if TYPE_CHECKING:
 
 CHAT = pl.List(pl.Struct({"role": pl.String, "content": pl.String}))
 TEXT_COLUMNS = ("prompt", "response")
+CHAT_OR_TEXT = "text or a JSON list of {role, content} messages"
+FINITE = "a time of the years 1 to 9999 or NULL"
+TICKS = {  # in a day, by the unit of a type
+    "date32[day]": 1,
+    "date64[ms]": 86_400_000,
+    "s": 86_400,
+    "ms": 86_400_000,
+    "us": 86_400_000_000,
+    "ns": 86_400_000_000_000,
+}
+FIRST_DAY, LAST_DAY = -719_162, 2_932_896  # of the years 1 and 9999, counted from 1970
+LARGEST = 2**63 - 3  # beyond it a time is infinite
 
 
 @dataclass(frozen=True)
@@ -88,15 +101,15 @@ def _frames(
                 columns[name] = convert(batch.column(i))
             except _RowError as e:
                 raise TruewardError(
-                    f"row {rows_before + e.args[0] + 1} of {path} {e.args[1]} where {name!r} should be text "
-                    "or a JSON list of {role, content} messages: convert it in the query"
+                    f"row {rows_before + e.args[0] + 1} of {path} {e.args[1]} where {name!r} should be "
+                    f"{e.args[2]}: convert it in the query"
                 ) from None
         yield pl.DataFrame(columns)
         rows_before += batch.num_rows
 
 
 class _RowError(Exception):
-    """Number of a row in its batch, from 0, and what is wrong with it; the caller adds the context."""
+    """Number of a row in its batch, from 0, what is wrong with it, and what it should be."""
 
 
 def _conversion(name: str, dtype: pa.DataType, path: Path) -> Convert:
@@ -158,9 +171,26 @@ def _boolean(values: pa.Array) -> pl.Series:
 
 
 def _time(values: pa.Array) -> pl.Series:
+    _refuse_endless(values)
     zone = values.type.tz if pa.types.is_timestamp(values.type) else None
     times = _same(values.cast(pa.timestamp("us", zone), safe=False))
     return times.dt.convert_time_zone("UTC") if zone else times
+
+
+def _refuse_endless(values: pa.Array) -> None:
+    """Refuse the first time that is infinite, as databases allow, or beyond the years 1 to 9999."""
+    unit = values.type.unit if pa.types.is_timestamp(values.type) else str(values.type)
+    day = TICKS[unit]
+    low, high = max(FIRST_DAY * day, -LARGEST), min((LAST_DAY + 1) * day - 1, LARGEST)
+    ticks = values.cast(pa.int32()) if unit == "date32[day]" else values
+    ticks = ticks.cast(pa.int64())
+    endless = pc.or_(pc.less(ticks, low), pc.greater(ticks, high)).fill_null(fill_value=False)
+    if pc.any(endless).as_py():
+        i = endless.index(True).as_py()
+        after = ticks[i].as_py() > 0
+        raise _RowError(
+            i, f"has a time {'after the year 9999' if after else 'before the year 1'}", FINITE
+        )
 
 
 def _uuid(values: pa.Array) -> pl.Series:
@@ -205,9 +235,9 @@ def _messages(text: str | None, i: int) -> list[dict[str, str]] | None:
         try:
             turns = [turn(_with_content(m), n) for n, m in enumerate(value, 1)]
         except Malformed as e:
-            raise _RowError(i, str(e)) from None
+            raise _RowError(i, str(e), CHAT_OR_TEXT) from None
         return [{"role": role, "content": content} for role, content in turns]
-    raise _RowError(i, f"has {' '.join(text.split())[:40]}")
+    raise _RowError(i, f"has {' '.join(text.split())[:40]}", CHAT_OR_TEXT)
 
 
 def _with_content(message: object) -> object:
