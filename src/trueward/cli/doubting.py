@@ -12,7 +12,7 @@ import typer
 from trueward.core.errors import UsageError
 
 from .common import Gold, Json, Map, Model, SafeCsv, Seed, Split, show_json, writable
-from .outputs import claim_output
+from .outputs import claim_output, write_rows
 from .reading import read, with_features
 from .recorded_log import fitted_on
 
@@ -139,8 +139,6 @@ def plan(
     """Compute how many gold labels an audit needs, and draw the responses to label next."""
     import polars as pl
 
-    from trueward.core.atomic_io import replacing
-    from trueward.data.formula_cells import write_csv
     from trueward.evaluation.sample_size import plan as plan_audit
     from trueward.model.reward_model import load
 
@@ -165,11 +163,7 @@ def plan(
                     "without copies, or leave out --draw"
                 )
             rows = rows.with_columns(pl.Series("gold_weight", result.gold_weight.numpy()))
-        with replacing(out) as path:
-            if out.suffix == ".csv":
-                write_csv(rows, path, safe=safe_csv)
-            else:
-                rows.write_ndjson(path)
+        write_rows(rows, out, safe_csv=safe_csv)
     if as_json:
         show_json(
             {k: v for k, v in vars(result).items() if k not in {"rows", "gold_weight"}}

@@ -35,7 +35,7 @@ from .common import (
     show_json,
     writable,
 )
-from .outputs import claim_output
+from .outputs import claim_output, write_rows
 from .reading import read, require_fittable, warn_of_export_scope
 from .recorded_log import portable_command, recorded
 
@@ -234,8 +234,6 @@ def score(
     """Add reward, P(preferred) and its spread to every prompt and response."""
     import polars as pl
 
-    from trueward.core.atomic_io import replacing
-    from trueward.data.formula_cells import write_csv
     from trueward.data.pairs import read_pairs
     from trueward.model.conformal import known_level
     from trueward.model.reward_model import load
@@ -260,13 +258,7 @@ def score(
             rm.calibration.decide(scores.preferred, confidence, by_class=by_class).numpy(),
         )
         scored = scored.with_columns(decision.replace(-1, None))
-    with replacing(out) as path:
-        if out.suffix == ".parquet":
-            scored.write_parquet(path)
-        elif out.suffix == ".jsonl":
-            scored.write_ndjson(path)
-        else:
-            write_csv(scored, path, safe=safe_csv)
+    write_rows(scored, out, safe_csv=safe_csv)
     sure = scored["decision"].drop_nulls() if "decision" in scored.columns else None
     decided = "" if sure is None else f", {len(sure)} of them decided"
     typer.echo(f"{out}: {len(scored)} rows scored{decided}")

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    import polars as pl
+
 NO_CLOBBER = "--no-clobber"
 
 
@@ -44,6 +46,31 @@ def outputs(*, keep: bool) -> Iterator[None]:
             yield
         finally:
             _running.pop()
+
+
+def write_rows(frame: pl.DataFrame, out: Path, *, safe_csv: bool = True) -> None:
+    """Write a table in the format of the file's ending, atomically.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        The rows.
+    out : Path
+        A file that ends in .parquet, .jsonl or .csv.
+    safe_csv : bool
+        Mark the texts that a spreadsheet would run as formulas.
+
+    """
+    from trueward.core.atomic_io import replacing
+    from trueward.data.formula_cells import write_csv
+
+    with replacing(out) as path:
+        if out.suffix == ".parquet":
+            frame.write_parquet(path)
+        elif out.suffix == ".jsonl":
+            frame.write_ndjson(path)
+        else:
+            write_csv(frame, path, safe=safe_csv)
 
 
 def claim_output(path: Path, option: str = "--out", *, say: bool = False) -> Path:

@@ -9,6 +9,7 @@ import typer
 
 from .choices import TRAINING_DATA
 from .common import Map, Model, Split, writable
+from .outputs import write_rows
 from .reading import read
 from .recorded_log import fitted_on
 
@@ -34,7 +35,6 @@ def training_data(
     """Write preference pairs, KTO rows, rankings or prompts for other trainers, labelled by the model."""
     import polars as pl
 
-    from trueward.core.atomic_io import replacing
     from trueward.model.reward_model import load
     from trueward.rlhf import training_data as rows_of
     from trueward.rlhf.data import known_kind
@@ -44,7 +44,5 @@ def training_data(
     rm = load(model)
     table = read(log, None, mapping, split) if log else fitted_on(rm, None, mapping, split)
     rows = rows_of(kind, rm, table, least=least)
-    frame = pl.DataFrame(rows)
-    with replacing(out) as path:
-        frame.write_parquet(path) if out.suffix == ".parquet" else frame.write_ndjson(path)
+    write_rows(pl.DataFrame(rows), out)
     typer.echo(f"{out}: {len(rows):,} rows of {kind} from {len(table):,} logged responses")
