@@ -24,6 +24,7 @@ def test_plain_values_anchors_and_merges_are_read():
         ("seed: " + "9" * 5000, "Exceeds the limit"),
         ("a: " + "[" * 3000, "nested more than 20 levels"),
         ("a: " + "{b: " * 3000, "nested more than 20 levels"),
+        ("a: 1 # " + "long " * 200_000, "longer than 1,000,000 characters"),
         (ALIASES, "more than 100,000 values"),
         ("a: &a [*a]", "contains itself"),
         ("a: [", "while parsing"),

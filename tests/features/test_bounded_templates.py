@@ -1,6 +1,7 @@
 """A chat template of a hostile model takes neither all memory nor for ever; others give what they gave."""
 
 import time
+from pathlib import Path
 
 import pytest
 
@@ -112,3 +113,12 @@ def test_long_texts_are_within_the_bounds(tokenizer):
     text = "word " * 1_000_000
     template = "{% for m in messages %}{{ m.content | trim }}{{ m.content.replace('word', 'w') }}{% endfor %}"
     assert len(rendered(tokenizer, template, text, text)) > 10_000_000
+
+
+def test_a_template_is_bounded_wherever_it_is_rendered():
+    """Only one function of the library renders chats."""
+    import trueward
+
+    root = Path(trueward.__file__).parent
+    found = {p.name for p in root.rglob("*.py") if "apply_chat_template(" in p.read_text("utf-8")}
+    assert found == {"prompt_rendering.py"}

@@ -8,6 +8,7 @@ import yaml
 
 DEEPEST = 20  # levels of lists and mappings
 MOST_VALUES = 100_000  # after aliases are expanded
+LONGEST = 1_000_000  # characters; a reader in Python takes seconds for as many
 
 
 def read_yaml(text: str) -> Any:
@@ -25,8 +26,8 @@ def read_yaml(text: str) -> Any:
     Raises
     ------
     ValueError
-        If it is no YAML, has a tag that names a class, is nested more than 20 levels deep, or holds more
-        than 100,000 values once its aliases are expanded.
+        If it is no YAML, has a tag that names a class, is nested more than 20 levels deep, is longer than a
+        million characters, or holds more than 100,000 values once its aliases are expanded.
 
     Examples
     --------
@@ -34,6 +35,8 @@ def read_yaml(text: str) -> Any:
     {'seeds': [0, 1]}
 
     """
+    if len(text) > LONGEST:
+        raise ValueError(f"it is longer than {LONGEST:,} characters")
     try:
         _check_depth(text)
         value = yaml.safe_load(text)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from trueward.core.errors import TruewardError
-from trueward.features.transformers.prompt_rendering import CLOCK, DATE, chat_template
+from trueward.features.transformers.prompt_rendering import CLOCK, DATE, chat_template, render_chats
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,7 +71,7 @@ class ChatFormat:
             The canonical text.
 
         """
-        return str(self.tokenizer.apply_chat_template(chat(prompt, response), tokenize=False))
+        return render_chats(self.tokenizer, [chat(prompt, response)])[0]
 
     @property
     def turn_end(self) -> str:
@@ -83,8 +83,7 @@ class ChatFormat:
     def begun(self, prompt: str) -> str:
         """Return a prompt with the generation prompt, after which a policy writes its response."""
         turns = chat(prompt, "")[:1]
-        text = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-        return str(text)
+        return render_chats(self.tokenizer, [turns], add_generation_prompt=True)[0]
 
     def lead(self) -> str | None:
         """Return the white space between the generation prompt and a response; None where there is more."""
@@ -228,7 +227,7 @@ def _suffix(tokenizer: Any) -> str:
 
     def after(response: str) -> str:
         messages = chat("Name a colour.", response)
-        text = str(tokenizer.apply_chat_template(messages, tokenize=False))
+        text = render_chats(tokenizer, [messages])[0]
         start = text.rfind(response)
         if start < 0:
             raise TruewardError(
@@ -248,7 +247,7 @@ def _suffix(tokenizer: Any) -> str:
 
 def _set_pad_token(tokenizer: Any) -> bool:
     """Set a pad token that ends no canonical text; return whether one was added to the vocabulary."""
-    text = tokenizer.apply_chat_template(chat("a", "b"), tokenize=False)
+    text = render_chats(tokenizer, [chat("a", "b")])[0]
     last = tokenizer(text, add_special_tokens=False)["input_ids"][-1]
     current = tokenizer.pad_token_id
     if current is not None and current not in (tokenizer.eos_token_id, last):

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from trueward.features.transformers.prompt_rendering import render_chats
+
 from . import verify_forward
 from .chat_format import chat
 from .loaded_classifier import LoadedClassifier, load_classifier
@@ -105,8 +107,8 @@ def _template(at: LoadedClassifier) -> str:
         {"date_string": "01 Jan 1999"},
         {"enable_thinking": True},
     ]
-    source, render = at.tokenizer.chat_template, at.tokenizer.apply_chat_template
-    if len({render(chat("a", "b"), tokenize=False, **more) for more in arguments}) > 1:
+    source, short = at.tokenizer.chat_template, [chat("a", "b")]
+    if len({render_chats(at.tokenizer, short, **more)[0] for more in arguments}) > 1:
         raise RuleBroken(
             "the chat template depends on its arguments, which TRL passes and veRL does not: remove them "
             "from the template"

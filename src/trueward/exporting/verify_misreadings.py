@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from trueward.features.transformers.prompt_rendering import render_chats
+
 from .chat_format import chat
 
 if TYPE_CHECKING:
@@ -28,9 +30,7 @@ def _suffix_lost(at: LoadedClassifier, k: int) -> list[int]:
 
 
 def _generation_prompt(at: LoadedClassifier, k: int) -> list[int]:
-    text = at.tokenizer.apply_chat_template(
-        chat(*at.pairs[k]), tokenize=False, add_generation_prompt=True
-    )
+    text = render_chats(at.tokenizer, [chat(*at.pairs[k])], add_generation_prompt=True)[0]
     return at.chat_format.ids(text) if text != at.texts[k] else []
 
 

@@ -129,34 +129,9 @@ class PromptRendering:
         ]
         source = chat_template(self.tokenizer)
         source = CLOCK + source if "strftime_now" in source else source
-        from jinja2 import TemplateError  # noqa: PLC0415 - comes with transformers
-        from transformers.utils import chat_template_utils  # noqa: PLC0415 - heavy
-
-        from .bounded_templates import MARK, bounded  # noqa: PLC0415 - needs jinja
-
-        characters = sum(map(len, (*prompts, *responses)))
-        try:
-            with bounded(chat_template_utils, characters):
-                rendered = self.tokenizer.apply_chat_template(
-                    chats,
-                    chat_template=f"{MARK}{source}",
-                    tokenize=False,
-                    add_generation_prompt=False,
-                    date_string=DATE,
-                )
-        except (
-            TemplateError,
-            ArithmeticError,
-            LookupError,
-            RecursionError,
-            TypeError,
-            ValueError,
-        ) as e:
-            raise TruewardError(
-                f"the model's chat template should accept one user message and one answer, and fails ({e}): "
-                "choose template=plain or repair the template"
-            ) from e
-        return list(rendered)
+        return render_chats(
+            self.tokenizer, chats, source, add_generation_prompt=False, date_string=DATE
+        )
 
     def _tokenizer_output(self, prompts: list[str], responses: list[str]) -> Any:
         pair = self.template == "pair"
@@ -193,6 +168,61 @@ class PromptRendering:
         """Return the token of a text that has no tokens at all."""
         candidates = (self.tokenizer.eos_token_id, self.tokenizer.pad_token_id, 0)
         return next(int(i) for i in candidates if i is not None)
+
+
+def render_chats(
+    tokenizer: Any, chats: Sequence[Sequence[dict[str, str]]], template: str = "", **arguments: Any
+) -> list[str]:
+    """Render chats with a chat template, within bounds of steps, time and size.
+
+    Parameters
+    ----------
+    tokenizer : tokenizer of transformers
+        With its special tokens.
+    chats : sequence of sequences of dict
+        Messages with ``role`` and ``content``.
+    template : str, default ""
+        The template; by default that of the tokenizer.
+    **arguments
+        Further variables of the template.
+
+    Returns
+    -------
+    list of str
+        One text for each chat.
+
+    Raises
+    ------
+    TruewardError
+        If the template rejects the messages, or computes without bounds.
+
+    """
+    from jinja2 import TemplateError  # noqa: PLC0415 - comes with transformers
+    from transformers.utils import chat_template_utils  # noqa: PLC0415 - heavy
+
+    from .bounded_templates import MARK, bounded  # noqa: PLC0415 - needs jinja
+
+    source = template or chat_template(tokenizer)
+    marked = {"chat_template": f"{MARK}{source}"} if source else {}
+    characters = sum(len(message["content"]) for messages in chats for message in messages)
+    try:
+        with bounded(chat_template_utils, characters):
+            texts = tokenizer.apply_chat_template(
+                list(chats), tokenize=False, **marked, **arguments
+            )
+    except (
+        TemplateError,
+        ArithmeticError,
+        LookupError,
+        RecursionError,
+        TypeError,
+        ValueError,
+    ) as e:
+        raise TruewardError(
+            f"the model's chat template should accept one user message and one answer, and fails ({e}): "
+            "choose template=plain or repair the template"
+        ) from e
+    return list(texts)
 
 
 def chat_template(tokenizer: Any) -> str:
