@@ -127,3 +127,11 @@ def test_a_closed_standard_output_is_no_failure(monkeypatch, capsys):
     with pytest.raises(SystemExit) as stop:
         main(["methods"])
     assert not stop.value.code
+
+
+def test_a_long_value_is_cut_in_an_error(tmp_path, capsys):
+    code, _out, err = run(["inspect", "log.csv", "--map", "x" * 70_000], capsys)
+    assert code == 2
+    assert "--map takes NAME=VALUE, not 'xxx" in err
+    assert "... (70,002 characters)" in err
+    assert len(err) < 500

@@ -387,3 +387,14 @@ def test_an_export_of_rated_responses_alone_is_rated_only(tmp_path):
         import_log("generic", [export(tmp_path / "f.jsonl", every=3)]).info.export_scope.level
         != "rated_only"
     )
+
+
+@pytest.mark.parametrize("scale", ["1:inf", "-inf:5", "nan:5", "5:1", "1"])
+def test_a_scale_is_two_finite_numbers_in_order(tmp_path, capsys, scale):
+    file = str(FIXTURES / "generic_responses.jsonl")
+    code, _, err = run(
+        ["import", "generic", file, "--out", str(tmp_path / "out"), "--scale", scale], capsys
+    )
+    assert code == 2
+    assert "--scale takes LEAST:MOST" in err
+    assert not (tmp_path / "out").exists()

@@ -13,6 +13,7 @@ from trueward.core.atomic_io import replacing
 from trueward.core.errors import TruewardError, UsageError
 
 from .jobs import FORMAT, Job, Row
+from .stored import is_row, wrong_config
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
 #: File of a run's folder with the config and the version.
 ABOUT = "benchmark.json"
-#: columns that every row has, and their types
-ROW = {"set": str, "mechanism": str, "method": str, "name": str, "status": str}
 
 
 @dataclass(frozen=True)
@@ -151,6 +150,9 @@ class Runs:
                 f"{path} was written by trueward {by} in format {written}; this version reads format "
                 f"{FORMAT}: use a new folder, or that version"
             )
+        wrong = wrong_config(about.get("config"))
+        if wrong:
+            raise TruewardError(f"{file} is damaged ({wrong} is not valid); use a new folder")
         return Runs(path, about)
 
     def file(self, key: str) -> Path:
@@ -163,8 +165,10 @@ class Runs:
             path.write_text(json.dumps(row, indent=1, allow_nan=False), encoding="utf-8")
 
     def rows(self) -> list[Row]:
-        """Return the rows of the finished jobs; a file that cannot be read is not finished."""
-        rows = (_row(p) for p in sorted((self.folder / "jobs").glob("*.json")))
+        """Return the rows of the finished jobs; a file that holds no row of this run is not finished."""
+        rows = (
+            _row(p, self.about["config"]) for p in sorted((self.folder / "jobs").glob("*.json"))
+        )
         return [row for row in rows if row is not None]
 
     def left(self, jobs: Iterable[Job], *, retry: bool = False) -> list[Job]:
@@ -186,13 +190,12 @@ class Runs:
         return [job for job in jobs if job.key not in done]
 
 
-def _row(path: Path) -> Row | None:
+def _row(path: Path, config: dict[str, Any]) -> Row | None:
     try:
         row = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return None
-    ours = isinstance(row, dict) and row.get("key") == path.stem
-    return row if ours and all(isinstance(row.get(k), t) for k, t in ROW.items()) else None
+    return row if is_row(row, config) and row["key"] == path.stem else None
 
 
 def _check_same(path: Path, stored: dict[str, Any], current: dict[str, Any]) -> None:

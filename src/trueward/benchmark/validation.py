@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from trueward.core.errors import UsageError
@@ -83,12 +84,18 @@ def number(value: Any, where: str) -> float:
     Raises
     ------
     UsageError
-        If it is no number; a boolean is none.
+        If it is no finite number; a boolean is none.
 
     """
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise UsageError(f"{where} must be a number, found {value!r}")
-    return float(value)
+    try:
+        result = float(value)
+    except OverflowError:
+        result = math.inf
+    if not math.isfinite(result):
+        raise UsageError(f"{where} must be a finite number, found {result}")
+    return result
 
 
 def as_list(value: Any) -> list[Any]:

@@ -33,7 +33,7 @@ from . import (
 )
 from .config import expand
 from .outputs import NO_CLOBBER, outputs
-from .terminal import escaped_output, stop_code, stop_signals, stoppable
+from .terminal import escaped_output, shortened, stop_code, stop_signals, stoppable
 
 if TYPE_CHECKING:
     pass
@@ -157,5 +157,5 @@ def _allow(given: list[str]) -> list[str]:
 def _fail(message: str, code: int = 1, *, debug: bool) -> None:
     if debug:
         traceback.print_exc()
-    typer.echo(f"error: {message}", err=True)
+    typer.echo(f"error: {shortened(message)}", err=True)
     sys.exit(code)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 STOPPING = ("SIGTERM", "SIGHUP")  # from docker stop, timeout, and a terminal that closes
+WORD, MESSAGE = 300, 3_000  # longest word and message of an error that is printed, in characters
+LONG_WORD = re.compile(rf"\S{{{WORD + 50},}}")
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 #: the same but for what progress bars write: carriage return, clear the line, up a line, colours
 CONTROL_BUT_PROGRESS = re.compile(r"(\x1b\[[0-9;]*[KAm])|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
@@ -81,6 +83,12 @@ def stoppable(command: Callable[..., None]) -> Callable[..., None]:
             raise typer.Exit(stop_code(e)) from None
 
     return run
+
+
+def shortened(message: str) -> str:
+    """Return a message whose longest words are cut: a value of a file may be as long as the file."""
+    cut = LONG_WORD.sub(lambda m: f"{m[0][:WORD]}... ({len(m[0]):,} characters)", message)
+    return cut if len(cut) <= MESSAGE else f"{cut[:MESSAGE]}... ({len(cut):,} characters)"
 
 
 class EscapedStream:

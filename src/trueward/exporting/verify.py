@@ -148,14 +148,16 @@ def verify_export(
     exported = load(model) if isinstance(model, str | Path) else model
     try:
         kind = folder_kind(path, allow_code=allow_remote_code)
-        if url is not None and kind != "stock":
-            raise UsageError(
-                f"--url: vLLM cannot serve {path}, a folder of kind {kind}; leave --url out"
-            )
+        _refuse_url(path, url, kind)
         loaded, rules = _open(path, pairs, exported, kind, url, rounding)
     except RuleBroken as e:
         return Verification(path, (Check("loads", False, str(e)),))
-    except DAMAGE as e:
+    except TruewardError:
+        raise
+    except (KeyError, TypeError) as e:
+        sentence = f"reward_card.json is not of {SCHEMA} ({type(e).__name__}: {e}): export again"
+        return Verification(path, (Check("loads", False, sentence),))
+    except Exception as e:  # noqa: BLE001 - libraries raise anything on a damaged file
         return Verification(path, (Check("loads", False, _damage(e)),))
     return Verification(path, tuple(_check(name, rule, loaded) for name, rule in rules.items()))
 
@@ -163,7 +165,6 @@ def verify_export(
 verify = verify_export
 
 #: what a card without some of its keys, or with values of other types, may raise; and files that are missing
-DAMAGE = (ArithmeticError, AttributeError, LookupError, OSError, TypeError)
 
 
 def _open(
@@ -185,6 +186,13 @@ def _open(
     return classifier, verify_classifier.RULES
 
 
+def _refuse_url(folder: Path, url: str | None, kind: str) -> None:
+    if url is not None and kind != "stock":
+        raise UsageError(
+            f"--url: vLLM cannot serve {folder}, a folder of kind {kind}; leave --url out"
+        )
+
+
 def _check(name: str, rule: Callable[[Any], str], loaded: Any) -> Check:
     try:
         return Check(name, True, rule(loaded))
@@ -192,11 +200,14 @@ def _check(name: str, rule: Callable[[Any], str], loaded: Any) -> Check:
         return Check(name, False, str(e))
     except RuleSkipped as e:
         return Check(name, None, str(e))
-    except DAMAGE as e:
+    except TruewardError:
+        raise
+    except Exception as e:  # noqa: BLE001 - libraries raise anything on a damaged file
         return Check(name, False, _damage(e))
 
 
 def _damage(e: Exception) -> str:
     if isinstance(e, OSError) and e.filename:
         return f"{Path(e.filename).name} cannot be read ({e.strerror}): export again"
-    return f"reward_card.json is not of {SCHEMA} ({type(e).__name__}: {e}): export again"
+    reason = " ".join(str(e).split())[:160]
+    return f"a file is damaged or was edited ({type(e).__name__}: {reason}): export again"

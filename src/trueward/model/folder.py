@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from trueward.core.atomic_io import replacing
 from trueward.core.errors import TruewardError
+from trueward.core.shapes import NUMBER, TEXT, misfit
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,6 +31,22 @@ FIELDS: dict[str, tuple[type, ...]] = {
     "usual": (int, float, type(None)),
     "card": (str,),
     "report": (dict,),
+}
+NONE = type(None)
+WORDS = (NONE, [TEXT])
+#: what other commands read of the report of a fit
+REPORT: dict[str, Any] = {
+    "rows": {"*": NUMBER},
+    "rated": {"*": NUMBER},
+    "data": TEXT,
+    "training": {},
+    "nuisances": {"*": {}},
+    "spread": {},
+    "warnings": [TEXT],
+    "reasons?": [TEXT],
+    "command?": (NONE, str),
+    "calibration?": {"gold?": NUMBER, "warning?": TEXT},
+    "log?": {"map?": WORDS, "split?": (NONE, str), "values?": (NONE, {"*": WORDS})},
 }
 LIBRARIES = ("torch", "numpy", "safetensors", "wordllama", "polars")  # whose versions are recorded
 
@@ -161,6 +178,7 @@ def read_record(folder: Path) -> dict[str, Any]:
         raise TruewardError(f"{file} is damaged or was edited by hand; copy or fit the model again")
     wrong = [k for k, types in FIELDS.items() if not isinstance(record.get(k), types)]
     wrong += [] if "backbone" in wrong or _describes(record["backbone"]) else ["backbone"]
+    wrong = wrong or [w for w in [misfit(record["report"], REPORT, "report")] if w]
     if wrong:
         raise TruewardError(f"{file} has no valid {', '.join(wrong)}; copy or fit the model again")
     return dict(record)
