@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test batteries check lint types docs clean
+.PHONY: demo test batteries fuzz kill check lint types docs clean
 
 demo: .venv/demo           ## run the main job: simulate, inspect, fit six ways, compare
 	$(BIN)/trueward demo
@@ -13,6 +13,14 @@ test: .venv/ready          ## all tests but the batteries; two processes of one 
 
 batteries: .venv/ready     ## coverage of intervals over hundreds of worlds, and a language model tuned to recovery
 	$(PYTEST) -m battery
+
+BATTERY = PYTHONPATH=tests OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m
+
+fuzz: .venv/ready          ## 10,000 odd inputs; `make fuzz FUZZ="--inputs 500 --seed 7"` for others
+	$(BATTERY) fuzz.run $(FUZZ)
+
+kill: .venv/ready          ## 100 commands stopped at any moment; `make kill KILL="--kills 20 --seed 7"` for others
+	$(BATTERY) kill.run $(KILL)
 
 lint: .venv/ready
 	$(BIN)/ruff format --check .
@@ -39,4 +47,4 @@ $(BIN)/python:
 	touch .venv/demo $@
 
 clean:
-	rm -rf .venv dist build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

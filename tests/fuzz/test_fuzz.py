@@ -1,0 +1,28 @@
+"""Odd files and odd words: an exit code and a sentence, no traceback, nothing half-written.
+
+The same few cases at every run; `make fuzz` draws 10,000 with a seed of its own.
+"""
+
+import pytest
+from fuzz.cases import KINDS, judged
+from hypothesis import HealthCheck, Phase, given, settings
+
+FEW = {"exports": 1, "backbones": 1, "benchmark folders": 1, "logs": 6, "imports": 6}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_input_ends_in_an_exit_code_and_a_sentence(kind):
+    @settings(
+        max_examples=FEW.get(kind, 3),
+        derandomize=True,
+        phases=[Phase.generate],
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(KINDS[kind][0])
+    def one(case):
+        wrong = judged(case)
+        assert not wrong, f"{case.words}: {wrong}"
+
+    one()
