@@ -80,6 +80,28 @@ def test_every_stored_row_is_a_row(runs):
         assert is_row(json.loads(path.read_text()), config)
 
 
+@pytest.mark.parametrize(
+    ("was", "now", "said"),
+    [
+        (
+            "budget: {epochs: 2, folds: 2, nuisance_epochs: 1}",
+            "budget: -10",
+            "budget must be a map",
+        ),
+        ("name: implicit, noise: none", "name: implicit, rho_01: a", "rho_01 must be a number"),
+        ("name: golden", "name: 2026-01-02", "put dates in quotes"),
+        ("name: implicit, noise: none", "name: mar, noise: none, strength: a", "no 'strength'"),
+    ],
+)
+def test_a_value_of_another_type_in_a_config_is_one_sentence(tmp_path, capsys, was, now, said):
+    file = tmp_path / "run.yaml"
+    file.write_text(CONFIG.replace(was, now))
+    code, _, err = run(["benchmark", "run", str(file), "--out", str(tmp_path / "runs")], capsys)
+    assert code == 2
+    assert said in err
+    assert "itself failed" not in err
+
+
 @pytest.mark.parametrize("value", ["1" + "0" * 400, ".inf", ".nan"])
 def test_a_number_of_a_config_is_finite(tmp_path, capsys, value):
     file = tmp_path / "run.yaml"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -143,6 +144,12 @@ KEYS = {
 
 def _config(read: dict[str, Any], seeds: Sequence[int] | None, *, allow_few: bool) -> Config:
     known_keys(read, KEYS, "a benchmark")
+    try:
+        json.dumps(read)  # as it is stored with the results
+    except (TypeError, ValueError) as e:
+        raise UsageError(
+            f"values must be text, numbers, true, false, lists or mappings ({e}): put dates in quotes"
+        ) from e
     for key in ("sets", "methods", "seeds"):
         if not read.get(key):
             raise UsageError(f"{key} is empty or missing; a benchmark needs at least one entry")

@@ -232,6 +232,8 @@ def budget(read: Any) -> tuple[int, dict[str, Any]]:
         If a value is invalid.
 
     """
+    if read is not None and not isinstance(read, dict):
+        raise UsageError(f"budget must be a mapping, such as {{epochs: 5}}, found {read!r}")
     given = dict(read or {})
     trials = given.pop("trials", 1)
     if type(trials) is not int or trials < 1:

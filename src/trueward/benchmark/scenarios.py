@@ -216,6 +216,7 @@ def scenarios(
         None if r is None else number(r, f"mechanism {name}: rate")
         for r in as_list(rest.get("rate"))
     ]
+    own = {k: number(rest[k], f"mechanism {name}: {k}") for k in ("rho_01", "rho_10") if k in rest}
     gold = rest.get("gold", 0)
     if type(gold) is not int:
         raise UsageError(f"mechanism {name}: gold must be a whole number, found {gold!r}")
@@ -226,7 +227,7 @@ def scenarios(
             rate=rate,
             gold=gold,
             more=more,
-            **{**noise, **{k: rest[k] for k in noise if k in rest}},
+            **noise | own,
         )
         for rate in rates
         for alpha in alphas
