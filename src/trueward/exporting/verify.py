@@ -164,8 +164,6 @@ def verify_export(
 
 verify = verify_export
 
-#: what a card without some of its keys, or with values of other types, may raise; and files that are missing
-
 
 def _open(
     folder: Path,
