@@ -28,7 +28,7 @@ def test_a_log_is_encoded_as_feedback():
     data = encode(table)
     assert data.y.tolist() == [1, 0, 0, 1]
     assert data.o.tolist() == [1, 1, 0, 1]
-    assert data.group.tolist() == [0, 1, 0, 2]
+    assert data.group.tolist() == [1, 0, 1, 2]
     assert data.user.tolist() == [0, -1, 1, 0]
     assert data.weight.tolist() == [1, 2, 1, 3]
     assert data.eta.propensity.tolist() == pytest.approx([0.1, 0.2, 0.3, 0.4])
@@ -82,5 +82,6 @@ def test_rare_categories_share_a_column():
     assert z[-3:, -1].tolist() == [0, 0, 1]
 
 
-def test_ids_are_numbered_in_order_of_appearance():
-    assert group_codes(pl.Series(["b", None, "a", "b", None])).tolist() == [0, -1, 1, 0, -2]
+def test_the_number_of_an_id_does_not_depend_on_the_order_of_the_rows():
+    assert group_codes(pl.Series(["b", None, "a", "b", None])).tolist() == [1, -1, 0, 1, -2]
+    assert group_codes(pl.Series([None, "a", "b", "b", None])).tolist() == [-1, 0, 1, 1, -2]

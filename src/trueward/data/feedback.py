@@ -10,6 +10,7 @@ import torch
 from trueward.core.errors import TruewardError
 
 from .gold import missing_gold_weight
+from .row_order import row_order
 from .splits import split_rows
 
 if TYPE_CHECKING:
@@ -255,7 +256,7 @@ class Feedback:
     def split(self, share: float, seed: int = 0) -> tuple[Feedback, Feedback]:
         """Split at random into training and validation rows; no prompt is on both sides.
 
-        Where a part would get fewer than 5 rows of a class, prompts are drawn within strata of feedback, see
+        The same rows in another order are split alike, and so are those without prompts. Where a part would get fewer than 5 rows of a class, prompts are drawn within strata of feedback, see
         `trueward.data.splits.split_rows`.
 
         Parameters
@@ -276,7 +277,12 @@ class Feedback:
             If the share is not between 0 and 1, or with fewer than two prompts.
 
         """
-        train, validation = split_rows(len(self), share, seed, self.group, self.labels)
+        group = self.group
+        if (
+            group is None
+        ):  # every row is a prompt, whose number does not depend on the order of the rows
+            group = row_order(self).argsort()
+        train, validation = split_rows(len(self), share, seed, group, self.labels)
         return self[train], self[validation]
 
 

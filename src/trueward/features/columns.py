@@ -80,7 +80,7 @@ def to_labelled(test: Test, x: Tensor, backbone: str | None) -> Labelled:
 
 
 def group_codes(ids: pl.Series) -> Tensor:
-    """Number the distinct ids from 0 in order of appearance; each null gets its own negative number.
+    """Number the distinct ids from 0 in alphabetical order; each null gets its own negative number.
 
     Parameters
     ----------
@@ -94,10 +94,10 @@ def group_codes(ids: pl.Series) -> Tensor:
     Examples
     --------
     >>> group_codes(pl.Series(["b", "a", "b", None]))
-    tensor([ 0,  1,  0, -1])
+    tensor([ 1,  0,  1, -1])
 
     """
-    distinct = ids.drop_nulls().unique(maintain_order=True)
+    distinct = ids.drop_nulls().unique().sort()
     number = pl.Series(range(len(distinct)), dtype=pl.Int64)
     codes = ids.replace_strict(distinct, number, default=None, return_dtype=pl.Int64)
     null_codes = -ids.is_null().cast(pl.Int64).cum_sum()
@@ -134,8 +134,9 @@ def _standardised(values: pl.Series) -> list[Tensor]:
     present = v.isfinite()
     if not present.any():
         return []
-    sd = v[present].std(correction=0)
-    u = (v - v[present].mean()) / (sd if sd > 0 else 1.0)
+    known = v[present].sort().values  # sums do not depend on the order of the rows
+    sd = known.std(correction=0)
+    u = (v - known.mean()) / (sd if sd > 0 else 1.0)
     scaled = torch.where(present, u, 0.0).float()
     return [scaled] if present.all() else [scaled, (~present).float()]
 

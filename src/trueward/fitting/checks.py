@@ -105,7 +105,7 @@ def require_finite(data: Feedback, digest: Tensor, split: str) -> None:
     data : Feedback
         The rows.
     digest : Tensor
-        (n,) `trueward.training.preprocessing.row_digests` of the features.
+        (n,) `trueward.data.row_order.row_digests` of the features.
     split : str
         Name of the split in the message.
 

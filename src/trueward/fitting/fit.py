@@ -40,7 +40,9 @@ def fit(
 ) -> RewardModel:
     """Fit a method on a log.
 
-    Nuisances are estimated out of fold. Early stopping on the validation rows restores the best weights.
+    Nuisances are estimated out of fold. Early stopping on the validation rows restores the best weights. The
+    order of the rows does not matter: folds and batches are drawn from them in the order of
+    `trueward.data.row_order`.
 
     Parameters
     ----------

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from trueward.data.feedback import Columns
-from trueward.training.preprocessing import InputTransform, row_digests
+from trueward.data.row_order import in_row_order, row_digests
+from trueward.training.preprocessing import InputTransform
 from trueward.training.problem import TrainingProblem
 
 from .checks import check_splits, require_capabilities, require_finite
@@ -35,7 +36,7 @@ class PreparedLog:
     Attributes
     ----------
     train, val : Feedback
-        The rows, on the device.
+        The rows in canonical order (`trueward.data.row_order`), on the device.
     transform : InputTransform
         Standardisation, estimated from the training rows.
     fingerprint : str
@@ -74,8 +75,11 @@ class PreparedLog:
         names = ("training", "validation")
         for data, digest, name in zip(splits, digests, names, strict=True):
             require_finite(data, digest, name)
-        transform = InputTransform.fit(splits[0], cfg.dtype())
-        return PreparedLog(*splits, transform, fingerprint(splits, digests))
+        ordered = [in_row_order(d, v) for d, v in zip(splits, digests, strict=True)]
+        (rows, order), (held, held_order) = ordered
+        transform = InputTransform.fit(rows, cfg.dtype())
+        digests = [digests[0][order], digests[1][held_order]]
+        return PreparedLog(rows, held, transform, fingerprint((rows, held), digests))
 
     def with_features(
         self, train: Tensor, val: Tensor, backbone: str, dtype: torch.dtype
@@ -85,7 +89,7 @@ class PreparedLog:
         Parameters
         ----------
         train, val : Tensor
-            (n, d) features of the training and validation rows.
+            (n, d) features of the training and validation rows, in canonical order.
         backbone : str
             JSON description of the backbone that made them.
         dtype : torch.dtype

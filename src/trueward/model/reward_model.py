@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from trueward.core.errors import TruewardError
+from trueward.data.row_order import row_order
 from trueward.estimation.method import Method, settings
 from trueward.estimators._registry import is_found, make
 from trueward.training.networks import Net, Shape
@@ -208,8 +209,10 @@ class RewardModel:
             raise TruewardError(
                 "calibrating needs gold labels on rows of the log, and found none: give --gold"
             )
-        plain = replace(self, calibration=None)
-        rows = log[log.audited]
+        plain, audited = replace(self, calibration=None), log.audited
+        rows = log[audited]
+        order = row_order(rows).to(audited.device)
+        rows, audited = rows[order], audited[order]
         p = plain.score_features(rows.x).preferred
         if p is None or rows.gold is None:
             raise TruewardError(
@@ -218,11 +221,11 @@ class RewardModel:
         weights, new_weight = None, 1.0
         if weight is not None:
             each = log.row_weight * weight.to(log.row_weight)
-            mean = each[log.audited].mean()
-            weights = (each[log.audited] / mean).cpu()
+            mean = each[audited].mean()
+            weights = (each[audited] / mean).cpu()
             new_weight = float((log.row_weight @ each) / log.row_weight.sum() / mean)
         elif log.weight is not None or log.gold_weight is not None:
-            each = log.label_weight[log.audited].cpu()
+            each = log.label_weight[audited].cpu()
             weights = each / each.mean()
             # mean weight of a response drawn from the population: sum w^2 / sum w over the labels
             new_weight = float(weights.square().mean())

@@ -186,26 +186,6 @@ class InputTransform:
         return parts
 
 
-def row_digests(x: Tensor) -> Tensor:
-    """Compute a number per row that changes with every value and is not finite where a value is not.
-
-    Parameters
-    ----------
-    x : Tensor
-        (n, d) features.
-
-    Returns
-    -------
-    Tensor
-        (n,) float32.
-
-    """
-    probe = torch.cos(torch.arange(x.shape[1], dtype=torch.float32)) / max(1, x.shape[1])
-    if x.dtype == torch.bfloat16:
-        return (x @ probe.to(x)).float()
-    return torch.cat([part.float() @ probe.to(x.device) for part in x.split(CHUNK)])
-
-
 def principal_directions(x: Tensor, transform: InputTransform, width: int, seed: int) -> Tensor:
     """Estimate an orthonormal basis of the leading principal directions of the standardised features.
 
