@@ -256,7 +256,8 @@ class Feedback:
     def split(self, share: float, seed: int = 0) -> tuple[Feedback, Feedback]:
         """Split at random into training and validation rows; no prompt is on both sides.
 
-        The same rows in another order are split alike, and so are those without prompts. Where a part would get fewer than 5 rows of a class, prompts are drawn within strata of feedback, see
+        The same rows in another order are split alike, and so are rows without prompts. Where a part would
+        get fewer than 5 rows of a class, prompts are drawn within strata of feedback, see
         `trueward.data.splits.split_rows`.
 
         Parameters
@@ -278,9 +279,7 @@ class Feedback:
 
         """
         group = self.group
-        if (
-            group is None
-        ):  # every row is a prompt, whose number does not depend on the order of the rows
+        if group is None:  # every row is a prompt, with the same number in any order of the rows
             group = row_order(self).argsort()
         train, validation = split_rows(len(self), share, seed, group, self.labels)
         return self[train], self[validation]
