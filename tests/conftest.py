@@ -80,3 +80,14 @@ LONGEST = (
 def pytest_collection_modifyitems(items):
     rank = {name: k for k, name in enumerate(LONGEST)}
     items.sort(key=lambda item: rank.get(item.nodeid.split("::")[0], len(rank)))
+
+
+@pytest.fixture
+def tracked_runs(monkeypatch):
+    """Accelerate with the trackers `kept` and `broken`; give the runs of `kept`."""
+    from helpers import trackers
+
+    for kind in (trackers.Kept, trackers.Broken):
+        monkeypatch.setitem(trackers.tracking.LOGGER_TYPE_TO_CLASS, kind.name, kind)
+        monkeypatch.setattr(kind, "runs", [])
+    return trackers.Kept.runs

@@ -289,6 +289,7 @@ OTHERS = {
     "methods": "lists methods",
     "precomputed": "names features",
     "simulate": "makes the rows",
+    "track": "sends the metrics of a run as they are",
     "training_data": "writes a record for every response",
     "tune": "draws its batches as fit does",
     "verify_export": "compares scores row by row",

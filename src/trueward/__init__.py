@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from .model.reward_model import RewardModel, load
     from .refutation import Refutation, refute
     from .reporting import report
+    from .reporting.replay import track
     from .simulation import simulate
     from .training.config import Train
 
@@ -90,6 +91,7 @@ _HOMES = {
     "refute": "refutation",
     "Refutation": "refutation",
     "report": "reporting",
+    "track": "reporting.replay",
     "export": "exporting",
     "verify_export": "exporting",
     "training_data": "rlhf",
@@ -143,6 +145,7 @@ __all__ = [
     "refute",
     "Refutation",
     "report",
+    "track",
     "export",
     "verify_export",
     "training_data",

@@ -29,6 +29,7 @@ from trueward.data.feedback import Feedback, Labelled
 from trueward.estimation.nuisances import platt
 from trueward.estimators import _registry
 from trueward.estimators._registry import method_class
+from trueward.reporting.replay import track
 
 SMALL = """
 name: small
@@ -361,7 +362,7 @@ def test_a_second_run_does_nothing_and_another_config_is_an_error(done, tmp_path
 
 
 @pytest.mark.usefixtures("forked")
-def test_an_interrupted_run_keeps_its_finished_jobs(tmp_path):
+def test_an_interrupted_run_keeps_its_finished_jobs(tmp_path, tracked_runs):
     config, rows = config_of(tmp_path), []
 
     def stop(done, _of, row):
@@ -372,17 +373,29 @@ def test_an_interrupted_run_keeps_its_finished_jobs(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run_benchmark(config, tmp_path / "runs", processes=1, report=stop)
     assert not multiprocessing.active_children()
-    kept = {r["key"] for r in Runs.read(tmp_path / "runs").rows()}
-    assert kept >= {r["key"] for r in rows}
+    stored = {r["key"] for r in Runs.read(tmp_path / "runs").rows()}
+    assert stored >= {r["key"] for r in rows}
     (tmp_path / "runs" / "jobs" / ".half.json.x").mkdir()
     later = []
-    outcome = run_benchmark(
-        config, tmp_path / "runs", processes=1, limit=2, report=lambda *r: later.append(r)
-    )
+    more = {"track": ["kept"], "report": lambda *r: later.append(r)}
+    outcome = run_benchmark(config, tmp_path / "runs", processes=1, limit=2, **more)
     assert len(later) == 2
-    assert not kept & {r["key"] for _, _, r in later}
-    assert outcome.left == 24 - len(kept) - 2
+    assert not stored & {r["key"] for _, _, r in later}
+    assert outcome.left == 24 - len(stored) - 2
     assert not list((tmp_path / "runs" / "jobs").glob(".*"))
+    assert track(tmp_path / "runs", "kept") == len(stored) + 2
+    live, replayed = tracked_runs  # what the run sent, and what its folder gives
+    assert live == replayed
+    assert [p["step"] for p in live["points"]] == [*range(1, len(stored) + 3)]
+    assert live["points"][-1]["jobs/done"] == len(stored) + 2
+    row = later[-1][2]
+    where = (
+        "implicit rho_01 0 rho_10 0"
+        if row["mechanism"] == "implicit"
+        else "rating rho_01 0.1 rho_10 0.2"
+    )
+    name = f"synthetic/{where}/{row['method']}/auroc"
+    assert live["points"][-1][name] == row["metrics"]["auroc"]
 
 
 KILLER = """

@@ -2,6 +2,7 @@
 
 import gc
 import itertools
+import json
 import logging
 import weakref
 from dataclasses import replace
@@ -10,6 +11,7 @@ import pytest
 import torch
 from helpers.commands import run
 from helpers.toy import ready, toy
+from helpers.trackers import numbers
 from safetensors.torch import load_file
 
 from trueward.core.errors import TruewardError
@@ -20,6 +22,7 @@ from trueward.features import backbone
 from trueward.features.transformers import loading
 from trueward.fitting.finetune.network import TextRows, TunedNet
 from trueward.fitting.finetune.tune import tune
+from trueward.reporting.replay import track
 from trueward.simulation import helpdesk, simulate
 from trueward.training import loop as engine
 from trueward.training.microbatch import MicroBatches
@@ -183,7 +186,7 @@ def stopped_after(epoch):
 
 @pytest.mark.parametrize(("how", "name"), [("lora", "causalrm"), ("full", "sdr")])
 def test_tuning_that_was_interrupted_ends_in_the_same_bytes(
-    folder, world, tmp_path, monkeypatch, how, name
+    folder, world, tmp_path, monkeypatch, tracked_runs, how, name
 ):
     options = {"backbone": named(folder), "how": how, "epochs": 3, "lr": 1e-3, "rank": 2}
     options |= {"batch_size": 32, "micro_batch": 8, "nuisance_epochs": 1}
@@ -195,11 +198,24 @@ def test_tuning_that_was_interrupted_ends_in_the_same_bytes(
     with pytest.raises(KeyboardInterrupt):
         tune(name, log, progress=stopped_after(2), **options)
     again = []
+    options |= {"track": ["kept"], "run": "rm2"}
     model = tune(name, log, progress=lambda s, e, o, v: again.append((s, e)), **options)
     model.save(tmp_path / "rm2")
     assert [e for s, e in again if s == "reward"] == [2, 3]
-    for file in ("model.safetensors", "language_model/model.safetensors"):
+    own = "language_model/metrics.jsonl"  # of every step, once
+    for file in ("model.safetensors", "language_model/model.safetensors", own):
         assert (tmp_path / "rm" / file).read_bytes() == (tmp_path / "rm2" / file).read_bytes()
+    lines = [json.loads(line) for line in (tmp_path / "rm2" / own).read_text().splitlines()]
+    assert track(tmp_path / "rm2", "kept") == len(lines)
+    live, replayed = tracked_runs  # what the run sent, and what its record gives
+    assert live == replayed
+    assert live["points"] == numbers(lines)
+    assert live["settings"]["method"] == name
+    losses = [p["validation_loss"] for p in live["points"] if "validation_loss" in p]
+    assert losses[0] == model.report["tuned"]["frozen_validation_loss"][0]
+    assert min(losses[1:]) == model.report["training"]["validation_loss"][0]
+    steps = [p["step"] for p in live["points"] if "training_loss" in p]
+    assert steps == [*range(1, len(steps) + 1)]
 
 
 def test_numbers_that_are_not_finite_stop_the_tuning_and_what_was_done_is_kept(

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 import torch
 from helpers.commands import run
+from helpers.trackers import numbers
 
 from trueward.cli.aligning import TrainingOptions
 from trueward.core.errors import TruewardError, UsageError
@@ -16,6 +17,7 @@ from trueward.data.log import read_log
 from trueward.features import encode
 from trueward.fitting.fit import fit
 from trueward.model.reward_model import load
+from trueward.reporting.replay import track
 from trueward.rlhf import Align, Policy, Reward, align, read_prompts
 from trueward.simulation import helpdesk, simulate
 
@@ -51,23 +53,31 @@ def same(a, b):
     return all(torch.equal(v, b[k]) for k, v in a.items())
 
 
-def test_a_run_writes_a_whole_policy_and_a_line_of_metrics_a_step(policy, folder, tmp_path):
-    told = []
-    about = align(policy, [longer], PROMPTS, tmp_path / "out", SMALL, progress=told.append)
+def test_a_run_writes_a_whole_policy_and_a_line_of_metrics_a_step(
+    policy, folder, tmp_path, tracked_runs
+):
+    told, more = [], {"track": ["broken", "kept"]}
+    about = align(policy, [longer], PROMPTS, tmp_path / "out", SMALL, progress=told.append, **more)
     lines = [json.loads(w) for w in (tmp_path / "out/metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [1, 2, 3, 4]
     assert told == lines
     assert all(line["kl"] is not None and 0 < line["length"] <= 6 for line in lines)
     assert lines[0]["rewards/longer/mean"] == pytest.approx(lines[0]["reward"])
     assert not same(weights(folder), weights(tmp_path / "out"))
-    kept = json.loads((tmp_path / "out/align.json").read_text())
-    assert kept == json.loads(json.dumps(about))
-    assert kept["settings"]["seed"] == 5
+    written = json.loads((tmp_path / "out/align.json").read_text())
+    assert written == json.loads(json.dumps(about))
+    assert written["settings"]["seed"] == 5
     assert Policy.at(str(tmp_path / "out")).tokenizer().chat_template
     assert not (tmp_path / "out.checkpoint").exists()
+    assert track(tmp_path / "out", "kept") == 4
+    live, again = tracked_runs  # what the run sent, and what its record gives
+    assert live == again
+    assert live["points"] == numbers(lines)
+    assert live["settings"]["settings.seed"] == 5
+    assert live["finished"]
 
 
-def test_a_run_that_was_stopped_goes_on_and_ends_in_the_same_policy(policy, tmp_path):
+def test_a_run_that_was_stopped_goes_on_and_ends_in_the_same_policy(policy, tmp_path, tracked_runs):
     align(policy, [longer], PROMPTS, tmp_path / "whole", SMALL)
 
     def stop(line):
@@ -83,7 +93,9 @@ def test_a_run_that_was_stopped_goes_on_and_ends_in_the_same_policy(policy, tmp_
     other = Align(**{**vars(SMALL), "seed": 6})
     with pytest.raises(TruewardError, match="another policy, reward, prompts or settings"):
         align(policy, [longer], PROMPTS, tmp_path / "halves", other, resume=True)
-    align(policy, [longer], PROMPTS, tmp_path / "halves", SMALL, resume=True)
+    more = {"resume": True, "track": ["kept"]}
+    align(policy, [longer], PROMPTS, tmp_path / "halves", SMALL, **more)
+    assert [p["step"] for p in tracked_runs[0]["points"]] == [1, 2, 3, 4]
     lines = (tmp_path / "halves/metrics.jsonl").read_text().splitlines()
     assert [json.loads(w)["step"] for w in lines] == [1, 2, 3, 4]
     assert same(weights(tmp_path / "whole"), weights(tmp_path / "halves"))
@@ -240,6 +252,7 @@ def test_wrong_commands_are_one_sentence(fitted, folder, tmp_path, capsys, monke
     judge = tiny.build("qwen3", tmp_path / "judge", head="ForSequenceClassification")
     refused(1, "ForCausalLM", policy=judge)
     refused(2, "--weight", "--weight", "1", "--weight", "2")
+    refused(2, "did you mean wandb?", "--track", "wanbd")
     refused(1, "--resume found no checkpoint", "--resume")
     shutil.copytree(fitted / "rm", tmp_path / "outside")
     refused(1, "no reward model", "--reward", str(tmp_path))

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from .config import Config
     from .entries import MethodEntry
+    from .prepared import Prepared
     from .scenarios import Scenario
 
 #: Format of jobs and rows. A change of a job's computation is a new format.
@@ -80,6 +82,27 @@ class Job:
             "key": self.key, "set": self.set, **s, "method": self.method.label,
             "name": self.method.name, "seed": self.seed,
         }  # fmt: skip
+
+
+def jobs_of(config: Config, sets: dict[str, Prepared]) -> list[Job]:
+    """Return all jobs of a benchmark, in the order of the config."""
+    return [
+        Job(
+            kind=config.kind,
+            set=entry.label,
+            digest=sets[entry.label].digest,
+            scenario=scenario,
+            method=method,
+            seed=seed,
+            trials=config.trials,
+            train=config.train,
+            selected_on_test=config.selected_on_test,
+        )
+        for entry in config.sets
+        for scenario in config.scenarios_of(entry)
+        for method in config.methods
+        for seed in config.seeds
+    ]
 
 
 @dataclass(frozen=True)

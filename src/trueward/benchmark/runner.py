@@ -15,20 +15,21 @@ import torch
 
 from trueward.core.errors import NotWrittenError, TruewardError, UsageError
 from trueward.core.output_lock import only_writer
+from trueward.core.tracking import known_trackers
 
-from .jobs import Job, Row, Unit, grouped, killed
+from .jobs import Row, Unit, grouped, jobs_of, killed
+from .metric_points import tracked
 from .prepared import prepare
 from .runs import Runs
 from .sets import data_folder
 from .work import run_unit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from multiprocessing.process import BaseProcess
     from pathlib import Path
 
     from .config import Config
-    from .prepared import Prepared
 
     Report = Callable[[int, int, Row], None]  # finished jobs, all jobs, the row
 
@@ -73,6 +74,7 @@ def run_benchmark(
     data: str | Path | None = None,
     limit: int | None = None,
     retry: bool = False,
+    track: Sequence[str] = (),
     say: Callable[[str], None] = lambda _line: None,
     report: Report = lambda _done, _of, _row: None,
 ) -> Outcome:
@@ -92,6 +94,9 @@ def run_benchmark(
         Most jobs to run. None: all.
     retry : bool
         Run failed jobs again.
+    track : sequence of str
+        Trackers that get the metrics of each job: trackio, tensorboard, mlflow, wandb, or another of
+        accelerate. One that fails is left out with a warning.
     say : callable
         Receives a line of text before features are computed.
     report : callable
@@ -112,6 +117,7 @@ def run_benchmark(
     for name, value in (("jobs", processes), ("limit", limit)):
         if value is not None and value < 1:
             raise UsageError(f"--{name} must be at least 1, found {value}")
+    known_trackers(track)
     Runs.claim(out, config)  # before any features are computed
     with only_writer(out):
         folder = data_folder(data)
@@ -125,32 +131,11 @@ def run_benchmark(
         sizes = {label: len(p.rows) for label, p in sets.items()}
         units = grouped([(job, folders[job.key]) for job in left], count, sizes, apart=large)
         done = len(jobs) - len(runs.left(jobs, retry=retry))
-        for row in _work(units, runs, count):
+        for row in tracked(_work(units, runs, count), runs, track, {job.key for job in left}):
             done += 1
             report(done, len(jobs), row)
         keys = {job.key for job in jobs}
         return Outcome(runs.folder, len(jobs), [r for r in runs.rows() if r["key"] in keys])
-
-
-def jobs_of(config: Config, sets: dict[str, Prepared]) -> list[Job]:
-    """Return all jobs of a benchmark, in the order of the config."""
-    return [
-        Job(
-            kind=config.kind,
-            set=entry.label,
-            digest=sets[entry.label].digest,
-            scenario=scenario,
-            method=method,
-            seed=seed,
-            trials=config.trials,
-            train=config.train,
-            selected_on_test=config.selected_on_test,
-        )
-        for entry in config.sets
-        for scenario in config.scenarios_of(entry)
-        for method in config.methods
-        for seed in config.seeds
-    ]
 
 
 @dataclass

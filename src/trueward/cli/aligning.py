@@ -14,7 +14,7 @@ import typer
 
 from trueward.core.errors import TruewardError
 
-from .common import Map, Seed, Split, finish_progress, pairs
+from .common import Map, Seed, Split, Track, finish_progress, pairs
 from .grouped import grouped
 from .outputs import claim_output
 from .recorded_log import fitted_on
@@ -98,16 +98,17 @@ def align(
     mapping: Map = None,
     split: Split = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
+    track: Track = None,
 ) -> None:
     """Train a policy with TRL's GRPO on learned rewards; --resume continues an interrupted run."""
     from trueward.rlhf import Policy, read_prompts
     from trueward.rlhf import align as train
-    from trueward.rlhf.align import check_output, check_weights
+    from trueward.rlhf.align import check_request
 
-    check_output(out)
+    track = track or []
+    check_request(out, len(reward), weight, track)
     if os.environ.get("RANK", "0") == "0":  # under accelerate launch one process writes
         claim_output(out, say=True)
-    check_weights(len(reward), weight)
     settings = training.settings()
     messages = read_prompts(prompts, mapping=pairs(mapping, "--map"), split=split)
     start = Policy.at(policy)
@@ -123,6 +124,7 @@ def align(
                 "prompts": prompts,
             },
             resume=resume,
+            track=track,
             progress=_step_reporter(settings.steps),
         )
     except KeyboardInterrupt:

@@ -29,6 +29,7 @@ from . import (
     reference,
     refuting,
     reporting,
+    tracking,
     training,
 )
 from .config import expand
@@ -68,6 +69,7 @@ for _command in (
     exporting.verify_export,
     training.training_data,
     aligning.align,
+    tracking.track,
     reference.methods,
 ):
     app.command()(stoppable(_command))

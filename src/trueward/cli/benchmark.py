@@ -13,7 +13,7 @@ import typer
 
 from trueward.core.errors import TruewardError, UsageError
 
-from .common import Json, show_json
+from .common import Json, Track, show_json
 from .outputs import claim_output
 from .terminal import stoppable
 
@@ -60,13 +60,15 @@ def run(
         int | None, typer.Option("--limit", help="Run at most this many jobs now.")
     ] = None,
     retry: Annotated[bool, typer.Option("--retry", help="Run failed jobs again.")] = False,
+    track: Track = None,
     as_json: Json = False,
 ) -> None:
     """Run the jobs of a benchmark that are not finished; finished jobs are stored and not repeated."""
     from trueward.benchmark import read_config
 
     settings = read_config(config, seeds=_seeds(seeds), allow_few=few)
-    facts = _facts(_run(settings, out, processes=jobs, data=data, limit=limit, retry=retry))
+    how = {"processes": jobs, "data": data, "limit": limit, "retry": retry, "track": track or ()}
+    facts = _facts(_run(settings, out, **how))
     show_json(facts) if as_json else typer.echo(_summary(facts))
 
 

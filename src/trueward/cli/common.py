@@ -59,6 +59,14 @@ Backbone = Annotated[
         "http://HOST/v1, or precomputed:FILE; with options as NAME,layer=-4,pooling=mean."
     ),
 ]
+Track = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--track",
+        metavar="NAME",
+        help="Report to a tracker: trackio, tensorboard, mlflow, wandb; repeatable.",
+    ),
+]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of all random numbers.")]
 SafeCsv = Annotated[
     bool,

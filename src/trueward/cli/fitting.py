@@ -27,6 +27,7 @@ from .common import (
     SafeCsv,
     Seed,
     Split,
+    Track,
     Unrated,
     finish_progress,
     first_alone,
@@ -85,6 +86,7 @@ def fit(
     checkpointing: Annotated[
         bool, typer.Option("--gradient-checkpointing", help="--tune: less memory, more time.")
     ] = False,
+    track: Track = None,
     as_json: Json = False,
 ) -> None:
     """Fit a reward model on a log; --resume continues an interrupted fit."""
@@ -95,10 +97,10 @@ def fit(
 
     if not 0 < val < 1:
         raise UsageError(f"--val must be between 0 and 1, and is {val}")
-    if tuned is None and (frozen or checkpointing or rank != LORA_RANK):
+    if tuned is None and (frozen or checkpointing or track or rank != LORA_RANK):
         raise UsageError(
-            "--rank, --nuisance-backbone and --gradient-checkpointing need --tune: add --tune lora, full or "
-            "head"
+            "--rank, --nuisance-backbone, --gradient-checkpointing and --track need --tune: add --tune lora, "
+            "full or head"
         )
     chosen: dict[str, Any] = {"seed": seed, "members": members, **pairs(option, "-o")}
     chosen |= {} if epochs is None else {"epochs": epochs}
@@ -116,6 +118,7 @@ def fit(
             else:
                 how |= {"how": tuned, "rank": rank, "frozen": frozen, "val": val}
                 how |= {"backbone": backbone, "gradient_checkpointing": checkpointing}
+                how |= {"track": track or (), "run": out.resolve().name}
                 model = tune(method, table, into=saved / OWN, **how, **chosen)
         report = model.report | {
             "command": portable_command(context.obj),

@@ -142,17 +142,25 @@ def _report(
         "rows": {"train": facts[0].rows, "validation": facts[1].rows},
         "rated": {"train": facts[0].rated, "validation": facts[1].rated},
         "data": log.fingerprint,
-        "training": {
-            **dataclasses.asdict(cfg),
-            "precision": str(cfg.dtype()).removeprefix("torch."),
-            **losses,
-        },
+        "training": {**training_settings(cfg), **losses},
         "nuisances": nuisances.report,
         **({"users": nuisances.users} if nuisances.users else {}),
         "spread": spread,
         "warnings": [f"{k}: {v['warning']}" for k, v in reported if "warning" in v] + warnings,
         **({"reasons": list(reasons)} if reasons else {}),
     }
+
+
+def training_settings(cfg: Train) -> dict[str, Any]:
+    """Return the settings of a training as a report holds them.
+
+    Parameters
+    ----------
+    cfg : Train
+        The settings.
+
+    """
+    return {**dataclasses.asdict(cfg), "precision": str(cfg.dtype()).removeprefix("torch.")}
 
 
 def _divergence(method: Method, state: TrainingState) -> list[str]:

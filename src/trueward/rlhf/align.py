@@ -16,6 +16,7 @@ import torch
 
 from trueward.core.atomic_io import replacing
 from trueward.core.errors import NotWrittenError, TruewardError, UsageError
+from trueward.core.tracking import METRICS, Trackers, known_trackers
 from trueward.data.log import Log
 
 from .grpo import Align, grpo_config, import_trl, lora_config
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
     RewardFunction = Callable[..., list[float]]
 
-METRICS, RECORD = "metrics.jsonl", "align.json"
+RECORD = "align.json"
 
 
 def align(
@@ -45,6 +46,7 @@ def align(
     weights: Sequence[float] | None = None,
     origin: Mapping[str, Any] | None = None,
     resume: bool = False,
+    track: Sequence[str] = (),
     progress: Callable[[dict[str, Any]], None] = lambda _metrics: None,
 ) -> dict[str, Any]:
     """Train a policy for the weighted sum of rewards with TRL's GRPO.
@@ -72,6 +74,9 @@ def align(
     resume : bool, default=False
         Continue an interrupted run from its last checkpoint, with the same arguments. Only
         ``settings.steps`` may change.
+    track : sequence of str, optional
+        Trackers that get the lines of ``metrics.jsonl``: trackio, tensorboard, mlflow, wandb, or another of
+        accelerate. One that fails is left out with a warning.
     progress : callable, optional
         Receives the metrics of each step as a dict.
 
@@ -96,9 +101,8 @@ def align(
 
     """
     settings = settings or Align()
-    check_weights(len(rewards), weights)
     out = Path(out).resolve()
-    check_output(out)
+    check_request(out, len(rewards), weights, track)
     trl = import_trl()
     policy = policy if isinstance(policy, Policy) else Policy.at(policy)
     functions, messages = _reward_functions(rewards), _messages(prompts)
@@ -119,8 +123,9 @@ def align(
                 processing_class=policy.tokenizer(),
                 peft_config=lora_config(settings.lora),
             )
-            report_steps(trainer, stop, work / METRICS, progress)
-            trainer.train(resume_from_checkpoint=True if resume else None)
+            with _trackers(trainer, track, out, record) as trackers:
+                report_steps(trainer, stop, work / METRICS, trackers, progress)
+                trainer.train(resume_from_checkpoint=True if resume else None)
         if stop.is_set():
             raise KeyboardInterrupt
         if trainer.accelerator.is_main_process:
@@ -133,46 +138,39 @@ def align(
     return record
 
 
-def check_output(out: Path) -> None:
-    """Refuse to overwrite anything but an aligned policy or an empty folder.
+def check_request(
+    out: Path, rewards: int, weights: Sequence[float] | None, track: Sequence[str]
+) -> None:
+    """Refuse what no run can do, before any work.
 
     Parameters
     ----------
     out : Path
-        The folder to write.
-
-    Raises
-    ------
-    TruewardError
-        If something else is there.
-
-    """
-    reusable = out.is_dir() and (not any(out.iterdir()) or (out / RECORD).exists())
-    if out.exists() and not reusable:
-        raise TruewardError(
-            f"{out} exists and is not an aligned policy, so it is not overwritten: give another folder"
-        )
-
-
-def check_weights(rewards: int, weights: Sequence[float] | None) -> None:
-    """Check the number of weights.
-
-    Parameters
-    ----------
+        The folder to write: an aligned policy, an empty one, or none yet.
     rewards : int
         Number of rewards.
     weights : sequence of float or None
         Weight of each reward, if given.
+    track : sequence of str
+        Names of trackers.
 
     Raises
     ------
     UsageError
-        If there is not one weight for each reward.
+        If there is not one weight for each reward, or no tracker of a name.
+    TruewardError
+        If something else is in the folder.
 
     """
     if weights is not None and len(weights) != rewards:
         raise UsageError(
             f"expected one weight (--weight) for each of the {rewards} rewards, found {len(weights)}"
+        )
+    known_trackers(track)
+    reusable = out.is_dir() and (not any(out.iterdir()) or (out / RECORD).exists())
+    if out.exists() and not reusable:
+        raise TruewardError(
+            f"{out} exists and is not an aligned policy, so it is not overwritten: give another folder"
         )
 
 
@@ -226,6 +224,12 @@ def _error_messages(work: Path) -> Iterator[None]:
                 "checkpoint, if there is one, with --resume"
             ) from e
         raise
+
+
+def _trackers(trainer: Any, names: Sequence[str], out: Path, record: dict[str, Any]) -> Trackers:
+    """Trackers of the process that writes; the others have none."""
+    own = names if trainer.accelerator.is_main_process else ()
+    return Trackers(own, out.name, record)
 
 
 def _dataset(prompts: Sequence[Messages]) -> Any:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from trueward.core.tracking import Trackers
+
 RENAMED = {"completions/mean_length": "length"}  # metric of TRL -> ours
 
 
@@ -20,6 +22,7 @@ def report_steps(
     trainer: Any,
     stop: threading.Event,
     file: Path,
+    trackers: Trackers,
     progress: Callable[[dict[str, Any]], None],
 ) -> None:
     """Add a callback to a trainer that writes the metrics of every step, and stops on demand.
@@ -32,6 +35,8 @@ def report_steps(
         Once it is set, the trainer saves a checkpoint after the step and stops.
     file : Path
         JSON lines, one for each step.
+    trackers : Trackers
+        Receive the same lines; after a resume, first those of the steps before.
     progress : callable
         Receives the metrics of every step.
 
@@ -44,12 +49,15 @@ def report_steps(
                 return
             lines = [_metrics(entry) for entry in state.log_history if "reward" in entry]
             file.write_text("".join(f"{json.dumps(line)}\n" for line in lines), encoding="utf-8")
+            for line in lines:
+                trackers.log(line)
 
         def on_log(self, _args: Any, state: Any, _control: Any, logs: Any, **_more: Any) -> None:
             if "reward" in logs and state.is_world_process_zero:
                 metrics = _metrics({**logs, "step": state.global_step})
                 with file.open("a", encoding="utf-8") as f:
                     f.write(f"{json.dumps(metrics)}\n")
+                trackers.log(metrics)
                 progress(metrics)
 
         def on_step_end(self, _args: Any, _state: Any, control: Any, **_more: Any) -> None:

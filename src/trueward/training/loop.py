@@ -26,7 +26,14 @@ from .problem import (
     without_features,
 )
 from .step import backward, backward_stacked, clip_gradients, predict
-from .training_state import TrainingRun, TrainingState, make_optimizer, plan_run, restore_best
+from .training_state import (
+    Points,
+    TrainingRun,
+    TrainingState,
+    make_optimizer,
+    plan_run,
+    restore_best,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,6 +55,7 @@ def train_net(
     cfg: Train,
     checkpoints: Checkpoints | None = None,
     progress: Progress | None = None,
+    points: Points | None = None,
 ) -> TrainingState:
     """Minimise the objective with AdamW; early stopping on the monitored loss restores the best weights.
 
@@ -61,6 +69,8 @@ def train_net(
         Where the state is saved, and resumed from if there is one.
     progress : Progress, optional
         Called after every epoch.
+    points : Points, optional
+        Called after every step and every epoch.
 
     Raises
     ------
@@ -68,7 +78,7 @@ def train_net(
         If the loss was never finite on the validation rows.
 
     """
-    run = plan_run(problem, cfg)
+    run = replace(plan_run(problem, cfg), points=points)
     if checkpoints is not None:
         checkpoints.resume(problem.stage, run.state)
     writable = checkpoints if problem.processes.main else None
@@ -145,6 +155,7 @@ def _train(
             if t >= run.problem.objective.warm_up_fraction:
                 state.record(current, train, run.cfg.patience)
             state.epoch += 1
+            run.report_epoch(current)
             if progress is not None:
                 progress(run.problem.stage, state.epoch, run.epochs, sum(current) / len(current))
             if checkpoints is not None and time.monotonic() - saved > checkpoints.every:
@@ -210,14 +221,16 @@ def _epoch(runs: Sequence[TrainingRun], stack: _Stack | None) -> list[list[float
         ]
         if stack is None:
             step_of = backward if first.micro_batches is None else first.micro_batches.backward
-            total += step_of(first.problem, net, batches[0]).cpu()
+            loss = step_of(first.problem, net, batches[0]).cpu()
         else:
-            total += backward_stacked([r.problem for r in runs], stack.net, batches).cpu()
+            loss = backward_stacked([r.problem for r in runs], stack.net, batches).cpu()
+        total += loss
         norm = clip_gradients(net, first.cfg.clip_norm)
         if first.problem.net is not None:
             _require_finite(first, norm, count)
         optimizer.step()
         count += 1
+        first.report_step(step + 1, loss, norm, optimizer.param_groups[0]["lr"])
     if stack is not None:
         _return_weights(runs, stack.net)
     return [part.tolist() for part in (total / max(1, count)).chunk(len(runs))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 
     from .networks import TrainableNet
     from .problem import TrainingProblem
+
+
+#: Called after every step and every epoch of a training with ``step`` and metrics by name.
+Points = Callable[[dict[str, float]], None]
 
 
 @dataclass
@@ -109,6 +114,8 @@ class TrainingRun:
         Largest number of epochs.
     micro_batches : MicroBatches or None
         Computes the gradient of a batch in parts; None: the batch at once.
+    points : Points or None
+        Receives the metrics of a run that is trained alone.
 
     """
 
@@ -120,6 +127,20 @@ class TrainingRun:
     size: int
     epochs: int
     micro_batches: MicroBatches | None = None
+    points: Points | None = None
+
+    def report_step(self, step: int, loss: Tensor, norm: Tensor, lr: float) -> None:
+        """Pass on the training loss, gradient norm (means over the members) and learning rate of a step."""
+        if self.points is not None:
+            means = {"training_loss": float(loss.mean()), "gradient_norm": float(norm.mean())}
+            self.points({"step": step, **means, "learning_rate": lr})
+
+    def report_epoch(self, loss: list[float]) -> None:
+        """Pass on the validation loss after an epoch, the mean over the members."""
+        if self.points is not None:
+            step, epoch = self.state.epoch * self.steps, self.state.epoch
+            mean = sum(loss) / len(loss)
+            self.points({"step": step, "epoch": epoch, "validation_loss": mean})
 
     @property
     def steps(self) -> int:

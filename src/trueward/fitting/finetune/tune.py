@@ -3,45 +3,42 @@
 from __future__ import annotations
 
 import gc
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 import torch
 
-from trueward.core.atomic_io import replacing
 from trueward.core.processes import launched_processes
-from trueward.estimation.method import Method
+from trueward.core.tracking import Trackers, known_trackers
 from trueward.features import cached_in, features
-from trueward.features.transformers.loading import quiet_transformers
 from trueward.features.transformers.locate import open_model
 from trueward.features.transformers.transformer import Transformer
 from trueward.fitting.fit import configure
-from trueward.fitting.record import trained_model
 from trueward.training.checkpoints import Checkpoints
 from trueward.training.loop import train_net
-from trueward.training.networks import MLPEnsemble, Net, Shape
-from trueward.training.training_state import TrainingState, make_optimizer
 
+from .metrics import TuningMetrics, run_settings
 from .network import TextRows, TunedNet
+from .result import Tuned, tuned_model, tuning_report, write_model
 from .start import cache_features, fit_frozen, nuisance_view, tunable_backbone
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from torch import Tensor
 
     from trueward.core.processes import Processes
     from trueward.data.log import Log
+    from trueward.estimation.method import Method
     from trueward.fitting.options import FitOptions
     from trueward.model.reward_model import RewardModel
     from trueward.training.config import Train
     from trueward.training.loop import Progress
-    from trueward.training.preprocessing import Standardizer
     from trueward.training.problem import TrainingProblem
+    from trueward.training.training_state import Points
 
     from .network import TuneMode
-    from .start import FrozenFit
 
 # where none are given: epochs, learning rate
 DEFAULTS: dict[TuneMode, tuple[int, float]] = {
@@ -67,6 +64,8 @@ def tune(
     gradient_checkpointing: bool = False,
     method_options: Mapping[str, Any] | None = None,
     checkpoint: str | Path | None = None,
+    track: Sequence[str] = (),
+    run: str | None = None,
     progress: Progress | None = None,
     **chosen: Unpack[FitOptions],
 ) -> RewardModel:
@@ -105,6 +104,12 @@ def tune(
         Options of the method, as in `fit`.
     checkpoint : str or Path, optional
         Folder of checkpoints; an interrupted run resumes from it.
+    track : sequence of str, optional
+        Trackers that get loss, gradient norm and learning rate of every step: trackio, tensorboard, mlflow,
+        wandb, or another of accelerate. One that fails is left out with a warning. The same points are
+        written to ``metrics.jsonl`` in ``into``.
+    run : str, optional
+        Name of the run in the trackers; default: that of ``into``.
     progress : callable, optional
         Called after every epoch with stage, epoch, largest number of epochs, and validation loss.
     **chosen : FitOptions
@@ -132,6 +137,7 @@ def tune(
     """
     team = launched_processes()
     with team.raise_together():
+        known_trackers(track)
         requested, cfg = configure(method, {**chosen, **(method_options or {})})
         base = tunable_backbone(backbone, team)
         view, own_cfg = nuisance_view(frozen, base), _settings(cfg, how)
@@ -154,28 +160,22 @@ def tune(
             checkpointing=gradient_checkpointing,
             activations=activations,
         )
-        result = _train(start.problem, net, own_cfg, store, progress, team)
-        if team.main:
-            _write(net, Path(into))
+        about = tuning_report(base, how, rank, truncated, start.loss)
+        shown, names = run_settings(start.problem, own_cfg, about), track if team.main else ()
+        with Trackers(names, run or Path(into).name, shown) as trackers:
+            metrics = TuningMetrics(checkpoint, start.loss[0], trackers) if team.main else None
+            result = _train(start.problem, net, own_cfg, store, progress, metrics, team)
+            if metrics is not None:
+                write_model(net, Path(into), metrics)
         del net  # before the model is loaded again
         gc.collect()
         place = team.broadcast(Path(into).resolve())
-        tuned = Transformer(open_model(place, str(place)), base.reading, base.device_option)
-        x = _features(tuned, texts, team)
+        learned = Transformer(open_model(place, str(place)), base.reading, base.device_option)
+        x = _features(learned, texts, team)
         model = None
         if fitted is not None:
-            report = _report(base, how, rank, truncated, start.loss)
-            model = _model(fitted, result, own_cfg, tuned, x, report, Path(into))
+            model = tuned_model(fitted, result, own_cfg, learned, x, about, Path(into))
         return team.broadcast(model)
-
-
-@dataclass(frozen=True)
-class _Tuned:
-    """Result of the training: heads on activations standardised as before tuning, and the losses."""
-
-    heads: dict[str, tuple[Tensor, Tensor]]
-    best_loss: list[float]
-    train_loss: list[float]
 
 
 def _train(
@@ -184,8 +184,9 @@ def _train(
     cfg: Train,
     store: Checkpoints | None,
     progress: Progress | None,
+    points: Points | None,
     team: Processes,
-) -> _Tuned:
+) -> Tuned:
     device = cfg.torch_device()
     train, val = problem.train.to(device), problem.val.to(device)
     source = problem.train_source
@@ -195,8 +196,8 @@ def _train(
         for p in net.parameters():  # random weights may differ between kinds of device
             p.copy_(team.broadcast_tensor(p.detach()))
     ready = replace(problem, train=train, val=val, net=net, lengths=lengths, processes=team)
-    state = train_net(ready, cfg, store, progress)
-    return _Tuned(net.linear(), state.best_loss, state.train_loss)
+    state = train_net(ready, cfg, store, progress, points)
+    return Tuned(net.linear(), state.best_loss, state.train_loss)
 
 
 def _features(backbone: Transformer, texts: tuple[list[str], list[str]], team: Processes) -> Tensor:
@@ -212,88 +213,7 @@ def _features(backbone: Transformer, texts: tuple[list[str], list[str]], team: P
     return x
 
 
-def _model(
-    fitted: FrozenFit,
-    result: _Tuned,
-    cfg: Train,
-    backbone: Transformer,
-    x: Tensor,
-    report: dict[str, Any],
-    place: Path,
-) -> RewardModel:
-    """The reward model on the tuned activations; warns where tuning did not lower the validation loss."""
-    start, (train_rows, val_rows) = fitted.start, fitted.rows
-    method = start.problem.objective
-    assert isinstance(method, Method)
-    log = fitted.log.with_features(x[train_rows], x[val_rows], backbone.spec(), torch.float32)
-    net = restandardized(result.heads, start.standardizer, log.transform.x)
-    state = TrainingState(
-        net,
-        make_optimizer(net, cfg),
-        [],
-        result.best_loss,
-        [],
-        train_loss=result.train_loss,
-    )
-    problem = log.problem(method, fitted.nuisances)
-    model = trained_model(log, problem, cfg, fitted.nuisances, state, fitted.reasons)
-    record = {**model.report, "tuned": report}
-    if result.best_loss[0] >= start.loss[0]:
-        worse = (
-            f"tuning did not help: validation loss {result.best_loss[0]:.4f}, "
-            f"frozen {start.loss[0]:.4f}"
-        )
-        record["warnings"] = [*record["warnings"], worse]
-    return replace(model, report=record, language_model=place)
-
-
 def _settings(cfg: Train, how: TuneMode) -> Train:
     epochs, lr = DEFAULTS[how]
     epochs, lr, micro = cfg.epochs or epochs, cfg.lr or lr, cfg.micro_batch or MICRO_BATCH
     return replace(cfg, epochs=epochs, lr=lr, micro_batch=micro, hidden=())
-
-
-def _report(
-    base: Transformer, how: TuneMode, rank: int, truncated: int, loss: list[float]
-) -> dict[str, Any]:
-    return {
-        "how": how,
-        "base": base.folder.source,
-        "digest": base.folder.digest,
-        "cut": truncated,
-        "rank": rank if how == "lora" else None,
-        "frozen_validation_loss": loss,
-    }
-
-
-def restandardized(
-    heads: Mapping[str, tuple[Tensor, Tensor]], old: Standardizer, new: Standardizer
-) -> Net:
-    """Return the same heads on features standardised anew: w' = w s / s', b' = b + w s (mu' - mu), s = 1/sd.
-
-    Parameters
-    ----------
-    heads : mapping of str to (Tensor, Tensor)
-        Head -> (w (d,), b ()).
-    old, new : Standardizer
-        Standardisation of the heads, and of the network that is returned.
-
-    """
-    old, new = old.cpu(), new.cpu()
-    net = Net(Shape({"x": len(old.mean)}, dict.fromkeys(heads, "x"), ()), 0)
-    with torch.no_grad():
-        for name, (w, b) in heads.items():
-            slope = w * old.scale
-            mlps = net.heads[name]
-            assert isinstance(mlps, MLPEnsemble)
-            mlps.weights[0].copy_(torch.where(new.scale > 0, slope / new.scale, 0.0)[None, :, None])
-            mlps.biases[0].copy_((b + slope @ (new.mean - old.mean)).reshape(1, 1, 1))
-    return net.eval()
-
-
-def _write(net: TunedNet, place: Path) -> None:
-    """Write the tuned model and its tokenizer as a folder of transformers."""
-    with replacing(place) as path, quiet_transformers():
-        path.mkdir()
-        net.merged().save_pretrained(path)
-        net.backbone.rendering.tokenizer.save_pretrained(path)
