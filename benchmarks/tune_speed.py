@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from encode_speed import decoder
+from encode_speed import build_decoder
 from torch.nn import functional
 
 from trueward.data.feedback import Columns, Feedback
@@ -199,7 +199,7 @@ def main() -> None:
         print_peak(given.peak)
         return
     with tempfile.TemporaryDirectory() as scratch:
-        name = given.model or decoder(Path(scratch, "qwen3"), layers=4, columns=256)
+        name = given.model or build_decoder(Path(scratch, "qwen3"), layers=4, columns=256)
         results = measure(name, given)
     if given.json:
         print(json.dumps(results, indent=1))
