@@ -1,6 +1,7 @@
 """Peft adapters as backbones."""
 
 import json
+import logging
 import shutil
 
 import pytest
@@ -68,7 +69,9 @@ def test_the_spec_identifies_adapter_and_base(base, tmp_path):
     assert torch.equal(again.encode(["a"], ["b"]), model.encode(["a"], ["b"]))
     assert identity(tiny.exact(shutil.copytree(one, tmp_path / "copy")).spec()) == names[1]
     tiny.build("llama", base, "ForCausalLM", seed=3)
-    with pytest.raises(TruewardError, match="computed with files of digest"):
+    with pytest.raises(
+        TruewardError, match=r"computed with files of digest .* and of its base model in"
+    ):
         backbone(model.spec())
 
 
@@ -133,6 +136,39 @@ def test_an_adapter_that_does_not_fit_its_base_is_an_error_that_names_both(base,
     assert str(other) in message
     assert "made for another model" in message
     assert "\n" not in message
+
+
+def test_a_base_of_equal_shapes_and_another_vocabulary_is_refused(base, tmp_path):
+    """Training saves the tokenizer beside the adapter; tokens that were added to it do not count."""
+    place, _ = adapter(tmp_path / "adapter", base)
+    other = tiny.build("llama", tmp_path / "other", "ForCausalLM", seed=5)
+    own = transformers.AutoTokenizer.from_pretrained(base)
+    own.add_tokens(["<tool>"])
+    own.save_pretrained(place)
+    changed(place, base_model_name_or_path=str(other))
+    tiny.exact(place).encode(["a"], ["b"])  # nothing tells it from the base
+    file = other / "tokenizer.json"
+    about = json.loads(file.read_text())
+    vocabulary = about["model"]["vocab"]
+    first, second = list(vocabulary)[-2:]
+    vocabulary[first], vocabulary[second] = vocabulary[second], vocabulary[first]
+    file.write_text(json.dumps(about))
+    with pytest.raises(TruewardError, match=r"another vocabulary than .*other.*another model"):
+        tiny.exact(place)
+
+
+def test_a_base_that_the_card_of_the_adapter_does_not_name_is_named(base, tmp_path, caplog):
+    place, _ = adapter(tmp_path / "adapter", base)
+    assert f"base_model: {base}" in (place / "README.md").read_text()  # written by peft
+    tiny.exact(place)
+    assert not caplog.records
+    other = tiny.build("llama", tmp_path / "other", "ForCausalLM", seed=5)
+    changed(place, base_model_name_or_path=str(other))
+    with caplog.at_level(logging.WARNING, "trueward"):
+        tiny.exact(place)
+    (said,) = (r.getMessage() for r in caplog.records)
+    assert f"names the base model {other}" in said
+    assert f"names {base}" in said
 
 
 def test_a_truncated_adapter_is_an_error(base, tmp_path):

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import json
+import logging
+import re
 import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
     from .model_folder import ModelFolder
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+BASE_IN_CARD = re.compile(r"""^base_model:\s*["']?([^"'\s]+)["']?\s*$""", re.MULTILINE)
+LOG = logging.getLogger("trueward")
 # task of the adapter -> class of the model that it was trained on; tensor names depend on it
 MODEL_CLASSES = {
     "CAUSAL_LM": "AutoModelForCausalLM",
@@ -52,7 +57,8 @@ def base_with_adapter(
     Raises
     ------
     TruewardError
-        If the adapter is incomplete, or its base model is unknown, unavailable or an adapter itself.
+        If the adapter is incomplete, or its base model is unknown, unavailable, an adapter itself, or has
+        another vocabulary than the tokenizer that was saved with the adapter.
 
     """
     config = _config(path)
@@ -77,6 +83,7 @@ def base_with_adapter(
             f"{path} is an adapter on {base_name}, which is an adapter itself: merge that one into its "
             "base model first"
         )
+    _require_base_of_training(path, base_name, base)
     digest = hashlib.sha256(base.digest.encode())
     for file in (path / CONFIG, path / WEIGHTS):
         with file.open("rb") as f:
@@ -84,6 +91,38 @@ def base_with_adapter(
     return replace(
         base, source=source, revision=revision, digest=digest.hexdigest()[:16], adapter=path
     )
+
+
+def _require_base_of_training(path: Path, name: str, base: ModelFolder) -> None:
+    """Refuse a base with another vocabulary; warn of one that the adapter's own card does not name.
+
+    The weights of an adapter fit any model of equal shapes, so names and tokenizers alone tell them apart.
+    """
+    own, other = (_vocabulary(folder) for folder in (path, base.path))
+    if own is not None and other is not None and own != other:
+        raise TruewardError(
+            f"the tokenizer in {path}, saved with the adapter, has another vocabulary than that of {name} in "
+            f"{base.path}: the adapter was trained on another model, even if its shapes fit; write the right "
+            f"base_model_name_or_path into {CONFIG}"
+        )
+    card = path / "README.md"
+    found = BASE_IN_CARD.search(card.read_text("utf-8", "replace")) if card.is_file() else None
+    if found and found[1] != name:
+        LOG.warning(
+            "%s names the base model %s, and the README.md saved with the adapter names %s: on another model "
+            "than that of its training an adapter gives other features, even if all shapes fit",
+            path / CONFIG,
+            name,
+            found[1],
+        )
+
+
+def _vocabulary(folder: Path) -> object:
+    """Tokens of a tokenizer before any are added; None if there is no tokenizer.json to tell."""
+    try:
+        return json.loads((folder / "tokenizer.json").read_text("utf-8"))["model"]["vocab"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
 
 
 def _config(path: Path) -> dict[str, Any]:

@@ -115,10 +115,11 @@ def find_by_digest(source: str, revision: str | None, digest: str) -> ModelFolde
     if folder.digest != digest and moved_to:
         folder = replace(find_model(moved_to), source=source, revision=revision)
     if folder.digest != digest:
+        both = f"{folder.adapter} and of its base model in " if folder.adapter else ""
         raise TruewardError(
             f"the features were computed with files of digest {digest} of {source}, but those in "
-            f"{folder.path} have digest {folder.digest}: restore the old files, set {FOLDER_VARIABLE} to "
-            "their folder, or fit again"
+            f"{both}{folder.path} have digest {folder.digest}: restore the old files, set "
+            f"{FOLDER_VARIABLE} to their folder, or fit again"
         )
     return folder
 
