@@ -9,7 +9,7 @@ from helpers.commands import run
 from helpers.product_exports import FIXTURES, column, lines
 
 from trueward.core.errors import TruewardError, UsageError
-from trueward.importers import import_log
+from trueward.importers import import_log, pipeline
 
 
 def langfuse(path, values, name="user-feedback"):
@@ -84,6 +84,20 @@ def test_zero_is_neutral_where_minus_one_occurs(tmp_path):
     assert feedback(import_log("langfuse", path)) == [1.0, None, 0.0]
     path = langfuse(tmp_path / "e.jsonl", [1, 0, 1])
     assert feedback(import_log("langfuse", path)) == [1.0, 0.0, 1.0]
+
+
+def test_the_meaning_of_zero_is_settled_in_one_reading(tmp_path, monkeypatch):
+    path = langfuse(tmp_path / "e.jsonl", [0, 1, -1, 0])
+    read = []
+    stage = pipeline.stage
+    monkeypatch.setattr(pipeline, "stage", lambda *given: read.append(given) or stage(*given))
+    result = import_log("langfuse", path)
+    assert len(read) == 1
+    assert feedback(result) == [None, 1.0, 0.0, None]
+    assert result.summary["skipped"] == {"a thumb whose value means no feedback": 2}
+    assert result.tables.channels == {"thumbs_down": 1, "thumbs_up": 1}
+    declared = import_log("langfuse", path, negative=["0"])
+    assert feedback(declared) == [0.0, 1.0, 0.0, 0.0]
 
 
 def test_a_mapped_name_that_never_occurs_is_refused_with_the_names_there_are(tmp_path, command):

@@ -63,6 +63,7 @@ CHANNELS: dict[str, Channel] = {
 }
 #: A name that is mapped to this becomes thumbs_up or thumbs_down by its value.
 THUMBS = "thumbs"
+NO_FEEDBACK = "a thumb whose value means no feedback"  # why it is skipped
 THUMB_CHANNELS = {"good": "thumbs_up", "bad": "thumbs_down"}
 
 
@@ -162,7 +163,7 @@ def resolve_thumb(event: Event, mapping: UserMapping) -> Row:
     mapping.words_seen[event.word] += 1
     meaning = mapping.words.meaning(event.word)
     if meaning == "none":
-        return Skip("a thumb whose value means no feedback")
+        return Skip(NO_FEEDBACK)
     if meaning is None:
         return Reject(
             f"the value {event.word!r} of a thumb has no known meaning: give it by --positive, --negative or "

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-# seconds up to 59, a fraction of at most six digits
-UTC_TEXT = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:[0-5]\d(?:\.(\d{1,6}))?(?:Z|\+00:00)$"
+# seconds up to 59, a fraction of at most six digits; without a zone it is UTC
+UTC_TEXT = r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d:[0-5]\d(?:\.(\d{1,6}))?(?:Z|\+00:00)?$"
 NEEDED_RESPONSE = {"response_id", "prompt", "response"}
 NEEDED_EVENT = {"response_id", "channel", "value"}
 
@@ -140,20 +140,46 @@ def number_to_micros(column: pl.Expr) -> pl.Expr:
     return (number / pl.coalesce(units) * 1e6).round(mode="half_to_even")
 
 
-def _parsed_times(rows: pl.LazyFrame, name: str) -> pl.Expr | None:
-    """Return times from numbers since 1970 or from ISO 8601 in UTC; None if any value is neither."""
-    column, dtype = pl.col(name), rows.collect_schema()[name]
-    if dtype.is_integer():
-        times = number_to_micros(column).cast(pl.Int64).cast(TIME)
+def parsed_times(name: str, dtype: pl.DataType) -> tuple[pl.Expr, pl.Expr] | None:
+    """Return times from numbers since 1970 or from ISO 8601 in UTC, and whether each value is one or null.
+
+    Parameters
+    ----------
+    name : str
+        The column.
+    dtype : DataType
+        Its type.
+
+    Returns
+    -------
+    tuple of (Expr, Expr) or None
+        The times in the type ``TIME`` and a Boolean; None for a type that holds no such times.
+
+    """
+    column = pl.col(name)
+    if dtype.is_integer() or dtype.is_float():
+        micros = number_to_micros(column)
+        times = micros.cast(pl.Int64, strict=False).cast(TIME)
     elif dtype == pl.String:
         seconds = pl.when(column.str.contains(UTC_TEXT)).then(column.str.head(19))
         digits = column.str.extract(UTC_TEXT, 1).str.pad_end(6, "0").cast(pl.Int64)
-        whole = seconds.str.to_datetime("%Y-%m-%dT%H:%M:%S", time_unit="us", strict=False)
+        whole = seconds.str.replace(" ", "T", literal=True).str.to_datetime(
+            "%Y-%m-%dT%H:%M:%S", time_unit="us", strict=False
+        )
         fraction = pl.duration(microseconds=digits.fill_null(0))
         times = (whole + fraction).dt.replace_time_zone("UTC").cast(TIME)
     else:
         return None
-    is_valid = column.is_null() | times.dt.year().is_between(1, 9999).fill_null(value=False)
+    return times, column.is_null() | times.dt.year().is_between(1, 9999).fill_null(value=False)
+
+
+def _parsed_times(rows: pl.LazyFrame, name: str) -> pl.Expr | None:
+    """Return times from numbers since 1970 or from ISO 8601 in UTC; None if any value is neither."""
+    dtype = rows.collect_schema()[name]
+    parsed = None if dtype.is_float() else parsed_times(name, dtype)
+    if parsed is None:
+        return None
+    times, is_valid = parsed
     try:
         all_valid = rows.select(is_valid.all()).collect(engine="streaming").item()
     except DAMAGE:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from shlex import quote
 from typing import TYPE_CHECKING
 
@@ -85,29 +84,6 @@ def found_notes(mapping: UserMapping, files: Sequence[Path], reading: Reading) -
             if (dialect.separator, dialect.encoding.removesuffix("-sig")) != (",", "utf-8"):
                 notes.append(f"{path.name}: {dialect}")
     return [*notes, *(f"{what}: {found}" for what, found in mapping.found.items())]
-
-
-def zero_is_neutral(mapping: UserMapping) -> UserMapping | None:
-    """Return the mapping under which 0 is no feedback, if the thumbs of an export are -1, 0 and 1.
-
-    Parameters
-    ----------
-    mapping : UserMapping
-        With the values seen in a first pass; they are cleared for a second one.
-
-    Returns
-    -------
-    UserMapping or None
-        None if 0 keeps its meaning.
-
-    """
-    words = mapping.words
-    if not {"-1", "0"} <= mapping.words_seen.keys() or words.declared("0") is not None:
-        return None
-    mapping.found.clear()
-    mapping.words_seen.clear()
-    mapping.names_seen.clear()
-    return replace(mapping, words=replace(words, unrated=(*words.unrated, "0")))
 
 
 def require_feedback(

@@ -242,7 +242,8 @@ class _ParquetFile:
         self.pending = rows[full:]
 
     def _write(self, rows: pl.DataFrame) -> None:
-        table = rows.to_arrow(compat_level=pl.CompatLevel.oldest())
+        # pages start anew in each chunk, and chunks depend on the ranges
+        table = rows.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())
         if self.writer is None:
             schema = table.schema.with_metadata(dict(self.metadata))
             self.writer = pq.ParquetWriter(self.path, schema, compression="zstd")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import polars as pl
 
-from .channels import CHANNELS
+from .channels import CHANNELS, NO_FEEDBACK
 from .contract import Actor
 from .deduplicate import regenerate_events, unique_responses
 from .schema import EVENTS, PLACE, REJECTED, STAGED_EVENTS, STAGED_RESPONSES, split_faults
@@ -21,6 +21,7 @@ from .targets import join_responses
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .names import UserMapping
     from .schema import Faults
     from .sorted_ranges import Progress, SortedRanges
     from .staging import StagedRows
@@ -79,7 +80,7 @@ def merge_rows(
     staged: StagedRows,
     protect: Callable[[pl.DataFrame], pl.DataFrame],
     progress: Progress,
-    shown: tuple[str, ...] = (),
+    mapping: UserMapping,
 ) -> Tables:
     """Check, de-duplicate and join the staged rows.
 
@@ -91,8 +92,8 @@ def merge_rows(
         Applied to every row before it is stored: ids of people are hashed, texts redacted.
     progress : callable
         Called as ``progress(step, rows, total)``.
-    shown : tuple of str
-        Names of the calls that users saw; empty to decide by the text of their trace.
+    mapping : UserMapping
+        Names of the calls that users saw, and the values of thumbs: where they are -1, 0 and 1, 0 is none.
 
     Returns
     -------
@@ -101,14 +102,14 @@ def merge_rows(
 
     """
     frames = _with_equal_types(staged.events, STAGED_EVENTS)
-    events, rejected_events = split_faults(
-        pl.concat(frames, how="diagonal_relaxed").collect(), _event_faults()
-    )
+    found = pl.concat(frames, how="diagonal_relaxed").collect()
+    given, neutral = _without_neutral_zeros(found, mapping)
+    events, rejected_events = split_faults(given, _event_faults())
     events, event_copies = _latest_events(events)
     parts = _with_equal_types(staged.responses, STAGED_RESPONSES)
     scratch = Scratch(staged.scratch.parent)
     unique = unique_responses(parts, _response_faults(), events, protect, scratch, progress)
-    traces = unique.add_related(events, shown)
+    traces = unique.add_related(events, mapping.shown)
     keys = pl.concat(unique.keys)
     events = events.vstack(regenerate_events(traces.answers))
     joined = join_responses(events, keys, traces.spans)
@@ -125,7 +126,7 @@ def merge_rows(
         rejected_events,
         joined.rejected,
     ]
-    skipped = staged.skipped + Counter(traces.skipped) + Counter(joined.skipped)
+    skipped = staged.skipped + neutral + Counter(traces.skipped) + Counter(joined.skipped)
     order = [*EVENT_ORDER, *(name for name in EVENTS if name not in EVENT_ORDER)]
     return Tables(
         ranges=unique.ranges,
@@ -139,6 +140,17 @@ def merge_rows(
         channels=_channel_counts(events),
         unknown_calls=traces.unknown,
     )
+
+
+def _without_neutral_zeros(
+    events: pl.DataFrame, mapping: UserMapping
+) -> tuple[pl.DataFrame, Counter[str]]:
+    """Leave out thumbs of 0 where others are -1, unless the user said what 0 means; count them."""
+    if not {"-1", "0"} <= mapping.words_seen.keys() or mapping.words.declared("0") is not None:
+        return events, Counter()
+    is_neutral = (pl.col("word") == "0").fill_null(value=False)
+    kept = events.filter(~is_neutral)
+    return kept, +Counter({NO_FEEDBACK: events.height - kept.height})
 
 
 def _channel_counts(events: pl.DataFrame) -> dict[str, int]:
@@ -208,7 +220,7 @@ def _event_faults() -> Faults:
 
 def _latest_events(events: pl.DataFrame) -> tuple[pl.DataFrame, int]:
     """Keep the latest event of each key; without a key, one of equal events or of one event id."""
-    content = [c for c in STAGED_EVENTS if c not in {"key", "updated_at", "raw", *PLACE}]
+    content = [c for c in STAGED_EVENTS if c not in {"key", "updated_at", "raw", "word", *PLACE}]
     same = [c for c in content if c not in {"event_id", "text"}]
     has_key, has_id = pl.col("key").is_not_null(), pl.col("event_id").is_not_null()
     by_key = pl.struct("response_id", "group", "key").hash()
@@ -216,6 +228,7 @@ def _latest_events(events: pl.DataFrame) -> tuple[pl.DataFrame, int]:
     identity = pl.when(has_key).then(by_key).when(has_id).then(pl.col("event_id").hash(1))
     may_repeat = identity.otherwise(by_content).is_duplicated()  # equal hashes may be a collision
     single, several = events.filter(~may_repeat), events.filter(may_repeat)
+    content += PLACE  # decides between equal events, so that the order of rows does not
     order = ["updated_at", "at", *(c for c in content if c != "at")]
     keyed = several.filter(has_key).sort(*order, descending=True, nulls_last=True)
     keyed = keyed.unique(["response_id", "group", "key"], keep="first", maintain_order=True)

@@ -18,7 +18,7 @@ from .columns import find_damaged
 from .dataset_info import dataset_info, read_document
 from .derive import preference_pairs, summarise_events
 from .detect import OWN_TABLE, detect_source, list_files, other_product, source_named
-from .empty_results import found_notes, labels_and_words, require_feedback, zero_is_neutral
+from .empty_results import found_notes, labels_and_words, require_feedback
 from .imported import ImportedLog, check_output
 from .merge import merge_rows
 from .privacy import PUBLIC_KEY, Redactor, hash_people, read_key
@@ -206,11 +206,9 @@ def _read_tables(
 ) -> Tables:
     with query_tables(source, files) as queries:
         staged = _stage_files(source, files, mapping, queries, scratch, progress)
-        if neutral := zero_is_neutral(mapping):
-            staged = _stage_files(source, files, neutral, queries, scratch, progress)
         try:
             check_shown(staged.responses, mapping.shown)
-            return merge_rows(staged, protect, progress, mapping.shown)
+            return merge_rows(staged, protect, progress, mapping)
         except PolarsError as e:
             raise _damaged_table(files) or e from e
 

@@ -5,41 +5,40 @@ What cannot be read becomes an `UnreadableRecord`, so that it is counted and the
 
 from __future__ import annotations
 
-import csv
 import gzip
 import io
 import zlib
-from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any, Self
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 import pyarrow.parquet as pq
 
 from trueward.core.errors import TruewardError, UsageError
-from trueward.data.formula_cells import is_marked, original_names, unmarked
 from trueward.data.readers.column_names import WantedColumns
 from trueward.data.readers.columnar import DAMAGE
 from trueward.data.readers.delimited import find_dialect
-from trueward.data.readers.json_stream import (
-    INVALID_BYTES,
-    InvalidJson,
-    json_documents,
-    parse_json_line,
-)
+from trueward.data.readers.json_stream import InvalidJson, json_documents, parse_json_line
 from trueward.data.readers.messages import shown
 from trueward.data.readers.sheets import EXCEL, SQLITE, read_excel, read_sqlite
 from trueward.data.readers.text_files import open_packed
 
 from .contract import Record
+from .csv_records import csv_records
+from .json_columns import json_rows
+from .line_blocks import UnreadableRecord, line_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
     from pathlib import Path
 
-    from trueward.data.readers.delimited import Dialect, Reading
+    from trueward.data.readers.delimited import Reading
 
+    from .contract import Source
+    from .json_columns import Rows
+
+T = TypeVar("T")
 BATCH = 10_000  # rows of a Parquet file that are Python objects at a time
 MAX_LENGTH = 1 << 28  # bytes of one line; a longer one is skipped without being held in memory
-SKIP_STEP = 1 << 20  # bytes of a long line that are skipped at a time
+BLOCK = 1 << 20  # bytes of lines that are read at a time
 QUERY = ".sql"
 FORMATS = (".jsonl", ".ndjson", ".json", ".csv", ".parquet")
 TABLES = (".tsv", *EXCEL, *SQLITE)  # formats of people's own tables only
@@ -47,26 +46,6 @@ PACKED = (".gz", ".zst")
 EVERY_COLUMN = WantedColumns((), (), {}, lambda _: True)
 # keys of an API page whose records are under "data"
 PAGE_KEYS = {"meta", "next_cursor", "limit", "has_more", "page", "total", "count", "error"}
-
-
-@dataclass(frozen=True, slots=True)
-class UnreadableRecord:
-    """A part of a file that is not a record.
-
-    Attributes
-    ----------
-    file : str
-        Path of the file.
-    line : int
-        Line or row where the part starts, from 1; 0 for the whole file.
-    reason : str
-        Why it cannot be read.
-
-    """
-
-    file: str
-    line: int
-    reason: str
 
 
 def file_format(path: Path) -> str:
@@ -112,21 +91,58 @@ def read_records(
         If the system refuses to read the file.
 
     """
+    yield from _unless_damaged(path, _records(path, reading))
+
+
+def _records(path: Path, reading: Reading | None) -> Iterator[Record | UnreadableRecord]:
     kind = file_format(path)
-    try:
-        if kind == ".parquet":
-            yield from _parquet_rows(path)
-            return
-        if kind in (*EXCEL, *SQLITE):
-            yield from _table_rows(path, reading)
-            return
+    if kind == ".parquet":
+        yield from _parquet_rows(path)
+    elif kind in (*EXCEL, *SQLITE):
+        yield from _table_rows(path, reading)
+    else:
         with open_packed(path) as file:
             if kind in {".csv", ".tsv"}:
-                yield from _csv_rows(file, str(path), find_dialect(path, reading))
+                yield from csv_records(file, str(path), find_dialect(path, reading), MAX_LENGTH)
             elif kind == ".json":
                 yield from _json_records(file, str(path))
             else:
                 yield from _json_lines(file, str(path))
+
+
+def read_typed_lines(path: Path, source: Source) -> Iterator[Rows | UnreadableRecord]:
+    """Yield the rows of JSON lines of the generic tables, block by block.
+
+    Parameters
+    ----------
+    path : Path
+        A file of JSON lines, plain or packed.
+    source : Source
+        Tells responses from events.
+
+    Yields
+    ------
+    Rows or UnreadableRecord
+        Staged rows and the lines that must be read one by one; at last, what is wrong with the file.
+
+    Raises
+    ------
+    TruewardError
+        If the system refuses to read the file.
+
+    """
+
+    def blocks() -> Iterator[Rows]:
+        with open_packed(path) as file:
+            yield from json_rows(file, source, MAX_LENGTH)
+
+    yield from _unless_damaged(path, blocks())
+
+
+def _unless_damaged(path: Path, parts: Iterator[T]) -> Iterator[T | UnreadableRecord]:
+    """Yield what is read of a file, and at its end what is wrong with it."""
+    try:
+        yield from parts
     except PermissionError as e:
         raise TruewardError(
             f"{path} should be readable, but you have no permission to read it: copy it"
@@ -140,21 +156,59 @@ def read_records(
 
 
 def _json_lines(file: IO[bytes], name: str) -> Iterator[Record | UnreadableRecord]:
-    number = 0
-    while raw := file.readline(MAX_LENGTH):
-        number += 1
-        if len(raw) == MAX_LENGTH and not raw.endswith(b"\n"):
-            while rest := file.readline(SKIP_STEP):
-                if rest.endswith(b"\n"):
-                    break
-            reason = f"the line is longer than {MAX_LENGTH:,} bytes"
-            yield UnreadableRecord(name, number, reason)
-            continue
-        if raw := raw.strip().removeprefix(b"\xef\xbb\xbf"):
-            try:
-                yield _to_record(parse_json_line(raw), name, number)
-            except InvalidJson as e:
-                yield UnreadableRecord(name, number, str(e))
+    for block in line_blocks(file, BLOCK, MAX_LENGTH):
+        for number, raw in enumerate(io.BytesIO(block.lines), block.first):
+            record = json_line(raw, name, number)
+            if record is not None:
+                yield record
+        if block.too_long:
+            yield too_long_line(name, block.first + block.lines.count(b"\n"))
+
+
+def json_line(raw: bytes, name: str, number: int) -> Record | UnreadableRecord | None:
+    """Return the record of a line of JSON.
+
+    Parameters
+    ----------
+    raw : bytes
+        The line.
+    name : str
+        Path of the file.
+    number : int
+        Number of the line, from 1.
+
+    Returns
+    -------
+    Record or UnreadableRecord or None
+        None for an empty line.
+
+    """
+    raw = raw.strip().removeprefix(b"\xef\xbb\xbf")
+    if not raw:
+        return None
+    try:
+        return _to_record(parse_json_line(raw), name, number)
+    except InvalidJson as e:
+        return UnreadableRecord(name, number, str(e))
+
+
+def too_long_line(name: str, number: int) -> UnreadableRecord:
+    """Return the account of a line that was skipped.
+
+    Parameters
+    ----------
+    name : str
+        Path of the file.
+    number : int
+        Number of the line, from 1.
+
+    Returns
+    -------
+    UnreadableRecord
+        With the limit.
+
+    """
+    return UnreadableRecord(name, number, f"the line is longer than {MAX_LENGTH:,} bytes")
 
 
 def _to_record(value: Any, name: str, number: int) -> Record | UnreadableRecord:
@@ -185,70 +239,6 @@ def _enveloped(value: Any) -> list[Any] | None:
     if isinstance(inner, list) and not (value.keys() - PAGE_KEYS - {"data"}):
         return inner
     return None
-
-
-def _csv_rows(file: IO[bytes], name: str, dialect: Dialect) -> Iterator[Record | UnreadableRecord]:
-    """Yield the rows; bytes that are not UTF-8 stay marked, so that only their row is lost."""
-    csv.field_size_limit(MAX_LENGTH)
-    encoding = "utf-8-sig" if dialect.encoding == "utf-8" else dialect.encoding
-    errors = "surrogateescape" if encoding == "utf-8-sig" else "replace"
-    with io.TextIOWrapper(file, encoding, errors=errors, newline="") as text:
-        lines = _BoundedLines(text)
-        rows = csv.reader(lines, delimiter=dialect.separator)
-        header: list[str] | None = None
-        marked = False
-        while True:
-            start = lines.number + 1
-            try:
-                cells = next(rows, None)
-            except csv.Error as e:
-                yield UnreadableRecord(name, start, f"invalid CSV ({e})")
-                continue
-            if cells is None:
-                return
-            if header is None:
-                header, marked = list(original_names(cells).values()) or None, is_marked(cells)
-                if len(set(cells)) < len(cells):
-                    reason = "the header names a column twice: the file is not read"
-                    yield UnreadableRecord(name, start, reason)
-                    return
-            elif cells:
-                texts = [unmarked(cell) for cell in cells[:-1]] if marked else cells
-                yield _csv_row(header, texts, name, start)
-
-
-class _BoundedLines:
-    """The lines of a text; one that is too long is skipped without being held in memory."""
-
-    def __init__(self, text: io.TextIOWrapper) -> None:
-        self.text, self.number = text, 0
-
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> str:
-        line = self.text.readline(MAX_LENGTH)
-        if not line:
-            raise StopIteration
-        self.number += 1
-        if len(line) == MAX_LENGTH and not line.endswith(("\n", "\r")):
-            while (rest := self.text.readline(SKIP_STEP)) and not rest.endswith(("\n", "\r")):
-                pass
-            raise csv.Error(f"the line is longer than {MAX_LENGTH:,} characters")
-        return line
-
-
-def _csv_row(
-    header: list[str], cells: list[str], name: str, start: int
-) -> Record | UnreadableRecord:
-    if len(cells) + 1 == len(header) and header[-1] == "timestamp" and "flag" in header:
-        cells = [*cells[:-1], "", cells[-1]]  # Gradio leaves out an empty flag or user name
-    if len(cells) != len(header):
-        reason = f"has {len(cells)} cells where the header has {len(header)}"
-        return UnreadableRecord(name, start, reason)
-    if any(INVALID_BYTES.search(cell) for cell in cells if not cell.isascii()):
-        return UnreadableRecord(name, start, "invalid UTF-8")
-    return Record(dict(zip(header, cells, strict=True)), name, start)
 
 
 def _table_rows(path: Path, reading: Reading | None) -> Iterator[Record | UnreadableRecord]:

@@ -51,7 +51,14 @@ STAGED_RESPONSES = {
     "invalid": pl.String,
     **PLACE,
 }
-STAGED_EVENTS = {**EVENTS, "group": pl.String, "key": pl.String, "updated_at": TIME, **PLACE}
+STAGED_EVENTS = {
+    **EVENTS,
+    "group": pl.String,
+    "key": pl.String,
+    "updated_at": TIME,
+    "word": pl.String,
+    **PLACE,
+}
 REJECTED = {**PLACE, "reason": pl.String}
 Faults = list[tuple[pl.Expr, pl.Expr]]  # condition of a fault, and its reason
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
@@ -26,31 +25,28 @@ from .contract import (
     Skip,
 )
 from .detect import OWN_TABLE, sources
-from .records import UnreadableRecord, read_records
+from .json_columns import with_constants
+from .line_blocks import UnreadableRecord
+from .record_groups import record_groups, whole_text, with_kind
+from .records import file_format, json_line, read_typed_lines, too_long_line
 from .schema import PLACE, REJECTED, STAGED_EVENTS, STAGED_RESPONSES
+from .sorted_ranges import prefetched
 from .spans import reason_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from .contract import Row, Source, UserMapping
     from .scratch import Scratch
     from .sorted_ranges import Progress
 
+JSON_LINES = (".jsonl", ".ndjson")
 BATCH = 20_000  # rows that are Python objects at a time
-GROUPED_BATCH = 5_000  # records that are Python objects while they are sorted by group
 FIELDS = {kind: attrgetter(*kind.__slots__) for kind in (Response, Event)}
 ARROW_MESSAGES = pa.large_list(
     pa.struct({"role": pa.large_string(), "content": pa.large_string()}.items())
 )
-GROUPED = {
-    "key": pl.String,
-    "file": pl.String,
-    "line": pl.Int64,
-    "kind": pl.String,
-    "json": pl.String,
-}
 
 
 @dataclass
@@ -134,12 +130,14 @@ def stage(
 
     """
     staged, batch = StagedRows(scratch), _Batch()
-    for group in record_groups(source, paths):
-        if isinstance(group, UnreadableRecord):
-            staged.read["unreadable"] += 1
-            batch.rejected.append((group.file, group.line, group.reason))
+    by_record = []
+    for path in paths:
+        if source.read_columns is not None and file_format(path) in JSON_LINES:
+            _stage_lines(source, path, mapping, staged, batch, progress)
         else:
-            _stage_group(source, group, mapping, staged, batch)
+            by_record.append(path)
+    for group in record_groups(source, by_record):
+        _stage_group(source, group, mapping, staged, batch)
         if batch.is_full:
             batch.flush(staged)
             progress("reading records", staged.read.total(), 0)
@@ -147,84 +145,50 @@ def stage(
     return staged
 
 
-def record_groups(
-    source: Source, paths: Sequence[Path]
-) -> Iterator[list[Record] | UnreadableRecord]:
-    """Yield the records that the source reads together: one, or all records of one key in any file.
-
-    Parameters
-    ----------
-    source : Source
-        The product; its ``group_key`` defines which records belong together.
-    paths : sequence of Path
-        The files.
-
-    Yields
-    ------
-    list of Record or UnreadableRecord
-        Records with their kind, sorted by file and line.
-
-    """
-    records = (
-        _with_kind(source, record)
-        for path in paths
-        for record in read_records(path, source.reading)
-    )
-    if source.group_key is None:
-        yield from ([r] if isinstance(r, Record) else r for r in records)
-        return
-    spool: list[pl.DataFrame] = []
-    rows: list[tuple[Any, ...]] = []
-    for record in records:
-        if isinstance(record, UnreadableRecord):
-            yield record
+def _stage_lines(
+    source: Source,
+    path: Path,
+    mapping: UserMapping,
+    staged: StagedRows,
+    batch: _Batch,
+    progress: Progress,
+) -> None:
+    """Stage JSON lines of the generic tables by column, and what does not fit record by record."""
+    name = str(path)
+    for rows in prefetched(read_typed_lines(path, source)):
+        if isinstance(rows, UnreadableRecord):
+            _stage_group(source, rows, mapping, staged, batch)
             continue
-        key = _key(source.group_key, record) if record.kind else None
-        if key is None:
-            yield [record]
-            continue
-        # ASCII holds half characters and the times of a table, too
-        text = json.dumps(record.value, default=str)
-        rows.append((key, record.file, record.line, record.kind, text))
-        if len(rows) >= GROUPED_BATCH:
-            spool.append(pl.DataFrame(rows, GROUPED, orient="row"))
-            rows = []
-    if rows:
-        spool.append(pl.DataFrame(rows, GROUPED, orient="row"))
-    if spool:
-        yield from _groups(pl.concat(spool).sort("key", "file", "line"))
-
-
-def _with_kind(source: Source, record: Record | UnreadableRecord) -> Record | UnreadableRecord:
-    if isinstance(record, UnreadableRecord):
-        return record
-    return Record(record.value, record.file, record.line, source.kind_of(record.value) or "")
-
-
-def _key(group_key: Callable[[Record], str | None], record: Record) -> str | None:
-    try:
-        key = group_key(record)
-        return None if key is None else _whole(key)
-    except (InvalidRecord, *WRONG_TYPE):
-        return None
-
-
-def _groups(spool: pl.DataFrame) -> Iterator[list[Record]]:
-    group: list[Record] = []
-    last: str | None = None
-    for key, file, line, kind, text in spool.iter_rows(buffer_size=GROUPED_BATCH):
-        if group and key != last:
-            yield group
-            group = []
-        last = key
-        group.append(Record(json.loads(text), file, line, kind))
-    if group:
-        yield group
+        for kind, frame in rows.staged:
+            (staged.responses if kind == "response" else staged.events).append(
+                with_constants(staged.scratch.hold(frame), kind, name)
+            )
+            staged.read[kind] += frame.height
+        for number, raw in rows.others:
+            record = json_line(raw, name, number)
+            if record is not None:
+                group = with_kind(source, record)
+                _stage_group(
+                    source, [group] if isinstance(group, Record) else group, mapping, staged, batch
+                )
+        if rows.too_long is not None:
+            _stage_group(source, too_long_line(name, rows.too_long), mapping, staged, batch)
+        if batch.is_full:
+            batch.flush(staged)
+        progress("reading records", staged.read.total(), 0)
 
 
 def _stage_group(
-    source: Source, group: list[Record], mapping: UserMapping, staged: StagedRows, batch: _Batch
+    source: Source,
+    group: list[Record] | UnreadableRecord,
+    mapping: UserMapping,
+    staged: StagedRows,
+    batch: _Batch,
 ) -> None:
+    if isinstance(group, UnreadableRecord):
+        staged.read["unreadable"] += 1
+        batch.rejected.append((group.file, group.line, group.reason))
+        return
     place = group[0].file, group[0].line
     known = [record for record in group if record.kind]
     for record in group:
@@ -267,7 +231,7 @@ def _other_product(source: Source, value: dict[str, Any]) -> str:
 def _valid_text(row: Row) -> Row:
     """Reject text with half a character, which no table can hold."""
     if isinstance(row, Skip | Reject):
-        return row if row.reason.isascii() else replace(row, reason=_whole(row.reason))
+        return row if row.reason.isascii() else replace(row, reason=whole_text(row.reason))
     texts = [*FIELDS[type(row)](row)]
     if isinstance(row, Response):
         texts += [t for m in (*row.prompt, row.context) for pair in m.items() for t in pair]
@@ -277,10 +241,6 @@ def _valid_text(row: Row) -> Row:
     except UnicodeEncodeError:
         return Reject("half of a surrogate pair (a character that was cut in two)", row.place)
     return row
-
-
-def _whole(text: str) -> str:
-    return text if text.isascii() else text.encode(errors="replace").decode()
 
 
 def _response_frame(rows: list[tuple[Response, str, int]]) -> pl.DataFrame:

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 
+LARGEST = 2**31  # what the columns of whole numbers hold
+
+
 def record_kind(record: Mapping[str, Any]) -> str | None:
     """Return the kind of a record: response or event.
 
@@ -130,7 +133,12 @@ def _event(value: Mapping[str, Any]) -> Event:
 
 
 def _whole_number(value: Any) -> int | None:
-    return None if value in (None, "") else int(finite_number(value, "place"))
+    if value in (None, ""):
+        return None
+    number = finite_number(value, "place")
+    if abs(number) >= LARGEST:
+        raise InvalidRecord(f"its place should be a whole number, and is {shortened(value)}")
+    return int(number)
 
 
 SOURCE = Source(
