@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 TRACE_KEYS = {"session_id", "user_id", "public", "bookmarked", "release", "tags"}  # at least two
 AROUND = {"SPAN", "AGENT", "CHAIN"}  # observations whose output a user may see
+OF_OPIK = {"general", "tool", "llm", "guardrail"}  # types of its spans, which have the same keys
 OF_TRACE = "a trace, read for its user, session and output"
 Value = dict[str, Any]
 
@@ -60,7 +61,7 @@ def record_kind(record: Mapping[str, Any]) -> str | None:
     if {"data_type", "source", "name"} <= keys and ("trace_id" in keys or "subject" in keys):
         return "score"
     is_step = "start_time" in keys or "parent_observation_id" in keys
-    if {"trace_id", "type"} <= keys and is_step:
+    if {"trace_id", "type"} <= keys and is_step and record.get("type") not in OF_OPIK:
         return "observation"
     if {"trace", "observations"} <= keys and isinstance(record["trace"], dict):
         return "trace"
