@@ -38,6 +38,8 @@ CASES = {
     "labelstudio mapped": "auto labelstudio.json --map rating=quality --map preferred=pw --map thumbs=ok "
     "--scale 1:5",
     "otel": "auto otel.jsonl",
+    "opik": "auto opik.jsonl",
+    "posthog": "auto posthog.jsonl --map copy=copied --logged asked",
     "generic": "auto generic_responses.jsonl generic_events.jsonl --scale 1:5",
     "generic without scale": "generic generic_responses.jsonl generic_events.jsonl",
     "generic positive": "generic generic_responses.jsonl generic_events.jsonl --scale 1:5 "

@@ -190,7 +190,7 @@ def check_logged(logged: Sequence[str], tables: Tables) -> None:
 
     """
     for name in logged:
-        if name not in SIGNAL_COLUMNS:
+        if name not in SIGNAL_COLUMNS and name != "asked":
             raise UsageError(
                 f"--logged {name}: absence can be 0 for what users do, and not for what they state; choose "
                 f"one of {', '.join(SIGNAL_COLUMNS)}"

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 SLIP = pl.duration(seconds=5)  # opposite statements closer than this are a slip of the finger
 THUMBS_UP_DOWN = ("thumbs_up", "thumbs_down")
 IDENTITY = ("response_id", "session_id", "position", "turn", "parent_response_id", "p_ask")
+ASKS = ("asked", "seen")  # columns of the log, not features: whether the user was asked, and saw it
 # implicit channels that become a column of the log; dwell_seconds is neither yes nor no
 SIGNAL_COLUMNS = {
     name: f"channel.{name}"
@@ -119,9 +120,10 @@ def derive_log(
     rows = responses.join(
         summary.drop("shown_at"), on="response_id", how="left", maintain_order="left"
     )
+    asks = [name for name in ASKS if name in rows.columns]
     for name, window in sorted(info.windows.items()):
-        column = f"channel.{name}"
-        if column in columns:
+        column = name if name in asks else f"channel.{name}"
+        if column in columns or column in asks:
             is_zero = pl.col(column).is_null() & window.contains(responses.columns)
             rows = rows.with_columns(pl.when(is_zero).then(0.0).otherwise(column).alias(column))
     context = sorted(c for c in responses.columns if c.startswith("context."))
@@ -132,7 +134,7 @@ def derive_log(
         pl.col("n_events").fill_null(0),
     )
     first = ["prompt", "response", "feedback", "prompt_id", "gold", "user_id", "time", "model"]
-    last = ["rating", "judge", "gold_n", "n_events", "first_feedback_s", "source_coverage"]
+    last = [*asks, "rating", "judge", "gold_n", "n_events", "first_feedback_s", "source_coverage"]
     return rows.select(*first, *columns, *context, *IDENTITY, *last)
 
 
@@ -244,4 +246,15 @@ def _other_columns(
     seconds = (pl.col("at") - pl.col("shown_at")).dt.total_microseconds() / 1e6
     delay = pl.when(seconds >= 0).then(seconds).alias("first_feedback_s")
     delays = responses.join(first, on="response_id").select("response_id", delay)
-    return rating, judge, count, delays
+    return rating, judge, count, delays, *_asks(users)
+
+
+def _asks(users: pl.DataFrame) -> list[pl.DataFrame]:
+    """Return 1 where an event says that the user was asked for feedback, or saw the question."""
+    found = users.filter(pl.col("channel").is_in(ASKS) & (pl.col("value") > 0))
+    return [
+        found.filter(pl.col("channel") == name)
+        .select("response_id", pl.lit(1.0).alias(name))
+        .unique()
+        for name in sorted(found["channel"].unique())
+    ]

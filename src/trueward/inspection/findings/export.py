@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 MANY_COPIES = 0.01  # share of the rows
 IMPORTED = frozenset(  # columns of an imported log beside those of `read_log`
-    "first_feedback_s gold gold_n judge model n_events p_ask parent_response_id position rating response_id"  # noqa: SIM905
-    " session_id source_coverage time turn user_id".split()
+    "asked first_feedback_s gold gold_n judge model n_events p_ask parent_response_id position rating"  # noqa: SIM905
+    " response_id seen session_id source_coverage time turn user_id".split()
 )
 
 

@@ -1,0 +1,193 @@
+"""PostHog: model calls, and who was asked about them, saw the question, answered or stayed silent."""
+
+from __future__ import annotations
+
+import json
+
+import polars as pl
+import pytest
+from helpers.product_exports import FIXTURES, column, fixture, fixture_records, lines, signals
+
+from trueward.core.errors import TruewardError, UsageError
+from trueward.data.log import read_log
+from trueward.importers import import_log
+
+FILE = "posthog.jsonl"
+
+
+def events(*names):
+    return [e for e in fixture_records(FILE) if not names or e["event"] in names]
+
+
+def survey(answers, **more):
+    """Calls of one trace each, with an answer to a survey about each."""
+    calls = events("$ai_generation")[2:4]
+    sent = events("survey sent")[0]
+    for i, answer in enumerate(answers):
+        properties = sent["properties"] | {"$ai_trace_id": "t2", "$survey_submission_id": f"u{i}"}
+        own = {"$survey_response": answer, "$survey_name": "Stars", "$survey_id": "stars"}
+        properties = {k: v for k, v in properties.items() if "response_" not in k} | own | more
+        calls.append(sent | {"uuid": f"s{i}", "properties": properties})
+    return calls
+
+
+def rejected(result):
+    return result.tables.rejected.select("line", "reason").rows()
+
+
+def test_a_batch_export_of_all_events():
+    result = fixture(FILE)
+    assert (result.source.name, result.info.export_scope.level) == ("posthog", "full")
+    assert column(result, "response") == {
+        "g2": "Trout.",
+        "g3": "Wren.",
+        "g4": "Oak.",
+        "g5": "Vega.",
+        "g6": "Io.",
+    }
+    assert column(result, "prompt")["g2"] == "system: Be brief.\nuser: Name a fish."
+    # a survey of thumbs answers 1 for up and 2 for down, the last event of a submission counts
+    assert column(result, "feedback") == {"g2": 0.0, "g3": 1.0, "g4": None, "g5": None, "g6": None}
+    assert column(result, "gold") == dict.fromkeys(["g2", "g3", "g4", "g5", "g6"])
+    assert column(result, "judge")["g6"] == 1.0
+    assert ("g2", "comment", 1.0, "user") in signals(result)
+    assert any("answers are 1 or 2" in note for note in result.notes)
+    # the SDK gives the trace as the user where it knows none
+    assert [column(result, "user_id")[g] is None for g in ("g2", "g4")] == [False, True]
+    assert result.summary["skipped"] == {
+        "a model call that users were not shown: its trace put out another text": 1,
+        "a trace, read for its user, session and output": 1,
+        "an event that is neither of a model nor of a survey": 1,
+        "the metric 'copied' is not mapped": 1,
+    }
+
+
+def test_who_was_asked_who_saw_it_and_who_stayed_silent(tmp_path):
+    result = fixture(FILE, mapping=[("copy", "copied")])
+    assert column(result, "asked") == {"g2": 1.0, "g3": 1.0, "g4": 1.0, "g5": 1.0, "g6": None}
+    assert column(result, "seen") == {"g2": 1.0, "g3": 1.0, "g4": 1.0, "g5": None, "g6": None}
+    assert column(result, "channel.copy")["g6"] == 1.0
+    logged = fixture(FILE, logged=["asked"])
+    assert column(logged, "asked")["g6"] == 0.0
+    # neither is a channel, a context or a feature of a fit
+    import_log("posthog", FIXTURES / FILE, tmp_path / "log")
+    log = read_log(tmp_path / "log" / "log.parquet")
+    assert {"asked", "seen"} <= set(log.ignored)
+    assert not {"asked", "seen"} & set(log.context_candidates)
+    with pytest.raises(UsageError, match="has no asked at all"):
+        import_log("posthog", lines(tmp_path / "e.jsonl", survey(["up"])[:2]), logged=["asked"])
+
+
+@pytest.mark.parametrize("form", ["parquet", "csv", "api", "query"])
+def test_all_forms_give_the_same_log(form, tmp_path):
+    rows = events()
+    path = tmp_path / f"e.{'json' if form in {'api', 'query'} else form}"
+    packed = [{**e, "properties": json.dumps(e["properties"])} for e in rows]
+    if form == "parquet":
+        pl.DataFrame(
+            [{k: v for k, v in e.items() if k != "person_properties"} for e in packed]
+        ).write_parquet(path)
+    elif form == "csv":
+        names = sorted({key for e in rows for key in e["properties"]})
+        wide = [
+            {k: e[k] for k in ("uuid", "event", "timestamp", "distinct_id")}
+            | {f"properties.{k}": _cell(e["properties"].get(k)) for k in names}
+            for e in rows
+        ]
+        pl.DataFrame(wide).write_csv(path)
+    elif form == "api":
+        path.write_text(json.dumps({"next": None, "results": rows}))
+    else:
+        columns = ["uuid", "event", "timestamp", "distinct_id", "properties"]
+        found = [[e[c] for c in columns] for e in packed]
+        path.write_text(json.dumps({"columns": columns, "results": found, "types": []}))
+    result = import_log("auto", path)
+    assert result.log.equals(fixture(FILE).log)
+
+
+def _cell(value):
+    return json.dumps(value) if isinstance(value, dict | list | bool) else value
+
+
+def test_a_rating_is_not_taken_for_a_thumb(tmp_path):
+    path = lines(tmp_path / "e.jsonl", survey([1, 2, 5]))
+    with pytest.raises(TruewardError, match="--map rating=Stars --scale 1:5"):
+        import_log("auto", path)
+    rated = import_log("auto", path, mapping=[("rating", "Stars")], scale=(1, 5))
+    assert column(rated, "rating")["g3"] == 5.0
+    by_id = import_log("auto", path, mapping=[("rating", "stars")], scale=(1, 5))
+    assert by_id.log.equals(rated.log)
+    few = lines(tmp_path / "f.jsonl", survey([2]))  # two would be up and down
+    assert column(import_log("auto", few), "feedback")["g3"] == 0.0
+    assert (
+        column(import_log("auto", few, mapping=[("rating", "Stars")], scale=(1, 5)), "feedback")[
+            "g3"
+        ]
+        == 0.0
+    )
+
+
+def test_words_of_a_survey_and_of_feedback(tmp_path):
+    calls = survey(["up", "Meh, it is fine."])
+    calls[3]["properties"]["$ai_trace_id"] = "t3"
+    feedback = events("$ai_feedback")[0]
+    thumb = feedback | {
+        "uuid": "f9",
+        "properties": {"$ai_trace_id": "t3", "$ai_feedback_text": "thumbs_down"},
+    }
+    result = import_log("auto", lines(tmp_path / "e.jsonl", [*calls, thumb]))
+    assert column(result, "feedback") == {"g3": 1.0, "g4": 0.0}
+    assert ("g4", "comment", 1.0, "user") in signals(result)
+
+
+def test_a_survey_about_one_call_of_a_conversation_names_its_span(tmp_path):
+    first, second = events("$ai_generation")[2:4]
+    second["properties"]["$ai_trace_id"] = "t2"
+    asked = survey(["down"], **{"$ai_span_id": "g3"})[-1]
+    path = lines(tmp_path / "e.jsonl", [first, second, asked])
+    with pytest.raises(TruewardError, match="--shown NAME; the names are answer"):
+        import_log("auto", path)
+    result = import_log("auto", path, shown=["answer"])
+    assert column(result, "feedback") == {"g3": 0.0, "g4": None}
+
+
+def test_what_is_wrong_is_rejected_or_counted(tmp_path):
+    calls = survey(["up", "up", 1])
+    calls[3]["properties"]["$ai_trace_id"] = "lost"
+    del calls[4]["properties"]["$ai_trace_id"]
+    private, failed = events("$ai_generation")[:2]
+    private["properties"] |= {"$ai_input": None, "$ai_output_choices": None, "$ai_trace_id": "x"}
+    failed["properties"] |= {"$ai_is_error": True}
+    nameless = {**failed, "properties": {"$ai_input": "a", "$ai_output_choices": "b"}, "uuid": None}
+    records = [
+        *calls,
+        private,
+        failed,
+        calls[0],
+        nameless,
+        {"traceId": "t"},
+        json.dumps(failed)[:-5],
+    ]
+    result = import_log("posthog", lines(tmp_path / "e.jsonl", records))
+    assert column(result, "feedback") == {"g3": 1.0, "g4": None}
+    # the lost answer says three things: asked, seen and up
+    assert [line for line, _ in rejected(result)] == [4, 4, 4, 9, 10, 11]
+    assert result.summary["skipped"] == {
+        "a generation that ended in an error": 1,
+        "a generation without texts (privacy mode)": 1,
+        "an event of a survey without $ai_trace_id is about no response": 1,
+    }
+    assert result.summary["duplicates"]["responses"] == 1
+    assert import_log("posthog", lines(tmp_path / "o.jsonl", [events()[0]]), strict=True).log.height
+    with pytest.raises(TruewardError, match=r"export the events \$ai_generation"):
+        import_log("auto", lines(tmp_path / "s.jsonl", events("survey sent")))
+
+
+def test_the_probability_of_being_asked_is_kept(tmp_path):
+    call = survey(["up"])[0]
+    call["properties"]["$trueward_p"] = 0.03
+    wrong = survey(["up"])[1]
+    wrong["properties"]["$trueward_p"] = 7
+    result = import_log("posthog", lines(tmp_path / "e.jsonl", [call, wrong]))
+    assert column(result, "p_ask") == {"g3": 0.03}
+    assert rejected(result) == [(2, "p_ask should be a probability, and is 7.0")]
