@@ -39,6 +39,7 @@ CASES = {
     "--scale 1:5",
     "otel": "auto otel.jsonl",
     "opik": "auto opik.jsonl",
+    "weave": "auto weave.jsonl --map rating=quality --scale 1:5",
     "posthog": "auto posthog.jsonl --map copy=copied --logged asked",
     "generic": "auto generic_responses.jsonl generic_events.jsonl --scale 1:5",
     "generic without scale": "generic generic_responses.jsonl generic_events.jsonl",
