@@ -3,14 +3,17 @@
 Fields read: ``_server_id``; the prompt and response fields; ``QUESTION.responses`` with ``.users`` and
 ``.status``; ``QUESTION.suggestion`` with ``.agent``. The nested form has them under ``fields``,
 ``responses`` and ``suggestions``. Submitted responses become annotations, suggestions become judgements.
+Records of 1.x: see `_argilla_1`.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trueward.importers.channels import THUMBS, mapped_channel, signal_event
 from trueward.importers.contract import (
+    Event,
     InvalidRecord,
     Record,
     Response,
@@ -20,17 +23,21 @@ from trueward.importers.contract import (
     UserMapping,
 )
 from trueward.importers.messages import answer_text, to_messages
+from trueward.importers.spans import read_parts
 from trueward.importers.values import first_value, id_text
+
+from ._argilla_1 import CORRECTED, flat_record, flat_row, flat_task, kind_of_1
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 RESPONSES = ".responses"
 SUGGESTION = ".suggestion"
+OF_1 = {"feedback row": flat_row, "feedback record": flat_record, "task record": flat_task}
 
 
 def record_kind(record: Mapping[str, Any]) -> str | None:
-    """Return the kind of a record: record (flat) or nested record.
+    """Return the kind of a record: record (flat) or nested record of 2.x, or one of 1.x.
 
     Parameters
     ----------
@@ -40,11 +47,12 @@ def record_kind(record: Mapping[str, Any]) -> str | None:
     Returns
     -------
     str or None
-        ``record`` or ``nested record``, or None if the record is not of this source.
+        ``record``, ``nested record``, ``feedback row``, ``feedback record``, ``page``, ``task record``, or
+        None if the record is not of this source.
 
     """
     if "_server_id" not in record:
-        return None
+        return kind_of_1(record)
     if any(key.endswith((RESPONSES, SUGGESTION)) for key in record):
         return "record"
     return "nested record" if isinstance(record.get("responses"), dict) else None
@@ -75,8 +83,22 @@ def rows(records: Sequence[Record], mapping: UserMapping) -> Iterator[Row]:
     """
     (record,) = records
     value = record.value
-    flat: dict[str, Any] = _flattened(value) if record.kind == "nested record" else dict(value)
-    name = f"argilla:{value['_server_id']}"
+    if record.kind == "page":
+        yield from read_parts(
+            value["items"], lambda item: _rows(flat_record(item), item["id"], mapping)
+        )
+    elif record.kind in OF_1:
+        own = id_text(value.get("id") or value.get("external_id"))
+        own = own or f"{Path(record.file).name}/{record.line}"
+        yield from _rows(OF_1[record.kind](value), own, mapping)
+    else:
+        flat = _flattened(value) if record.kind == "nested record" else dict(value)
+        yield from _rows(flat, value["_server_id"], mapping)
+
+
+def _rows(flat: dict[str, Any], own: Any, mapping: UserMapping) -> Iterator[Row]:
+    """Yield the response of a flat record and the answers about it."""
+    name = f"argilla:{own}"
     texts = {
         what: first_value(flat, (*mapping.paths.get(what, ()), what, f"fields.{what}"))
         for what in ("prompt", "response")
@@ -86,6 +108,8 @@ def rows(records: Sequence[Record], mapping: UserMapping) -> Iterator[Row]:
             keys = ", ".join(k for k in flat if "." not in k)
             raise InvalidRecord(f"no field {what!r} among {keys}: name it by --map {what}=FIELD")
     yield Response(name, to_messages(texts["prompt"]), answer_text(texts["response"]))
+    if (corrected := flat.get(CORRECTED)) is not None:
+        yield _correction(name, texts["response"], corrected)
     for key in sorted(flat):
         if key.endswith(RESPONSES):
             yield from _annotations(name, key.removesuffix(RESPONSES), flat, mapping)
@@ -118,10 +142,35 @@ def _answer(name: str, question: str, value: Any, mapping: UserMapping, **fields
     if channel is None:
         return Skip(f"the question {question!r} is not mapped")
     single = value[0] if isinstance(value, list) and len(value) == 1 else value
+    key = f"{question}/{fields['actor_id']}"
+    if isinstance(single, list | dict):
+        return Skip(f"an answer of several values to {question!r}")
+    if isinstance(single, str) and channel in {"correction", "comment"}:
+        return Event(channel, 1.0, response_id=name, key=key, **fields, text=single)
     if isinstance(single, str) and channel != THUMBS and not single.strip().isdigit():
         return Skip(f"the answer {single!r} to {question!r} is no number")
-    key = f"{question}/{fields['actor_id']}"
     return signal_event(channel, single, response_id=name, key=key, **fields)
+
+
+def _correction(name: str, response: Any, answer: Mapping[str, Any]) -> Row:
+    """Return the text that an annotator made of a prediction."""
+    text = answer["value"]
+    if text is None:
+        return Skip("a text without an annotation")
+    if answer["status"] != "submitted":
+        return Skip(f"an answer that is {answer['status']} and not submitted")
+    if text == response:
+        return Skip("an annotation that leaves the text as it was")
+    actor = id_text(answer["user_id"])
+    return Event(
+        "correction",
+        1.0,
+        "annotator",
+        response_id=name,
+        actor_id=actor,
+        key=f"annotation/{actor}",
+        text=str(text),
+    )
 
 
 def _flattened(value: Mapping[str, Any]) -> dict[str, Any]:
@@ -141,10 +190,10 @@ def _flattened(value: Mapping[str, Any]) -> dict[str, Any]:
 
 SOURCE = Source(
     title="Argilla records, as gold labels",
-    levels={"record": "annotation", "nested record": "annotation"},
+    levels=dict.fromkeys(("record", "nested record", "page", *OF_1), "annotation"),
     record_kind=record_kind,
     rows=rows,
-    covers="`annotation`: labels by design; export flattened, the nested form has no status of answers",
+    covers="`annotation`: labels by design; export 2.x flattened, its nested form has no status of answers",
     wider="import the log of the product, and join these labels by fit --gold",
     mappable=frozenset({"prompt", "response"}),
 )
