@@ -117,6 +117,21 @@ def test_what_is_wrong_is_rejected_with_its_line(tmp_path):
     assert result.summary["skipped"]["a score of a thread belongs to no single response"] == 3
 
 
+def test_experiments_and_other_files_of_an_export_are_counted(tmp_path):
+    bundle = bundles()[0]
+    trial = {**bundle["trace"], "id": "e", "source": None, "experiment": {"id": "x", "name": "n"}}
+    stamp = {"downloaded_at": "2026-03-05T08:00:00"}
+    dataset = {"id": "d", "name": "qa", "items": [{"input": "q"}]} | stamp
+    prompt = {"name": "p", "current_version": {"prompt": "Hi"}, "history": []} | stamp
+    for name, value in {"trace_1": bundle, "dataset_qa": dataset, "prompt_p": prompt}.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(value, indent=2))
+    (tmp_path / "trace_2.json").write_text(json.dumps({**bundle, "trace": trial, "spans": []}))
+    result = import_log("auto", tmp_path)
+    assert column(result, "feedback") == {"t1-s3": 1.0}
+    assert result.summary["skipped"]["a trace of source experiment, which users did not see"] == 1
+    assert result.summary["skipped"]["a dataset, prompt or experiment beside the traces"] == 2
+
+
 def test_scores_of_other_names_and_no_text_at_all_are_said(tmp_path):
     trace = traces()[0]
     trace["feedback_scores"] = [{"name": "thumb", "value": 1, "source": "sdk"}]

@@ -151,6 +151,20 @@ def test_a_survey_about_one_call_of_a_conversation_names_its_span(tmp_path):
     assert column(result, "feedback") == {"g3": 0.0, "g4": None}
 
 
+def test_a_conversation_as_one_trace_gives_each_answer_its_own_feedback(tmp_path):
+    calls = events("$ai_generation")[2:]
+    asked = events("survey shown")[2:] + events("survey sent")[2:]
+    for call in [*calls, *asked]:
+        call["properties"] |= {"$ai_trace_id": "chat"}
+        call["properties"].pop("$ai_span_name", None)
+    path = lines(tmp_path / "e.jsonl", [*calls, *asked])
+    with pytest.raises(TruewardError, match=r"--shown NAME; the names are gpt-5-mini \(4\)"):
+        import_log("auto", path)
+    result = import_log("auto", path, shown=["gpt-5-mini"])
+    assert column(result, "feedback") == {"g3": 1.0, "g4": None, "g5": None, "g6": None}
+    assert column(result, "asked") == {"g3": 1.0, "g4": 1.0, "g5": 1.0, "g6": None}
+
+
 def test_what_is_wrong_is_rejected_or_counted(tmp_path):
     calls = survey(["up", "up", 1])
     calls[3]["properties"]["$ai_trace_id"] = "lost"
@@ -170,8 +184,8 @@ def test_what_is_wrong_is_rejected_or_counted(tmp_path):
     ]
     result = import_log("posthog", lines(tmp_path / "e.jsonl", records))
     assert column(result, "feedback") == {"g3": 1.0, "g4": None}
-    # the lost answer says three things: asked, seen and up
-    assert [line for line, _ in rejected(result)] == [4, 4, 4, 9, 10, 11]
+    # the lost answer says two things: seen and up
+    assert [line for line, _ in rejected(result)] == [4, 4, 9, 10, 11]
     assert result.summary["skipped"] == {
         "a generation that ended in an error": 1,
         "a generation without texts (privacy mode)": 1,

@@ -252,9 +252,9 @@ def _other_columns(
 def _asks(users: pl.DataFrame) -> list[pl.DataFrame]:
     """Return 1 where an event says that the user was asked for feedback, or saw the question."""
     found = users.filter(pl.col("channel").is_in(ASKS) & (pl.col("value") > 0))
+    seen = found.filter(pl.col("channel") == "seen")  # who saw the question was asked
     return [
-        found.filter(pl.col("channel") == name)
-        .select("response_id", pl.lit(1.0).alias(name))
-        .unique()
-        for name in sorted(found["channel"].unique())
+        rows.select("response_id", pl.lit(1.0).alias(name)).unique()
+        for name, rows in zip(ASKS, (found, seen), strict=True)
+        if rows.height
     ]

@@ -1,8 +1,9 @@
 """The response that each signal is about: by its id, by its span, by its trace.
 
 A signal about a span or trace goes down the links to the last answer below it; one about a step without an
-answer below, to the nearest answer above or beside it. One about a call that was not shown counts only if
-what was shown has its text; else it is about a text that nobody saw.
+answer below, to the nearest answer above or beside it. One about a trace with several answers, such as a
+whole conversation, is about the last that was shown before it. One about a call that was not shown counts
+only if what was shown has its text; else it is about a text that nobody saw.
 """
 
 from __future__ import annotations
@@ -91,6 +92,7 @@ def _targets(events: pl.DataFrame, responses: pl.DataFrame, spans: pl.DataFrame)
         (is_span, below, "response_id"),
         (is_span, _same_text(asked, answers), "response_id"),
         (is_span & ~IS_JUDGE, _nearest(near, asked, answers, below), "response_id"),
+        (~is_span, _shown_before(events, responses), "event"),
         (~is_span, of_group.select("group", target="response_id"), "group"),
     )
     found = []
@@ -99,6 +101,21 @@ def _targets(events: pl.DataFrame, responses: pl.DataFrame, spans: pl.DataFrame)
         events = events.join(hits, on="event", how="anti")
         found.append(hits)
     return pl.concat(found)
+
+
+def _shown_before(events: pl.DataFrame, responses: pl.DataFrame) -> pl.DataFrame:
+    """Return the last answer before each event, for traces that have several."""
+    answers = responses.drop_nulls(["group", "shown_at"]).filter(pl.len().over("group") > 1)
+    answers = answers.select("group", "shown_at", target="response_id")
+    timed = events.drop_nulls(["group", "at"]).select("event", "group", "at")
+    found = timed.sort("at").join_asof(
+        answers.sort("shown_at", "target"),
+        left_on="at",
+        right_on="shown_at",
+        by="group",
+        check_sortedness=False,
+    )
+    return found.drop_nulls("target").select("event", "target")
 
 
 def _below(spans: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:

@@ -111,7 +111,8 @@ def _survey(event: Value, name: str, mapping: UserMapping, *, is_thumbs: bool) -
     properties = event["properties"]
     survey, trace = survey_id(event), id_text(properties["$ai_trace_id"])
     span = id_text(properties.get("$ai_span_id"))
-    answer = id_text(properties.get("$survey_submission_id") or event.get("uuid"))
+    own = id_text(event.get("uuid") or event.get("id"))
+    answer = id_text(properties.get("$survey_submission_id")) or own
     fields: Value = {
         "source": "user",
         "group": trace,
@@ -119,10 +120,10 @@ def _survey(event: Value, name: str, mapping: UserMapping, *, is_thumbs: bool) -
         "at": parse_time(event.get("timestamp")),
         "actor_id": id_text(event.get("distinct_id")),
     }
-    yield Event("asked", 1.0, **fields, key=f"{survey}/asked")
     if event["event"] == SHOWN:
+        yield Event("asked", 1.0, **fields, event_id=own)
         return
-    yield Event("seen", 1.0, **fields, key=f"{survey}/seen")
+    yield Event("seen", 1.0, **fields, event_id=own)
     for question, value in _answers(properties):
         key = f"{survey}/{answer}/{question}"
         if question:

@@ -12,10 +12,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from trueward.core.errors import TruewardError
-from trueward.importers.channels import finite_number, mapped_channel, shortened, signal_event
+from trueward.importers.channels import shortened
 from trueward.importers.contract import (
-    Actor,
-    Event,
     InvalidRecord,
     Record,
     Row,
@@ -25,28 +23,25 @@ from trueward.importers.contract import (
 )
 from trueward.importers.spans import (
     TEXTS,
-    attribute_signals,
     call_row,
     mapped,
     read_parts,
     span_row,
-    stated,
 )
 from trueward.importers.values import decode_json, id_text, parse_time
 
 from ._dotted import nested
+from ._opik_scores import COLUMN, column_rows, score_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-ACTORS: dict[str, Actor] = {"sdk": "user", "ui": "annotator", "online_scoring": "judge"}
 SPAN_TYPES = frozenset({"general", "tool", "llm", "guardrail"})
 UNSHOWN = frozenset({"experiment", "playground", "optimization", "evaluator"})  # sources of traces
 TRACE_KEYS = frozenset(
     "project_id last_updated_at created_by span_count llm_span_count has_tool_spans visibility_mode"  # noqa: SIM905
     " thread_id feedback_scores span_feedback_scores total_estimated_cost ttft providers".split()
 )  # at least two
-COLUMN = "feedback_scores."
 OF_TRACE = "a trace, read for its user, session and output"
 CSV = (
     "the CSV of opik export holds values that cannot be read back: export with --format json, or the JSON of "
@@ -76,6 +71,8 @@ def record_kind(record: Mapping[str, Any]) -> str | None:
     if {"content", "page", "total"} <= keys and isinstance(record["content"], list):
         inner = [part for part in record["content"][:1] if isinstance(part, dict)]
         return "page" if any(record_kind(part) for part in inner) else None
+    if "downloaded_at" in keys and not {"items", "current_version"}.isdisjoint(keys):
+        return "dataset, prompt or experiment"
     if "number_of_messages" in keys and ("thread_model_id" in keys or "last_message" in keys):
         return "thread"
     if {"trace_id", "type", "start_time"} <= keys:
@@ -124,6 +121,8 @@ def rows(records: Sequence[Record], mapping: UserMapping) -> Iterator[Row]:
 def _rows(value: Mapping[str, Any], kind: str | None, mapping: UserMapping) -> Iterator[Row]:
     if kind == "page":
         yield from read_parts(value["content"], lambda part: _part(part, mapping))
+    elif kind == "dataset, prompt or experiment":
+        yield Skip("a dataset, prompt or experiment beside the traces")
     elif kind == "thread":
         yield Skip("a thread repeats texts of its traces")
         for _ in decode_json(value.get("feedback_scores")) or ():
@@ -151,8 +150,9 @@ def _trace(record: Mapping[str, Any], mapping: UserMapping) -> Iterator[Row]:
     name = id_text(value.get("id"))
     if name is None:
         raise InvalidRecord("a trace needs an id, and has none: add the column id to the export")
-    if value.get("source") in UNSHOWN:
-        yield Skip(f"a trace of source {value['source']}, which users did not see")
+    source = "experiment" if value.get("experiment") else value.get("source")
+    if source in UNSHOWN:
+        yield Skip(f"a trace of source {source}, which users did not see")
         yield from [Skip("a span of a trace that users did not see")] * len(spans)
         return
     asked = mapped(record, mapping, "prompt", nested(value, "input"))
@@ -168,7 +168,7 @@ def _trace(record: Mapping[str, Any], mapping: UserMapping) -> Iterator[Row]:
         session_id=id_text(mapped(record, mapping, "session", session)),
         **_about(record, value, mapping),
     )
-    yield from _scores(value, mapping, group=name)
+    yield from score_rows(value, mapping, group=name)
     yield from read_parts(spans, lambda span: _span({"trace_id": name, **span}, mapping))
     if value.get("span_feedback_scores") and not spans:
         yield Skip("means of the scores of spans: export the spans beside their traces")
@@ -196,7 +196,7 @@ def _span(value: Mapping[str, Any], mapping: UserMapping) -> Iterator[Row]:
     else:
         asked, answered = (asked, answered) if kind == "general" else (None, None)
         yield span_row(asked, answered, f"a span of type {kind} is no answer", **fields)
-    yield from _scores(value, mapping, response_id=fields["response_id"], group=trace)
+    yield from score_rows(value, mapping, response_id=fields["response_id"], group=trace)
 
 
 def _about(record: Mapping[str, Any], value: Mapping[str, Any], mapping: UserMapping) -> Value:
@@ -208,75 +208,15 @@ def _about(record: Mapping[str, Any], value: Mapping[str, Any], mapping: UserMap
 
 
 def _table_row(value: Mapping[str, Any], mapping: UserMapping) -> Iterator[Row]:
-    """Yield a row of the UI's table of traces or spans; its scores do not say who gave them."""
-    times = {key: cell for key, cell in value.items() if not key.startswith(COLUMN)}
+    """Yield a row of the UI's table of traces or spans."""
+    texts = {key: cell for key, cell in value.items() if not key.startswith(COLUMN)}
     if value.get("type") in SPAN_TYPES:
-        yield from _span(times, mapping)
+        yield from _span(texts, mapping)
         about = {"response_id": f"opik:{value['id']}", "group": id_text(value.get("trace_id"))}
     else:
-        yield from _trace(times, mapping)
+        yield from _trace(texts, mapping)
         about = {"group": id_text(value["id"])}
-    for column, cell in value.items():
-        name = column.removeprefix(COLUMN)
-        is_reason = name.endswith("_reason") and column.removesuffix("_reason") in value
-        if name == column or is_reason or cell in (None, "", "-", "undefined"):
-            continue
-        channel = mapped_channel(name, mapping)
-        if channel is None:
-            yield Skip(f"the score {name!r} is not mapped")
-            continue
-        fields: Value = {**about, "source": "user", "key": f"column/{name}"}
-        yield signal_event(channel, cell, **fields)
-        if reason := value.get(f"{column}_reason"):
-            fields["key"] += "/comment"
-            yield Event("comment", 1.0, **fields, text=str(reason))
-
-
-def _scores(value: Mapping[str, Any], mapping: UserMapping, **about: Any) -> Iterator[Row]:
-    scores = decode_json(value.get("feedback_scores")) or []
-    yield from read_parts(scores, lambda score: _score(score, mapping, about))
-    yield from attribute_signals(value.get("metadata"), mapping, "key of metadata", **about)
-    for _ in decode_json(value.get("comments")) or ():
-        yield Skip("comments of the team are not read")
-
-
-def _score(score: Value, mapping: UserMapping, about: Value) -> Iterator[Row]:
-    """Yield the signal of each author of a score; the value of the score itself is their mean."""
-    name = score["name"]
-    authors = decode_json(score.get("value_by_author")) or {}
-    entries = authors.items() if isinstance(authors, dict) else ()
-    of_score = {**score, "author": score.get("last_updated_by") or score.get("created_by")}
-    for author, entry in entries or [(None, of_score)]:
-        part = {**score, **{k: v for k, v in entry.items() if v is not None}}
-        yield from _statement(name, id_text(part.get("author")) or author, part, mapping, about)
-
-
-def _statement(
-    name: Any, author: str | None, part: Value, mapping: UserMapping, about: Value
-) -> Iterator[Row]:
-    source = ACTORS.get(str(part.get("source")))
-    if source is None:
-        raise InvalidRecord(
-            f"the source of a score should be sdk, ui or online_scoring, and is "
-            f"{shortened(part.get('source'))}"
-        )
-    channel = mapped_channel(name, mapping)
-    fields: Value = {**about, "source": source, "actor_id": author, "key": f"{name}/{author}"}
-    if source == "judge":
-        fields["group"] = None if "response_id" in about else about["group"]
-    fields["at"] = fields["updated_at"] = parse_time(
-        part.get("last_updated_at") or part.get("created_at")
-    )
-    if channel is None and source == "judge":
-        yield Event("rating", finite_number(part.get("value")), **fields)
-        return
-    if channel is None:
-        yield Skip(f"the score {name!r} is not mapped")
-        return
-    yield signal_event(channel, stated(channel, part.get("category_name"), part["value"]), **fields)
-    if part.get("reason"):
-        fields["key"] += "/comment"
-        yield Event("comment", 1.0, **fields, text=str(part["reason"]))
+    yield from column_rows(value, mapping, **about)
 
 
 SOURCE = Source(
@@ -287,6 +227,7 @@ SOURCE = Source(
         "page": "full",
         "table row": "full",
         "thread": None,
+        "dataset, prompt or experiment": None,
         "table of opik export": None,
     },
     record_kind=record_kind,

@@ -263,7 +263,7 @@ def _metric(properties: Value, fields: Value, mapping: UserMapping) -> Row:
     if channel is None:
         return Skip(f"the metric {name!r} is not mapped")
     value = _unspelled(properties.get("$ai_metric_value"))
-    return signal_event(channel, value, **fields, key=f"metric/{name}")
+    return signal_event(channel, value, **fields)
 
 
 def _unspelled(value: Any) -> Any:
