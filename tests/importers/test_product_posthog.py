@@ -165,6 +165,31 @@ def test_a_conversation_as_one_trace_gives_each_answer_its_own_feedback(tmp_path
     assert column(result, "asked") == {"g3": 1.0, "g4": 1.0, "g5": 1.0, "g6": None}
 
 
+def test_thousands_of_answers_in_one_conversation_keep_their_own_feedback(tmp_path):
+    call, sent = events("$ai_generation")[2], events("survey sent")[0]
+    rows = []
+    for i in range(3000):
+        at = f"2026-03-02T{10 + i // 3600}:{i // 60 % 60:02}:{i % 60:02}"
+        answer = {"$ai_trace_id": "chat", "$ai_span_id": f"g{i}", "$ai_output_choices": f"a{i}"}
+        rows.append(
+            call
+            | {"uuid": f"c{i}", "timestamp": f"{at}Z", "properties": call["properties"] | answer}
+        )
+        thumb = {
+            "$ai_trace_id": "chat",
+            "$survey_submission_id": f"s{i}",
+            "$survey_response": 1 + i % 2,
+        }
+        if i % 3 == 0:
+            own = {k: v for k, v in sent["properties"].items() if "response_" not in k} | thumb
+            rows.append(sent | {"uuid": f"s{i}", "timestamp": f"{at}.5Z", "properties": own})
+    log = import_log("posthog", lines(tmp_path / "e.jsonl", rows), shown=["answer"]).log
+    number = pl.col("response_id").str.extract(r"g(\d+)").cast(pl.Int64)
+    right = pl.when(number % 3 == 0).then((1 - number % 2).cast(pl.Float64))
+    assert log.height == 3000
+    assert log.filter(pl.col("feedback").ne_missing(right)).is_empty()
+
+
 def test_what_is_wrong_is_rejected_or_counted(tmp_path):
     calls = survey(["up", "up", 1])
     calls[3]["properties"]["$ai_trace_id"] = "lost"

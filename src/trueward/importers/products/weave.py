@@ -124,9 +124,9 @@ def _hidden(records: Sequence[Record]) -> dict[str, str]:
         elif name.endswith(".score"):
             found[own] = "scorer"
     for own in above if found else ():
-        path, step = [], own
-        while step and step not in found and step not in path:
-            path.append(step)
+        path, step = {own: ""}, above[own]
+        while step and step not in found and step not in path and own not in found:
+            path[step] = ""
             step = above.get(step, "")
         found |= dict.fromkeys(path, found[step]) if step in found else {}
     return found
