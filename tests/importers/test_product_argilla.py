@@ -24,7 +24,7 @@ def rejected(result):
     return result.tables.rejected.select("line", "reason").rows()
 
 
-@pytest.mark.parametrize("form", ["dataset", "records", "page", "older", "parquet"])
+@pytest.mark.parametrize("form", ["dataset", "records", "page", "search", "older", "parquet"])
 def test_feedback_datasets_in_all_their_layouts(form, tmp_path):
     rows = records("argilla_1_dataset.jsonl")
     path = CASES / f"argilla_1_{form}.jsonl"
@@ -32,6 +32,14 @@ def test_feedback_datasets_in_all_their_layouts(form, tmp_path):
         items = [{**r, "id": f"r{n}"} for n, r in enumerate(records("argilla_1_records.jsonl"), 1)]
         path = tmp_path / "page.json"
         path.write_text(json.dumps({"items": items, "total": 4}))
+    elif form == "search":
+        found = [
+            {"record": {**r, "id": f"r{n}"}, "query_score": 1.0}
+            for n, r in enumerate(records("argilla_1_records.jsonl"), 1)
+        ]
+        found[0]["record"]["suggestions"][0] = {"question_id": "7", "value": 3, "agent": "j"}
+        path = tmp_path / "found.json"
+        path.write_text(json.dumps({"items": found, "total": 4}))
     elif form == "older":  # objects of lists, and no suggestions
         for row in rows:
             for key in [key for key in row if "-suggestion" in key]:
@@ -50,10 +58,11 @@ def test_feedback_datasets_in_all_their_layouts(form, tmp_path):
     }
     # (5 - 1) / 4 and (4 - 1) / 4 are averaged; a draft and a discarded answer are no labels
     assert gold == {"r1": 0.875, "r2": None, "r3": 0.25}
-    assert column(result, "judge")["r1"] == (None if form == "older" else 3.0)
+    assert column(result, "judge")["r1"] == (None if form in {"older", "search"} else 3.0)
     assert result.log.height == 4
     assert result.log["feedback"].null_count() == 4
     assert result.summary["skipped"]["an answer that is draft and not submitted"] == 1
+    assert ("the question '7' is not mapped" in result.summary["skipped"]) == (form == "search")
     thumbs = import_log("auto", path, **OK)
     assert column(thumbs, "gold")["r1"] == 0.5
 

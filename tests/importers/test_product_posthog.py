@@ -71,6 +71,8 @@ def test_who_was_asked_who_saw_it_and_who_stayed_silent(tmp_path):
     assert column(logged, "asked")["g6"] == 0.0
     # neither is a channel, a context or a feature of a fit
     import_log("posthog", FIXTURES / FILE, tmp_path / "log")
+    again = import_log("generic", tmp_path / "log")
+    assert column(again, "asked") == column(result, "asked")
     log = read_log(tmp_path / "log" / "log.parquet")
     assert {"asked", "seen"} <= set(log.ignored)
     assert not {"asked", "seen"} & set(log.context_candidates)
@@ -128,7 +130,7 @@ def test_a_rating_is_not_taken_for_a_thumb(tmp_path):
 
 
 def test_words_of_a_survey_and_of_feedback(tmp_path):
-    calls = survey(["up", "Meh, it is fine."])
+    calls = survey([["up"], "Meh, it is fine."])
     calls[3]["properties"]["$ai_trace_id"] = "t3"
     feedback = events("$ai_feedback")[0]
     thumb = feedback | {
@@ -211,6 +213,7 @@ def test_what_is_wrong_is_rejected_or_counted(tmp_path):
     assert column(result, "feedback") == {"g3": 1.0, "g4": None}
     # the lost answer says two things: seen and up
     assert [line for line, _ in rejected(result)] == [4, 4, 9, 10, 11]
+    assert rejected(result)[0][1].startswith("a question to a user without its response: lost")
     assert result.summary["skipped"] == {
         "a generation that ended in an error": 1,
         "a generation without texts (privacy mode)": 1,

@@ -45,11 +45,29 @@ def kind_of_1(record: Mapping[str, Any]) -> str | None:
     if isinstance(record.get("fields"), dict) and isinstance(record.get("responses"), list):
         return "feedback record"
     if {"items", "total"} <= keys and isinstance(record["items"], list):
-        inner = [part for part in record["items"][:1] if isinstance(part, dict)]
+        inner = page_records(record)[:1]
         return "page" if any(kind_of_1(part) == "feedback record" for part in inner) else None
     has_pair = any(key.endswith(META) and key.removesuffix("-metadata") in keys for key in keys)
     has_answers = "external_id" in keys and any(map(_is_answers, record.values()))
     return "feedback row" if has_pair or has_answers else None
+
+
+def page_records(page: Mapping[str, Any]) -> list[Value]:
+    """Return the records of a page of the API, or of what a search found.
+
+    Parameters
+    ----------
+    page : mapping
+        An object with ``items``.
+
+    Returns
+    -------
+    list of dict
+        Records with ``fields`` and ``responses``.
+
+    """
+    items = [item for item in page["items"] if isinstance(item, dict)]
+    return [item["record"] if isinstance(item.get("record"), dict) else item for item in items]
 
 
 def _is_answers(value: Any) -> bool:
@@ -113,10 +131,10 @@ def flat_record(record: Mapping[str, Any]) -> Value:
     for question, answers in by_question.items():
         _add(flat, question, answers)
     for suggestion in record.get("suggestions") or ():
-        name = suggestion.get("question_name")
-        if name is not None:  # the API names some by an id alone
-            flat[f"{name}.suggestion"] = suggestion.get("value")
-            flat[f"{name}.suggestion.agent"] = suggestion.get("agent")
+        # the API may name a question by its id only
+        name = suggestion.get("question_name") or suggestion.get("question_id")
+        flat[f"{name}.suggestion"] = suggestion.get("value")
+        flat[f"{name}.suggestion.agent"] = suggestion.get("agent")
     return flat
 
 

@@ -90,6 +90,8 @@ def _answers(properties: Value) -> list[tuple[str, Any]]:
     for key, value in properties.items():
         if not key.startswith(RESPONSE) or value in (None, "", []):
             continue
+        inner = decode_json(value)
+        value = inner[0] if isinstance(inner, list) and len(inner) == 1 else value  # noqa: PLW2901
         rest = key[len(RESPONSE) :].removeprefix("_")
         if rest.isdecimal() and int(rest) < len(ids):
             rest = ids[int(rest)]

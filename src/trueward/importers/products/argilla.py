@@ -26,7 +26,7 @@ from trueward.importers.messages import answer_text, to_messages
 from trueward.importers.spans import read_parts
 from trueward.importers.values import first_value, id_text
 
-from ._argilla_1 import CORRECTED, flat_record, flat_row, flat_task, kind_of_1
+from ._argilla_1 import CORRECTED, flat_record, flat_row, flat_task, kind_of_1, page_records
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -85,7 +85,7 @@ def rows(records: Sequence[Record], mapping: UserMapping) -> Iterator[Row]:
     value = record.value
     if record.kind == "page":
         yield from read_parts(
-            value["items"], lambda item: _rows(flat_record(item), item["id"], mapping)
+            page_records(value), lambda item: _rows(flat_record(item), item["id"], mapping)
         )
     elif record.kind in OF_1:
         own = id_text(value.get("id") or value.get("external_id"))
