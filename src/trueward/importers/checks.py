@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from datetime import timedelta
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -13,7 +14,6 @@ from trueward.core.errors import TruewardError, UsageError
 from trueward.data.export_scope import LEVELS
 
 from .derive import SIGNAL_COLUMNS
-from .spans import TEXTS
 from .traces import UNKNOWN
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 MAX_P = 1e-6  # a pattern less probable than this is not chance
 MIN_PERIOD = timedelta(days=1)  # of rated rows only; retention is counted in days
+MAX_PATHS = 12  # that an error lists, the nearest first
 MAX_NAMES = 20  # names that a note lists
 MIN_ROWS = 10  # rated rows in a run, or chats, that a pattern needs
 
@@ -165,11 +166,12 @@ def check_paths(source: Source, mapping: UserMapping) -> None:
         With the path.
 
     """
-    for name, paths in mapping.paths.items() if source.mappable == TEXTS else ():
-        if not mapping.paths_seen[name]:
+    for name, paths in mapping.paths.items():
+        if name in mapping.paths_seen and not mapping.paths_seen[name]:
+            seen = get_close_matches(paths[-1], mapping.record_paths, MAX_PATHS, cutoff=0)
             raise TruewardError(
-                f"--map {name}={paths[-1]}: no record of the export has a value there: give a path from the "
-                f"top of a record, such as input.args[0]"
+                f"--map {name}={paths[-1]}: no record of the export has a value there: give one of the paths "
+                f"of its {source.name} records, which are {', '.join(seen) or 'none'}"
             )
 
 

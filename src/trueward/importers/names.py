@@ -27,6 +27,8 @@ class UserMapping:
         Names of signals and values of thumbs that the export has, counted while it is read.
     paths_seen : Counter
         Texts and ids at whose paths a record has a value.
+    record_paths : Counter
+        Paths of texts in the first records where a path that the user gave leads nowhere.
     dates : str or None
         Format of dates that the user gave.
     found : dict of str to str
@@ -41,5 +43,6 @@ class UserMapping:
     names_seen: Counter[str] = field(default_factory=Counter, compare=False)
     words_seen: Counter[str] = field(default_factory=Counter, compare=False)
     paths_seen: Counter[str] = field(default_factory=Counter, compare=False)
+    record_paths: Counter[str] = field(default_factory=Counter, compare=False)
     dates: str | None = None
     found: dict[str, str] = field(default_factory=dict, compare=False)

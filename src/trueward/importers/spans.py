@@ -9,7 +9,7 @@ from .bodies import OBJECT
 from .channels import THUMBS, mapped_channel, signal_event
 from .contract import WRONG_TYPE, Event, InvalidRecord, NoAnswer, Reject, Response, Skip
 from .messages import answer_text, read_turn
-from .values import decode_json, first_value
+from .values import decode_json, first_value, text_paths
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Mapping
@@ -21,6 +21,7 @@ FEEDBACK = re.compile(r"(?i)(?<![a-z])(?:feedback|thumbs?|ratings?|votes?)(?![a-
 # keys of an object of feedback
 LABELS = ("label", "value", "thumb", "thumbs", "vote", "reaction", "type", "sentiment")
 SCORES = ("score", "rating", "is_positive", "positive", "liked", "helpful")
+MAX_PATHS = 200  # that are kept for an error
 MAX_OBJECTS = 3  # objects in objects that are searched
 TEXTS = frozenset({"prompt", "response", "session", "user"})  # what a path may be given for
 
@@ -46,8 +47,12 @@ def mapped(record: Mapping[str, Any], mapping: UserMapping, name: str, default: 
 
     """
     paths = mapping.paths.get(name)
-    found = first_value(record, paths) if paths else None
+    if not paths:
+        return default
+    found = first_value(record, paths)
     mapping.paths_seen[name] += found is not None
+    if not mapping.paths_seen[name] and len(mapping.record_paths) < MAX_PATHS:
+        mapping.record_paths.update(text_paths(record))
     return default if found is None else found
 
 

@@ -12,7 +12,7 @@ from .channels import shortened
 from .contract import InvalidRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # (limit, counts per second): seconds up to the year 5138; larger numbers are milli-, micro- or nanoseconds
@@ -123,6 +123,37 @@ def value_at(value: Any, path: str) -> Any:
         else:
             return None
     return value
+
+
+def text_paths(value: Any, path: str = "", depth: int = 6) -> Iterator[str]:
+    """Yield the paths of a record that lead to a text or a number.
+
+    Parameters
+    ----------
+    value : object
+        A record, or any part of one; JSON inside strings is decoded.
+    path : str
+        Where the part stands; empty for a record.
+    depth : int
+        How many objects and lists to enter.
+
+    Yields
+    ------
+    str
+        Paths as for `value_at`.
+
+    """
+    value = decode_json(value, 1) if isinstance(value, str) else value
+    if isinstance(value, dict | list) and depth:
+        parts: Iterable[tuple[str, Any]] = (
+            ((f"{path}.{key}" if path else str(key), inner) for key, inner in value.items())
+            if isinstance(value, dict)
+            else ((f"{path}[{i}]", inner) for i, inner in enumerate(value[:2]))
+        )
+        for name, inner in parts:
+            yield from text_paths(inner, name, depth - 1)
+    elif path and value not in (None, "") and not isinstance(value, dict | list):
+        yield path
 
 
 def first_value(value: Any, paths: Sequence[str]) -> Any:
