@@ -149,8 +149,8 @@ def _step(event: Props, record: Record, mapping: UserMapping) -> Step:
         output = props.get("Tool Output")
         text = output if isinstance(output, str) else content_text(output)
     elif role == "assistant":
-        answered = mapped(event, mapping, "response", text)
-        text = _answer(answered)
+        answered = mapped(event, mapping, "response", None)
+        text = text if answered is None else _answer(answered)
         asked = mapped(event, mapping, "prompt", None)
         prompt = [] if asked is None else to_messages(asked)
     bad = "an answer that ended in an error" if props.get("Is Error") is True else ""
@@ -162,7 +162,7 @@ def _step(event: Props, record: Record, mapping: UserMapping) -> Step:
 
 def _answer(answered: Any) -> str:
     try:
-        return answer_text(answered) if answered else ""
+        return answer_text(answered)
     except NoAnswer:
         return ""
 
