@@ -223,7 +223,7 @@ def test_each_file_alone_is_recognised(path):
         "chatgpt",
         "mlflow",
     }
-    known |= {"opik", "posthog", "weave", "amplitude", "tensorzero"}
+    known |= {"opik", "posthog", "weave", "amplitude", "tensorzero", "anythingllm"}
     fits = [name for name, s in sources().items() if any(map(s.record_kind, _first(path)))]
     fits.remove("table")  # any row may be one of somebody's own table
     assert len(fits) == 1

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .contract import Event, Reject, Response, Row, Skip
+from .messages import content_text
+from .spans import mapped
 from .trees import MAX_PROMPT, message_order
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from datetime import datetime
 
-    from .contract import Message
+    from .contract import Message, UserMapping
     from .trees import Node, Tree
 
 SHORTENED = (
     f"kept, but the prompt has only the last {MAX_PROMPT} of more than {MAX_PROMPT} messages"
 )
+TEXT_OF = {"user": "prompt", "assistant": "response"}  # role -> what its text is called in --map
 # A turn that corrects the answer before it: English only, and only by how the turn begins.
 REPAIR = re.compile(
     r"\W*(?:(?:no|nope|sorry|actually|wait)\b[\s,.!:;-]*)*"
@@ -26,6 +29,30 @@ REPAIR = re.compile(
     r"|\W*no\s*[,.!:;-]\s*(?!problem|worries|thanks|thank|need)\w",
     re.IGNORECASE,
 )
+
+
+def message_text(value: Mapping[str, Any], mapping: UserMapping, role: str, default: str) -> str:
+    """Return the text of a message at the path that the user gave, else where its product writes it.
+
+    Parameters
+    ----------
+    value : mapping
+        The message; paths start at it.
+    mapping : UserMapping
+        Paths of ``prompt``, for messages of the user, and of ``response``, for answers.
+    role : str
+        Role of the message.
+    default : str
+        The text where the product documents it.
+
+    Returns
+    -------
+    str
+        The text.
+
+    """
+    found = mapped(value, mapping, TEXT_OF[role], None) if role in TEXT_OF else None
+    return default if found is None else content_text(found)
 
 
 def rated_message(node: Node, tree: Tree) -> Row | None:
