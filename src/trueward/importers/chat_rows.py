@@ -6,9 +6,10 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from .contract import Event, Reject, Response, Row, Skip
-from .messages import content_text
+from .messages import content_text, to_messages
 from .spans import mapped
 from .trees import MAX_PROMPT, message_order
+from .values import decode_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -52,7 +53,35 @@ def message_text(value: Mapping[str, Any], mapping: UserMapping, role: str, defa
 
     """
     found = mapped(value, mapping, TEXT_OF[role], None) if role in TEXT_OF else None
-    return default if found is None else content_text(found)
+    if found is None or _is_chat(found):
+        return default
+    return str(found) if isinstance(found, bool | int | float) else content_text(found)
+
+
+def sent_messages(value: Mapping[str, Any], mapping: UserMapping) -> list[Message]:
+    """Return all messages before an answer, if the path that the user gave for its prompt leads to a chat.
+
+    Parameters
+    ----------
+    value : mapping
+        The answer; paths start at it.
+    mapping : UserMapping
+        Paths of ``prompt``.
+
+    Returns
+    -------
+    list of Message
+        Empty if there is no such path, or another value.
+
+    """
+    found = mapped(value, mapping, "prompt", None)
+    return to_messages(found) if _is_chat(found) else []
+
+
+def _is_chat(value: Any) -> bool:
+    chat = decode_json(value)
+    is_list = isinstance(chat, list) and bool(chat)
+    return is_list and all(isinstance(m, dict) and "role" in m for m in chat)
 
 
 def rated_message(node: Node, tree: Tree) -> Row | None:
@@ -140,7 +169,7 @@ def _response(
 ) -> Iterator[Row]:
     prompt, is_shortened = tree.prompt(node)
     first: Message = {"role": "system", "content": system}
-    if system and first not in prompt[:1]:
+    if system and not node.sent and first not in prompt[:1]:
         prompt = [first, *prompt]
     siblings = tree.siblings(node)
     is_regenerated = any(n.index == node.index for n in siblings)

@@ -47,6 +47,8 @@ class Node:
         What cannot be read of it, such as its time; empty if all can.
     place : (str, int), optional
         File and line of the message.
+    sent : list of Message
+        Of an answer, all messages that the model saw; empty if the export does not have them.
 
     """
 
@@ -60,6 +62,7 @@ class Node:
     unusable: str = ""
     invalid: str = ""
     place: Place | None = None
+    sent: list[Message] = field(default_factory=list)
 
     @property
     def is_response(self) -> bool:
@@ -124,6 +127,8 @@ class Tree:
             At most ``MAX_PROMPT`` messages, the oldest first.
 
         """
+        if node.sent:
+            return node.sent, False
         messages: list[Message] = []
         parent = node.parent
         while parent is not None and len(messages) < MAX_PROMPT:

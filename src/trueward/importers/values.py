@@ -105,7 +105,7 @@ def value_at(value: Any, path: str) -> Any:
     value : object
         A record, or any part of one; JSON inside strings is decoded.
     path : str
-        Keys and list indices.
+        Keys and list indices, or the name of a column as it is.
 
     Returns
     -------
@@ -113,6 +113,8 @@ def value_at(value: Any, path: str) -> Any:
         The value, or None.
 
     """
+    if isinstance(value, dict) and path in value:
+        return value[path]
     for step in path.replace("[", ".").replace("]", "").split("."):
         value = decode_json(value, 1) if isinstance(value, str) else value
         if isinstance(value, dict):

@@ -11,7 +11,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from trueward.importers.channels import signal_event
-from trueward.importers.chat_rows import chat_rows, rated_message
+from trueward.importers.chat_rows import (
+    chat_rows,
+    message_text,
+    rated_message,
+    sent_messages,
+)
 from trueward.importers.contract import (
     Event,
     Place,
@@ -27,7 +32,7 @@ from trueward.importers.trees import Node, Tree, build_tree, node_time
 from trueward.importers.values import decode_json, id_text, parse_time
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Container, Iterator, Mapping, Sequence
 
 ROLES = ("user", "assistant", "system")
 SHOWN = ("text", "multimodal_text", "code", "user_editable_context")  # content types with text
@@ -78,15 +83,15 @@ def group_key(record: Record) -> str | None:
     return id_text(value.get("conversation_id") or value.get("id"))
 
 
-def rows(records: Sequence[Record], _: UserMapping) -> Iterator[Row]:
+def rows(records: Sequence[Record], mapping: UserMapping) -> Iterator[Row]:
     """Yield the answers of a conversation, the thumbs, and what the user did next.
 
     Parameters
     ----------
     records : sequence of Record
         The conversation and the feedback of one `group_key`.
-    _ : UserMapping
-        Unused: this source has no names to map.
+    mapping : UserMapping
+        Paths of texts, which start at a message.
 
     Yields
     ------
@@ -107,8 +112,9 @@ def rows(records: Sequence[Record], _: UserMapping) -> Iterator[Row]:
     name, tree = group_key(records[0]), build_tree([])
     prefix = f"chatgpt:{name}/"
     for chat in chats[-1:]:
-        tree = _tree(chat.value["mapping"], (chat.file, chat.line))
-        current = _visible(id_text(chat.value.get("current_node")), chat.value["mapping"])
+        texts = _texts(chat.value["mapping"], mapping)
+        tree = _tree(chat.value["mapping"], texts, (chat.file, chat.line), mapping)
+        current = _visible(id_text(chat.value.get("current_node")), chat.value["mapping"], texts)
         yield from chat_rows(tree, prefix, user, name, current)
     for rating in ratings:
         yield from _rating(rating, tree, prefix)
@@ -124,14 +130,19 @@ def _message(node: Any) -> dict[str, Any]:
     return message if isinstance(message, dict) else {}
 
 
-def _is_visible(node: Any) -> bool:
-    """Whether a node is a turn that was shown: no tool, no hidden message, no call of a tool."""
-    message = _message(node)
-    role = (message.get("author") or {}).get("role")
-    hidden = (message.get("metadata") or {}).get("is_visually_hidden_from_conversation")
-    content = message.get("content") or {}
-    to_all = message.get("recipient") in (None, "all")
-    return role in ROLES and to_all and not hidden and bool(_text(content))
+def _texts(nodes: Mapping[str, Any], mapping: UserMapping) -> dict[str, str]:
+    """Return the texts of turns that were shown: no tool, no hidden message, no call of a tool."""
+    texts = {}
+    for name, node in nodes.items():
+        message = _message(node)
+        role = (message.get("author") or {}).get("role")
+        hidden = (message.get("metadata") or {}).get("is_visually_hidden_from_conversation")
+        if role not in ROLES or hidden or message.get("recipient") not in (None, "all"):
+            continue
+        text = message_text(message, mapping, role, _text(message.get("content") or {}))
+        if text:
+            texts[name] = text
+    return texts
 
 
 def _text(content: Any) -> str:
@@ -150,35 +161,37 @@ def _text(content: Any) -> str:
     return "\n".join(filter(None, lines))
 
 
-def _visible(name: str | None, mapping: Mapping[str, Any]) -> str | None:
+def _visible(name: str | None, nodes: Mapping[str, Any], texts: Container[str]) -> str | None:
     """Return a node, or the nearest one above it that was shown."""
     seen: set[str] = set()
-    while name is not None and name in mapping and name not in seen:
-        if _is_visible(mapping[name]):
+    while name is not None and name in nodes and name not in seen:
+        if name in texts:
             return name
         seen.add(name)
-        name = id_text(mapping[name].get("parent"))
-    return name if name is not None and name not in mapping else None
+        name = id_text(nodes[name].get("parent"))
+    return name if name is not None and name not in nodes else None
 
 
-def _tree(mapping: Mapping[str, Any], place: Place) -> Tree:
+def _tree(
+    given: Mapping[str, Any], texts: Mapping[str, str], place: Place, mapping: UserMapping
+) -> Tree:
     """Return the turns that were shown; what stands between them is left out."""
     nodes = []
-    for name, node in mapping.items():
-        if not _is_visible(node):
-            continue
+    for name, text in texts.items():
+        node = given[name]
         message = _message(node)
         status = message.get("status")
         nodes.append(
             Node(
                 id=name,
-                parent=_visible(id_text(node.get("parent")), mapping),
+                parent=_visible(id_text(node.get("parent")), given, texts),
                 role=str(message["author"]["role"]),
-                text=_text(message.get("content")),
+                text=text,
                 **node_time(message.get("create_time")),
                 model=id_text((message.get("metadata") or {}).get("model_slug")),
                 unusable="an answer that was not finished" if status == "in_progress" else "",
                 place=place,
+                sent=sent_messages(message, mapping),
             )
         )
     return build_tree(nodes)
@@ -219,4 +232,5 @@ SOURCE = Source(
     covers="`full` for the chats of one account, given `message_feedback.json` beside the conversations",
     wider="give conversations.json beside message_feedback.json",
     always_logged=frozenset({"regenerate", "prompt_edit"}),
+    mappable=frozenset({"prompt", "response"}),
 )

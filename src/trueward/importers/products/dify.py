@@ -14,7 +14,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from trueward.importers.channels import signal_event
-from trueward.importers.chat_rows import chat_rows, rated_message
+from trueward.importers.chat_rows import (
+    chat_rows,
+    message_text,
+    rated_message,
+    sent_messages,
+)
 from trueward.importers.contract import (
     WRONG_TYPE,
     Event,
@@ -29,6 +34,7 @@ from trueward.importers.contract import (
     UserMapping,
 )
 from trueward.importers.messages import to_message
+from trueward.importers.spans import mapped
 from trueward.importers.trees import Node, Tree, build_tree
 from trueward.importers.values import id_text, parse_time
 
@@ -79,15 +85,15 @@ def group_key(record: Record) -> str | None:
     return id_text(record.value["conversation_id"]) if record.kind == "message" else None
 
 
-def rows(records: Sequence[Record], _: UserMapping) -> Iterator[Row]:
+def rows(records: Sequence[Record], mapping: UserMapping) -> Iterator[Row]:
     """Yield answers as responses, likes and comments as events, and what users did next.
 
     Parameters
     ----------
     records : sequence of Record
         The messages of one conversation, or one record of feedback.
-    _ : UserMapping
-        Unused: this source has no names to map.
+    mapping : UserMapping
+        Paths of texts and of the user.
 
     Yields
     ------
@@ -103,9 +109,9 @@ def rows(records: Sequence[Record], _: UserMapping) -> Iterator[Row]:
     first = records[0]
     value = first.value
     if first.kind == "message":
-        yield from _conversation([(r.value, (r.file, r.line)) for r in records])
+        yield from _conversation([(r.value, (r.file, r.line)) for r in records], mapping)
     elif first.kind == "feedback":
-        yield from _exported(value)
+        yield from _exported(value, mapping)
     else:
         user = id_text(value.get("from_end_user_id"))
         at = parse_time(value.get("updated_at") or value.get("created_at"))
@@ -115,7 +121,7 @@ def rows(records: Sequence[Record], _: UserMapping) -> Iterator[Row]:
         yield from _feedback(name, value["rating"], source, at, comment=comment, actor=actor)
 
 
-def _conversation(placed: list[Placed]) -> Iterator[Row]:
+def _conversation(placed: list[Placed], mapping: UserMapping) -> Iterator[Row]:
     """Yield the answers with the turns above each; a page may repeat a message of another."""
     messages: dict[str, Placed] = {}
     for value, place in placed:
@@ -128,23 +134,18 @@ def _conversation(placed: list[Placed]) -> Iterator[Row]:
             yield Skip("a copy of a message")
         else:
             messages[name] = (value, place)
-    nodes, unread = _nodes(messages)
+    nodes, unread = _nodes(messages, mapping)
     yield from unread
     tree = build_tree(nodes)
     readable = [name for name in messages if name in tree.nodes]
-    users = {name: id_text(messages[name][0].get("from_end_user_id")) for name in readable}
-    user = next(filter(None, users.values()), None)
+    user = next(filter(None, (_user(messages[name][0], mapping) for name in readable)), None)
     session = id_text(placed[0][0].get("conversation_id"))
-    for row in chat_rows(tree, "dify:", user, session):
-        if isinstance(row, Response):
-            value = messages[row.response_id.removeprefix("dify:")][0]
-            row.prompt = _sent(value) or row.prompt
-        yield row
+    yield from chat_rows(tree, "dify:", user, session)
     for name in readable:
         yield from _signals(messages[name][0], tree.nodes[name], tree, user)
 
 
-def _nodes(messages: Mapping[str, Placed]) -> tuple[list[Node], list[Row]]:
+def _nodes(messages: Mapping[str, Placed], mapping: UserMapping) -> tuple[list[Node], list[Row]]:
     """Return a turn of the user and an answer for each message, and the messages that cannot be read.
 
     Two messages with one parent and one query are one turn that was answered twice. Without a parent a
@@ -157,7 +158,7 @@ def _nodes(messages: Mapping[str, Placed]) -> tuple[list[Node], list[Row]]:
     last: str | None = None
     for name, (value, place) in sorted(messages.items(), key=lambda m: _order(m[1][0], m[0])):
         try:
-            at, query = parse_time(value.get("created_at")), _query(value)
+            at, query = parse_time(value.get("created_at")), _query(value, mapping)
             parent = id_text(value.get("parent_message_id"))
             if "parent_message_id" not in value or parent == BEFORE:
                 parent = last
@@ -165,9 +166,11 @@ def _nodes(messages: Mapping[str, Placed]) -> tuple[list[Node], list[Row]]:
             if turn is None:
                 turn = turns[parent, query] = f"{name}/query"
                 nodes.append(Node(turn, parent, "user", query, at, place=place))
-            text = value["answer"] or ""
+            text = message_text(value, mapping, "assistant", str(value["answer"] or ""))
             bad = "" if not value.get("error") else "an answer that ended in an error"
-            nodes.append(Node(name, turn, "assistant", str(text), at, unusable=bad, place=place))
+            node = Node(name, turn, "assistant", text, at, unusable=bad, place=place)
+            node.sent = sent_messages(value, mapping) or _sent(value)
+            nodes.append(node)
             last = name
         except (InvalidRecord, *WRONG_TYPE) as e:
             unread.append(Reject(f"a message that cannot be read: {e}", place))
@@ -182,12 +185,13 @@ def _order(value: Mapping[str, Any], name: str) -> tuple[float, str]:
     return (at.timestamp() if at else 0.0, name)
 
 
-def _query(value: Mapping[str, Any]) -> str:
+def _query(value: Mapping[str, Any], mapping: UserMapping) -> str:
     """Return the query with a line for each attached file."""
     files = [f for f in value.get("message_files") or () if isinstance(f, dict)]
     sent = [f for f in files if f.get("belongs_to", "user") == "user"]
     attached = ["[image]" if f.get("type") == "image" else "[file]" for f in sent]
-    return "\n".join(filter(None, [str(value["query"] or ""), *attached]))
+    query = message_text(value, mapping, "user", str(value["query"] or ""))
+    return "\n".join(filter(None, [query, *attached]))
 
 
 def _sent(value: Mapping[str, Any]) -> list[dict[str, str]]:
@@ -227,15 +231,21 @@ def _signals(value: Mapping[str, Any], node: Node, tree: Tree, user: str | None)
         yield Event("correction", 1.0, "annotator", key="annotation", text=text, **fields)
 
 
-def _exported(value: Mapping[str, Any]) -> Iterator[Row]:
-    text, user = str(value["ai_response"]), id_text(value.get("from_end_user_id"))
+def _user(value: Mapping[str, Any], mapping: UserMapping) -> str | None:
+    return id_text(mapped(value, mapping, "user", value.get("from_end_user_id")))
+
+
+def _exported(value: Mapping[str, Any], mapping: UserMapping) -> Iterator[Row]:
+    text = message_text(value, mapping, "assistant", str(value["ai_response"]))
+    user = _user(value, mapping)
     name = f"dify:{value['message_id']}"
     if len(text) == CUT + 3 and text.endswith("..."):
         yield Skip(f"an answer cut to {CUT} characters: its full text must come from /v1/messages")
     else:
         yield Response(
             response_id=name,
-            prompt=[to_message(str(value["user_query"]))],
+            prompt=sent_messages(value, mapping)
+            or [to_message(message_text(value, mapping, "user", str(value["user_query"])))],
             response=text,
             user_id=user,
             session_id=id_text(value.get("conversation_id")),
@@ -274,4 +284,5 @@ SOURCE = Source(
     covers="feedback: `rated_only`; with `/v1/messages` of the same conversations: `rated_chats_only`",
     wider="add the pages of GET /v1/messages for the same conversations",
     always_logged=frozenset({"regenerate", "prompt_edit"}),
+    mappable=frozenset({"prompt", "response", "user"}),
 )

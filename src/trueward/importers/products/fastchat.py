@@ -25,6 +25,7 @@ from trueward.importers.contract import (
     UserMapping,
 )
 from trueward.importers.messages import answer_text, to_message, to_messages
+from trueward.importers.spans import mapped
 from trueward.importers.values import decode_json, id_text, parse_time
 
 if TYPE_CHECKING:
@@ -70,15 +71,15 @@ def record_kind(record: Mapping[str, Any]) -> str | None:
     return None
 
 
-def rows(records: Sequence[Record], _: UserMapping) -> Iterator[Row]:
+def rows(records: Sequence[Record], mapping: UserMapping) -> Iterator[Row]:
     """Yield the last answer of each state as a response, and votes as events.
 
     Parameters
     ----------
     records : sequence of Record
         Any number of records.
-    _ : UserMapping
-        Unused: this source has no names to map.
+    mapping : UserMapping
+        Paths of the prompt, of the responses of a published battle, and of user and session.
 
     Yields
     ------
@@ -96,13 +97,13 @@ def rows(records: Sequence[Record], _: UserMapping) -> Iterator[Row]:
     for record in records:
         value = record.value
         if record.kind == "published battle":
-            yield from _published_battle(value)
+            yield from _published_battle(value, mapping)
         elif record.kind == "battle":
-            yield from _battle(value)
+            yield from _battle(value, mapping)
         elif record.kind == "chat":
-            yield _last_answer(value["state"], value, shown_at=parse_time(value["tstamp"]))
+            yield _last_answer(value["state"], value, mapping, parse_time(value["tstamp"]))
         elif value["type"] in VOTES:
-            response = _last_answer(value["state"], value)
+            response = _last_answer(value["state"], value, mapping)
             response.precedence = "echo"
             yield response
             yield _vote(VOTES[value["type"]], response, value)
@@ -111,7 +112,10 @@ def rows(records: Sequence[Record], _: UserMapping) -> Iterator[Row]:
 
 
 def _last_answer(
-    state: Mapping[str, Any], value: Mapping[str, Any], shown_at: Any = None
+    state: Mapping[str, Any],
+    value: Mapping[str, Any],
+    mapping: UserMapping,
+    shown_at: Any = None,
 ) -> Response:
     """Return the last answer of a state; its id is made of the chat, the turn and the text."""
     pairs = state["messages"][state.get("offset") or 0 :]
@@ -124,14 +128,16 @@ def _last_answer(
     digest = text_id(text, digits=8)
     chat = id_text(state.get("conv_id"))
     system = state.get("system_message")
+    asked = mapped(value, mapping, "prompt", None)
     prompt = [*([to_message(system, "system")] if system else []), *messages[:-1]]
+    prompt = prompt if asked is None else to_messages(asked)
     prompt_digest = text_id(json.dumps(prompt))
     return Response(
         response_id=f"fastchat:{chat}/{turn}/{digest}",
         prompt=prompt,
         response=text,
-        user_id=id_text(value.get("ip")),
-        session_id=chat,
+        user_id=id_text(mapped(value, mapping, "user", value.get("ip"))),
+        session_id=id_text(mapped(value, mapping, "session", chat)),
         shown_at=shown_at,
         model=id_text(state.get("model_name")),
         turn=turn,
@@ -154,7 +160,7 @@ def _vote(channel: str, response: Response, value: Mapping[str, Any]) -> Event:
     )
 
 
-def _battle(value: Mapping[str, Any]) -> Iterator[Row]:
+def _battle(value: Mapping[str, Any], mapping: UserMapping) -> Iterator[Row]:
     """Yield both answers and the preference; the states name the models, the aliases do not."""
     if value["type"] not in BATTLES:
         yield Skip(f"a record of type {value['type']} is no vote")
@@ -167,7 +173,7 @@ def _battle(value: Mapping[str, Any]) -> Iterator[Row]:
         )
     if len(public) == 2 and public != [s.get("model_name") for s in states]:
         raise InvalidRecord(f"the names {shortened(names)} contradict the models of the states")
-    sides = [_last_answer(state, value) for state in states]
+    sides = [_last_answer(state, value, mapping) for state in states]
     for place, side in enumerate(sides):
         side.position, side.sibling_group = place, None
         side.precedence = "echo"  # the chat records of both sides win, if there are any
@@ -189,27 +195,29 @@ def _preferences(
         yield Event("preferred", value, "user", **ids, at=at, updated_at=at, actor_id=user, key=key)
 
 
-def _published_battle(value: Mapping[str, Any]) -> Iterator[Row]:
+def _published_battle(value: Mapping[str, Any], mapping: UserMapping) -> Iterator[Row]:
     """Yield both sides of a published battle, and the preference."""
     winner = _winner(value)
     if winner not in WINNERS:
         raise InvalidRecord(
             f"the winner should be model_a, model_b, tie or both bad, and is {shortened(winner)}"
         )
-    chats = [_side_messages(value, side) for side in ("a", "b")]
+    texts = [_side(value, side, mapping) for side in ("a", "b")]
     name = id_text(value.get("question_id") or value.get("id"))
+    judge = id_text(value.get("judge")) if "question_id" in value else None
+    session = id_text(value.get("evaluation_session_id")) or name
     sides = [
         Response(
             response_id=f"fastchat:{name}/{side}",
-            prompt=to_messages(chat[:-1]),
-            response=answer_text(chat[-1:]),
-            user_id=id_text(value.get("judge")) if "question_id" in value else None,
-            session_id=id_text(value.get("evaluation_session_id")) or name,
+            prompt=prompt,
+            response=answer,
+            user_id=id_text(mapped(value, mapping, "user", judge)),
+            session_id=id_text(mapped(value, mapping, "session", session)),
             shown_at=parse_time(value.get("tstamp") or value.get("timestamp")),
             model=id_text(value.get(f"model_{side}")),
             position=place,
         )
-        for place, (side, chat) in enumerate(zip("ab", chats, strict=True))
+        for place, (side, (prompt, answer)) in enumerate(zip("ab", texts, strict=True))
     ]
     yield from sides
     yield from _preferences(sides, WINNERS[winner], None, sides[0].user_id)
@@ -221,6 +229,19 @@ def _winner(value: Mapping[str, Any]) -> Any:
     names = ("model_a", "model_b", "tie")
     winners = [n for n in names if str(value.get(f"winner_{n}")) in TRUE_SPELLINGS]
     return winners[0] if len(winners) == 1 else None
+
+
+def _side(
+    value: Mapping[str, Any], side: str, mapping: UserMapping
+) -> tuple[list[dict[str, str]], str]:
+    """Return the prompt and the answer of one side of a published battle."""
+    asked = mapped(value, mapping, "prompt", None)
+    answered = mapped(value, mapping, f"response_{side}", None)
+    chat = [] if asked is not None and answered is not None else _side_messages(value, side)
+    return (
+        to_messages(chat[:-1] if asked is None else asked),
+        answer_text(chat[-1:] if answered is None else answered),
+    )
 
 
 def _side_messages(value: Mapping[str, Any], side: str) -> list[Any]:
@@ -246,4 +267,5 @@ SOURCE = Source(
     wider="read the raw logs of the server, whose records of type chat hold every answer",
     always_logged=frozenset({"regenerate"}),
     ids_are_addresses=True,
+    mappable=frozenset({"prompt", "response_a", "response_b", "session", "user"}),
 )

@@ -23,7 +23,8 @@ from trueward.importers.contract import (
     UserMapping,
 )
 from trueward.importers.messages import answer_text, to_messages
-from trueward.importers.values import decode_json, first_value, id_text, parse_time
+from trueward.importers.spans import TEXTS, mapped
+from trueward.importers.values import decode_json, id_text, parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -90,16 +91,18 @@ def _flagged(record: Record, mapping: UserMapping) -> Iterator[Row]:
     value = record.value
     flag, user, at = (value.get(key) for key in OWN)
     columns = [key for key in value if key not in OWN]
-    prompt = first_value(value, mapping.paths.get("prompt", (columns[0],)))
-    response = first_value(value, mapping.paths.get("response", (columns[-1],)))
-    if prompt is None or response is None:
+    prompt = _text(value, mapping, "prompt", columns[0])
+    response = _text(value, mapping, "response", columns[-1])
+    if prompt in (None, "") or response in (None, ""):
         raise InvalidRecord(
             f"a response needs a prompt and a text, and one of {', '.join(columns)} is empty: name them by "
             "--map prompt=COLUMN --map response=COLUMN"
         )
-    user = id_text(user)
+    user = id_text(mapped(value, mapping, "user", user))
+    session = id_text(mapped(value, mapping, "session", None))
     name, time = _name(record), parse_time(at)
-    yield Response(name, to_messages(prompt), answer_text(response), user_id=user, shown_at=time)
+    ids: dict[str, Any] = {"user_id": user, "session_id": session, "shown_at": time}
+    yield Response(name, to_messages(prompt), answer_text(response), **ids)
     word = str(flag or "").strip()
     fields: dict[str, Any] = {"response_id": name, "actor_id": user, "at": time, "source": "user"}
     if not word:
@@ -118,7 +121,13 @@ def _flagged(record: Record, mapping: UserMapping) -> Iterator[Row]:
         yield Skip(f"the flag {word!r} is not mapped")
 
 
-def _like(record: Record, _: UserMapping) -> Iterator[Row]:
+def _text(value: Mapping[str, Any], mapping: UserMapping, name: str, column: str) -> Any:
+    """Return the value at the path that the user gave, or of the column if there is no such path."""
+    default = None if mapping.paths.get(name) else value.get(column)
+    return mapped(value, mapping, name, default)
+
+
+def _like(record: Record, mapping: UserMapping) -> Iterator[Row]:
     """Yield the answer of a chat that was liked, with the turns before it."""
     value = record.value
     chat = decode_json(value.get("conversation") or value.get("chatbot"))
@@ -129,13 +138,15 @@ def _like(record: Record, _: UserMapping) -> Iterator[Row]:
         place = 2 * place + 1  # pairs of question and answer
     if not 0 < place < len(messages) or messages[place]["role"] != "assistant":
         raise InvalidRecord(f"message {place} of the conversation is no answer")
-    name, user = _name(record), id_text(value.get("username"))
+    name, user = _name(record), id_text(mapped(value, mapping, "user", value.get("username")))
     time = parse_time(value.get("timestamp"))
+    asked, answered = (mapped(value, mapping, text, None) for text in ("prompt", "response"))
     yield Response(
         name,
-        messages[:place],
-        messages[place]["content"],
+        messages[:place] if asked is None else to_messages(asked),
+        messages[place]["content"] if answered is None else answer_text(answered),
         user_id=user,
+        session_id=id_text(mapped(value, mapping, "session", None)),
         shown_at=time,
         turn=place // 2,
     )
@@ -167,5 +178,5 @@ SOURCE = Source(
     rows=rows,
     covers="`rated_only`: runs that somebody flagged",
     wider='log every run (flagging_mode="auto")',
-    mappable=frozenset({"prompt", "response"}),
+    mappable=TEXTS,
 )

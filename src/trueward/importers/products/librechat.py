@@ -11,7 +11,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from trueward.importers.channels import signal_event
-from trueward.importers.chat_rows import chat_rows, rated_message
+from trueward.importers.chat_rows import (
+    chat_rows,
+    message_text,
+    rated_message,
+    sent_messages,
+)
 from trueward.importers.contract import (
     Event,
     Place,
@@ -83,15 +88,15 @@ def group_key(record: Record) -> str | None:
     return str(record.value["conversationId"])
 
 
-def rows(records: Sequence[Record], _: UserMapping) -> Iterator[Row]:
+def rows(records: Sequence[Record], mapping: UserMapping) -> Iterator[Row]:
     """Yield the answers of a conversation, the implicit signals of its user, and the thumbs.
 
     Parameters
     ----------
     records : sequence of Record
         The messages of one `group_key`.
-    _ : UserMapping
-        Unused: this source has no names to map.
+    mapping : UserMapping
+        Paths of texts, which start at a message.
 
     Yields
     ------
@@ -124,7 +129,7 @@ def rows(records: Sequence[Record], _: UserMapping) -> Iterator[Row]:
     session = id_text(records[0].value["conversationId"])
     for user, messages in users.items():
         system = systems.get(user, systems.get(None, "") if len(users) == 1 else "")
-        yield from _conversation(messages, user, session, system)
+        yield from _conversation(messages, user, session, system, mapping)
 
 
 def _below(messages: Any) -> Iterator[dict[str, Any]]:
@@ -139,13 +144,17 @@ def _below(messages: Any) -> Iterator[dict[str, Any]]:
 
 
 def _conversation(
-    placed: list[Placed], user: str | None, session: str | None, system: str
+    placed: list[Placed],
+    user: str | None,
+    session: str | None,
+    system: str,
+    mapping: UserMapping,
 ) -> Iterator[Row]:
     messages, conflicts = _one_per_id(placed)
     yield from [Skip("an older copy of a message")] * (len(placed) - len(messages) - len(conflicts))
     reason = "two messages of one id with different texts, as new as each other"
     yield from (Reject(reason, place) for _, place in conflicts)
-    tree = build_tree(_node(m, place) for m, place in messages)
+    tree = build_tree(_node(m, place, mapping) for m, place in messages)
     prefix = f"librechat:{session}/"
     yield from chat_rows(tree, prefix, user, session, system=system)
     for m, _ in messages:
@@ -180,17 +189,19 @@ def _updated_at(m: Mapping[str, Any]) -> float:
     return at.timestamp() if at else 0.0
 
 
-def _node(m: Mapping[str, Any], place: Place) -> Node:
+def _node(m: Mapping[str, Any], place: Place, mapping: UserMapping) -> Node:
     parent = id_text(m.get("parentMessageId"))
+    role = "user" if m["isCreatedByUser"] else "assistant"
     return Node(
         id=str(m["messageId"]),
         parent=None if parent == ROOT else parent,
-        role="user" if m["isCreatedByUser"] else "assistant",
-        text=_text(m),
+        role=role,
+        text=message_text(m, mapping, role, _text(m)),
         **node_time(m.get("createdAt")),
         model=id_text(m.get("model")),
         unusable=next((reason for key, reason in UNUSABLE.items() if m.get(key)), ""),
         place=place,
+        sent=sent_messages(m, mapping) if role == "assistant" else [],
     )
 
 
@@ -236,4 +247,5 @@ SOURCE = Source(
     covers="`full`; do not also read the Langfuse scores that recent versions forward",
     wider="export the whole collection, with messages that have no feedback",
     always_logged=frozenset({"regenerate", "prompt_edit"}),
+    mappable=frozenset({"prompt", "response"}),
 )

@@ -13,7 +13,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from trueward.importers.channels import signal_event
-from trueward.importers.chat_rows import chat_rows, rated_message
+from trueward.importers.chat_rows import (
+    chat_rows,
+    message_text,
+    rated_message,
+    sent_messages,
+)
 from trueward.importers.contract import (
     WRONG_TYPE,
     Event,
@@ -85,15 +90,15 @@ def group_key(record: Record) -> str | None:
     return id_text(value.get("id")) if record.kind == "chat" else _chat_id(value)
 
 
-def rows(records: Sequence[Record], _: UserMapping) -> Iterator[Row]:
+def rows(records: Sequence[Record], mapping: UserMapping) -> Iterator[Row]:
     """Yield the newest copy of a chat, the feedback on it, and rated answers that it lost since.
 
     Parameters
     ----------
     records : sequence of Record
         The chats and feedback records of one `group_key`.
-    _ : UserMapping
-        Unused: this source has no names to map.
+    mapping : UserMapping
+        Paths of texts, which start at a message.
 
     Yields
     ------
@@ -113,7 +118,7 @@ def rows(records: Sequence[Record], _: UserMapping) -> Iterator[Row]:
     snapshots = [(s, (r.file, r.line)) for r in ratings if (s := _snapshot(r.value))]
     copies = sorted(chats or snapshots, key=lambda copy: _age(copy[0]))
     yield from [Skip("an older copy of a chat")] * len(copies[:-1])
-    trees = [_tree(chat, place) for chat, place in copies[-1:]]
+    trees = [_tree(chat, place, mapping) for chat, place in copies[-1:]]
     for (chat, _place), tree in zip(copies[-1:], trees, strict=True):
         name, user = str(chat.get("id")), id_text(chat.get("user_id"))
         current, system = id_text(_history(chat).get("currentId")), _system(chat)
@@ -122,7 +127,7 @@ def rows(records: Sequence[Record], _: UserMapping) -> Iterator[Row]:
     for rating in ratings:
         place = (rating.file, rating.line)
         try:
-            yield from _rating(rating.value, trees, place)
+            yield from _rating(rating.value, trees, place, mapping)
         except (InvalidRecord, *WRONG_TYPE):  # one bad rating must not reject the chat
             yield Reject(
                 "a rating that cannot be read: it names no chat or message, or has unexpected values",
@@ -174,18 +179,19 @@ def _messages(chat: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _tree(chat: Mapping[str, Any], place: Place) -> Tree:
+def _tree(chat: Mapping[str, Any], place: Place, mapping: UserMapping) -> Tree:
     return build_tree(
         Node(
             id=m["id"],
             parent=id_text(m.get("parentId")),
             role=str(m.get("role")),
-            text=shown_text(m),
+            text=message_text(m, mapping, str(m.get("role")), shown_text(m)),
             **node_time(m.get("timestamp")),
             model=id_text(m.get("selectedModelId") or m.get("model")),
             index=m.get("modelIdx") if isinstance(m.get("modelIdx"), int) else None,
             unusable=_unusable(m),
             place=place,
+            sent=sent_messages(m, mapping) if m.get("role") == "assistant" else [],
         )
         for m in _messages(chat)
     )
@@ -224,7 +230,9 @@ def _message_events(
             yield Event("edit", changed_share(before, after), **fields, key="edit")  # type: ignore[arg-type]
 
 
-def _rating(record: Mapping[str, Any], trees: list[Tree], place: Place) -> Iterator[Row]:
+def _rating(
+    record: Mapping[str, Any], trees: list[Tree], place: Place, mapping: UserMapping
+) -> Iterator[Row]:
     """Yield a feedback record; if the chat lost its message since, the snapshot has the text."""
     if record.get("type", "rating") != "rating":
         yield Skip(f"feedback of type {record['type']} is no rating")
@@ -234,7 +242,7 @@ def _rating(record: Mapping[str, Any], trees: list[Tree], place: Place) -> Itera
         raise InvalidRecord("a rating names no chat or no message")
     prefix, snapshot = f"openwebui:{chat}/", _snapshot(record)
     if snapshot and not any(message in tree.nodes for tree in trees):
-        tree, user = _tree(snapshot, place), id_text(snapshot.get("user_id"))
+        tree, user = _tree(snapshot, place, mapping), id_text(snapshot.get("user_id"))
         for row in chat_rows(tree, prefix, user, chat, system=_system(snapshot)):
             if isinstance(row, Response) and row.response_id == prefix + message:
                 row.precedence, row.sibling_group = "echo", None
@@ -287,4 +295,5 @@ SOURCE = Source(
     wider="export all chats (GET /api/v1/chats/all/db, which needs ENABLE_ADMIN_EXPORT)",
     scales={"rating": (1.0, 10.0)},
     always_logged=frozenset({"regenerate", "prompt_edit"}),
+    mappable=frozenset({"prompt", "response"}),
 )
