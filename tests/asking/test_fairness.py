@@ -100,18 +100,46 @@ def test_what_is_missing_is_said():
 @pytest.mark.parametrize(
     ("columns", "said"),
     [
-        ({"p_ask": 0.0}, "`asked` is 1 where p_ask"),
-        ({"asked": None}, "tells of no lottery"),
-        ({"seen": 1}, "`seen` is 1 where the lottery did not ask"),
-        ({"ask_level": 2}, "`ask_level` is above 0 where the lottery did not ask"),
-        ({"p_ask": 1.5}, "`p_ask` must be P"),
-        ({"ask_level": 0.5}, "`ask_level` must be a whole number"),
+        ({"p_ask": [0.0, 0.1]}, "asked is 1 where p_ask is 0, in 1 responses"),
+        ({"p_ask": [0.1, 1.0]}, "asked is 0 where p_ask is 1, in 1 responses"),
+        ({"asked": [None, 0]}, "asked is missing where p_ask is above 0, in 1 responses"),
+        ({"seen": [1, 1]}, "seen is 1 where asked is 0, in 1 responses"),
+        ({"ask_level": [1, 2]}, "ask_level is above 0 where asked is 0, in 1 responses"),
     ],
 )
-def test_columns_that_contradict_each_other_are_refused(columns, said):
+def test_columns_that_contradict_each_other_are_a_problem(columns, said):
+    two = pl.DataFrame(
+        {
+            "prompt": ["a", "b"],
+            "response": "r",
+            "feedback": [1, None],
+            "asked": [1, 0],
+            "p_ask": 0.1,
+        }
+    )
+    check = check_asks(
+        tw.read_log(two.with_columns(**{k: pl.Series(v) for k, v in columns.items()}))
+    )
+    assert said in check.problems
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({"p_ask": 1.5}, "`p_ask` must be P"),
+        ({"ask_level": 0.5}, "`ask_level` must be a whole number"),
+        ({"asked": None}, "tells of no lottery"),
+    ],
+)
+def test_wrong_values_are_refused(columns, said):
     frame = drawn().with_columns(**{k: pl.lit(v) for k, v in columns.items()})
     with pytest.raises(tw.TruewardError, match=said):
         check_asks(tw.read_log(frame))
+
+
+def test_ids_with_the_prefix_of_a_product_are_drawn_without_it():
+    frame = drawn(response_id=pl.format("langfuse:{}", "response_id"))
+    assert check_asks(tw.read_log(frame), "k1").mismatched == 0
 
 
 def test_ordinary_columns_of_these_names_are_left_alone():

@@ -157,7 +157,7 @@ def asked_share(log: Log) -> AskedShare:
 
 
 def in_lottery(log: Log) -> pl.DataFrame:
-    """Return the rows of a log that were in the lottery: p_ask above 0.
+    """Return the rows of a log that were in the lottery: p_ask above 0, and an outcome.
 
     Parameters
     ----------
@@ -180,7 +180,7 @@ def in_lottery(log: Log) -> pl.DataFrame:
             f"{log.source} tells of no lottery: it needs the columns `asked` and `p_ask` (trueward ask "
             "snippet prints the code that logs them)"
         )
-    frame = log.frame.filter(pl.col("p_ask") > 0)
+    frame = log.frame.filter((pl.col("p_ask") > 0) & pl.col("asked").is_not_null())
     if not frame.height:
         raise TruewardError(
             f"no response of {log.source} was in the lottery: p_ask is 0 everywhere"

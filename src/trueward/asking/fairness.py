@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from .answers import answering_rate, in_lottery
-from .lottery_tests import dependence_test, mismatches, share_test
+from .lottery_tests import contradictions, dependence_test, mismatches, share_test
 
 if TYPE_CHECKING:
     from trueward.core.estimate import Estimate
@@ -129,7 +129,7 @@ def check_asks(log: Log, key: str | None = None) -> AskCheck:
     """
     frame = in_lottery(log)
     a, p = (frame[name].to_numpy().astype(np.float64) for name in ("asked", "p_ask"))
-    problems, notes = [], []
+    problems, notes = contradictions(log.frame), []
     share_p = share_test(a, p)
     if share_p is not None and share_p < ALARM:
         problems.append(

@@ -22,6 +22,41 @@ if TYPE_CHECKING:
 MOST_VALUES = 20  # most frequent values of a category that are compared
 
 
+def contradictions(frame: pl.DataFrame) -> list[str]:
+    """Return sentences about rows in which the columns of the lottery contradict each other.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        A log with ``asked`` and ``p_ask``.
+
+    Returns
+    -------
+    list of str
+        Empty where there is none.
+
+    Examples
+    --------
+    >>> contradictions(pl.DataFrame({"asked": [1.0, 0.0], "p_ask": [0.0, 0.5]}))
+    ['asked is 1 where p_ask is 0, in 1 responses']
+
+    """
+    asked, p = pl.col("asked"), pl.col("p_ask")
+    faults = {
+        "asked is 1 where p_ask is 0": (asked == 1) & (p == 0),
+        "asked is 0 where p_ask is 1": (asked == 0) & (p == 1),
+        "asked is missing where p_ask is above 0": asked.is_null() & (p > 0),
+    }
+    for name, what in (("seen", "seen is 1"), ("ask_level", "ask_level is above 0")):
+        if name in frame.columns:
+            faults[f"{what} where asked is 0"] = (pl.col(name) > 0) & (asked == 0)
+    found = {
+        text: int(frame.select(fault.fill_null(value=False)).to_series().sum())
+        for text, fault in faults.items()
+    }
+    return [f"{text}, in {count:,} responses" for text, count in found.items() if count]
+
+
 def share_test(a: Array, p: Array) -> float | None:
     """Return the p-value of the share of asked responses, two-sided; None where p is 0 or 1 everywhere.
 
@@ -141,10 +176,10 @@ def mismatches(log: Log, frame: pl.DataFrame, key: str, problems: list[str]) -> 
             f"{frame.height - rows.height:,} responses of the lottery have no response_id"
         )
     ids, p = rows["response_id"].to_list(), rows["p_ask"].to_list()
-    wins = np.array(
-        [draw(i, key, ASKED) < chance * 2.0**WORD for i, chance in zip(ids, p, strict=True)], bool
-    )
-    differs = wins != (rows["asked"].to_numpy() == 1)
+    asked = rows["asked"].to_numpy() == 1
+    # an import writes PRODUCT:ID, and the product drew with ID
+    bare = [i.partition(":")[2] or i for i in ids]
+    differs = min((asked != _wins(of, p, key) for of in (ids, bare)), key=np.count_nonzero)
     count = int(differs.sum())
     if count:
         chance = rows["p_ask"].to_numpy()
@@ -159,6 +194,13 @@ def mismatches(log: Log, frame: pl.DataFrame, key: str, problems: list[str]) -> 
             f"responses, {cause}"
         )
     return count
+
+
+def _wins(ids: list[str], p: list[float], key: str) -> NDArray[np.bool_]:
+    """Whether each id is asked about at its p."""
+    return np.array(
+        [draw(i, key, ASKED) < chance * 2.0**WORD for i, chance in zip(ids, p, strict=True)], bool
+    )
 
 
 def _since(rows: pl.DataFrame, differs: NDArray[np.bool_]) -> str:

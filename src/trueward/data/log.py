@@ -29,7 +29,7 @@ from .log_columns import (
     require_texts,
     require_truth,
 )
-from .lottery_columns import lottery_names, require_lottery
+from .lottery_columns import lottery_names
 from .readers import match_columns, read_table, typed_frame, wanted_columns, without_gaps
 
 if TYPE_CHECKING:
@@ -365,7 +365,6 @@ def read_log(
         frame = frame.with_columns(pl.lit(None, pl.Float64).alias("feedback"))
     frame = frame.select(log_order(frame.columns))
     require_gold_weight(frame, table.source)
-    require_lottery(frame, table.source)
     ignored = ignored_columns(table, names, frame)
     scope = table.export_scope
     return Log(

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import polars as pl
-
-from trueward.core.errors import TruewardError, UsageError
+from trueward.core.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,50 +56,3 @@ def lottery_names(
             f"`{lacks[0]}`: write --map {lacks[0]}=NAME"
         )
     return {name: column for name, column in names.items() if name not in LOTTERY}
-
-
-def require_lottery(frame: pl.DataFrame, source: str) -> None:
-    """Raise if the columns of a lottery contradict each other in some row.
-
-    Parameters
-    ----------
-    frame : polars.DataFrame
-        Canonical columns.
-    source : str
-        Name of the table in the error.
-
-    Raises
-    ------
-    TruewardError
-        With the row and what it must be.
-
-    """
-    if not set(NEEDED) <= set(frame.columns):
-        return
-    asked, p = pl.col("asked").fill_null(0) > 0, pl.col("p_ask").fill_null(0)
-    faults = [
-        (
-            "asked",
-            asked & (p == 0),
-            "1 where p_ask, the probability of being asked, is 0 or missing",
-        ),
-        (
-            "asked",
-            pl.col("asked").is_null() & (p > 0),
-            "missing where p_ask is above 0: write 0 for a response that the lottery did not choose",
-        ),
-        ("asked", (pl.col("asked") == 0) & (p == 1), "0 where p_ask is 1"),
-    ]
-    if "seen" in frame.columns:
-        shown = pl.col("seen").fill_null(0) > 0
-        faults.append(("seen", shown & ~asked, "1 where the lottery did not ask"))
-    if "ask_level" in frame.columns:
-        level = pl.col("ask_level").fill_null(0) > 0
-        faults.append(("ask_level", level & ~asked, "above 0 where the lottery did not ask"))
-    for name, fault, what in faults:
-        rows = frame.select(fault.fill_null(value=False)).to_series().arg_true()
-        if len(rows):
-            raise TruewardError(
-                f"`{name}` is {what} in row {rows[0] + 1} of {source} ({len(rows):,} rows): correct the "
-                "rows or do not map the columns of the lottery"
-            )
