@@ -51,7 +51,7 @@ def test_a_batch_export_of_all_events():
     assert column(result, "gold") == dict.fromkeys(["g2", "g3", "g4", "g5", "g6"])
     assert column(result, "judge")["g6"] == 1.0
     assert ("g2", "comment", 1.0, "user") in signals(result)
-    assert any("answers are 1 or 2" in note for note in result.notes)
+    assert any("answers (3) are 1 or 2" in note for note in result.notes)
     # the SDK gives the trace as the user where it knows none
     assert [column(result, "user_id")[g] is None for g in ("g2", "g4")] == [False, True]
     assert result.summary["skipped"] == {
@@ -59,6 +59,22 @@ def test_a_batch_export_of_all_events():
         "a trace, read for its user, session and output": 1,
         "an event that is neither of a model nor of a survey": 1,
         "the metric 'copied' is not mapped": 1,
+    }
+
+
+def test_events_that_the_sdk_of_posthog_wrote():
+    result = import_log("auto", FIXTURES.parent / "cases" / "posthog_sdk.jsonl")
+    prompts = dict(zip(result.log["response"], result.log["prompt"], strict=True))
+    assert prompts == {
+        "Trout.": "What is it?\n[image]",
+        "Aye, Lima.": "system: Answer like a pirate.\nuser: Capital of Peru?",
+        "Oak.": "system: Be kind.\nuser: Name a tree.",
+    }
+    assert result.log["feedback"].to_list() == [1.0, None, None, None]
+    assert result.log["user_id"].null_count() == 1  # the SDK gives the trace in place of a user
+    assert result.summary["skipped"] == {
+        "a span around its answer": 1,
+        "a trace, read for its user, session and output": 1,
     }
 
 

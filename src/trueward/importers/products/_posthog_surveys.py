@@ -70,8 +70,8 @@ def survey_rows(records: Sequence[Record], mapping: UserMapping) -> Iterator[Row
     name = name or (survey_id(about[0].value) if about else "")
     if is_thumbs and not _mapped(name, about[0].value, mapping):
         mapping.found[f"survey {name!r}"] = (
-            f"its {len(values):,} answers are 1 or 2, which is up or down in PostHog's surveys of thumbs; if "
-            f"it is a rating: --map 'rating={name}' --scale 1:5"
+            f"all answers ({len(values):,}) are 1 or 2, which is up or down in PostHog's surveys of thumbs; "
+            f"if it is a rating: --map 'rating={name}' --scale 1:5"
         )
     yield from read_parts(
         about,

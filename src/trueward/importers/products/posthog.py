@@ -199,7 +199,7 @@ def _call(event: Value, kind: str, trace: str | None, mapping: UserMapping) -> I
     own = id_text(event.get("uuid") or event.get("id"))
     span = id_text(properties.get("$ai_span_id") or properties.get("$ai_generation_id"))
     parent = id_text(properties.get("$ai_parent_id"))
-    name = trace and f"trace:{trace}" if kind == "trace" and span in (None, trace) else span or own
+    name = f"trace:{trace}" if kind == "trace" and trace else span or own
     if name is None:
         raise InvalidRecord(
             "an event needs a uuid, and has none: add the column uuid to the export"
