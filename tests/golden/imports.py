@@ -40,7 +40,7 @@ CASES = {
     "otel": "auto otel.jsonl",
     "opik": "auto opik.jsonl",
     "weave": "auto weave.jsonl --map rating=quality --scale 1:5",
-    "posthog": "auto posthog.jsonl --map copy=copied --logged asked",
+    "posthog": "auto posthog.jsonl --map copy=copied --logged seen",
     "generic": "auto generic_responses.jsonl generic_events.jsonl --scale 1:5",
     "generic without scale": "generic generic_responses.jsonl generic_events.jsonl",
     "generic positive": "generic generic_responses.jsonl generic_events.jsonl --scale 1:5 "

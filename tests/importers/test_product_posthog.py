@@ -78,22 +78,41 @@ def test_events_that_the_sdk_of_posthog_wrote():
     }
 
 
-def test_who_was_asked_who_saw_it_and_who_stayed_silent(tmp_path):
+def test_who_was_asked_and_stayed_silent(tmp_path):
     result = fixture(FILE, mapping=[("copy", "copied")])
-    assert column(result, "asked") == {"g2": 1.0, "g3": 1.0, "g4": 1.0, "g5": 1.0, "g6": None}
-    assert column(result, "seen") == {"g2": 1.0, "g3": 1.0, "g4": 1.0, "g5": None, "g6": None}
+    for name in ("asked", "seen"):  # g4 was dismissed, g5 stayed silent, of g6 nothing is known
+        assert column(result, name) == {"g2": 1.0, "g3": 1.0, "g4": 1.0, "g5": 1.0, "g6": None}
     assert column(result, "channel.copy")["g6"] == 1.0
-    logged = fixture(FILE, logged=["asked"])
-    assert column(logged, "asked")["g6"] == 0.0
-    # neither is a channel, a context or a feature of a fit
+    logged = fixture(FILE, logged=["seen"])
+    assert column(logged, "asked")["g6"] == column(logged, "seen")["g6"] == 0.0
     import_log("posthog", FIXTURES / FILE, tmp_path / "log")
     again = import_log("generic", tmp_path / "log")
     assert column(again, "asked") == column(result, "asked")
     log = read_log(tmp_path / "log" / "log.parquet")
-    assert {"asked", "seen"} <= set(log.ignored)
-    assert not {"asked", "seen"} & set(log.context_candidates)
-    with pytest.raises(UsageError, match="has no asked at all"):
-        import_log("posthog", lines(tmp_path / "e.jsonl", survey(["up"])[:2]), logged=["asked"])
+    assert not {"asked", "seen"} & {*log.context_candidates}
+    with pytest.raises(UsageError, match="has no seen at all"):
+        import_log("posthog", lines(tmp_path / "e.jsonl", survey(["up"])[:2]), logged=["seen"])
+
+
+def test_a_lottery_that_the_product_logs_beside_its_calls(tmp_path):
+    calls = events("$ai_generation")[2:]
+    for call, outcome in zip(
+        calls, [(1, 0.5, 2), (1, 0.5, 1), (0, 0.5, 0), (0, 0, 0)], strict=True
+    ):
+        call["properties"] |= dict(zip(("asked", "p_ask", "ask_level"), outcome, strict=True))
+    records = [*calls, *events("survey sent")[2:]]
+    out = tmp_path / "log"
+    path = lines(tmp_path / "e.jsonl", records)
+    result = import_log("posthog", path, out, logged=["seen"])
+    assert column(result, "asked") == {"g3": 1.0, "g4": 1.0, "g5": 0.0, "g6": 0.0}
+    assert column(result, "p_ask") == {"g3": 0.5, "g4": 0.5, "g5": 0.5, "g6": 0.0}
+    assert column(result, "seen") == {"g3": 1.0, "g4": 0.0, "g5": 0.0, "g6": 0.0}
+    assert column(result, "ask_level") == {"g3": 2.0, "g4": 1.0, "g5": 0.0, "g6": 0.0}
+    log = read_log(out / "log.parquet")
+    assert {"asked", "p_ask", "seen", "ask_level"} <= {*log.frame.columns}
+    calls[0]["properties"]["p_ask"] = 7
+    wrong = import_log("posthog", lines(tmp_path / "w.jsonl", records))
+    assert (1, "p_ask should be a probability, and is 7.0") in rejected(wrong)
 
 
 @pytest.mark.parametrize("form", ["parquet", "csv", "api", "query"])
@@ -239,13 +258,3 @@ def test_what_is_wrong_is_rejected_or_counted(tmp_path):
     assert import_log("posthog", lines(tmp_path / "o.jsonl", [events()[0]]), strict=True).log.height
     with pytest.raises(TruewardError, match=r"export the events \$ai_generation"):
         import_log("auto", lines(tmp_path / "s.jsonl", events("survey sent")))
-
-
-def test_the_probability_of_being_asked_is_kept(tmp_path):
-    call = survey(["up"])[0]
-    call["properties"]["$trueward_p"] = 0.03
-    wrong = survey(["up"])[1]
-    wrong["properties"]["$trueward_p"] = 7
-    result = import_log("posthog", lines(tmp_path / "e.jsonl", [call, wrong]))
-    assert column(result, "p_ask") == {"g3": 0.03}
-    assert rejected(result) == [(2, "p_ask should be a probability, and is 7.0")]

@@ -60,9 +60,10 @@ CHANNELS: dict[str, Channel] = {
     "stop": Channel("implicit", "-"),
     "escalate": Channel("implicit", "-"),
     "dwell_seconds": Channel("implicit", "none", "not logged"),
-    # what is known of those who were asked for feedback, beside what they answered
+    # whether a lottery or a survey asked for feedback, whether it was on the screen, and how strongly
     "asked": Channel("implicit", "none", "not logged"),
     "seen": Channel("implicit", "none", "not logged"),
+    "ask_level": Channel("implicit", "none", "not logged"),
 }
 #: A name that is mapped to this becomes thumbs_up or thumbs_down by its value.
 THUMBS = "thumbs"

@@ -192,7 +192,7 @@ def check_logged(logged: Sequence[str], tables: Tables) -> None:
 
     """
     for name in logged:
-        if name not in SIGNAL_COLUMNS and name != "asked":
+        if name not in SIGNAL_COLUMNS and name != "seen":
             raise UsageError(
                 f"--logged {name}: absence can be 0 for what users do, and not for what they state; choose "
                 f"one of {', '.join(SIGNAL_COLUMNS)}"

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 SLIP = pl.duration(seconds=5)  # opposite statements closer than this are a slip of the finger
 THUMBS_UP_DOWN = ("thumbs_up", "thumbs_down")
 IDENTITY = ("response_id", "session_id", "position", "turn", "parent_response_id", "p_ask")
-ASKS = ("asked", "seen")  # columns of the log, not features: whether the user was asked, and saw it
+# columns of the log about a lottery or a survey, no features: who was asked, and who saw the question
+ASKS = ("asked", "seen", "ask_level")
 # implicit channels that become a column of the log; dwell_seconds is neither yes nor no
 SIGNAL_COLUMNS = {
     name: f"channel.{name}"
@@ -122,10 +123,12 @@ def derive_log(
     )
     asks = [name for name in ASKS if name in rows.columns]
     for name, window in sorted(info.windows.items()):
-        column = name if name in asks else f"channel.{name}"
-        if column in columns or column in asks:
-            is_zero = pl.col(column).is_null() & window.contains(responses.columns)
-            rows = rows.with_columns(pl.when(is_zero).then(0.0).otherwise(column).alias(column))
+        # where every question is logged, absence says that nobody was asked
+        for column in ("asked", "seen") if name == "seen" else (f"channel.{name}",):
+            if column in columns or column in asks:
+                is_zero = pl.col(column).is_null() & window.contains(responses.columns)
+                zero = pl.when(is_zero).then(0.0).otherwise(column).alias(column)
+                rows = rows.with_columns(zero)
     context = sorted(c for c in responses.columns if c.startswith("context."))
     rows = rows.with_columns(
         messages_as_text("prompt"),
@@ -250,11 +253,16 @@ def _other_columns(
 
 
 def _asks(users: pl.DataFrame) -> list[pl.DataFrame]:
-    """Return 1 where an event says that the user was asked for feedback, or saw the question."""
-    found = users.filter(pl.col("channel").is_in(ASKS) & (pl.col("value") > 0))
-    seen = found.filter(pl.col("channel") == "seen")  # who saw the question was asked
-    return [
-        rows.select("response_id", pl.lit(1.0).alias(name)).unique()
-        for name, rows in zip(ASKS, (found, seen), strict=True)
-        if rows.height
-    ]
+    """Return what is known of the question to each user; who saw it was asked, unless a lottery says."""
+    found = users.filter(pl.col("channel").is_in(ASKS))
+    about = found.group_by("response_id", "channel").agg(pl.col("value").max()).sort("response_id")
+    columns = []
+    for name in ASKS:
+        rows = about.filter(pl.col("channel") == name).select("response_id", value="value")
+        if name == "asked":
+            seen = about.filter((pl.col("channel") == "seen") & (pl.col("value") > 0))
+            seen = seen.join(rows, on="response_id", how="anti").select("response_id", "value")
+            rows = pl.concat([rows, seen])
+        if rows.height:
+            columns.append(rows.rename({"value": name}))
+    return columns

@@ -164,7 +164,7 @@ def _reasons(lost: pl.DataFrame, spans: pl.DataFrame) -> pl.DataFrame:
     missing = pl.when(name.is_in(known)).then(unseen)
     missing_or_unseen = missing.otherwise(pl.lit(" is not among the responses"))
     without = pl.lit(" without its response: ")
-    is_ask = pl.col("channel").is_in(["asked", "seen"])
+    is_ask = pl.col("channel").is_in(["asked", "seen", "ask_level"])
     what = pl.when(is_ask).then(pl.lit("question to a user")).otherwise("channel")
     reason = pl.concat_str(pl.lit("a "), what, without, name, missing_or_unseen)
     return lost.select(*PLACE, reason.alias("reason"))

@@ -1,4 +1,4 @@
-"""Surveys of PostHog: who was asked about an answer, who saw it and declined, and what was answered.
+"""Surveys of PostHog: who was asked about an answer, and what was answered.
 
 Fields read of ``properties``: ``$survey_id``, ``$survey_name``, ``$survey_submission_id``,
 ``$survey_questions``, ``$survey_response``, ``$survey_response_N`` and ``$survey_response_QUESTION``,
@@ -18,8 +18,7 @@ from trueward.importers.values import decode_json, id_text, parse_time
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-SHOWN = "survey shown"
-SURVEY_EVENTS = (SHOWN, "survey sent", "survey dismissed", "survey abandoned")
+SURVEY_EVENTS = ("survey shown", "survey sent", "survey dismissed", "survey abandoned")
 RESPONSE = "$survey_response"
 THUMB_VALUES = {"1": "up", "2": "down"}  # of the survey of thumbs, a rating of 1 or 2
 Value = dict[str, Any]
@@ -43,7 +42,7 @@ def survey_id(event: Mapping[str, Any]) -> str:
 
 
 def survey_rows(records: Sequence[Record], mapping: UserMapping) -> Iterator[Row]:
-    """Yield who was asked, who saw the question, and the answers.
+    """Yield who saw the question, and the answers.
 
     Parameters
     ----------
@@ -122,10 +121,7 @@ def _survey(event: Value, name: str, mapping: UserMapping, *, is_thumbs: bool) -
         "at": parse_time(event.get("timestamp")),
         "actor_id": id_text(event.get("distinct_id")),
     }
-    if event["event"] == SHOWN:
-        yield Event("asked", 1.0, **fields, event_id=own)
-        return
-    yield Event("seen", 1.0, **fields, event_id=own)
+    yield Event("seen", 1.0, **fields, event_id=own)  # a survey is logged once it is on the screen
     for question, value in _answers(properties):
         key = f"{survey}/{answer}/{question}"
         if question:

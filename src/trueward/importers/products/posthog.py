@@ -4,7 +4,8 @@ Fields read: ``event``, ``uuid`` or ``id``, ``timestamp``, ``distinct_id``, and 
 JSON of it, or columns ``properties.NAME``): ``$ai_trace_id``, ``$ai_span_id``, ``$ai_parent_id``,
 ``$ai_span_name``, ``$ai_session_id``, ``$ai_model``, ``$ai_input``, ``$ai_output_choices``,
 ``$ai_input_state``, ``$ai_output_state``, ``$ai_is_error``; ``$ai_feedback_text``; ``$ai_metric_name`` and
-``$ai_metric_value``; results of ``$ai_evaluation``; those of surveys, see `_posthog_surveys`.
+``$ai_metric_value``; results of ``$ai_evaluation``; ``p_ask``, ``asked`` and ``ask_level`` of a lottery;
+those of surveys, see `_posthog_surveys`.
 """
 
 from __future__ import annotations
@@ -224,9 +225,8 @@ def _call(event: Value, kind: str, trace: str | None, mapping: UserMapping) -> I
         "parent_span": f"posthog:{parent}" if parent and parent != trace else above,
         "span_name": id_text(properties.get("$ai_span_name") or properties.get("$ai_model")),
     }
-    chance = properties.get("$trueward_p")
-    if chance not in (None, ""):
-        fields["p_ask"] = finite_number(chance, "$trueward_p")
+    if (chance := properties.get("p_ask")) not in (None, ""):
+        fields["p_ask"] = finite_number(chance, "p_ask")
     is_call = kind == "generation"
     places = (
         ("$ai_input", "$ai_output_choices") if is_call else ("$ai_input_state", "$ai_output_state")
@@ -241,6 +241,9 @@ def _call(event: Value, kind: str, trace: str | None, mapping: UserMapping) -> I
         reason = OF_TRACE if kind == "trace" else "a span around its answer"
         yield span_row(asked, answered, reason, **fields)
     about = {"response_id": fields["response_id"], "group": trace}
+    for name in ("asked", "ask_level") if "p_ask" in fields else ():
+        if (value := _unspelled(properties.get(name))) not in (None, ""):
+            yield Event(name, finite_number(value, name), "user", **about)
     own_names = {k: v for k, v in properties.items() if not k.startswith("$")}
     yield from attribute_signals(own_names, mapping, "property", **about)
 

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 MANY_COPIES = 0.01  # share of the rows
 IMPORTED = frozenset(  # columns of an imported log beside those of `read_log`
-    "asked first_feedback_s gold gold_n judge model n_events p_ask parent_response_id position rating"  # noqa: SIM905
-    " response_id seen session_id source_coverage time turn user_id".split()
+    "ask_level asked first_feedback_s gold gold_n judge model n_events p_ask parent_response_id position"  # noqa: SIM905
+    " rating response_id seen session_id source_coverage time turn user_id".split()
 )
 
 
