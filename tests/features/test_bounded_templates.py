@@ -63,6 +63,13 @@ HOSTILE = {
     "a macro that calls itself twice": "{% macro f(n) %}{{ f(n - 1) if n }}{{ f(n - 1) if n }}{% endmacro %}"
     "{{ f(200) }}",
     "a macro without end": "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}",
+    "many wide texts": "{{ (['x'] * 900000) | map('center', 99999) | join }}",
+    "many wide texts in a list": "{% set n = namespace(l=[]) %}"
+    + TEN
+    + "{% set n.l = n.l + ['x' | center(99999)] %}{% endfor %}",
+    "many numbers": "{% set n = namespace(l=[]) %}"
+    + TEN
+    + "{% set n.l = [n.l, [0] * 9999999] %}{% endfor %}",
     "lorem ipsum": "{{ lipsum(n=99999) }}",
     "files": "{% include '/etc/passwd' %}",
     "attributes of Python": "{{ ''.__class__.__mro__[1].__subclasses__() }}",
@@ -94,6 +101,8 @@ USUAL = {
     "{{ f(messages[0]) }}{% call f(messages[1]) %}x{% endcall %}",
     "break": "{% for m in messages %}{{ m.content }}{% break %}{% endfor %}{{ bos_token }}{{ date_string }}",
     "filters": "{{ messages[1].content | replace('git', 'x') | indent(4) | center(40) | wordwrap(10) }}",
+    "formats of texts": "{{ ('Question: ' * 5 ~ '%s') % messages[0].content }}"
+    "{{ 'a{}b'.format(messages[0]) }}",
     "generation": "{% generation %}{{ messages[1].content }}{% endgeneration %}",
 }
 
@@ -111,7 +120,11 @@ def test_a_usual_template_gives_what_transformers_gives(tokenizer, name):
 
 def test_long_texts_are_within_the_bounds(tokenizer):
     text = "word " * 1_000_000
-    template = "{% for m in messages %}{{ m.content | trim }}{{ m.content.replace('word', 'w') }}{% endfor %}"
+    template = (
+        "{% for m in messages %}{{ m.content | trim }}{{ m.content.replace('word', 'w') }}"
+        "{{ '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>' }}{{ 'The question: %s' % m.content }}"
+        "{% endfor %}"
+    )
     assert len(rendered(tokenizer, template, text, text)) > 10_000_000
 
 

@@ -8,6 +8,8 @@ and every text is counted before it is computed.
 from __future__ import annotations
 
 import contextlib
+import re
+import threading
 import time
 from contextvars import ContextVar
 from functools import wraps
@@ -30,16 +32,10 @@ SECONDS = 60.0
 PARTS = 300_000  # of a list of lists
 LARGEST = 100_000  # whole number that a function or a filter is given
 #: methods and filters whose result may be as long as the product of what they are given
-PRODUCTS = {
-    "replace",
-    "join",
-    "format",
-    "format_map",
-    "translate",
-    "expandtabs",
-    "indent",
-    "wordwrap",
-}
+PRODUCTS = {"replace", "join", "translate", "wordwrap", "expandtabs", "indent"}
+BY_NUMBERS = {"expandtabs", "indent"}  # of these, also as long as a number says
+FORMATS = {"format", "format_map"}
+PLACES = re.compile(r"[{%]")  # where a format inserts a value
 
 
 class Meter:
@@ -72,6 +68,13 @@ class Meter:
         self.check(size)
         self.characters -= size
 
+    def charged(self, value: Any) -> Any:
+        """Count a text or a list that was computed, and return it."""
+        if isinstance(value, str | bytes | list | tuple | dict):
+            self.characters -= len(value)
+            self.check(0)
+        return value
+
     def size(self, value: Any) -> int:
         """Return about the number of characters of a value in print, at most one more than are left."""
         total, parts, stack = 0, 0, [value]
@@ -91,7 +94,8 @@ class Meter:
         return total
 
 
-_meter: ContextVar[Meter] = ContextVar("meter")
+_meter: ContextVar[Meter | None] = ContextVar("meter", default=None)
+_compiling = threading.RLock()
 
 
 @contextlib.contextmanager
@@ -106,17 +110,20 @@ def bounded(utilities: Any, characters: int) -> Iterator[None]:
         Number of characters of the input.
 
     """
-    before, token = utilities.ImmutableSandboxedEnvironment, _meter.set(Meter(_budget(characters)))
-    utilities.ImmutableSandboxedEnvironment = BoundedEnvironment
-    try:
-        yield
-    finally:
-        utilities.ImmutableSandboxedEnvironment = before
-        _meter.reset(token)
+    with _compiling:
+        before = utilities.ImmutableSandboxedEnvironment
+        token = _meter.set(Meter(CHARACTERS + PER_CHARACTER * characters))
+        utilities.ImmutableSandboxedEnvironment = BoundedEnvironment
+        try:
+            yield
+        finally:
+            utilities.ImmutableSandboxedEnvironment = before
+            _meter.reset(token)
 
 
-def _budget(characters: int) -> int:
-    return CHARACTERS + PER_CHARACTER * characters
+def _current() -> Meter:
+    """Return the meter of this call; one of its own for whoever else runs such a template."""
+    return _meter.get() or Meter(CHARACTERS)
 
 
 class BoundedEnvironment(ImmutableSandboxedEnvironment):
@@ -135,28 +142,26 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
         """Compute an operation whose result may be far larger than what it is given."""
-        meter = _meter.get()
+        meter = _current()
         sizes = meter.size(left), meter.size(right)
-        if operator == "+":
-            meter.check(sum(sizes))
-        elif operator == "*":
+        if operator == "*":
             counts = [v for v in (left, right) if isinstance(v, int)]
             texts = [s for v, s in zip((left, right), sizes, strict=True) if not isinstance(v, int)]
             meter.check(max(counts, default=1) * max(texts, default=0) if texts else sum(sizes))
-        elif operator == "**":
-            meter.check(
-                sizes[0] * abs(right) if isinstance(left, int) and isinstance(right, int) else 0
-            )
-        elif isinstance(left, str):
+        elif operator == "**" and isinstance(left, int) and isinstance(right, int):
+            meter.check(sizes[0] * abs(right))
+        elif operator == "%" and isinstance(left, str):
             _require_narrow(left, right)
-            meter.check(sizes[0] * max(sizes[1], 1))
-        return super().call_binop(context, operator, left, right)
+            meter.check(sizes[0] + len(PLACES.findall(left)) * sizes[1])
+        else:
+            meter.check(sum(sizes))
+        return meter.charged(super().call_binop(context, operator, left, right))
 
     def call(self, context: Any, called: Any, /, *args: Any, **kwargs: Any) -> Any:
         """Call a function of the template, or a method of a value."""
         name, value = getattr(called, "__name__", ""), getattr(called, "__self__", None)
         _check_arguments(name, value, args, kwargs)
-        return super().call(context, called, *args, **kwargs)
+        return _current().charged(super().call(context, called, *args, **kwargs))
 
     def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
         """Return the format method of a text, which the sandbox replaces by its own."""
@@ -192,22 +197,27 @@ def _checked(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     def run(*args: Any, **kwargs: Any) -> Any:
         given = args[skipped:]
         _check_arguments(name, given[0] if given else None, given[1:], kwargs)
-        return function(*args, **kwargs)
+        return _current().charged(function(*args, **kwargs))
 
     return run
 
 
 def _check_arguments(name: str, value: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    meter = _meter.get()
+    meter = _current()
     meter.step()
     others = [*args, *kwargs.values()]
     if any(isinstance(v, int) and abs(v) > LARGEST for v in others):
         raise SecurityError(f"it gives a function a number beyond {LARGEST:,}")
-    if isinstance(value, str) and name in {"format", "format_map"}:
+    own, sizes = meter.size(value), [meter.size(v) for v in others]
+    if isinstance(value, str) and name in FORMATS:
         _require_narrow(value, others)
-    sizes = [v if type(v) is int else meter.size(v) for v in others]
-    own = meter.size(value)
-    meter.check(own * max([1, *sizes]) if name in PRODUCTS else own + sum(sizes))
+        meter.check(own + len(PLACES.findall(value)) * max(sizes, default=0))
+    elif name in PRODUCTS:
+        numbers = [v if name in BY_NUMBERS else 1 for v in others if type(v) is int]
+        texts = [s for v, s in zip(others, sizes, strict=True) if type(v) is not int]
+        meter.check(own * max([1, *numbers, *texts]))
+    else:
+        meter.check(own + sum(sizes))
 
 
 def _require_narrow(pattern: str, values: Any) -> None:
@@ -221,13 +231,13 @@ def _require_narrow(pattern: str, values: Any) -> None:
 
 
 def _printed(value: Any) -> Any:
-    _meter.get().charge(value)
+    _current().charge(value)
     return value
 
 
 def _steps(values: Iterable[Any], printed: int) -> Iterator[Any]:
     """Count the turns of a loop, and the plain text that each prints."""
-    meter = _meter.get()
+    meter = _current()
     for value in values:
         meter.step()
         meter.characters -= printed
@@ -236,8 +246,9 @@ def _steps(values: Iterable[Any], printed: int) -> Iterator[Any]:
 
 
 def _concat(values: list[Any]) -> str:
-    _meter.get().check(_meter.get().size(values))
-    return "".join(map(str, values))
+    meter = _current()
+    meter.check(meter.size(values))
+    return str(meter.charged("".join(map(str, values))))
 
 
 class _Counted(NodeTransformer):
