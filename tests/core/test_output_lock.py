@@ -108,3 +108,15 @@ def test_a_place_where_nothing_can_be_written_is_one_sentence(tmp_path):
     for target in (tmp_path / "file" / "rm", "/"):
         with pytest.raises(NotWrittenError, match="could not be written"), only_writer(target):
             pass
+
+
+def test_locks_of_killed_processes_are_removed_and_held_ones_are_not(tmp_path):
+    for name in ("dead", "held", "young"):
+        lock_of(tmp_path / name).write_text("{}")
+    for name in ("dead", "held"):
+        os.utime(lock_of(tmp_path / name), (0, 0))
+    with only_writer(tmp_path / "held"):
+        os.utime(lock_of(tmp_path / "held"), (0, 0))
+        with only_writer(tmp_path / "another"):
+            assert lock_of(tmp_path / "held").exists()
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".young.trueward-lock"]

@@ -26,7 +26,9 @@ except ImportError:  # Windows
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-TRIES = 5  # another process may remove its lock between two of our steps
+TRIES, PAUSE = 5, 0.01  # another process may remove a lock between two of our steps; seconds
+OLD = 60.0  # seconds after which a lock that nobody holds is removed
+ENDING = ".trueward-lock"
 LONGEST = 4096  # bytes of a lock that are read
 
 
@@ -127,6 +129,7 @@ def only_writer(target: str | Path) -> Iterator[None]:
         lock = lock_of(whole)
         missing = [p for p in (whole.parent, *whole.parent.parents) if not p.exists()]
         whole.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(whole.parent)
         descriptor = _taken(lock, whole)
     except (OSError, RuntimeError) as e:  # RuntimeError: symbolic links in a circle
         raise NotWrittenError(
@@ -136,8 +139,11 @@ def only_writer(target: str | Path) -> Iterator[None]:
     try:
         yield
     finally:
-        lock.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            lock.unlink()
         os.close(descriptor)
+        if fcntl is None:  # Windows removes no file that is open
+            lock.unlink(missing_ok=True)
         for folder in missing:  # what was made for the lock alone
             with contextlib.suppress(OSError):
                 folder.rmdir()
@@ -147,7 +153,21 @@ def lock_of(target: Path) -> Path:
     """Return the file that is the lock of a target."""
     if not target.name:
         raise OSError(0, "it is the root of all folders")
-    return target.with_name(f".{target.name}.trueward-lock")
+    return target.with_name(f".{target.name}{ENDING}")
+
+
+def _sweep(parent: Path) -> None:
+    """Remove the locks of killed processes in a folder, where the system says that nobody holds them."""
+    for lock in parent.glob(f".*{ENDING}") if fcntl is not None else ():
+        with contextlib.suppress(OSError):
+            if time.time() - lock.stat().st_mtime < OLD:
+                continue
+            descriptor = os.open(lock, os.O_RDONLY)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                lock.unlink()
+            finally:
+                os.close(descriptor)
 
 
 def _taken(lock: Path, target: Path) -> int:
@@ -158,15 +178,18 @@ def _taken(lock: Path, target: Path) -> int:
             free = _free(descriptor)
             if free and _same_file(descriptor, lock):  # else the last owner has just removed it
                 os.ftruncate(descriptor, 0)
-                os.pwrite(descriptor, json.dumps(asdict(Owner.this_process())).encode(), 0)
+                os.lseek(descriptor, 0, os.SEEK_SET)
+                os.write(descriptor, json.dumps(asdict(Owner.this_process())).encode())
                 return descriptor
-            found = os.pread(descriptor, LONGEST, 0).decode("utf-8", "replace")
+            found = _content(descriptor)
         except BaseException:
             os.close(descriptor)
             raise
+        owner, swept = Owner.parse(found), not _same_file(descriptor, lock)
         os.close(descriptor)
-        if not free:
-            raise _held(lock, target, Owner.parse(found))
+        if not free and not swept:
+            raise _held(lock, target, owner)
+        time.sleep(PAUSE)
     raise _held(lock, target, None)
 
 
@@ -181,9 +204,14 @@ def _free(descriptor: int) -> bool:
             pass
         else:
             return True
-    found = os.pread(descriptor, LONGEST, 0).decode("utf-8", "replace")
+    found = _content(descriptor)
     owner = Owner.parse(found)
     return not found or (owner is not None and owner.alive() is False)
+
+
+def _content(descriptor: int) -> str:
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return os.read(descriptor, LONGEST).decode("utf-8", "replace")
 
 
 def _same_file(descriptor: int, lock: Path) -> bool:
