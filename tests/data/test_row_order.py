@@ -5,7 +5,7 @@ from dataclasses import replace
 import torch
 
 from trueward.data.feedback import Columns, Feedback
-from trueward.data.row_order import in_row_order, row_digests, row_order
+from trueward.data.row_order import row_digests
 
 
 def rows(x, y=None, **columns):
@@ -15,11 +15,11 @@ def rows(x, y=None, **columns):
 
 def test_rows_are_ordered_by_prompt_then_by_a_digest_of_their_features():
     b = rows([[3.0], [1.0], [2.0], [0.0]], group=torch.tensor([9, 9, 4, 9]))
-    assert row_order(b).tolist() == [2, 3, 1, 0]
+    assert b.row_order().tolist() == [2, 3, 1, 0]
 
 
 def test_without_prompts_the_features_alone_give_the_order():
-    assert row_order(rows([[3.0], [1.0], [2.0]])).tolist() == [1, 2, 0]
+    assert rows([[3.0], [1.0], [2.0]]).row_order().tolist() == [1, 2, 0]
 
 
 def test_equal_features_are_ordered_by_the_other_columns():
@@ -33,7 +33,7 @@ def test_equal_features_are_ordered_by_the_other_columns():
         group=torch.arange(60) // 30,
     )
     moved = b[torch.randperm(60, generator=g)]
-    one, other = b[row_order(b)], moved[row_order(moved)]
+    one, other = b[b.row_order()], moved[moved.row_order()]
     for name in ("y", "o", "z", "group"):
         assert torch.equal(getattr(one, name), getattr(other, name))
     assert torch.equal(one.channels["copy"].isnan(), other.channels["copy"].isnan())
@@ -45,7 +45,7 @@ def test_features_with_equal_digests_are_ordered_by_their_bits():
     assert len(row_digests(b.x).unique()) == 1
     orders = []
     for moved in (b, b[torch.tensor([2, 0, 1])], b[torch.tensor([1, 2, 0])]):
-        orders.append(moved.x[row_order(moved)])
+        orders.append(moved.x[moved.row_order()])
     assert torch.equal(orders[0], orders[1])
     assert torch.equal(orders[0], orders[2])
 
@@ -53,7 +53,7 @@ def test_features_with_equal_digests_are_ordered_by_their_bits():
 def test_the_number_of_an_unknown_user_gives_no_order():
     b = rows([[1.0], [1.0], [1.0]], [1.0, 0.0, 1.0], user=torch.tensor([-1, -2, 5]))
     other = replace(b[torch.tensor([1, 0, 2])], user=torch.tensor([-1, -2, 5]))
-    assert torch.equal(b.y[row_order(b)], other.y[row_order(other)])
+    assert torch.equal(b.y[b.row_order()], other.y[other.row_order()])
 
 
 def test_the_digest_of_a_row_does_not_depend_on_the_other_rows():
@@ -62,22 +62,3 @@ def test_the_digest_of_a_row_does_not_depend_on_the_other_rows():
         x = torch.randn(n, 37, generator=g).to(kind)
         order = torch.randperm(n, generator=g)
         assert torch.equal(row_digests(x)[order], row_digests(x[order]))
-
-
-def test_features_in_another_order_are_read_without_a_copy():
-    b = rows([[3.0, 30.0], [1.0, 10.0], [2.0, 20.0]], [3.0, 1.0, 2.0])
-    ordered, order = in_row_order(b, row_digests(b.x))
-    x = ordered.x
-    assert order.tolist() == [1, 2, 0]
-    assert ordered.y.tolist() == [1, 2, 3]
-    assert x.x is b.x
-    assert (len(x), tuple(x.shape), x.dtype, x.device) == (3, (3, 2), b.x.dtype, b.x.device)
-    assert x[torch.tensor([2, 0])].tolist() == [[3, 30], [1, 10]]
-    assert x[:, :1].tolist() == [[1], [2], [3]]
-    assert [part.tolist() for part in x.split(2)] == [[[1, 10], [2, 20]], [[3, 30]]]
-    assert x.to(torch.float64).tolist() == [[1, 10], [2, 20], [3, 30]]
-
-
-def test_rows_in_canonical_order_stay_as_they_are():
-    b = rows([[1.0], [2.0]])
-    assert in_row_order(b, row_digests(b.x))[0] is b

@@ -6,6 +6,8 @@ import torch
 
 import trueward as tw
 from trueward.data.feedback import Feedback
+from trueward.data.row_order import row_digests
+from trueward.fitting.prepared import in_row_order
 from trueward.fitting.sweep import FitJob, fit_many
 
 N = 480
@@ -142,3 +144,24 @@ def test_a_log_of_texts_is_split_and_numbered_alike_in_any_order():
     models = [tw.fit("ips", *data.split(0.3), **QUICK) for data in logs]
     a, c = (m.score_features(logs[0].x).reward for m in models)
     assert torch.allclose(a, c, atol=1e-6)
+
+
+def test_features_in_another_order_are_read_without_a_copy():
+    b = Feedback(
+        torch.tensor([[3.0, 30.0], [1.0, 10.0], [2.0, 20.0]]), torch.tensor([3.0, 1.0, 2.0])
+    )
+    ordered, order = in_row_order(b, row_digests(b.x))
+    x = ordered.x
+    assert order.tolist() == [1, 2, 0]
+    assert ordered.y.tolist() == [1, 2, 3]
+    assert x.x is b.x
+    assert (len(x), tuple(x.shape), x.dtype, x.device) == (3, (3, 2), b.x.dtype, b.x.device)
+    assert x[torch.tensor([2, 0])].tolist() == [[3, 30], [1, 10]]
+    assert x[:, :1].tolist() == [[1], [2], [3]]
+    assert [part.tolist() for part in x.split(2)] == [[[1, 10], [2, 20]], [[3, 30]]]
+    assert x.to(torch.float64).tolist() == [[1, 10], [2, 20], [3, 30]]
+
+
+def test_rows_in_canonical_order_stay_as_they_are():
+    b = Feedback(torch.tensor([[1.0], [2.0]]), torch.zeros(2))
+    assert in_row_order(b, row_digests(b.x))[0] is b

@@ -253,6 +253,26 @@ class Feedback:
         present = {k for k in optional if getattr(self, k) is not None}
         return present | set(self.eta) | ({"channels"} if self.channels else set())
 
+    def row_order(self, digest: Tensor | None = None) -> Tensor:
+        """Return the row numbers in the order that a fit draws from, see `trueward.data.row_order`.
+
+        Parameters
+        ----------
+        digest : Tensor, optional
+            (n,) `trueward.data.row_order.row_digests` of ``x``, if they are known.
+
+        Returns
+        -------
+        Tensor
+            (n,) int64, on the CPU.
+
+        """
+        aligned = {k: v for k, v in vars(self).items() if isinstance(v, torch.Tensor)}
+        columns = {k: v for k, v in aligned.items() if k not in {"x", "group"}}
+        for name in ("channels", "eta"):
+            columns |= {f"{name}.{k}": v for k, v in getattr(self, name).items()}
+        return row_order(self.x, self.group, columns, digest)
+
     def split(self, share: float, seed: int = 0) -> tuple[Feedback, Feedback]:
         """Split at random into training and validation rows; no prompt is on both sides.
 
@@ -280,7 +300,7 @@ class Feedback:
         """
         group = self.group
         if group is None:  # every row is a prompt, with the same number in any order of the rows
-            group = row_order(self).argsort()
+            group = self.row_order().argsort()
         train, validation = split_rows(len(self), share, seed, group, self.labels)
         return self[train], self[validation]
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, cast
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -11,17 +11,20 @@ import torch
 from trueward.core.random import numpy_stream
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from .feedback import Feedback
-
 CHUNK = 256  # rows whose digests are computed at once
 
 
-def row_order(data: Feedback, digest: Tensor | None = None) -> Tensor:
+def row_order(
+    x: Tensor,
+    group: Tensor | None,
+    columns: Mapping[str, Tensor],
+    digest: Tensor | None = None,
+) -> Tensor:
     """Return the row numbers in canonical order: by prompt, then by what the row holds.
 
     Rows of a prompt are ordered by a digest of their features, and equal ones by their other columns. Rows
@@ -30,10 +33,14 @@ def row_order(data: Feedback, digest: Tensor | None = None) -> Tensor:
 
     Parameters
     ----------
-    data : Feedback
-        The n rows.
+    x : Tensor
+        (n, d) features.
+    group : Tensor or None
+        (n,) integer id of the prompt.
+    columns : mapping of str to Tensor
+        (n, ...) all other columns.
     digest : Tensor, optional
-        (n,) their `row_digests`, if they are known.
+        (n,) `row_digests` of x, if they are known.
 
     Returns
     -------
@@ -42,23 +49,19 @@ def row_order(data: Feedback, digest: Tensor | None = None) -> Tensor:
 
     Examples
     --------
-    >>> from trueward.data.feedback import Feedback
     >>> x = torch.tensor([[3.0], [1.0], [2.0]])
-    >>> row_order(Feedback(x, torch.zeros(3), group=torch.tensor([7, 7, 5]))).tolist()
+    >>> row_order(x, torch.tensor([7, 7, 5]), {}).tolist()
     [2, 1, 0]
 
     """
-    n = len(data)
-    group = np.zeros(n, np.int64) if data.group is None else data.group.cpu().numpy()
-    value = (row_digests(data.x) if digest is None else digest).cpu().numpy()
-    order = np.lexsort((value, group))
-    tied = _tied(order, group, value)
-    if len(tied):  # the columns of all rows of a tie, in the place of the rows that tie
-        rest = _column_digests(data, tied)
-        exact = _feature_digests(data.x, tied)
+    prompt = np.zeros(len(x), np.int64) if group is None else group.cpu().numpy()
+    value = (row_digests(x) if digest is None else digest).cpu().numpy()
+    order = np.lexsort((value, prompt))
+    tied = _tied(order, prompt, value)
+    if len(tied):  # ordered among themselves, at the places that they have together
+        rest, exact = _column_digests(columns, tied), _feature_digests(x, tied)
         places = np.flatnonzero(np.isin(order, tied))
-        within = np.lexsort((exact, rest, value[tied], group[tied]))
-        order[places] = tied[within]
+        order[places] = tied[np.lexsort((exact, rest, value[tied], prompt[tied]))]
     return torch.from_numpy(order)
 
 
@@ -146,34 +149,6 @@ class ReorderedRows:
             yield self.index_select(0, rows)
 
 
-def in_row_order(data: Feedback, digest: Tensor) -> tuple[Feedback, Tensor]:
-    """Return the rows in canonical order, and that order.
-
-    The features are not copied: where the rows stand in another order, ``x`` is a `ReorderedRows`.
-
-    Parameters
-    ----------
-    data : Feedback
-        The n rows.
-    digest : Tensor
-        (n,) their `row_digests`.
-
-    Returns
-    -------
-    rows : Feedback
-        The columns in canonical order.
-    order : Tensor
-        (n,) row of ``data`` at every place.
-
-    """
-    order = row_order(data, digest)
-    if bool((order == torch.arange(len(order))).all()):
-        return data, order
-    columns = replace(data, x=data.x[:, :0])[order.to(data.y.device)]
-    vars(columns)["x"] = cast("Tensor", ReorderedRows(data.x, order))
-    return columns, order
-
-
 def _tied(
     order: NDArray[np.int64], group: NDArray[np.int64], value: NDArray[np.float32]
 ) -> NDArray[np.int64]:
@@ -186,21 +161,16 @@ def _tied(
     return np.sort(order[marked])
 
 
-def _column_digests(data: Feedback, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """An integer for some rows that changes with every column but features and prompt."""
+def _column_digests(columns: Mapping[str, Tensor], rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """An integer for some rows that changes with every column."""
     at, digest = torch.from_numpy(rows), np.zeros(len(rows), dtype=np.int64)
-    for f in fields(data):
-        column = getattr(data, f.name)
-        parts = {f.name: column} if torch.is_tensor(column) else column
-        if f.name in {"x", "group"} or not isinstance(parts, dict):
-            continue
-        for k in sorted(parts):
-            part = parts[k].cpu()[at]
-            if k == "user":
-                part = part.clamp(min=-1)  # ids below 0 number the rows of unknown users
-            values = part.double().flatten(1) if part.dim() > 1 else part.double()[:, None]
-            values = torch.where(values.isnan(), torch.nan, values + 0.0)  # -0.0 + 0.0 is 0.0
-            digest = 3 * digest + _mixed(values.contiguous().numpy().view(np.int64))
+    for name in sorted(columns):
+        part = columns[name].cpu()[at]
+        if name == "user":
+            part = part.clamp(min=-1)  # ids below 0 number the rows of unknown users
+        values = part.double().flatten(1) if part.dim() > 1 else part.double()[:, None]
+        values = torch.where(values.isnan(), torch.nan, values + 0.0)  # -0.0 + 0.0 is 0.0
+        digest = 3 * digest + _mixed(values.contiguous().numpy().view(np.int64))
     return digest
 
 

@@ -10,7 +10,6 @@ import torch
 from trueward.core.errors import TruewardError
 from trueward.data.capabilities import LogCapabilities
 from trueward.data.feedback import Columns, Feedback
-from trueward.data.row_order import row_order
 from trueward.data.splits import split_rows
 from trueward.estimation.signals import LogSignals
 from trueward.fitting.crossfit import CrossFitData, fit_nuisances
@@ -92,7 +91,7 @@ def signal_probabilities(log: Feedback, seed: int) -> Columns:
         return eta
     cfg = Train(seed=seed)
     parts = split_rows(len(log), 0.2, seed, log.group, log.labels)
-    rest, held = (part[row_order(log[part])] for part in parts)
+    rest, held = (part[log[part].row_order()] for part in parts)
     train, val = log[rest], log[held]
     data = CrossFitData(train, val, InputTransform.fit(train, cfg.dtype()), cfg)
     (fitted,) = fit_nuisances([(data, [signals])])

@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 
 from trueward.data.feedback import Columns
-from trueward.data.row_order import in_row_order, row_digests
+from trueward.data.row_order import ReorderedRows, row_digests
 from trueward.training.preprocessing import InputTransform
-from trueward.training.problem import TrainingProblem
+from trueward.training.problem import TrainingProblem, without_features
 
 from .checks import check_splits, require_capabilities, require_finite
 from .crossfit import CrossFitData
@@ -126,6 +126,34 @@ class PreparedLog:
         train = dataclasses.replace(self.train, eta=nuisances.train)
         val = dataclasses.replace(self.val, eta=nuisances.val)
         return TrainingProblem.on_features("reward", method, train, val, self.transform)
+
+
+def in_row_order(data: Feedback, digest: Tensor) -> tuple[Feedback, Tensor]:
+    """Return the rows in canonical order, and that order.
+
+    The features are not copied: where the rows stand in another order, ``x`` is a `ReorderedRows`.
+
+    Parameters
+    ----------
+    data : Feedback
+        The n rows.
+    digest : Tensor
+        (n,) their `row_digests`.
+
+    Returns
+    -------
+    rows : Feedback
+        The columns in canonical order.
+    order : Tensor
+        (n,) row of ``data`` at every place.
+
+    """
+    order = data.row_order(digest)
+    if torch.equal(order, torch.arange(len(order))):
+        return data, order
+    ordered = without_features(data)[order.to(data.y.device)]
+    vars(ordered)["x"] = cast("Tensor", ReorderedRows(data.x, order))
+    return ordered, order
 
 
 def fingerprint(splits: Sequence[Feedback], digests: Sequence[Tensor]) -> str:

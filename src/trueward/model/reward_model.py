@@ -14,7 +14,6 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from trueward.core.errors import TruewardError
-from trueward.data.row_order import row_order
 from trueward.estimation.method import Method, settings
 from trueward.estimators._registry import is_found, make
 from trueward.training.networks import Net, Shape
@@ -211,7 +210,7 @@ class RewardModel:
             )
         plain, audited = replace(self, calibration=None), log.audited
         rows = log[audited]
-        order = row_order(rows).to(audited.device)
+        order = rows.row_order().to(audited.device)
         rows, audited = rows[order], audited[order]
         p = plain.score_features(rows.x).preferred
         if p is None or rows.gold is None:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from trueward.core.errors import UsageError
-from trueward.data.row_order import row_order
 from trueward.data.splits import split_rows
 from trueward.estimation.method import Method, settings
 from trueward.features import cached_in, encode, fill
@@ -135,7 +134,7 @@ def fit_frozen(
     resolved, reasons = resolve(method, data)
     _require_tunable(resolved, cfg)
     parts = split_rows(len(data), val, cfg.seed, data.group)
-    train_rows, val_rows = (part[row_order(data[part])] for part in parts)
+    train_rows, val_rows = (part[data[part].row_order()] for part in parts)
     prepared = PreparedLog.of(resolved, data[train_rows], data[val_rows], cfg)
     options = (resolved.name, settings(resolved), cfg, base.spec(), tuning)
     key = hashlib.sha256(repr((prepared.fingerprint, *options)).encode()).hexdigest()
