@@ -138,12 +138,16 @@ def align(
         raise typer.Exit(130) from None
     finally:
         finish_progress()
-    if (end := result.get("ended")) is None:
-        return  # another process of accelerate launch has written it
-    typer.echo(
-        f"{out}: {_metrics_line(end)} after {end.get('step', 0)} steps; all steps are in "
-        f"{out}/metrics.jsonl"
-    )
+    _say_end(out, result.get("ended"))
+
+
+def _say_end(out: Path, end: dict[str, Any] | None) -> None:
+    """Print where the policy is; without an end another process of accelerate launch has written it."""
+    if end is not None:
+        typer.echo(
+            f"{out}: {_metrics_line(end)} after {end.get('step', 0)} steps; all steps are in "
+            f"{out}/metrics.jsonl"
+        )
 
 
 def _reward(folder: Path, safety: RewardOptions, name: str) -> Any:

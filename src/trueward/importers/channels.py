@@ -64,7 +64,10 @@ CHANNELS: dict[str, Channel] = {
     "asked": Channel("implicit", "none", "not logged"),
     "seen": Channel("implicit", "none", "not logged"),
     "ask_level": Channel("implicit", "none", "not logged"),
+    "p_ask": Channel("implicit", "none", "not in the lottery"),
 }
+#: Names of scores and attributes with the outcome of a lottery of asks, the same in every product.
+LOTTERY_NAMES = {f"trueward.{name}": name for name in ("asked", "seen", "ask_level", "p_ask")}
 #: A name that is mapped to this becomes thumbs_up or thumbs_down by its value.
 THUMBS = "thumbs"
 NO_FEEDBACK = "a thumb whose value means no feedback"  # why it is skipped

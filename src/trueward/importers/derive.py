@@ -25,6 +25,7 @@ THUMBS_UP_DOWN = ("thumbs_up", "thumbs_down")
 IDENTITY = ("response_id", "session_id", "position", "turn", "parent_response_id", "p_ask")
 # columns of the log about a lottery or a survey, no features: who was asked, and who saw the question
 ASKS = ("asked", "seen", "ask_level")
+CHANCE = "p_ask of events"
 # implicit channels that become a column of the log; dwell_seconds is neither yes nor no
 SIGNAL_COLUMNS = {
     name: f"channel.{name}"
@@ -129,6 +130,11 @@ def derive_log(
                 is_zero = pl.col(column).is_null() & window.contains(responses.columns)
                 zero = pl.when(is_zero).then(0.0).otherwise(column).alias(column)
                 rows = rows.with_columns(zero)
+    if CHANCE in rows.columns:
+        rows = rows.with_columns(p_ask=pl.coalesce(CHANCE, "p_ask"))
+    if "asked" in asks:  # without an event nobody was asked about a response of the lottery
+        in_lottery = pl.col("asked").is_null() & (pl.col("p_ask") > 0)
+        rows = rows.with_columns(asked=pl.when(in_lottery).then(0.0).otherwise("asked"))
     context = sorted(c for c in responses.columns if c.startswith("context."))
     rows = rows.with_columns(
         messages_as_text("prompt"),
@@ -265,4 +271,8 @@ def _asks(users: pl.DataFrame) -> list[pl.DataFrame]:
             rows = pl.concat([rows, seen])
         if rows.height:
             columns.append(rows.rename({"value": name}))
-    return columns
+    chance = users.filter(pl.col("channel") == "p_ask").sort("response_id", "at", "value")
+    last = chance.group_by("response_id", maintain_order=True).agg(
+        pl.col("value").last().alias(CHANCE)
+    )
+    return [*columns, *([last] if last.height else [])]

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from trueward.core.atomic_io import replacing
 from trueward.core.errors import UsageError
 
+from .channels import LOTTERY_NAMES
 from .dataset_info import SCHEMA
 from .derive import derive_log
 from .sorted_ranges import no_progress, prefetched, rows_for
@@ -93,6 +94,7 @@ class ImportedLog:
         reasons = reasons.sort("count", "reason", descending=[True, False]).head(SHOWN_REASONS)
         scope = self.info.export_scope
         paths = {text: list(paths) for text, paths in self.mapping.paths.items()}
+        names = {k: v for k, v in self.mapping.signals.items() if k not in LOTTERY_NAMES}
         return {
             "schema": SCHEMA,
             "source": self.source.name,
@@ -109,7 +111,7 @@ class ImportedLog:
             "skipped": tables.skipped,
             "rejected": {"rows": tables.rejected.height, "reasons": dict(reasons.iter_rows())},
             **({} if self.redacted is None else {"redacted": self.redacted}),
-            "mapping": {"names": dict(self.mapping.signals), "paths": paths},
+            "mapping": {"names": names, "paths": paths},
             "notes": list(self.notes),
         }
 

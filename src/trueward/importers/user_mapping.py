@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from trueward.core.errors import UsageError
 from trueward.data.feedback_words import FeedbackWords
 
-from .channels import CHANNELS, THUMBS
+from .channels import CHANNELS, LOTTERY_NAMES, THUMBS
 from .contract import UserMapping
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def user_mapping(
         If one of our names does not exist.
 
     """
-    signals = dict(source.signals)
+    signals = {**LOTTERY_NAMES, **source.signals}
     paths: dict[str, tuple[str, ...]] = {}
     for ours, theirs in pairs:
         if ours in CHANNELS or ours == THUMBS:
