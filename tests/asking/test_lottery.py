@@ -6,6 +6,8 @@ import json
 import runpy
 import shutil
 import subprocess
+import sys
+import types
 from importlib.resources import files
 from itertools import pairwise
 
@@ -13,6 +15,7 @@ import pytest
 
 import trueward as tw
 from trueward.asking.lottery import draw
+from trueward.asking.shipped import PRODUCTS, code
 
 IDS = ["resp-1", "resp-2", "a", "ü-😀", "6f1c", *(f"r{i}" for i in range(40))]
 CODE = files("trueward.asking.shipped")
@@ -108,13 +111,58 @@ def test_the_javascript_code_to_paste_gives_the_same_outcomes(tmp_path):
 
 def test_the_typescript_code_is_the_javascript_with_types():
     ts, js = ((CODE / f"ask.{k}").read_text("utf-8") for k in ("ts", "js"))
-    for types in (
+    for said in (
         ": Promise<bigint>",
         ": { levels?: number; earlier?: number; perDay?: number }",
         ": Promise<{ asked: number; p_ask: number; ask_level: number }>",
         ": string",
         ": number",
     ):
-        assert types in ts
-        ts = ts.replace(types, "")
+        assert said in ts
+        ts = ts.replace(said, "")
     assert "".join(ts.split()) == "".join(js.split())
+
+
+@pytest.mark.parametrize("product", PRODUCTS)
+def test_the_code_for_a_product_is_whole(product, monkeypatch, tmp_path):
+    """The Python file runs; what it logs is the outcome under the names that imports read."""
+    scores = []
+    client = types.SimpleNamespace(create_score=lambda **score: scores.append(score))
+    fake = types.ModuleType("langfuse")
+    fake.get_client = lambda: client
+    monkeypatch.setitem(sys.modules, "langfuse", fake)
+    (tmp_path / "lottery.py").write_text(code("py", product), "utf-8")
+    made = runpy.run_path(str(tmp_path / "lottery.py"))
+    outcome = made["ask"]("o1", 1.0, "k1")
+    assert outcome == {"asked": 1, "p_ask": 1.0, "ask_level": 1}
+    if product == "langfuse":
+        made["log_ask"]("t1", "o1", outcome)
+        made["log_seen"]("t1", "o1", seen=True)
+        assert [s["name"] for s in scores] == [
+            f"trueward.{k}" for k in ("asked", "p_ask", "ask_level", "seen")
+        ]
+        assert {s["observation_id"] for s in scores} == {"o1"}
+        assert len({s["score_id"] for s in scores}) == 4
+    if product == "posthog":
+        assert made["ask_properties"](outcome)["trueward.p_ask"] == 1.0
+    if product == "otel":
+        said = {}
+        context = types.SimpleNamespace(span_id=0xAB)
+        span = types.SimpleNamespace(
+            set_attributes=said.update,
+            set_attribute=said.__setitem__,
+            get_span_context=lambda: context,
+        )
+        made["log_ask"](span, outcome)
+        made["log_seen"](span, seen=False)
+        assert said["trueward.asked"] == 1
+        assert said["trueward.seen"] == 0
+        assert made["span_id"](span) == "00000000000000ab"
+    assert "export const ask" in code("ts", product)
+
+
+def test_code_that_is_not_there_is_said():
+    with pytest.raises(tw.UsageError, match="choose one of generic, langfuse, otel, posthog"):
+        code("py", "grafana")
+    with pytest.raises(tw.UsageError, match="--lang ts"):
+        code("js", "otel")

@@ -33,6 +33,7 @@ def run(*words):
 def test_the_code_is_printed_as_it_is():
     assert "def ask(" in run("snippet").stdout
     assert "Promise<bigint>" in run("snippet", "--lang", "ts").stdout
+    assert "trueward.${name}" in run("snippet", "--for", "langfuse", "--lang", "ts").stdout
     with pytest.raises(tw.UsageError, match="py, ts, js"):
         raise run("snippet", "--lang", "rust").exception
 

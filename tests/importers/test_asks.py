@@ -81,9 +81,51 @@ def generic(tmp_path):
     return lines(tmp_path / "g.jsonl", [*rows, *({**e, **at} for e in lottery)])
 
 
-@pytest.mark.parametrize("product", [langfuse, otel, generic])
+def posthog(tmp_path):
+    """Calls with the outcome as properties, and what is known of a survey about them."""
+    records = []
+    for n, i in enumerate(IDS):
+        own = {"$ai_trace_id": f"t{n}", "$ai_span_id": i, "$ai_model": "m"}
+        said = {"$ai_input": [{"role": "user", "content": "Why?"}]}
+        said["$ai_output_choices"] = [{"role": "assistant", "content": f"A{n}"}]
+        lottery = {"trueward.asked": int(ASKS[i].asked), "trueward.p_ask": P}
+        if ASKS[i].asked:
+            lottery["trueward.seen"] = n % 2
+        at = {"timestamp": f"2026-03-02T09:{n:02}:00Z", "distinct_id": f"u{n}"}
+        properties = {**own, **said, **lottery}
+        records.append({"uuid": f"e{n}", "event": "$ai_generation", "properties": properties, **at})
+        if ASKS[i].asked and n % 2:
+            vote = {"$ai_trace_id": f"t{n}", "$ai_metric_name": "thumbs_up", "$ai_metric_value": 1}
+            records.append({"uuid": f"v{n}", "event": "$ai_metric", "properties": vote, **at})
+    return lines(tmp_path / "p.jsonl", records)
+
+
+def phoenix(tmp_path):
+    records = []
+    for n, i in enumerate(IDS):
+        given = {"input.value": "Why?", "output.value": f"A{n}"}
+        given |= {"trueward.asked": int(ASKS[i].asked), "trueward.p_ask": P}
+        if ASKS[i].asked:
+            given["trueward.seen"] = n % 2
+        record = {"name": "chat", "context": {"trace_id": f"t{n}", "span_id": i}, "parent_id": None}
+        record |= {"span_kind": "LLM", "attributes": given}
+        records.append({**record, "start_time": f"2026-04-01T08:{n:02}:00Z"})
+        if ASKS[i].asked and n % 2:
+            note = {
+                "id": f"a{n}",
+                "name": "user_feedback",
+                "annotator_kind": "HUMAN",
+                "source": "API",
+            }
+            note |= {"identifier": "", "span_id": i, "result": {"label": "thumbs-up", "score": 1}}
+            records.append({**note, "created_at": "2026-04-01T09:00:00Z", "updated_at": None})
+    return lines(tmp_path / "x.jsonl", records)
+
+
+@pytest.mark.parametrize("product", [posthog, phoenix, langfuse, otel, generic])
 def test_the_log_has_the_lottery_and_its_check_draws_it_again(product, tmp_path):
-    result = import_log(product.__name__, product(tmp_path))
+    named = [("thumbs", "thumbs_up")] if product is posthog else []
+    result = import_log(product.__name__, product(tmp_path), mapping=named)
     asked = {i: float(ASKS[i].asked) for i in IDS}
     assert column(result, "asked") == asked
     assert set(column(result, "p_ask").values()) == {P}

@@ -24,12 +24,18 @@ app = typer.Typer(
 @app.command()
 @stoppable
 def snippet(
+    product: Annotated[
+        str,
+        typer.Option(
+            "--for", help="Where the outcome is logged: generic, langfuse, otel, posthog."
+        ),
+    ] = "generic",
     lang: Annotated[str, typer.Option("--lang", help="py, ts or js.")] = "py",
 ) -> None:
-    """Print the lottery as code to paste into a product; it needs no package."""
+    """Print the lottery as code to paste into a product."""
     from trueward.asking.shipped import code
 
-    typer.echo(code(lang), nl=False)
+    typer.echo(code(lang, product), nl=False)
 
 
 @app.command()
