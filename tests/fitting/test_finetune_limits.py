@@ -20,7 +20,7 @@ from trueward.data.log import read_log
 from trueward.estimators._registry import make
 from trueward.features import backbone
 from trueward.features.transformers import loading
-from trueward.fitting.finetune.network import TextRows, TunedNet
+from trueward.fitting.finetune.network import TextRows, TunedNet, with_adapters
 from trueward.fitting.finetune.tune import tune
 from trueward.reporting.replay import track
 from trueward.simulation import helpdesk, simulate
@@ -134,6 +134,66 @@ def test_a_text_is_read_once_where_the_loss_of_a_row_needs_no_other_row(
         read.clear()
         step(net, method, slices)
         assert sorted(read) == sorted([*range(N)] * times)
+
+
+SIZE = {"vocab_size": 32, "hidden_size": 16, "num_hidden_layers": 1}
+HEADS = {"num_attention_heads": 2, "num_key_value_heads": 2, "head_dim": 8}
+EXPERTS = {"num_local_experts": 2, "intermediate_size": 16, "intermediate_size_mlp": 16}
+
+
+@pytest.mark.parametrize(
+    ("kind", "sizes", "without"),
+    [
+        ("Mamba2", {"num_heads": 4, "head_dim": 8, "state_size": 4, "n_groups": 1}, "out_proj"),
+        ("Llama4Text", {**HEADS, **EXPERTS, "pad_token_id": 0}, "router"),
+    ],
+)
+def test_adapters_leave_out_layers_that_are_no_plain_product(kind, sizes, without):
+    """A router gives a pair; kernels of Mamba read the weight of out_proj and would pass an adapter by."""
+    import transformers
+
+    model = transformers.AutoModel.from_config(
+        getattr(transformers, f"{kind}Config")(**SIZE, **sizes)
+    )
+    adapted = with_adapters(model, 2, 0)
+    names = [name for name, p in adapted.named_parameters() if p.requires_grad]
+    assert names
+    assert all("lora_" in name and without not in name for name in names)
+    adapted(input_ids=torch.arange(8)[None]).last_hidden_state.square().mean().backward()
+    assert any(p.grad is not None for p in adapted.parameters())
+
+
+@pytest.mark.parametrize("how", ["lora", "full"])
+def test_of_a_model_that_sees_only_what_reads_text_is_tuned(tmp_path, how):
+    import transformers
+
+    own = tiny.tokenizer("qwen3")
+    text = {"model_type": "llama", "vocab_size": len(own), **tiny.SIZE, "num_key_value_heads": 2}
+    eyes = {"hidden_size": 16, "num_hidden_layers": 1, "intermediate_size": 16, "image_size": 16}
+    eyes |= {"num_attention_heads": 2, "patch_size": 8}
+    sizes = {"text_config": text, "vision_config": eyes, "pad_token_id": own.pad_token_id}
+    config = transformers.Idefics3Config(**sizes)
+    transformers.AutoModel.from_config(config).save_pretrained(tmp_path)
+    own.save_pretrained(tmp_path)
+    net = learner(tmp_path, make("naive", {}), how)
+    names = {id(module): name for name, module in net.model[0].named_modules()}
+    assert net.slots
+    assert all("text_model" in names[id(slot.module)] for slot in net.slots)
+    step(net, make("naive", {}), MicroBatches(4))
+    assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in net.weights)
+
+
+def test_a_model_that_peft_refuses_is_one_sentence(folder, monkeypatch):
+    import peft
+
+    def refused(_model, _config):
+        raise ValueError("Target modules all-linear\nnot found")
+
+    monkeypatch.setattr(peft, "get_peft_model", refused)
+    with pytest.raises(
+        TruewardError, match=r"no adapters for llama \(Target .*: choose --tune full"
+    ):
+        learner(folder, make("naive", {}))
 
 
 def test_validation_that_does_not_fit_goes_on_in_smaller_batches(folder, monkeypatch):

@@ -58,7 +58,8 @@ def language_tower(model: Any) -> Any:
         The network without its head.
 
     """
-    return getattr(model, "language_model", model)
+    towers = (getattr(model, name, None) for name in ("language_model", "text_model"))
+    return next((tower for tower in towers if tower is not None), model)
 
 
 def has_classifier(folder: ModelFolder) -> bool:

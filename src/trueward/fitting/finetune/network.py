@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from trueward.core.errors import TruewardError
 from trueward.core.random import stream_seed
 from trueward.data.feedback import Columns
+from trueward.features.transformers.loading import language_tower
 from trueward.features.transformers.model_folder import missing_text_extra
 from trueward.features.transformers.token_pooling import pool_tokens
 from trueward.training.networks import Shape
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from trueward.features.transformers.transformer import Transformer
 
 TuneMode = Literal["lora", "full", "head"]
+MAMBA = ("mamba", "mamba2", "falcon_mamba", "falcon_h1", "nemotron_h")
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ class TunedNet(nn.Module):
     heads : mapping of str to (Tensor, Tensor)
         Head -> (w (d,), b ()) to start from.
     mode : {'lora', 'full', 'head'}
-        Train low-rank adapters, every weight, or the heads alone.
+        Train low-rank adapters, every weight that reads text, or the heads alone.
     rank : int, default 16
         Rank of the adapters.
     seed : int, default 0
@@ -135,9 +137,8 @@ class TunedNet(nn.Module):
         self.standardizer = Standardizer(mean, scale, standardizer.limit)
         model = with_adapters(backbone.model, rank, seed) if mode == "lora" else backbone.model
         self.to(self.device)
-        self.model = [
-            model
-        ]  # in a list, so that its parameters are not registered as this module's
+        # in a list, so that its parameters are not registered as this module's
+        self.model = [model]
         if mode != "head":
             self._take_weights(full=mode == "full")
         _disable_dropout(model)
@@ -147,7 +148,7 @@ class TunedNet(nn.Module):
     def _take_weights(self, *, full: bool) -> None:
         """Move the trained weights out of the model as fp32 parameters; tied weights become one."""
         taken: dict[int, int] = {}
-        for module in self.model[0].modules():
+        for module in (language_tower(self.model[0]) if full else self.model[0]).modules():
             for name, p in list(module.named_parameters(recurse=False)):
                 if not (full or p.requires_grad):
                     continue
@@ -233,7 +234,7 @@ def with_adapters(model: Any, rank: int, seed: int) -> Any:
     Raises
     ------
     TruewardError
-        If peft is not installed, or the rank is below 1.
+        If peft is not installed or knows no adapters for the model, or the rank is below 1.
 
     References
     ----------
@@ -247,13 +248,37 @@ def with_adapters(model: Any, rank: int, seed: int) -> Any:
     if rank < 1:
         raise TruewardError(f"the rank of an adapter must be at least 1, not {rank}")
     config = peft.LoraConfig(
-        r=rank, lora_alpha=2 * rank, lora_dropout=0.0, target_modules="all-linear"
+        r=rank,
+        lora_alpha=2 * rank,
+        lora_dropout=0.0,
+        target_modules="all-linear",
+        exclude_modules=_not_adaptable(model) or None,
     )
     with warnings.catch_warnings(), torch.random.fork_rng():
         torch.manual_seed(stream_seed(seed, "adapters"))
         # peft uses a name that transformers has deprecated
         warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
-        return peft.get_peft_model(model, config)
+        try:
+            return peft.get_peft_model(model, config)
+        except (ValueError, NotImplementedError, AttributeError) as e:
+            kind, reason = model.config.model_type, " ".join(str(e).split())[:200]
+            raise TruewardError(
+                f"peft has no adapters for {kind} ({reason}): choose --tune full or head"
+            ) from e
+
+
+def _not_adaptable(model: Any) -> list[str]:
+    """Names of linear layers that read no text, or are used otherwise than as a product.
+
+    A router returns a pair, and the kernels of Mamba read the weight of ``out_proj`` itself.
+    """
+    mamba, tower = model.config.model_type in MAMBA, set(language_tower(model).modules())
+    return [
+        name
+        for name, m in model.named_modules()
+        if isinstance(m, nn.Linear)
+        and (type(m) is not nn.Linear or m not in tower or (mamba and name.endswith("out_proj")))
+    ]
 
 
 def _enable_checkpointing(model: Any) -> None:
