@@ -67,6 +67,10 @@ def test_sensitivity_prints_the_curve_and_draws_it(told, made):
 
 def test_a_plan_writes_the_responses_to_label_next(told, made):
     text = told("plan", "--width", "0.02", "--out", made / "next.csv")
+    marked = pl.read_csv(made / "next.csv")
+    assert marked.columns == ["prompt", "response", "gold", "formula_cells"]
+    assert marked["formula_cells"].max() > 0  # some texts begin with a sign of a formula
+    told("plan", "--width", "0.02", "--no-safe-csv", "--out", made / "next.csv")
     table = pl.read_csv(made / "next.csv")
     assert table.columns == ["prompt", "response", "gold"]
     assert f"{table.height} more" in text
