@@ -1,6 +1,8 @@
 """SECURITY.md keeps its promises: each names a test that exists, and some are shown here."""
 
 import ast
+import functools
+import json
 import pickle
 import re
 from pathlib import Path
@@ -17,6 +19,13 @@ from trueward.model.reward_model import load
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "SECURITY.md").read_text("utf-8")
 SOURCES = sorted(Path(trueward.__file__).parent.rglob("*.py"))
+
+
+@functools.cache
+def parsed(path):
+    return ast.parse(path.read_text("utf-8"))
+
+
 KINDS = {
     *("log", "config", "`.sql`", "model", "backbone", "feature file", "export", "server", "output"),
 }
@@ -38,7 +47,7 @@ def test_every_promise_names_a_test_that_exists(promise):
     assert kind in KINDS
     assert sentence.endswith(".")
     file, _, name = where.strip("`").partition("::")
-    tree = ast.parse((ROOT / file).read_text("utf-8"))
+    tree = parsed(ROOT / file)
     assert name in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
 
 
@@ -65,7 +74,7 @@ FORBIDDEN = re.compile(
 
 def test_no_file_is_run_as_code():
     for path in SOURCES:
-        for name, keywords in calls(ast.parse(path.read_text("utf-8"))):
+        for name, keywords in calls(parsed(path)):
             assert not FORBIDDEN.fullmatch(name), (path, name)
             assert not keywords.get("shell"), (path, name)
             assert not keywords.get("allow_pickle"), (path, name)
@@ -81,7 +90,7 @@ NETWORK = {"urllib.request", "http.client", "requests", "httpx", "aiohttp", "ftp
 def test_only_one_module_speaks_to_servers():
     found = set()
     for path in SOURCES:
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        for node in ast.walk(parsed(path)):
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             found |= {path.name for name in names if name in NETWORK}
@@ -134,8 +143,6 @@ class _Runs:
 
 
 def test_a_pickle_in_a_model_folder_is_refused(fitted, tmp_path):
-    import json
-
     (tmp_path / "rm").mkdir()
     (tmp_path / "rm" / "model.safetensors").write_bytes(pickle.dumps(_Runs()))
     record = json.loads((fitted / "rm" / "model.json").read_text())

@@ -17,7 +17,7 @@ from trueward.core.errors import TruewardError
 from .common import Map, Seed, Split, Track, finish_progress, pairs
 from .grouped import grouped
 from .outputs import claim_output
-from .recorded_log import fitted_on
+from .recorded_log import fitted_on, portable
 
 if TYPE_CHECKING:
     from trueward.rlhf import Align
@@ -119,9 +119,10 @@ def align(
             *(start, rewards, messages, out, settings),
             weights=weight,
             origin={
-                "rewards": {str(folder): _digest(folder) for folder in reward},
-                "made safe": asdict(safety),
-                "prompts": prompts,
+                "rewards": {_reward_name(folder, reward): _digest(folder) for folder in reward},
+                "made safe": asdict(safety)
+                | {"reference": safety.reference and portable(safety.reference)},
+                "prompts": portable(prompts),
             },
             resume=resume,
             track=track,

@@ -62,7 +62,7 @@ def read_lines(file: Path) -> list[dict[str, Any]]:
         try:
             point = json.loads(line)
             points.append({**point, "step": int(point["step"])})
-        except (ValueError, KeyError, TypeError) as e:
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as e:
             if number == len(lines):
                 break
             raise TruewardError(

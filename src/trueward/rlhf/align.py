@@ -246,13 +246,19 @@ def _record(
     settings: Align,
 ) -> dict[str, Any]:
     return {
-        "policy": {"from": policy.folder.source, "digest": policy.folder.digest},
-        "rewards": [r if isinstance(r, str) else r.__name__ for r in rewards],
+        "policy": {"from": _named(policy.folder.source), "digest": policy.folder.digest},
+        "rewards": [_named(r) if isinstance(r, str) else r.__name__ for r in rewards],
         "weights": None if weights is None else list(weights),
         "prompts": len(prompts),
         "settings": asdict(settings),
         "versions": {name: version(name) for name in ("trueward", "trl", "transformers", "torch")},
     }
+
+
+def _named(source: str) -> str:
+    """Return a name on the hub, or that of a folder without the folders of this machine."""
+    path = Path(source)
+    return path.name if path.is_absolute() else source
 
 
 def _begin(work: Path, record: dict[str, Any], resume: bool) -> None:
