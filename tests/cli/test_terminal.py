@@ -135,3 +135,23 @@ def test_a_long_value_is_cut_in_an_error(tmp_path, capsys):
     assert "--map takes NAME=VALUE, not 'xxx" in err
     assert "... (70,002 characters)" in err
     assert len(err) < 500
+
+
+@pytest.mark.parametrize(
+    "raised",
+    [
+        RuntimeError(
+            "[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory"
+        ),
+        ImportError("libtorch.so: failed to map segment from shared object"),
+        MemoryError(),
+    ],
+)
+def test_too_little_memory_is_said_whatever_raises_it(capsys, monkeypatch, raised):
+    def full(*_args, **_options):
+        raise raised
+
+    monkeypatch.setattr("trueward.cli.app.app", full)
+    code, _out, err = run(["methods"], capsys)
+    assert code == 1
+    assert err == "error: this machine has too little memory for these rows; give fewer\n"

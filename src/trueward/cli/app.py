@@ -40,6 +40,14 @@ if TYPE_CHECKING:
     pass
 
 STDOUT = 1  # its file descriptor
+TOO_LITTLE_MEMORY = "this machine has too little memory for these rows; give fewer"
+# what libraries say of it in errors of other types: torch, the loader of shared libraries, the system
+OUT_OF_MEMORY = (
+    "can't allocate memory",
+    "not enough memory",
+    "failed to map segment",
+    "annot allocate memory",
+)
 
 app = typer.Typer(
     name="trueward",
@@ -121,7 +129,7 @@ def main(arguments: list[str] | None = None) -> None:
         except TruewardError as e:
             _fail(str(e), e.exit_code, debug=debug)
         except MemoryError:
-            _fail("this machine has too little memory for these rows; give fewer", debug=debug)
+            _fail(TOO_LITTLE_MEMORY, debug=debug)
         except KeyboardInterrupt as e:
             typer.echo("stopped", err=True)
             sys.exit(stop_code(e))
@@ -135,6 +143,8 @@ def main(arguments: list[str] | None = None) -> None:
             ):  # that of polars
                 raise
             reason = f"{type(e).__name__}: {' '.join(str(e).split())[:300]}"
+            if any(part in reason for part in OUT_OF_MEMORY):
+                _fail(TOO_LITTLE_MEMORY, debug=debug)
             _fail(
                 f"trueward itself failed ({reason}). Please report this, with what the same command prints "
                 "after `trueward --debug`",
