@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 import json
 import sqlite3
+import tracemalloc
 import zipfile
 from datetime import UTC, datetime
 
 import polars as pl
+import pyarrow as pa
 import pytest
 from helpers.commands import run
 from helpers.product_exports import FIXTURES, lines
 
 from trueward.core.errors import TruewardError, UsageError
 from trueward.data.log import read_log
+from trueward.data.readers import sheets, text_files
 from trueward.data.readers.delimited import Reading, find_dialect
-from trueward.importers import import_log
+from trueward.importers import import_log, record_groups, records, staging
+from trueward.importers.contract import Record
 
 CASES = FIXTURES.parent / "cases"
 ROWS = [("Café?", "Ja; nein", "up", "31.12.2025 08:00"), ("Tea?", "No", "down", "01.01.2026 09:30")]
@@ -81,18 +86,18 @@ def test_days_and_months_that_may_be_swapped_are_asked_about(tmp_path):
         import_log("table", path, mapping=MAP)
 
 
-def records():
+def plain_rows():
     return [dict(zip(HEADER, row, strict=True)) for row in ROWS]
 
 
 def test_json_lines_parquet_sqlite_tsv_and_packed_files_give_the_same(tmp_path):
-    lines(tmp_path / "t.jsonl", records())
-    (tmp_path / "t.json").write_text(json.dumps(records()))
-    pl.DataFrame(records()).write_parquet(tmp_path / "t.parquet")
+    lines(tmp_path / "t.jsonl", plain_rows())
+    (tmp_path / "t.json").write_text(json.dumps(plain_rows()))
+    pl.DataFrame(plain_rows()).write_parquet(tmp_path / "t.parquet")
     (tmp_path / "t.tsv").write_text(text("\t"))
     (tmp_path / "t.csv.gz").write_bytes(gzip.compress(text().encode()))
     with sqlite3.connect(tmp_path / "t.db") as database:
-        pl.DataFrame(records()).write_csv(tmp_path / "ignored.txt")
+        pl.DataFrame(plain_rows()).write_csv(tmp_path / "ignored.txt")
         database.execute("CREATE TABLE chats (question, answer, vote, sent)")
         database.executemany("INSERT INTO chats VALUES (?, ?, ?, ?)", ROWS)
     database.close()
@@ -362,3 +367,210 @@ def test_words_of_thumbs_in_the_generic_events(tmp_path):
         "r1": 0.0,
         "r2": None,
     }
+
+
+TEXTS = ["NaN", "NA", "null", "None", "n/a", "0", "false"]
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl", "json", "parquet", "db", "xlsx"])
+def test_words_that_may_mean_nothing_are_texts_and_empty_cells_are_missing(tmp_path, ending):
+    """Only a column of feedback gives such words a meaning."""
+    rows = [(text, text, "up" if text == "NA" else None, text) for text in TEXTS] + [
+        ("p", None, "up", None),
+        (None, "r", "up", "u"),
+    ]
+    header = ("prompt", "response", "vote", "user")
+    path = tmp_path / f"t.{ending}"
+    plain = [dict(zip(header, row, strict=True)) for row in rows]
+    filled = [["" if cell is None else cell for cell in row] for row in rows]
+    if ending in {"csv", "tsv"}:
+        mark = "," if ending == "csv" else "\t"
+        path.write_text("\n".join(mark.join(row) for row in [header, *filled]))
+    elif ending == "jsonl":
+        lines(path, plain)
+    elif ending == "json":
+        path.write_text(json.dumps(plain))
+    elif ending == "parquet":
+        pl.DataFrame(plain).write_parquet(path)
+    elif ending == "db":
+        with sqlite3.connect(path) as database:
+            database.execute("CREATE TABLE chats (prompt, response, vote, user)")
+            database.executemany("INSERT INTO chats VALUES (?, ?, ?, ?)", rows)
+        database.close()
+    else:
+        pytest.importorskip("fastexcel")
+        workbook(path, [header, *filled])
+    vote = [("feedback", "vote")]
+    result = import_log("table", path, mapping=[*vote, ("context.user", "user")], positive=["up"])
+    assert sorted(result.log["prompt"].to_list()) == sorted(TEXTS)
+    assert sorted(result.log["response"].to_list()) == sorted(TEXTS)
+    assert sorted(result.log["context.user"].to_list()) == sorted(TEXTS)
+    assert result.log["feedback"].null_count() == len(TEXTS) - 1
+    empty = [reason for *_, reason in result.tables.rejected.rows() if "is empty" in reason]
+    assert len(empty) == 2
+    log = read_log(path, feedback="vote") if ending in {"db", "xlsx"} else None
+    assert log is None or (log.frame["prompt"].to_list() == TEXTS and log.without_text == 2)
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl", "db", "xlsx", "parquet"])
+def test_a_folder_holds_the_parts_of_one_table(tmp_path, ending):
+    folder = tmp_path / "parts"
+    (folder / "may").mkdir(parents=True)
+    for i, row in enumerate(ROWS):
+        path = (folder / "may" if i == 2 else folder) / f"{'a' if i == 2 else 'abc'[i]}.{ending}"
+        if ending in {"csv", "tsv"}:
+            path.write_text(text("," if ending == "csv" else "\t", [row]))
+        elif ending == "jsonl":
+            lines(path, [dict(zip(HEADER, row, strict=True))])
+        elif ending == "parquet":
+            pl.DataFrame([dict(zip(HEADER, row, strict=True))]).write_parquet(path)
+        elif ending == "db":
+            with sqlite3.connect(path) as database:
+                database.execute("CREATE TABLE chats (question, answer, vote, sent)")
+                database.execute("INSERT INTO chats VALUES (?, ?, ?, ?)", row)
+            database.close()
+        else:
+            pytest.importorskip("fastexcel")
+            workbook(path, [HEADER, row])
+    (folder / "~$a.xlsx").write_bytes(b"open in Excel")
+    result = import_log("table", folder, mapping=MAP)
+    assert feedback(result) == [1.0, 0.0, None]
+    assert sorted(result.tables.responses["response_id"].to_list()) == [
+        f"table:a.{ending}/1",
+        f"table:b.{ending}/1",
+        f"table:may/a.{ending}/1",
+    ]
+    (folder / "notes.json").write_text("[]")
+    kind = "sqlite" if ending == "db" else ending
+    with pytest.raises(UsageError, match=rf"in one format, but it has .*3 \.{kind}"):
+        import_log("table", folder, mapping=MAP)
+
+
+def test_the_parts_of_a_table_share_the_meaning_of_values_and_may_name_columns_differently(
+    tmp_path,
+):
+    """0 beside -1 of another part is neutral; the day of another part tells the order of a date."""
+    one = [{"prompt": "p", "response": "a", "vote": 0, "sent": "03/04/2026"}]
+    two = [
+        {"question": "q", "answer": "b", "vote": -1, "sent": "31/12/2025"},
+        {"question": "r", "answer": "c", "vote": 1, "sent": None},
+    ]
+    paths = [lines(tmp_path / f"{i}.jsonl", rows) for i, rows in enumerate((one, two))]
+    result = import_log("table", tmp_path, mapping=MAP)
+    log = dict(result.log.select("response", "feedback").iter_rows())
+    assert log == {"a": None, "b": 0.0, "c": 1.0}
+    times = dict(result.log.select("response", "time").iter_rows())
+    assert times["a"] == datetime(2026, 4, 3, tzinfo=UTC)
+    assert result.summary["mapping"]["paths"]["prompt"] == ["prompt", "question"]
+    assert "values of vote: -1 (1) is bad, 0 (1) is none, 1 (1) is good" in result.notes
+    lines(paths[1], [{"text": "q", "vote": 1}])
+    with pytest.raises(TruewardError, match=r"1\.jsonl has no column that is known as the prompt"):
+        import_log("table", tmp_path)
+
+
+def test_damaged_parts_lose_what_is_damaged_only(tmp_path):
+    lines(tmp_path / "a.jsonl", [{"prompt": "p", "response": "r", "vote": {"a": 1}}])
+    rows = [{"prompt": f"p{i}", "response": str(i) * 50, "vote": "up"} for i in range(500)]
+    packed = gzip.compress(lines(tmp_path / "b.jsonl", rows).read_bytes())
+    (tmp_path / "b.jsonl").unlink()
+    (tmp_path / "b.jsonl.gz").write_bytes(packed[: len(packed) * 3 // 4])
+    result = import_log("table", tmp_path)
+    assert 100 < len(result.log) < 500
+    first, second = result.tables.rejected["reason"]
+    assert "its vote should be a word or number, and is {'a': 1}" in first
+    assert "cut off" in second
+    with pytest.raises(TruewardError, match="an import needs responses"):
+        import_log("table", lines(tmp_path / "c.jsonl", [{"prompt": "p", "response": "", "v": 1}]))
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "csv", "db", "parquet"])
+def test_the_rows_of_one_long_conversation_are_streamed(tmp_path, monkeypatch, ending):
+    """In both readings, the rows before are gone."""
+    monkeypatch.setattr(records, "BATCH", 100)
+    monkeypatch.setattr(sheets, "BATCH", 100)
+    size = 2_000
+    frame = pl.int_range(size, eager=True).alias("i").to_frame()
+    frame = frame.select(
+        pl.lit("one chat").alias("session"),
+        pl.format("q{}", "i").alias("prompt"),
+        pl.format("a{}", "i").alias("response"),
+        pl.when(pl.col("i") % 4 == 0).then(pl.lit("up")).alias("vote"),
+    )
+    path = tmp_path / f"t.{ending}"
+    if ending == "db":
+        with sqlite3.connect(path) as database:
+            database.execute("CREATE TABLE chats (session, prompt, response, vote)")
+            database.executemany("INSERT INTO chats VALUES (?, ?, ?, ?)", frame.rows())
+        database.close()
+    else:
+        {"jsonl": frame.write_ndjson, "csv": frame.write_csv, "parquet": frame.write_parquet}[
+            ending
+        ](path)
+    alive = []
+    with_kind = record_groups.with_kind
+
+    def watched(source, record):
+        if record.line % 1_900 == 0:
+            alive.append(sum(type(found) is Record for found in gc.get_objects()))
+        return with_kind(source, record)
+
+    monkeypatch.setattr(record_groups, "with_kind", watched)
+    monkeypatch.setattr(staging, "with_kind", watched)
+    result = import_log("table", path)
+    assert len(result.log) == size
+    assert result.log["feedback"].count() == size // 4
+    assert len(alive) == 2
+    assert max(alive) < 20
+
+
+BOMBS = {
+    "a line": b"x" * 1_200_000,
+    "lines": b'{"prompt": "p", "response": "r", "feedback": 1}\n' * 25_000,
+    "blank lines": b"\n" * 1_200_000,
+}
+
+
+@pytest.mark.parametrize("kind", BOMBS)
+@pytest.mark.parametrize("ending", ["jsonl.gz", "jsonl.zst", "csv.gz", "json.gz"])
+def test_a_small_file_that_unpacks_to_far_more_is_refused(tmp_path, monkeypatch, kind, ending):
+    monkeypatch.setattr(text_files, "MOST_UNPACKED", 1_000_000)
+    path = tmp_path / f"t.{ending}"
+    if ending.endswith("zst"):
+        with pa.output_stream(str(path), compression="zstd") as file:
+            file.write(BOMBS[kind])
+    else:
+        path.write_bytes(gzip.compress(BOMBS[kind]))
+    for read in (read_log, lambda path: import_log("table", path)):
+        with pytest.raises(TruewardError, match="unpack it and give the file inside"):
+            read(path)
+
+
+def test_a_line_without_an_end_is_refused_before_it_fills_the_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(text_files, "LONGEST_LINE", 100_000)
+    path = tmp_path / "t.jsonl"
+    path.write_bytes(b'{"prompt": "p", "response": "r", "feedback": 1}\n' + b"x" * 5_000_000)
+    tracemalloc.start()
+    with pytest.raises(TruewardError, match=r"at most 100,000 bytes, but line 2 is longer"):
+        read_log(path)
+    assert tracemalloc.get_traced_memory()[1] < 3_000_000
+    tracemalloc.stop()
+
+
+def test_a_workbook_that_unpacks_to_far_more_is_refused(tmp_path, monkeypatch):
+    pytest.importorskip("fastexcel")
+    monkeypatch.setattr(text_files, "MOST_UNPACKED", 1_000)
+    path = tmp_path / "t.xlsx"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("xl/sharedStrings.xml", "x" * 10_000_000)
+    with pytest.raises(TruewardError, match="unpack"):
+        read_log(path)
+
+
+def test_text_after_an_array_is_no_silent_loss(tmp_path):
+    path = tmp_path / "t.json"
+    rows = [{"prompt": "p", "response": "r", "feedback": 1}]
+    path.write_text(json.dumps(rows) + "\n" + json.dumps(rows))
+    with pytest.raises(TruewardError, match="line 2: text after the end of the array"):
+        read_log(path)
+    (reason,) = import_log("table", path).tables.rejected["reason"]
+    assert "text after the end of the array" in reason

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from trueward.core.errors import TruewardError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 DAYS = (
     *(
@@ -48,7 +48,7 @@ CLOCKS = (
 )
 OTHERS = ("%a, %d %b %Y %H:%M:%S %z", "%a, %d %b %Y %H:%M:%S %Z", "%a %b %d %H:%M:%S %Y")
 FORMATS = (*(day + clock for day in DAYS for clock in CLOCKS), *OTHERS)
-SAMPLE = 500  # different values that decide on the format
+SAMPLE = 500  # different values that decide on the format, half of them from either end
 
 
 def find_format(values: Sequence[str], name: str) -> str | None:
@@ -77,7 +77,7 @@ def find_format(values: Sequence[str], name: str) -> str | None:
     '%d.%m.%Y %H:%M'
 
     """
-    different = sorted(set(values))[:SAMPLE]
+    different = both_ends(values)
     fits = [f for f in FORMATS if all(parse_date(value, f) is not None for value in different)]
     if not fits:
         return None
@@ -91,6 +91,30 @@ def find_format(values: Sequence[str], name: str) -> str | None:
             f"which by --dates '{first}' or --dates '{swapped[0]}'"
         )
     return first
+
+
+def both_ends(values: Iterable[str]) -> list[str]:
+    """Return the first and the last of the different values in order: where days and months differ most.
+
+    Parameters
+    ----------
+    values : iterable of str
+        Any texts.
+
+    Returns
+    -------
+    list of str
+        All different values if they are few, sorted.
+
+    Examples
+    --------
+    >>> both_ends(["31.12.2025", "01.02.2026", "31.12.2025"])
+    ['01.02.2026', '31.12.2025']
+
+    """
+    different = sorted(set(values))
+    half = SAMPLE // 2
+    return different if len(different) <= SAMPLE else different[:half] + different[-half:]
 
 
 def parse_date(value: str, form: str) -> datetime | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -13,7 +13,7 @@ from trueward.core.errors import TruewardError
 from .feedback_words import LABELS, ONE, ZERO, column_meanings, number_of, spelled
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from .feedback_words import FeedbackWords
     from .readers.cell_types import Column, Place
@@ -62,40 +62,85 @@ def read_feedback(
         cells = pl.Series([None if cell is None else str(cell) for cell in column], dtype=pl.String)
     else:
         return column, {}  # as above
-    cells = cells.alias("value")
-    tally = cells.value_counts(name="n")
-    spelling = {value: spelled(value) for value in tally["value"].to_list()}
-    counts: Counter[str] = Counter()
-    for value, n in tally.iter_rows():
-        counts[spelling[value]] += n
-    meanings, unknown = column_meanings(counts, words)
-    if unknown:
-        raise _unknown_values(name, place, cells, spelling, unknown, counts)
-    told = {word for word in counts if words.declared(word)}
-    is_complete = set(counts) <= ZERO | ONE and counts.keys() & ZERO and counts.keys() & ONE
-    if ask and is_complete and not told:
-        raise _two_zeros(name, place, counts)
-    labels = {
-        value: LABELS[meanings[word]] for value, word in spelling.items() if value is not None
-    }
+    tally = cells.alias("value").value_counts(name="n")
+
+    def first_row(written: Sequence[object]) -> str:
+        row = int(cells.is_in(written).fill_null(value=False).arg_true()[0])
+        return f"{place(row)} has {cells[row]!r}"
+
+    counts = dict(tally.iter_rows())
+    labels, meanings = value_labels(counts, name, place.source, first_row, words, ask=ask)
     values = cells.replace_strict(
         list(labels), list(labels.values()), default=None, return_dtype=pl.Float64
     )
+    return values, meanings
+
+
+def value_labels(
+    tally: Mapping[Any, int],
+    name: str,
+    source: str,
+    first_row: Callable[[Sequence[object]], str],
+    words: FeedbackWords,
+    *,
+    ask: bool,
+) -> tuple[dict[Any, float | None], dict[str, tuple[float | None, int]]]:
+    """Return the label of each value of a column of feedback.
+
+    Parameters
+    ----------
+    tally : mapping
+        Value -> number of rows; None is an empty cell.
+    name : str
+        Name of the column in the source.
+    source : str
+        Name of the table.
+    first_row : callable
+        Says of some values where the first is, for the error.
+    words : FeedbackWords
+        What the user declares.
+    ask : bool
+        As for `read_feedback`.
+
+    Returns
+    -------
+    tuple of (dict, dict)
+        Value -> 1, 0 or None; and what `read_feedback` returns beside its values.
+
+    Raises
+    ------
+    TruewardError
+        As for `read_feedback`.
+
+    """
+    spelling = {value: spelled(value) for value in tally}
+    counts: Counter[str] = Counter()
+    for value, n in tally.items():
+        counts[spelling[value]] += n
+    meanings, unknown = column_meanings(counts, words)
+    if unknown:
+        raise _unknown_values(name, first_row, spelling, unknown, counts)
+    told = {word for word in counts if words.declared(word)}
+    is_complete = set(counts) <= ZERO | ONE and counts.keys() & ZERO and counts.keys() & ONE
+    if ask and is_complete and not told:
+        raise _two_zeros(name, source, counts)
+    labels = {
+        value: LABELS[meanings[word]] for value, word in spelling.items() if value is not None
+    }
     if not told and counts.keys() <= {"", "nan"} | ZERO | ONE:
-        return values, {}
-    return values, {w: (LABELS[meanings[w]], counts[w]) for w in sorted(counts)}
+        return labels, {}
+    return labels, {w: (LABELS[meanings[w]], counts[w]) for w in sorted(counts)}
 
 
 def _unknown_values(
     name: str,
-    place: Place,
-    cells: pl.Series,
+    first_row: Callable[[Sequence[object]], str],
     spelling: Mapping[object, str],
     unknown: Sequence[str],
     counts: Mapping[str, int],
 ) -> TruewardError:
     written = [value for value, word in spelling.items() if word in unknown]
-    first = int(cells.is_in(written).fill_null(value=False).arg_true()[0])
+    found = first_row(written)
     written.sort(key=lambda value: (unknown.index(spelling[value]), str(value)))
     listed = ", ".join(f"{v!r} ({counts[spelling[v]]:,})" for v in written[:SHOWN])
     rest = f" and {len(written) - SHOWN} more" if len(written) > SHOWN else ""
@@ -105,15 +150,15 @@ def _unknown_values(
         flags = "--positive '>=4' --negative '<=2', with the limits of your scale"
     return TruewardError(
         f"`feedback` must be 1 (good), 0 (bad) or null (none given), or a known word such as like, but "
-        f"{place(first)} has {cells[first]!r} in {name!r}; values without a known meaning, with their rows: "
+        f"{found} in {name!r}; values without a known meaning, with their rows: "
         f"{listed}{rest}: say what they mean by {flags}"
     )
 
 
-def _two_zeros(name: str, place: Place, counts: Mapping[str, int]) -> TruewardError:
+def _two_zeros(name: str, source: str, counts: Mapping[str, int]) -> TruewardError:
     zeros = sum(counts[word] for word in counts if word in ZERO)
     return TruewardError(
-        f"{name!r} of {place.source} is 0 in {zeros:,} rows and 1 in {sum(counts.values()) - zeros:,}, and "
+        f"{name!r} of {source} is 0 in {zeros:,} rows and 1 in {sum(counts.values()) - zeros:,}, and "
         "never empty: 0 may be a bad rating or no reaction. Write --negative 0 if users rated these "
         "responses as bad, or --unrated 0 if they did not react"
     )

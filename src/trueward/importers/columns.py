@@ -140,8 +140,8 @@ def number_to_micros(column: pl.Expr) -> pl.Expr:
     return (number / pl.coalesce(units) * 1e6).round(mode="half_to_even")
 
 
-def parsed_times(name: str, dtype: pl.DataType) -> tuple[pl.Expr, pl.Expr] | None:
-    """Return times from numbers since 1970 or from ISO 8601 in UTC, and whether each value is one or null.
+def parsed_times(name: str, dtype: pl.DataType) -> pl.Expr | None:
+    """Return times from numbers since 1970 or from ISO 8601 in UTC.
 
     Parameters
     ----------
@@ -152,34 +152,49 @@ def parsed_times(name: str, dtype: pl.DataType) -> tuple[pl.Expr, pl.Expr] | Non
 
     Returns
     -------
-    tuple of (Expr, Expr) or None
-        The times in the type ``TIME`` and a Boolean; None for a type that holds no such times.
+    Expr or None
+        The times in the type ``TIME``, for `is_time` to check; None for a type that holds no such times.
 
     """
     column = pl.col(name)
     if dtype.is_integer() or dtype.is_float():
         micros = number_to_micros(column)
-        times = micros.cast(pl.Int64, strict=False).cast(TIME)
-    elif dtype == pl.String:
+        return micros.cast(pl.Int64, strict=False).cast(TIME)
+    if dtype == pl.String:
         seconds = pl.when(column.str.contains(UTC_TEXT)).then(column.str.head(19))
         digits = column.str.extract(UTC_TEXT, 1).str.pad_end(6, "0").cast(pl.Int64)
         whole = seconds.str.replace(" ", "T", literal=True).str.to_datetime(
             "%Y-%m-%dT%H:%M:%S", time_unit="us", strict=False
         )
         fraction = pl.duration(microseconds=digits.fill_null(0))
-        times = (whole + fraction).dt.replace_time_zone("UTC").cast(TIME)
-    else:
-        return None
-    return times, column.is_null() | times.dt.year().is_between(1, 9999).fill_null(value=False)
+        return (whole + fraction).dt.replace_time_zone("UTC").cast(TIME)
+    return None
+
+
+def is_time(times: pl.Expr) -> pl.Expr:
+    """Return whether values became times that a log can hold.
+
+    Parameters
+    ----------
+    times : Expr
+        As `parsed_times` returns it.
+
+    Returns
+    -------
+    Expr
+        False for a null.
+
+    """
+    return times.dt.year().is_between(1, 9999).fill_null(value=False)
 
 
 def _parsed_times(rows: pl.LazyFrame, name: str) -> pl.Expr | None:
     """Return times from numbers since 1970 or from ISO 8601 in UTC; None if any value is neither."""
     dtype = rows.collect_schema()[name]
-    parsed = None if dtype.is_float() else parsed_times(name, dtype)
-    if parsed is None:
+    times = None if dtype.is_float() else parsed_times(name, dtype)
+    if times is None:
         return None
-    times, is_valid = parsed
+    is_valid = pl.col(name).is_null() | is_time(times)
     try:
         all_valid = rows.select(is_valid.all()).collect(engine="streaming").item()
     except DAMAGE:

@@ -233,8 +233,12 @@ class Source:
         Texts whose path a user may give.
     group_key : callable, optional
         ``group_key(record)`` returns the key of records that must be read together.
+    survey : callable, optional
+        ``survey(records, mapping)`` looks at all records first, and returns the ``rows`` that reads them.
     read_columns : callable, optional
         Reads a typed table column by column: kind of record and staged rows, or None.
+    with_names : callable, optional
+        ``with_names(source, mapping)`` returns the source that reads the names which the user mapped.
     hash_ids : bool
         Whether ids of people are hashed; False if the product has hashed them already.
     ids_are_addresses : bool
@@ -257,7 +261,9 @@ class Source:
     always_logged: frozenset[str] = frozenset()
     mappable: frozenset[str] = frozenset()
     group_key: Callable[[Record], str | None] | None = None
+    survey: Callable[..., Callable[..., Iterator[Row]]] | None = None
     read_columns: Callable[[Path], tuple[str, pl.LazyFrame] | None] | None = None
+    with_names: Callable[[Source, UserMapping], Source] | None = None
     hash_ids: bool = True
     ids_are_addresses: bool = False
     name: str = ""

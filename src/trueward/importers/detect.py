@@ -25,16 +25,19 @@ if TYPE_CHECKING:
 
 SAMPLED = 20  # records of each file that decide on its source
 OWN_TABLE = "table"  # the source of tables that are no export of a product
+SAME_FORMAT = {".ndjson": ".jsonl", ".sqlite3": ".sqlite", ".db": ".sqlite"}
 OWN_TABLES = {"responses", "events", "dataset"}  # the files of an import that are imported again
 
 
-def list_files(paths: Sequence[Path]) -> list[Path]:
+def list_files(paths: Sequence[Path], *, own_table: bool = False) -> list[Path]:
     """Return the named files, and the files of a known format in the named folders.
 
     Parameters
     ----------
     paths : sequence of Path
         Files, queries (``.sql``) and folders.
+    own_table : bool
+        Whether folders hold parts of one table, in any format of tables but all in the same.
 
     Returns
     -------
@@ -46,7 +49,7 @@ def list_files(paths: Sequence[Path]) -> list[Path]:
     TruewardError
         If a path does not exist, or there are no files.
     UsageError
-        If a named file has an unknown ending.
+        If a named file has an unknown ending, or the parts of a table have several formats.
 
     """
     files: list[Path] = []
@@ -55,7 +58,7 @@ def list_files(paths: Sequence[Path]) -> list[Path]:
             refuse_uri(path)
             raise TruewardError(f"there is no file {path}: check the path")
         if path.is_dir():
-            files += _files_in(path)
+            files += _parts_in(path) if own_table else _files_in(path)
         elif not file_format(path) and path.suffix != QUERY:
             raise UsageError(
                 f"{path} should end in one of {', '.join(FORMATS)}, {QUERY}, packed as .gz or .zst or not: "
@@ -66,6 +69,7 @@ def list_files(paths: Sequence[Path]) -> list[Path]:
     if not files:
         raise TruewardError(
             f"{paths[0]} should hold files of an export ({', '.join(FORMATS)}), but has none: name them"
+            f"{_hint_of_tables(paths)}"
         )
     return sorted(set(files))
 
@@ -76,6 +80,28 @@ def _files_in(folder: Path) -> list[Path]:
     if (folder / "dataset.json").is_file():
         return [path for path in files if path.name.split(".")[0] in OWN_TABLES]
     return files
+
+
+def _parts_in(folder: Path) -> list[Path]:
+    """Return the parts of a table; hidden files, and the open documents of Excel, are none."""
+    parts: dict[str, list[Path]] = {}
+    for path in sorted(folder.rglob("*")):
+        kind = file_format(path) if path.is_file() else ""
+        if kind and not path.name.startswith((".", "~$")):
+            parts.setdefault(SAME_FORMAT.get(kind, kind), []).append(path)
+    if len(parts) > 1:
+        counts = ", ".join(f"{len(found)} {kind}" for kind, found in sorted(parts.items()))
+        first = min(parts, key=lambda kind: (-len(parts[kind]), kind))
+        raise UsageError(
+            f"{folder} should hold the parts of one table in one format, but it has {counts}: name the "
+            f"files, such as {parts[first][0]}, or move the others elsewhere"
+        )
+    return next(iter(parts.values()), [])
+
+
+def _hint_of_tables(paths: Sequence[Path]) -> str:
+    tables = [path for path in paths if path.is_dir() and any(map(file_format, path.rglob("*")))]
+    return f"; for a table of your own: trueward import table {tables[0]}" if tables else ""
 
 
 @cache

@@ -16,7 +16,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.json
 
-from .columns import NEEDED_EVENT, NEEDED_RESPONSE, cast_column, parsed_times
+from .columns import NEEDED_EVENT, NEEDED_RESPONSE, cast_column, is_time, parsed_times
 from .json_types import CONTEXT, KNOWN, JsonTypes
 from .line_blocks import line_blocks
 from .schema import EVENTS, MESSAGES, RESPONSES, STAGED_EVENTS, STAGED_RESPONSES, TIME
@@ -206,6 +206,9 @@ def _typed(
     line = (pl.int_range(pl.len(), dtype=pl.Int64) + first).alias("line")
     fits = pl.all_horizontal(valid).fill_null(value=False).alias("fits")
     rows = frame.select(fits, line, *columns, *context)
+    for time in (name for name in schema if wanted.get(name) == TIME):
+        is_valid = frame[time].is_null() | rows.select(is_time(pl.col(time))).to_series()
+        rows = rows.with_columns(pl.col("fits") & is_valid)
     odd = (~rows["fits"]).arg_true().to_list()
     rows = (rows.filter("fits") if odd else rows).drop("fits")
     empty = [column for column in context if rows[column].null_count() == rows.height]
@@ -219,7 +222,8 @@ def _cast(name: str, dtype: pl.DataType, wanted: Any) -> tuple[pl.Expr, pl.Expr 
     """Return a column in its type and whether each value has it, None for all; None if no value has."""
     column = pl.col(name)
     if wanted == TIME and dtype != pl.Null:
-        return parsed_times(name, dtype)
+        times = parsed_times(name, dtype)
+        return None if times is None else (times, None)
     if wanted == pl.Int32 and dtype.is_float():
         whole = column.cast(pl.Int64, strict=False).cast(pl.Int32, strict=False)
         return whole, column.is_null() | (column.abs() < WHOLE)

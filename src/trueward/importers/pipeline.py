@@ -132,6 +132,8 @@ def import_log(
     reading = replace(reading or Reading(), guess=product.name == OWN_TABLE)
     product = replace(product, reading=reading)
     names = user_mapping(product, mapping, words, reading.dates, tuple(shown))
+    if product.with_names is not None and mapping:
+        product = product.with_names(product, names)
     protect = _protection(product, hash_users, redactor)
     tables = _read_tables(product, files, names, protect, Scratch(scratch), progress)
     if redactor is not None:
@@ -158,7 +160,7 @@ def import_log(
 
 def _inputs(source: str, paths: list[Path]) -> tuple[list[Path], dict[str, Any], Source]:
     """Return the files with rows, the content of ``dataset.json``, and the source."""
-    files = list_files(paths)
+    files = list_files(paths, own_table=source == OWN_TABLE)
     document = read_document(files)
     files = [path for path in files if path.name != "dataset.json"]
     if not files:

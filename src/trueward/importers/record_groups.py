@@ -12,7 +12,7 @@ from .line_blocks import UnreadableRecord
 from .records import read_records
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
     from pathlib import Path
 
     from .contract import Source
@@ -29,7 +29,7 @@ GROUPED = {
 
 def record_groups(
     source: Source, paths: Sequence[Path]
-) -> Iterator[list[Record] | UnreadableRecord]:
+) -> Generator[list[Record] | UnreadableRecord, None, None]:
     """Yield the records that the source reads together: one, or all records of one key in any file.
 
     Parameters

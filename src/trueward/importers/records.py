@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import itertools
 import zlib
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
@@ -18,7 +19,7 @@ from trueward.data.readers.columnar import DAMAGE
 from trueward.data.readers.delimited import find_dialect
 from trueward.data.readers.json_stream import InvalidJson, json_documents, parse_json_line
 from trueward.data.readers.messages import shown
-from trueward.data.readers.sheets import EXCEL, SQLITE, read_excel, read_sqlite
+from trueward.data.readers.sheets import EXCEL, SQLITE, read_excel, sqlite_rows
 from trueward.data.readers.text_files import open_packed
 
 from .contract import Record
@@ -27,7 +28,7 @@ from .json_columns import json_rows
 from .line_blocks import UnreadableRecord, line_blocks
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Generator, Iterable, Iterator
     from pathlib import Path
 
     from trueward.data.readers.delimited import Reading
@@ -243,21 +244,24 @@ def _enveloped(value: Any) -> list[Any] | None:
 
 def _table_rows(path: Path, reading: Reading | None) -> Iterator[Record | UnreadableRecord]:
     """Yield the rows of a table of a database or a sheet of a workbook."""
-    read = read_excel if path.name.lower().endswith(EXCEL) else read_sqlite
+    chosen = None if reading is None else reading.table
     try:
-        table = read(path, EVERY_COLUMN, None if reading is None else reading.table)
+        if path.name.lower().endswith(EXCEL):
+            table = read_excel(path, EVERY_COLUMN, chosen)
+            names, lines = list(table.columns), table.place.lines
+            rows: Iterable[tuple[Any, ...]] = zip(*table.columns.values(), strict=True)
+        else:
+            _, names, batches = sqlite_rows(path, EVERY_COLUMN, chosen)
+            rows, lines = itertools.chain.from_iterable(batches), None
+        for i, cells in enumerate(rows):
+            line = i + 1 if lines is None else lines[i]
+            yield Record(dict(zip(names, cells, strict=True)), str(path), line)
     except UsageError:
         raise
     except TruewardError as e:
         if "should be a" not in str(e):
             raise
         yield UnreadableRecord(str(path), 0, str(e))
-        return
-    columns = {name: list(column) for name, column in table.columns.items()}
-    lines = table.place.lines
-    for i, cells in enumerate(zip(*columns.values(), strict=True)):
-        line = i + 1 if lines is None else lines[i]
-        yield Record(dict(zip(columns, cells, strict=True)), str(path), line)
 
 
 def _parquet_rows(path: Path) -> Iterator[Record | UnreadableRecord]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
@@ -28,13 +29,13 @@ from .detect import OWN_TABLE, sources
 from .json_columns import with_constants
 from .line_blocks import UnreadableRecord
 from .record_groups import record_groups, whole_text, with_kind
-from .records import file_format, json_line, read_typed_lines, too_long_line
+from .records import file_format, json_line, read_records, read_typed_lines, too_long_line
 from .schema import PLACE, REJECTED, STAGED_EVENTS, STAGED_RESPONSES
 from .sorted_ranges import prefetched
 from .spans import reason_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Generator, Sequence
     from pathlib import Path
 
     from .contract import Row, Source, UserMapping
@@ -136,13 +137,25 @@ def stage(
             _stage_lines(source, path, mapping, staged, batch, progress)
         else:
             by_record.append(path)
-    for group in record_groups(source, by_record):
-        _stage_group(source, group, mapping, staged, batch)
-        if batch.is_full:
-            batch.flush(staged)
-            progress("reading records", staged.read.total(), 0)
+    if source.survey is not None:
+        with contextlib.closing(_known_records(source, by_record)) as records:
+            source = replace(source, rows=source.survey(records, mapping))
+    with contextlib.closing(record_groups(source, by_record)) as groups:
+        for group in groups:
+            _stage_group(source, group, mapping, staged, batch)
+            if batch.is_full:
+                batch.flush(staged)
+                progress("reading records", staged.read.total(), 0)
     batch.flush(staged)
     return staged
+
+
+def _known_records(source: Source, paths: Sequence[Path]) -> Generator[Record, None, None]:
+    for path in paths:
+        for read in read_records(path, source.reading):
+            record = with_kind(source, read)
+            if isinstance(record, Record) and record.kind:
+                yield record
 
 
 def _stage_lines(
@@ -161,7 +174,7 @@ def _stage_lines(
             continue
         for kind, frame in rows.staged:
             (staged.responses if kind == "response" else staged.events).append(
-                with_constants(staged.scratch.hold(frame), kind, name)
+                with_constants(staged.scratch.hold(frame, pack=False), kind, name)
             )
             staged.read[kind] += frame.height
         for number, raw in rows.others:

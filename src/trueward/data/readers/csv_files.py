@@ -17,7 +17,7 @@ from trueward.data.formula_cells import is_marked, original_names, without_marks
 from .cell_types import Place
 from .delimited import find_dialect
 from .table import Table
-from .text_files import broken_gzip, decode_line, open_packed, read_lines
+from .text_files import LONGEST_LINE, broken_gzip, decode_line, open_packed, read_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from .column_names import WantedColumns
     from .delimited import Dialect
 
-BLOCK = 1 << 28  # bytes; one row must fit in a block
+BLOCK = 1 << 24  # bytes that are read at a time; a row may be longer
+LONGEST_ROW = 1 << 28  # bytes of a block if a row does not fit into one
 
 
 def read_csv(path: Path, wanted: WantedColumns) -> Table:
@@ -58,10 +59,24 @@ def read_csv(path: Path, wanted: WantedColumns) -> Table:
     if not columns:
         return Table({}, tuple(names.values()), place, untyped=True)
     try:
+        frame = _read(path, dialect, header, columns, BLOCK)
+    except pa.ArrowInvalid:  # perhaps a row is longer than a block
+        try:
+            frame = _read(path, dialect, header, columns, LONGEST_ROW)
+        except pa.ArrowException as e:
+            _refuse(path, e)
+    cells = {names[c]: without_marks(frame[c]) if is_marked(header) else frame[c] for c in columns}
+    return Table({**cells}, tuple(names.values()), place, untyped=True)
+
+
+def _read(
+    path: Path, dialect: Dialect, header: tuple[str, ...], columns: list[str], block: int
+) -> pl.DataFrame:
+    try:
         with open_packed(path) as file:
             table = pacsv.read_csv(
                 file,
-                pacsv.ReadOptions(use_threads=False, block_size=BLOCK, encoding=dialect.encoding),
+                pacsv.ReadOptions(use_threads=False, block_size=block, encoding=dialect.encoding),
                 pacsv.ParseOptions(newlines_in_values=True, delimiter=dialect.separator),
                 pacsv.ConvertOptions(
                     column_types=dict.fromkeys(header, pa.string()),
@@ -71,11 +86,7 @@ def read_csv(path: Path, wanted: WantedColumns) -> Table:
             )
     except (EOFError, zlib.error) as e:
         raise broken_gzip(path) from e
-    except pa.ArrowException as e:
-        _refuse(path, e)
-    frame = pl.DataFrame(pl.from_arrow(table))
-    cells = {names[c]: without_marks(frame[c]) if is_marked(header) else frame[c] for c in columns}
-    return Table({**cells}, tuple(names.values()), place, untyped=True)
+    return pl.DataFrame(pl.from_arrow(table))
 
 
 def _header(path: Path, dialect: Dialect) -> tuple[str, ...]:
@@ -85,7 +96,8 @@ def _header(path: Path, dialect: Dialect) -> tuple[str, ...]:
             decode_line(raw, i, path) for i, raw in enumerate(read_lines(file, path), 1)
         )
         if not dialect.encoding.startswith("utf-8"):
-            lines = io.TextIOWrapper(file, dialect.encoding, newline="")
+            text = io.TextIOWrapper(file, dialect.encoding, newline="")
+            lines = iter(lambda: text.readline(LONGEST_LINE), "")
         try:
             rows = csv.reader(lines, strict=True, delimiter=dialect.separator)
             names = next((row for row in rows if row), [])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import itertools
 import json
+import zlib
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -11,9 +13,17 @@ import polars as pl
 from trueward.core.errors import TruewardError
 
 from .cell_types import Place
+from .json_stream import json_documents
 from .messages import shown
 from .table import Table, joined, settled
-from .text_files import UTF8_BOM, decode_line, open_packed, read_lines
+from .text_files import (
+    LONGEST_LINE,
+    UTF8_BOM,
+    broken_gzip,
+    decode_line,
+    open_packed,
+    read_lines,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +31,7 @@ if TYPE_CHECKING:
 
     from .cell_types import Column
     from .column_names import WantedColumns
+    from .json_stream import Document
 
 CHUNK = 20_000  # rows held as Python objects at a time
 
@@ -96,7 +107,8 @@ def _object(record: object, place: str) -> dict[str, object]:
 
 def _is_array(path: Path) -> bool:
     """Whether a .json file holds one array; every other name means JSON lines."""
-    if path.name.lower().removesuffix(".gz").endswith(".json"):
+    name = path.name.lower()
+    if name.removesuffix(".gz").removesuffix(".zst").endswith(".json"):
         with open_packed(path) as file:
             for raw in read_lines(file, path):
                 if start := raw.removeprefix(UTF8_BOM).strip():
@@ -107,14 +119,21 @@ def _is_array(path: Path) -> bool:
 def _array(path: Path) -> Iterator[tuple[int, dict[str, object]]]:
     """Yield (number of the element, object)."""
     with open_packed(path) as file:
-        lines = [decode_line(raw, i, path) for i, raw in enumerate(read_lines(file, path), 1)]
+        documents = enumerate(json_documents(file, LONGEST_LINE), 1)
+        while (found := _next_document(documents, path)) is not None:
+            number, (line, record, error) = found
+            if error:
+                raise TruewardError(
+                    f"{path} should be one JSON array of objects, but it cannot be read (line {line}: "
+                    f"{error}): correct it, or write one object per line"
+                )
+            yield number, _object(record, f"record {number} of {path}")
+
+
+def _next_document(
+    documents: Iterator[tuple[int, Document]], path: Path
+) -> tuple[int, Document] | None:
     try:
-        records = json.loads("".join(lines).removeprefix("\ufeff"))
-    except (ValueError, RecursionError) as e:
-        at = f" (line {e.lineno}: {e.msg})" if isinstance(e, json.JSONDecodeError) else f" ({e})"
-        raise TruewardError(
-            f"{path} should be one JSON array of objects, but it cannot be read{at}: correct it, "
-            "or write one object per line"
-        ) from e
-    for number, record in enumerate(records, 1):
-        yield number, _object(record, f"record {number} of {path}")
+        return next(documents, None)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as e:
+        raise broken_gzip(path) from e

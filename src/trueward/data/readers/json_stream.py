@@ -79,6 +79,9 @@ def json_documents(file: IO[bytes], max_length: int) -> Iterator[Document]:
     separator = COMMA if is_array else SPACE
     while start := window.peek(separator):
         if is_array and start == "]":
+            window.advance(window.position + 1)
+            if window.peek(SPACE):
+                yield window.line, None, "text after the end of the array: the rest is not read"
             return
         line = window.line
         result = _next_value(window, max_length)

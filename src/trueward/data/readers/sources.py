@@ -36,19 +36,12 @@ def _arrow(path: Path, wanted: WantedColumns) -> Table:
     return read_arrow([path], wanted, str(path))
 
 
+PACKED = ("", ".gz", ".zst")
 #: End of a file name -> the reader of that format.
 READERS: dict[str, Callable[[Path, WantedColumns], Table]] = {
     ".parquet": _parquet,
-    ".jsonl": read_json,
-    ".jsonl.gz": read_json,
-    ".ndjson": read_json,
-    ".ndjson.gz": read_json,
-    ".json": read_json,
-    ".json.gz": read_json,
-    ".csv": read_csv,
-    ".csv.gz": read_csv,
-    ".tsv": read_csv,
-    ".tsv.gz": read_csv,
+    **{name + packed: read_json for name in (".jsonl", ".ndjson", ".json") for packed in PACKED},
+    **{name + packed: read_csv for name in (".csv", ".tsv") for packed in PACKED},
     **dict.fromkeys(EXCEL, read_excel),
     **dict.fromkeys(SQLITE, read_sqlite),
     ".arrow": _arrow,

@@ -37,7 +37,8 @@ class Table:
     export_scope : ExportScope or None
         Which responses the file says it holds.
     gaps : bool
-        Whether a missing text leaves out its row, as in pandas, where NaN stands for it.
+        Whether a missing text leaves out its row, as in pandas, where NaN stands for it, and in workbooks and
+        databases, whose cells may be empty.
 
     """
 
@@ -117,7 +118,8 @@ def without_gaps(table: Table, texts: Sequence[str]) -> tuple[Table, int]:
         name: column[kept] if isinstance(column, pl.Series) else [column[i] for i in kept]
         for name, column in table.columns.items()
     }
-    place = replace(table.place, lines=[i + 1 for i in kept])
+    lines = table.place.lines
+    place = replace(table.place, lines=[i + 1 if lines is None else lines[i] for i in kept])
     return replace(table, columns=columns, place=place), rows - len(kept)
 
 

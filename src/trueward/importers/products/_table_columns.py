@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 from trueward.core.errors import TruewardError, UsageError
-from trueward.data.date_formats import find_format, parse_date
+from trueward.data.date_formats import both_ends, find_format, parse_date
 from trueward.data.readers import list_columns
 from trueward.importers.channels import shortened
 from trueward.importers.contract import InvalidRecord
@@ -41,6 +41,7 @@ THUMB_COLUMNS = {  # a column of 1 where it happened
 }
 NEEDED = ("prompt", "response")
 WHOLE = "messages"  # a column of whole chats, the answer included
+MOST_TEXTS = 10_000  # dates of an unknown format that are held
 DAY_NUMBER = re.compile(r"(?:19|20)\d{6}")  # 20260131 is a day and no number of seconds
 
 
@@ -52,7 +53,7 @@ def find_columns(names: Sequence[str], mapping: UserMapping, source: str) -> dic
     names : sequence of str
         Columns of the table.
     mapping : UserMapping
-        What the user mapped; a role that is found by name is added to ``paths``, so that the account has it.
+        What the user mapped.
     source : str
         Name of the table, for errors.
 
@@ -79,7 +80,7 @@ def find_columns(names: Sequence[str], mapping: UserMapping, source: str) -> dic
                 f"{source} has no column {path!r} to read {role} from; it has {list_columns(names)}"
             )
     taken = {*roles.values(), *mapping.signals}
-    plain = {name: re.sub(r"[\W_]+", "", name).lower() for name in names if name not in taken}
+    plain = {name: plain_name(name) for name in names if name not in taken}
     wanted: dict[str, list[str]] = {}
     for role, usual in (KNOWN | THUMB_COLUMNS).items():
         if role in roles or role in mapping.signals.values():
@@ -94,7 +95,7 @@ def find_columns(names: Sequence[str], mapping: UserMapping, source: str) -> dic
         if found and not (has_feedback and role in {"feedback", *THUMB_COLUMNS}):
             roles[role] = found[0]
     missing = [role for role in NEEDED if role not in roles]
-    if missing == ["response"] and re.sub(r"[\W_]+", "", roles["prompt"]).lower() == WHOLE:
+    if missing == ["response"] and plain_name(roles["prompt"]) == WHOLE:
         missing = []  # the last message of a chat is the response
     if missing:
         flags = " ".join(f"--map {role}=NAME" for role in missing)
@@ -102,9 +103,6 @@ def find_columns(names: Sequence[str], mapping: UserMapping, source: str) -> dic
             f"{source} has no column that is known as the {' or the '.join(missing)}; it has "
             f"{list_columns(names)}: name it by {flags}"
         )
-    for role, name in roles.items():
-        if isinstance(mapping.paths, dict):
-            mapping.paths.setdefault(role, (name,))
     return roles
 
 
@@ -118,6 +116,23 @@ def _one_feedback(wanted: Mapping[str, list[str]], source: str) -> None:
         raise TruewardError(
             f"{source} has several columns that may be the feedback of users: choose one by {options}"
         )
+
+
+def plain_name(name: str) -> str:
+    """Return the name of a column in lower case without separators, as in ``KNOWN``.
+
+    Parameters
+    ----------
+    name : str
+        Name of a column.
+
+    Returns
+    -------
+    str
+        Letters and digits.
+
+    """
+    return re.sub(r"[\W_]+", "", name).lower()
 
 
 def cell(value: Mapping[str, Any], path: str | None) -> Any:
@@ -148,30 +163,53 @@ class Times:
 
     Parameters
     ----------
-    values : sequence of object
-        The cells.
     name : str
-        The column, for errors.
+        The column.
     given : str or None
-        The format of ``--dates``.
-
-    Raises
-    ------
-    TruewardError
-        If no known format fits, or day and month could be either way round.
+        Format that the user gave.
 
     """
 
-    def __init__(self, values: Sequence[Any], name: str, given: str | None) -> None:
-        self.format = given
-        texts = [v for v in values if isinstance(v, str) and not _is_known(v)]
-        if given is None and texts:
-            self.format = find_format(texts, name)
-            if self.format is None and len(texts) > len(values) / 2:
+    def __init__(self, name: str, given: str | None) -> None:
+        self.name, self.format = name, given
+        self.texts: set[str] = set()
+        self.count = self.unknown = 0
+        self.sample = ""
+
+    def add(self, value: Any) -> None:
+        """Look at a cell; of texts in no known format, those that decide on it are kept.
+
+        Parameters
+        ----------
+        value : object
+            A cell.
+
+        """
+        self.count += 1
+        if self.format is None and isinstance(value, str) and not _is_known(value):
+            self.unknown += 1
+            self.sample = self.sample or value
+            self.texts.add(value)
+            if len(self.texts) > MOST_TEXTS:
+                self.texts = set(both_ends(self.texts))
+
+    def settle(self) -> bool:
+        """Choose the format; return whether there is one.
+
+        Raises
+        ------
+        TruewardError
+            If most texts have no known format, or day and month could be either way round.
+
+        """
+        if self.format is None and self.texts:
+            self.format = find_format(both_ends(self.texts), self.name)
+            if self.format is None and self.unknown > self.count / 2:
                 raise TruewardError(
-                    f"the dates of {name!r}, such as {texts[0]!r}, have no known format: give it by --dates, "
-                    "as --dates '%d.%m.%Y %H:%M'"
+                    f"the dates of {self.name!r}, such as {self.sample!r}, have no known format: give it "
+                    "by --dates, as --dates '%d.%m.%Y %H:%M'"
                 )
+        return self.format is not None
 
     def __call__(self, value: Any) -> datetime | None:
         """Return the time of a cell.
@@ -220,7 +258,7 @@ def has_texts(names: Sequence[str]) -> bool:
         False if one of them must be mapped.
 
     """
-    plain = {re.sub(r"[\W_]+", "", name).lower() for name in names}
+    plain = {plain_name(name) for name in names}
     roles = (*NEEDED, "feedback", *THUMB_COLUMNS)
     known = {role: set((KNOWN | THUMB_COLUMNS)[role].split()) & plain for role in roles}
     has_response = known["response"] or WHOLE in plain

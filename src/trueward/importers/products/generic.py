@@ -5,10 +5,15 @@ Fields read of responses: ``response_id``, ``prompt`` (text or messages), ``resp
 ``parent_response_id``, ``p_ask``, ``context`` or ``context.NAME``. Of events: ``response_id``, ``channel``,
 ``value``, ``source``; optional ``at``, ``event_id``, ``actor_id``, ``other_response_id``, ``text``,
 ``raw``. The value of the channel ``thumbs`` may be a word, such as ``like``.
+
+Fields of other names are read from the paths that the user maps (``prompt=a.b[0]``), and signals of other
+names are those that the user maps (``copy=copied``).
 """
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from trueward.importers.channels import finite_number, shortened, signal_event
@@ -24,12 +29,14 @@ from trueward.importers.contract import (
     UserMapping,
 )
 from trueward.importers.messages import content_text
-from trueward.importers.values import id_text, parse_time
+from trueward.importers.schema import EVENTS, RESPONSES
+from trueward.importers.values import first_value, id_text, parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 
+STEP = re.compile(r"[.\[]")  # ends the first name of a path
 LARGEST = 2**31  # what the columns of whole numbers hold
 
 
@@ -76,6 +83,48 @@ def rows(records: Sequence[Record], _: UserMapping) -> Iterator[Row]:
     """
     for record in records:
         yield (_response if record.kind == "response" else _event)(record.value)
+
+
+def with_names(source: Source, mapping: UserMapping) -> Source:
+    """Return the source that reads fields and signals under the names that the user gave.
+
+    Parameters
+    ----------
+    source : Source
+        This source.
+    mapping : UserMapping
+        Paths of fields, names of signals.
+
+    Returns
+    -------
+    Source
+        It reads record by record.
+
+    """
+
+    def renamed(value: Mapping[str, Any]) -> dict[str, Any]:
+        fields = dict(value)
+        for ours, paths in mapping.paths.items():
+            if any(STEP.split(path)[0] in value for path in paths):
+                fields[ours] = first_value(value, paths)
+        if isinstance(name := fields.get("channel"), str):
+            fields["channel"] = mapping.signals.get(name, name)
+        return fields
+
+    def mapped_rows(records: Sequence[Record], mapping: UserMapping) -> Iterator[Row]:
+        for record in records:
+            value = renamed(record.value)
+            for ours in mapping.paths:
+                mapping.paths_seen[ours] += value.get(ours) is not None
+            name = first_value(record.value, mapping.paths.get("channel", ("channel",)))
+            if record.kind == "event" and isinstance(name, str):
+                mapping.names_seen[name] += 1
+            yield from rows([replace(record, value=value)], mapping)
+
+    def kind(value: Mapping[str, Any]) -> str | None:
+        return record_kind(renamed(value))
+
+    return replace(source, record_kind=kind, rows=mapped_rows, read_columns=None)
 
 
 def _response(value: Mapping[str, Any]) -> Response:
@@ -147,6 +196,8 @@ SOURCE = Source(
     record_kind=record_kind,
     rows=rows,
     read_columns=read_columns,
+    with_names=with_names,
+    mappable=frozenset({*RESPONSES, *EVENTS, "context.NAME"}),
     covers="what its `dataset.json` says; without one, `full`",
     wider="write every response that was shown into the responses table",
     hash_ids=False,

@@ -7,14 +7,11 @@ The feedback may be words, stars or numbers; see `trueward.data.feedback_words`.
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from trueward.data.feedback_column import read_feedback
-from trueward.data.feedback_words import FeedbackWords, spelled
-from trueward.data.readers import list_columns
-from trueward.data.readers.cell_types import Place as Rows
-from trueward.importers.channels import CHANNELS, THUMBS, finite_number, shortened
+from trueward.data.feedback_words import FeedbackWords
+from trueward.importers.channels import CHANNELS, finite_number, shortened
 from trueward.importers.contract import (
     WRONG_TYPE,
     Event,
@@ -31,10 +28,11 @@ from trueward.importers.contract import (
 from trueward.importers.messages import answer_text, to_message, to_messages
 from trueward.importers.values import id_text
 
-from ._table_columns import THUMB_COLUMNS, Times, cell, find_columns
+from ._table_columns import THUMB_COLUMNS, cell
+from ._table_survey import TableSurvey, label_word
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 CONTEXT = "context."
 
@@ -62,7 +60,7 @@ def rows(records: Sequence[Record], mapping: UserMapping) -> Iterator[Row]:
     Parameters
     ----------
     records : sequence of Record
-        All rows of one file: the feedback and the times of a column have one meaning.
+        All rows of a table: the feedback and the times of a column have one meaning.
     mapping : UserMapping
         Columns of the texts, of thumbs and of other signals.
 
@@ -77,73 +75,75 @@ def rows(records: Sequence[Record], mapping: UserMapping) -> Iterator[Row]:
         If the table has no prompt or response, or its feedback or dates could mean several things.
 
     """
-    file = Path(records[0].file).name
-    names = list(dict.fromkeys(name for record in records for name in record.value))
-    roles = find_columns(names, mapping, records[0].file)
-    mapping.names_seen.update(dict.fromkeys(names, len(records)))
-    used = {*roles.values(), *mapping.signals}
-    unused = [name for name in names if name not in used]
-    if unused:
-        mapping.found["columns that are not read"] = list_columns(unused)
-    labels = {
-        path: _labels(records, path, mapping, ask=True)
-        for path in (roles.get("feedback"), _thumbs(mapping))
-        if path is not None
-    }
-    if "gold" in roles:
-        labels[roles["gold"]] = _labels(records, roles["gold"], mapping, ask=False)
-    values = [cell(record.value, roles.get("time")) for record in records]
-    times = Times(values, roles.get("time", ""), mapping.dates)
-    if times.format:
-        mapping.found["dates"] = times.format
-    for i, record in enumerate(records):
-        place = (record.file, record.line)
-        label = {path: read[i] for path, read in labels.items()}
-        try:
-            yield from _row(record, roles, mapping, label, times(values[i]), f"{file}/{i + 1}")
-        except (InvalidRecord, *WRONG_TYPE) as e:
-            yield Reject(_reason(e), place)
-        except NoAnswer as e:
-            yield Skip(str(e))
+    yield from survey(records, mapping)(records, mapping)
+
+
+def survey(
+    records: Iterable[Record], mapping: UserMapping
+) -> Callable[[Sequence[Record], UserMapping], Iterator[Row]]:
+    """Look at all rows of a table, and return what reads them one by one, in the same order.
+
+    Parameters
+    ----------
+    records : iterable of Record
+        All rows of all files.
+    mapping : UserMapping
+        As for `rows`.
+
+    Returns
+    -------
+    callable
+        As `rows`, for some of the rows.
+
+    Raises
+    ------
+    TruewardError
+        As `rows`.
+
+    """
+    found = TableSurvey(mapping)
+    for record in records:
+        found.add(record)
+    found.settle()
+    numbers: Counter[str] = Counter()
+
+    def read(records: Sequence[Record], mapping: UserMapping) -> Iterator[Row]:
+        for record in records:
+            place = (record.file, record.line)
+            numbers[record.file] += 1
+            name = f"{found.names[record.file]}/{numbers[record.file]}"
+            try:
+                yield from _row(record, found, mapping, name)
+            except (InvalidRecord, *WRONG_TYPE) as e:
+                yield Reject(_reason(e), place)
+            except NoAnswer as e:
+                yield Skip(str(e))
+
+    return read
 
 
 def _reason(e: Exception) -> str:
     return str(e) if isinstance(e, InvalidRecord) else f"a value of another type ({e})"[:150]
 
 
-def _thumbs(mapping: UserMapping) -> str | None:
-    """Return the column that is mapped to thumbs."""
-    return next((theirs for theirs, ours in mapping.signals.items() if ours == THUMBS), None)
+def _labels(record: Record, found: TableSurvey, roles: Mapping[str, str]) -> dict[str, Any]:
+    """Return the labels of a row: 1, 0 or None for each column of feedback and of gold labels."""
+    labels = {}
+    columns = {roles.get("feedback"), roles.get("gold"), found.thumbs}
+    for path in found.labels.keys() & columns:
+        value = cell(record.value, path)
+        word = label_word(value)
+        if word is None and value is not None:
+            raise InvalidRecord(f"its {path} should be a word or number, and is {shortened(value)}")
+        labels[path] = None if word is None else found.labels[path][word]
+    return labels
 
 
-def _labels(
-    records: Sequence[Record], path: str, mapping: UserMapping, *, ask: bool
-) -> list[float | None]:
-    """Read a column of feedback as a whole: 1, 0 or None for each row."""
-    values = [cell(record.value, path) for record in records]
-    place = Rows(records[0].file, lines=[record.line for record in records])
-    words = mapping.words if ask else FeedbackWords()
-    for value in values:
-        mapping.words_seen[spelled(value)] += 1
-    read, meanings = read_feedback(values, path, place, words, ask=ask)
-    for value, (label, count) in meanings.items():
-        name = {1.0: "good", 0.0: "bad"}.get(label, "none") if label is not None else "none"
-        mapping.found.setdefault(f"values of {path}", "")
-        before = mapping.found[f"values of {path}"]
-        part = f"{value or 'empty'} ({count:,}) is {name}"
-        mapping.found[f"values of {path}"] = f"{before}, {part}" if before else part
-    return [None if value is None else float(str(value)) for value in read]
-
-
-def _row(
-    record: Record,
-    roles: Mapping[str, str],
-    mapping: UserMapping,
-    labels: Mapping[str, float | None],
-    at: Any,
-    row: str,
-) -> Iterator[Row]:
-    value, place = record.value, (record.file, record.line)
+def _row(record: Record, found: TableSurvey, mapping: UserMapping, row: str) -> Iterator[Row]:
+    value, place, roles = record.value, (record.file, record.line), found.roles[record.file]
+    labels = _labels(record, found, roles)
+    time = roles.get("time")
+    at = None if time is None else found.times[time](cell(value, time))
     texts = {role: cell(value, roles.get(role)) for role in ("prompt", "response", "system")}
     if "response" not in roles and texts["prompt"] is not None:
         texts["prompt"], texts["response"] = _split(to_messages(texts["prompt"]))
@@ -168,7 +168,7 @@ def _row(
     yield Response(name, prompt, text, **ids, shown_at=at, context=context, place=place)
     fields: dict[str, Any] = {"response_id": name, "place": place}
     user = {"source": "user", "actor_id": ids["user_id"], **fields}
-    for path in {roles.get("feedback"), _thumbs(mapping)} & labels.keys():
+    for path in {roles.get("feedback"), found.thumbs} & labels.keys():
         if labels[path] is not None:  # type: ignore[index]
             channel = "thumbs_up" if labels[path] == 1 else "thumbs_down"  # type: ignore[index]
             yield Event(channel, 1.0, **user)
@@ -215,7 +215,7 @@ SOURCE = Source(
     levels={"row": "full"},
     record_kind=record_kind,
     rows=rows,
-    group_key=lambda record: record.file,
+    survey=survey,
     covers="`full` if it has every response that was shown; lowered if all are rated",
     wider="add the responses that nobody rated",
     mappable=frozenset(
