@@ -30,6 +30,7 @@ from trueward.importers.contract import (
 )
 from trueward.importers.messages import content_text
 from trueward.importers.schema import EVENTS, RESPONSES
+from trueward.importers.spans import mapped
 from trueward.importers.values import first_value, id_text, parse_time
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def with_names(source: Source, mapping: UserMapping) -> Source:
         for record in records:
             value = renamed(record.value)
             for ours in mapping.paths:
-                mapping.paths_seen[ours] += value.get(ours) is not None
+                mapped(record.value, mapping, ours, None)  # counts the paths that lead to a value
             name = first_value(record.value, mapping.paths.get("channel", ("channel",)))
             if record.kind == "event" and isinstance(name, str):
                 mapping.names_seen[name] += 1
