@@ -6,7 +6,7 @@ import json
 
 import polars as pl
 import pytest
-from helpers.product_exports import column, fixture, fixture_records, lines, signals
+from helpers.product_exports import FIXTURES, column, fixture, fixture_records, lines, signals
 
 from trueward.core.errors import TruewardError
 from trueward.importers import import_log
@@ -51,6 +51,22 @@ def test_calls_and_feedback_inside_and_beside_them():
     }
 
 
+def test_calls_and_feedback_that_the_sdk_of_weave_wrote():
+    path = FIXTURES.parent / "cases" / "weave_sdk.jsonl"
+    result = import_log("auto", path, mapping=[("rating", "csat")], scale=(1, 5))
+    assert dict(zip(result.log["response"], result.log["prompt"], strict=True)) == {
+        "Trout.": "system: Be brief.\nuser: Name a fish.",
+        "Wren.": "And a bird?",
+    }
+    assert result.log.sort("response")["feedback"].to_list() == [None, 1.0]
+    assert result.log.sort("response")["rating"].to_list() == [None, 5.0]
+    assert result.log.sort("response")["judge"].to_list() == [None, 1.0]
+    assert result.summary["skipped"] == {
+        "a call of a scorer": 1,
+        "a call of an op around its answer": 1,
+    }
+
+
 def test_types_of_ones_own_and_emoji_of_ones_own_are_mapped():
     by_type = fixture(FILE, mapping=[("rating", "csat")], scale=(1, 5))
     assert column(by_type, "rating") == {"c2": 2.0, "r2": None}
@@ -87,6 +103,18 @@ def test_columns_of_single_reactions_are_counted(tmp_path):
     assert result.summary["skipped"] == {
         "feedback in columns of a table is not whole: export as JSONL": 1
     }
+
+
+def test_calls_below_a_scorer_or_in_an_evaluation_were_seen_by_nobody(tmp_path):
+    root, first, _, second = records("r1", "c1", "s1", "c2")
+    first["attributes"]["weave"]["kind"] = "scorer"  # of any name
+    inside = {**second, "id": "d", "parent_id": "c1"}
+    other = {**root, "id": "e", "trace_id": "e"}
+    other["attributes"] = {"weave": {}, "_weave_eval_meta": {"evaluation_run_id": "x"}}
+    result = import_log("weave", lines(tmp_path / "c.jsonl", [inside, second, first, root, other]))
+    assert column(result, "response") == {"c2": "Trout."}
+    assert result.summary["skipped"]["a call of a scorer"] == 2
+    assert result.summary["skipped"]["a call inside of an evaluation"] == 1
 
 
 def test_shown_names_the_op_that_users_saw():

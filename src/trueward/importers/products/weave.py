@@ -121,7 +121,7 @@ def _hidden(records: Sequence[Record]) -> dict[str, str]:
         attributes = decode_json(nested(record.value, "attributes")) or {}
         if EVALUATION.fullmatch(name) or OF_EVALUATION in attributes:
             found[own] = "evaluation"
-        elif name.endswith(".score"):
+        elif name.endswith(".score") or _kind(attributes) == "scorer":
             found[own] = "scorer"
     for own in above if found else ():
         path, step = {own: ""}, above[own]
@@ -148,7 +148,7 @@ def _call(value: Mapping[str, Any], inside: str | None, mapping: UserMapping) ->
         return
     inputs, output = decode_json(nested(value, "inputs")), decode_json(nested(value, "output"))
     attributes = decode_json(nested(value, "attributes")) or {}
-    kind = (decode_json(attributes.get("weave")) or {}).get("kind")
+    kind = _kind(attributes)
     name, trace = _name(value), id_text(value["trace_id"])
     parent = id_text(value.get("parent_id"))
     asked = mapped(value, mapping, "prompt", _asked(inputs))
@@ -173,6 +173,11 @@ def _call(value: Mapping[str, Any], inside: str | None, mapping: UserMapping) ->
     yield from read_parts(feedback, lambda part: feedback_rows(part, mapping, **about))
     own_names = {k: v for k, v in attributes.items() if k not in {"weave", "python"}}
     yield from attribute_signals(own_names, mapping, "attribute", **about)
+
+
+def _kind(attributes: Mapping[str, Any]) -> str | None:
+    """Return what an op says of itself: llm, tool, search, agent or scorer."""
+    return id_text((decode_json(attributes.get("weave")) or {}).get("kind"))
 
 
 def _feedback(value: Mapping[str, Any]) -> Iterator[Any]:
