@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from helpers.product_exports import column, fixture, fixture_records, lines, signals
+from helpers.product_exports import FIXTURES, column, fixture, fixture_records, lines, signals
 
 from trueward.core.errors import TruewardError
 from trueward.importers import import_log
@@ -49,6 +49,14 @@ def test_what_opik_export_writes():
         "comments of the team are not read": 1,
         "the score 'tone' is not mapped": 1,
     }
+
+
+def test_a_trace_and_its_spans_as_the_sdk_sends_them():
+    result = import_log("auto", FIXTURES.parent / "cases" / "opik_sdk.jsonl")
+    assert result.log["prompt"].to_list() == ["system: Be brief.\nuser: Name a fish."]
+    assert result.log["response"].to_list() == ["Trout."]
+    assert result.log["feedback"].to_list() == [0.0]  # the thumb was switched
+    assert result.log["model"].to_list() == ["gpt-5-mini"]
 
 
 def test_traces_alone_answer_with_their_output(tmp_path):
