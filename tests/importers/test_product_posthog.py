@@ -234,6 +234,8 @@ def test_what_is_wrong_is_rejected_or_counted(tmp_path):
     private, failed = events("$ai_generation")[:2]
     private["properties"] |= {"$ai_input": None, "$ai_output_choices": None, "$ai_trace_id": "x"}
     failed["properties"] |= {"$ai_is_error": True}
+    old = calls[1]["properties"]  # of early versions
+    old["$ai_output"] = {"choices": old.pop("$ai_output_choices")}
     nameless = {**failed, "properties": {"$ai_input": "a", "$ai_output_choices": "b"}, "uuid": None}
     records = [
         *calls,
@@ -246,12 +248,13 @@ def test_what_is_wrong_is_rejected_or_counted(tmp_path):
     ]
     result = import_log("posthog", lines(tmp_path / "e.jsonl", records))
     assert column(result, "feedback") == {"g3": 1.0, "g4": None}
+    assert column(result, "response") == {"g3": "Wren.", "g4": "Oak."}
     # the lost answer says two things: seen and up
     assert [line for line, _ in rejected(result)] == [4, 4, 9, 10, 11]
     assert rejected(result)[0][1].startswith("a question to a user without its response: lost")
     assert result.summary["skipped"] == {
         "a generation that ended in an error": 1,
-        "a generation without texts (privacy mode)": 1,
+        "a generation without texts: privacy mode, or an export without them": 1,
         "an event of a survey without $ai_trace_id is about no response": 1,
     }
     assert result.summary["duplicates"]["responses"] == 1

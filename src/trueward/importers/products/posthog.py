@@ -228,13 +228,14 @@ def _call(event: Value, kind: str, trace: str | None, mapping: UserMapping) -> I
     if (chance := properties.get("p_ask")) not in (None, ""):
         fields["p_ask"] = finite_number(chance, "p_ask")
     is_call = kind == "generation"
-    places = (
-        ("$ai_input", "$ai_output_choices") if is_call else ("$ai_input_state", "$ai_output_state")
-    )
-    asked = mapped(event, mapping, "prompt", properties.get(places[0]))
-    answered = mapped(event, mapping, "response", properties.get(places[1]))
+    given, put_out = properties.get("$ai_input"), properties.get("$ai_output_choices")
+    put_out = properties.get("$ai_output") if put_out is None else put_out
+    if not is_call:
+        given, put_out = properties.get("$ai_input_state"), properties.get("$ai_output_state")
+    asked = mapped(event, mapping, "prompt", given)
+    answered = mapped(event, mapping, "response", put_out)
     if is_call and asked is None and answered is None:
-        yield Skip("a generation without texts (privacy mode)")
+        yield Skip("a generation without texts: privacy mode, or an export without them")
     elif is_call:
         yield call_row(asked, answered, **fields)
     else:
