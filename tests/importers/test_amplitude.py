@@ -112,6 +112,31 @@ def test_a_thumb_on_a_copy_of_what_users_saw_counts_and_one_on_a_step_does_not(t
     assert result.tables.rejected.height == 1
 
 
+def test_a_thumb_on_a_call_of_tools_is_about_the_answer_after_it(tmp_path):
+    rows = [asked("Cold?", 1), answered("", 2, "call", **{"Tool Calls": '[{"name": "w"}]'})]
+    rows += [answered("Yes.", 3), score(1, 4, "call")]
+    rows += [asked("And now?", 5), answered("", 6, "bad", **{"Is Error": True}), score(0, 7, "bad")]
+    result = imported(tmp_path, *rows)
+    assert column(result, "feedback") == {"a3": 1.0}
+    assert result.tables.rejected["line"].to_list() == [7]
+    assert result.summary["skipped"] == {
+        "a call of tools without a text": 1,
+        "an answer that ended in an error": 1,
+    }
+
+
+def test_a_system_prompt_that_is_sent_once_is_that_of_later_answers(tmp_path):
+    first, later = (
+        {"System Prompt": "Be brief.", "System Prompt Length": 9},
+        {"System Prompt Length": 9},
+    )
+    rows = [asked("Cold?", 1), answered("Yes.", 2, **first), asked("Now?", 3)]
+    rows += [answered("No.", 4, **later), asked("Then?", 5), answered("So.", 6)]
+    prompts = column(imported(tmp_path, *rows), "prompt")
+    assert prompts["a4"].startswith("system: Be brief.\nuser: Cold?")
+    assert prompts["a6"].startswith("user: Cold?")
+
+
 def test_an_edited_message_stands_beside_the_original(tmp_path):
     rows = [asked("Name a frut.", 1), answered("Frut?", 2)]
     rows += [asked("Name a fruit.", 3, **{"Is Edit": True, "Edited Message ID": "u1"})]
@@ -234,4 +259,4 @@ def test_a_long_session_is_read_in_linear_time():
     session = read_session(steps, ())
     node = session.tree.nodes["m19998"]
     assert len(session.tree.nodes) == 20_000
-    assert len(session.prompt(node)) == 50
+    assert len(session.tree.prompt(node)[0]) == 50

@@ -4,31 +4,13 @@ import csv
 import json
 
 import pytest
+from helpers.chat_records import chat_gpt, libre_chat, message, open_webui
 from helpers.product_exports import column, fixture_records, lines
 
 from trueward.core.errors import TruewardError, UsageError
 from trueward.importers import import_log
 
 SENT = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Fruit?"}]
-
-
-def message(name, parent, role, text, **more):
-    return {"id": name, "parentId": parent, "role": role, "content": text, "done": True} | more
-
-
-def open_webui(*messages):
-    history = {"messages": {m["id"]: m for m in messages}, "currentId": messages[-1]["id"]}
-    return {"id": "c", "user_id": "u", "chat": {"history": history, "params": {"system": "Old."}}}
-
-
-def libre_chat(name, parent, is_user, text, **more):
-    ids = {"messageId": name, "conversationId": "c", "parentMessageId": parent, "user": "u"}
-    return ids | {"isCreatedByUser": is_user, "text": text} | more
-
-
-def chat_gpt(name, parent, role, content, **more):
-    author = {"author": {"role": role}, "content": content, "recipient": "all"}
-    return name, {"id": name, "parent": parent, "message": author | more}
 
 
 def test_open_webui_texts_of_questions_and_of_answers(tmp_path):

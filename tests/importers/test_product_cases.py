@@ -340,7 +340,10 @@ def test_chatgpt_tools_thoughts_and_hidden_messages_are_no_turns(tmp_path):
     nodes["a2"]["parent"], nodes["u1"]["parent"] = "tool", "hidden"
     conversation["current_node"] = "a2"
     result = import_log("auto", lines(tmp_path / "c.jsonl", [conversation, rating]))
-    assert set(column(result, "prompt").values()) == {"[image]\nWhat is it?"}
+    assert set(column(result, "prompt").values()) == {
+        "[image]\nWhat is it?",
+        "user: [image]\nWhat is it?\ntool: 1+1",  # what the tool gave is part of the prompt
+    }
     assert column(result, "response") == {"a1": "Yo.", "a2": "Hello."}
     assert column(result, "channel.regenerate")["a1"] == 1.0
 

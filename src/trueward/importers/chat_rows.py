@@ -22,6 +22,11 @@ SHORTENED = (
     f"kept, but the prompt has only the last {MAX_PROMPT} of more than {MAX_PROMPT} messages"
 )
 TEXT_OF = {"user": "prompt", "assistant": "response"}  # role -> what its text is called in --map
+THOUGHTS = re.compile(
+    r"\A\s*(?:<(think|thinking|thought|thought_chain)>.*?</\1>|:::thinking\b.*?\n:::"
+    r"|<details\b[^>]*>\s*<summary>\s*Think.*?</details>)\s*",
+    re.DOTALL,
+)
 # A turn that corrects the answer before it: English only, and only by how the turn begins.
 REPAIR = re.compile(
     r"\W*(?:(?:no|nope|sorry|actually|wait)\b[\s,.!:;-]*)*"
@@ -30,6 +35,28 @@ REPAIR = re.compile(
     r"|\W*no\s*[,.!:;-]\s*(?!problem|worries|thanks|thank|need)\w",
     re.IGNORECASE,
 )
+
+
+def without_thoughts(text: str) -> str:
+    """Return an answer without the thoughts before it, which users do not read.
+
+    Parameters
+    ----------
+    text : str
+        An answer that may begin with ``<think>...</think>`` or what products make of it.
+
+    Returns
+    -------
+    str
+        The rest.
+
+    Examples
+    --------
+    >>> without_thoughts("<think>Hm.</think>At seven.")
+    'At seven.'
+
+    """
+    return THOUGHTS.sub("", text)
 
 
 def message_text(value: Mapping[str, Any], mapping: UserMapping, role: str, default: str) -> str:
@@ -168,6 +195,7 @@ def _response(
     tree: Tree, node: Node, prefix: str, user: str | None, session: str | None, system: str
 ) -> Iterator[Row]:
     prompt, is_shortened = tree.prompt(node)
+    system = "\n\n".join(filter(None, [system, node.system]))
     first: Message = {"role": "system", "content": system}
     if system and not node.sent and first not in prompt[:1]:
         prompt = [first, *prompt]

@@ -49,6 +49,10 @@ class Node:
         File and line of the message.
     sent : list of Message
         Of an answer, all messages that the model saw; empty if the export does not have them.
+    system : str
+        Of an answer, instructions and passages that were given to the model for it alone.
+    results : list of Message
+        Results of tools that the model read between the message before and this one.
 
     """
 
@@ -63,6 +67,8 @@ class Node:
     invalid: str = ""
     place: Place | None = None
     sent: list[Message] = field(default_factory=list)
+    system: str = ""
+    results: list[Message] = field(default_factory=list)
 
     @property
     def is_response(self) -> bool:
@@ -129,13 +135,14 @@ class Tree:
         """
         if node.sent:
             return node.sent, False
-        messages: list[Message] = []
+        last_first = node.results[::-1]
         parent = node.parent
-        while parent is not None and len(messages) < MAX_PROMPT:
+        while parent is not None and len(last_first) < MAX_PROMPT:
             above = self.nodes[parent]
-            messages.append({"role": above.role, "content": above.text})
+            last_first += [{"role": above.role, "content": above.text}, *above.results[::-1]]
             parent = above.parent
-        return messages[::-1], parent is not None
+        is_shortened = parent is not None or len(last_first) > MAX_PROMPT
+        return last_first[:MAX_PROMPT][::-1], is_shortened
 
     def siblings(self, node: Node) -> list[Node]:
         """Return the other messages of the same role below the same parent.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from trueward.importers.contract import Reject, Skip
 from trueward.importers.messages import content_text
 from trueward.importers.traces import NOT_NAMED, UNKNOWN
-from trueward.importers.trees import MAX_PROMPT, Node, Tree, build_tree
+from trueward.importers.trees import Node, Tree, build_tree
 from trueward.importers.values import decode_json
 
 if TYPE_CHECKING:
@@ -48,6 +48,8 @@ class Step:
         Why an answer is no response.
     prompt : list of Message
         The whole prompt, if the user mapped one.
+    system : str
+        The system prompt of an answer.
 
     """
 
@@ -60,6 +62,7 @@ class Step:
     number: float = 0.0
     unusable: str = ""
     prompt: list[Message] = field(default_factory=list)
+    system: str = ""
 
     @property
     def names(self) -> list[str]:
@@ -82,8 +85,6 @@ class Session:
         Id of an answer -> its turn.
     hidden : dict of str to str
         Answers that were not shown, and why.
-    results : dict of str to list of Message
-        Id of an answer -> results of tools before it.
     rows : list of Row
         The account of what is neither.
 
@@ -93,31 +94,7 @@ class Session:
     steps: dict[str, Step]
     turns: dict[str, str]
     hidden: dict[str, str]
-    results: dict[str, list[Message]]
     rows: list[Row]
-
-    def prompt(self, node: Node) -> list[Message]:
-        """Return all messages before an answer, with the results of tools, at most ``MAX_PROMPT``.
-
-        Parameters
-        ----------
-        node : Node
-            An answer.
-
-        Returns
-        -------
-        list of Message
-            The oldest first.
-
-        """
-        last_first = self.results.get(node.id, [])[::-1]
-        parent = node.parent
-        while parent is not None and len(last_first) < MAX_PROMPT:
-            above = self.tree.nodes[parent]
-            last_first.append({"role": above.role, "content": above.text})
-            last_first += self.results.get(parent, [])[::-1]
-            parent = above.parent
-        return last_first[:MAX_PROMPT][::-1]
 
 
 def message_text(props: Mapping[str, Any]) -> str:
@@ -170,8 +147,9 @@ def read_session(steps: Iterable[Step], shown: tuple[str, ...]) -> Session:
 
     """
     kept, rows = _one_per_id(steps)
+    _give_systems(kept)
     nodes: dict[str, Node] = {}
-    session = Session(Tree({}), {}, {}, {}, {}, rows)
+    session = Session(Tree({}), {}, {}, {}, rows)
     turn: list[Step] = []
     above: str | None = None  # the message that the next one follows
     question: str | None = None
@@ -198,6 +176,16 @@ def read_session(steps: Iterable[Step], shown: tuple[str, ...]) -> Session:
         above = question = step.name
     session.tree = build_tree(nodes.values())
     return session
+
+
+def _give_systems(steps: Iterable[Step]) -> None:
+    """Give each answer its system prompt; one that does not change may be sent once, and then its length."""
+    systems: dict[Any, str] = {}
+    for step in steps:
+        length, system = (step.props.get(f"System Prompt{k}") for k in (" Length", ""))
+        if system:
+            systems[length] = content_text(system).strip()
+        step.system = systems.get(length, "") if system or length else ""
 
 
 def _one_per_id(steps: Iterable[Step]) -> tuple[list[Step], list[Row]]:
@@ -257,9 +245,12 @@ def _close_turn(
             model=str(step.props["Model Name"]) if step.props.get("Model Name") else None,
             unusable=step.unusable or reason,
             place=step.place,
+            sent=step.prompt,
+            system=step.system,
+            results=results,
         )
         if step in usable:
-            above, session.results[step.name], results = step.name, results, []
+            above, results = step.name, []
     return above
 
 

@@ -38,6 +38,26 @@ def shown_text(m: Mapping[str, Any]) -> str:
     return "\n".join(filter(None, [text, *attached]))
 
 
+def passages(m: Mapping[str, Any]) -> str:
+    """Return the passages that were found for an answer.
+
+    Parameters
+    ----------
+    m : mapping
+        A message.
+
+    Returns
+    -------
+    str
+        Their texts, one after the other; empty if there are none.
+
+    """
+    found = m.get("sources")
+    sources = [s for s in found if isinstance(s, dict)] if isinstance(found, list) else []
+    texts = [s["document"] for s in sources if isinstance(s.get("document"), list)]
+    return "\n\n".join(t for documents in texts for t in documents if isinstance(t, str) and t)
+
+
 def changed_share(before: str, after: str) -> float:
     """Return the share of characters between the common beginning and the common end.
 

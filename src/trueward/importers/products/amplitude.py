@@ -42,6 +42,7 @@ KINDS = {
 }
 ROLES = {"message": "user", "answer": "assistant", "tool call": "tool"}
 WHO = {"user_id", "device_id", "amplitude_id", "$insert_id", "insert_id", "uuid"}
+CALL = "a call of tools without a text"
 NO_TEXT = "an answer whose content was not recorded (content mode metadata_only, or privacy mode)"
 NO_PROMPT = "an answer whose prompt was not recorded: its session has no text of the user before it"
 UNREAD = [
@@ -155,7 +156,7 @@ def _step(event: Props, record: Record, mapping: UserMapping) -> Step:
         prompt = [] if asked is None else to_messages(asked)
     bad = "an answer that ended in an error" if props.get("Is Error") is True else ""
     if role == "assistant" and not text:
-        bad = bad or ("a call of tools without a text" if props.get("Tool Calls") else NO_TEXT)
+        bad = bad or (CALL if props.get("Tool Calls") else NO_TEXT)
     order = float(number) if isinstance(number, int | float) else 0.0
     return Step(role, name, text, props, (record.file, record.line), at, order, bad, prompt)
 
@@ -172,7 +173,8 @@ def _answers(steps: list[Step], session: str | None, mapping: UserMapping) -> It
     read = read_session(steps, mapping.shown)
     yield from read.rows
     user = next((u for s in steps if s.role == "user" and (u := id_text(s.props["user"]))), None)
-    reasons, empty = set(read.hidden.values()), set()
+    failed = {name: s.unusable for name, s in read.steps.items() if s.unusable}
+    reasons, empty = {*read.hidden.values(), *failed.values()}, set()
     for row in chat_rows(read.tree, "amplitude:", user, session):
         if isinstance(row, Skip) and row.reason in reasons:
             continue  # below, with its name
@@ -181,7 +183,6 @@ def _answers(steps: list[Step], session: str | None, mapping: UserMapping) -> It
         if isinstance(row, Response):
             node = read.tree.nodes[row.response_id.removeprefix("amplitude:")]
             step = read.steps[node.id]
-            row.prompt = step.prompt or _with_system(read.prompt(node), step)
             if not any(m["content"] for m in row.prompt if m["role"] != "system"):
                 empty.add(row.response_id)
                 yield Skip(NO_PROMPT)
@@ -189,6 +190,7 @@ def _answers(steps: list[Step], session: str | None, mapping: UserMapping) -> It
             row.user_id = id_text(step.props["user"]) or user
             row.span_name = _span_name(step, mapping)
             row.group, row.alias = _turn(step, read.turns[node.id], session), session
+            row.parent_span = f"amplitude:turn/{session}/{read.turns[node.id]}"
         yield row
     for name, reason in read.hidden.items():
         step = read.steps[name]
@@ -196,6 +198,12 @@ def _answers(steps: list[Step], session: str | None, mapping: UserMapping) -> It
         fields: dict[str, Any] = {"span_name": _span_name(step, mapping), "place": step.place}
         fields |= {"shown_at": step.at, "unshown": reason, "group": group, "precedence": "hidden"}
         yield Response(f"amplitude:{name}", UNREAD, step.text, **fields)
+    for name, reason in failed.items():  # a thumb on a call of tools is about the answer after it
+        step = read.steps[name]
+        above = f"amplitude:turn/{session}/{read.turns[name]}" if reason == CALL else None
+        fields = {"group": _turn(step, read.turns[name], session), "parent_span": above}
+        fields |= {"unshown": reason, "precedence": "owner", "place": step.place}
+        yield Response(f"amplitude:{name}", [], "", shown_at=step.at, **fields)
     for name, step in read.steps.items():
         about: dict[str, Any] = {"response_id": f"amplitude:{name}", "place": step.place}
         if step.props.get("Was Copied") is True and name not in read.hidden and not step.unusable:
@@ -214,11 +222,6 @@ def _turn(step: Step, turn: str, session: str | None) -> str:
 def _span_name(step: Step, mapping: UserMapping) -> str | None:
     named = [name for name in step.names if name in mapping.shown]
     return next(iter([*named, *step.names]), None)
-
-
-def _with_system(prompt: list[dict[str, str]], step: Step) -> list[dict[str, str]]:
-    system = content_text(step.props.get("System Prompt")).strip()
-    return [{"role": "system", "content": system}, *prompt] if system else prompt
 
 
 SOURCE = Source(

@@ -10,11 +10,10 @@ Fields read of an export: ``id``, ``prompt``, ``response``, ``rating``, ``userna
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 from trueward.importers.channels import signal_event
-from trueward.importers.chat_rows import chat_rows, message_text, rated_message
+from trueward.importers.chat_rows import chat_rows, message_text, rated_message, without_thoughts
 from trueward.importers.contract import (
     WRONG_TYPE,
     InvalidRecord,
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
 
 NOBODY = {"API", "unknown user", "deleted user"}  # names in place of a user
 UNRATED = (None, "", "--")
-THOUGHTS = re.compile(r"\A\s*<(think|thinking|thought|thought_chain)>.*?</\1>\s*", re.DOTALL)
 Value = dict[str, Any]
 Placed = tuple[Value, Place]
 
@@ -177,10 +175,6 @@ def _turns(placed: list[Placed], mapping: UserMapping) -> Iterator[Row]:
         if isinstance(row, Response):
             chat = chats[row.response_id.removeprefix(prefix)][0]
             row.user_id = _user(chat, mapping)
-            system = _system(chat)
-            row.prompt = (
-                [{"role": "system", "content": system}, *row.prompt] if system else row.prompt
-            )
         yield row
     for name, (chat, place) in chats.items():
         stated = chat.get("feedbackScore", chat.get("rating"))
@@ -214,7 +208,7 @@ def _nodes(
     kinds = [str(f.get("mime") or f.get("type")) for f in files]
     lines = ["[image]" if "image" in kind else "[file]" for kind in kinds]
     asked = message_text(chat, mapping, "user", str(chat.get("prompt") or ""))
-    said = message_text(chat, mapping, "assistant", THOUGHTS.sub("", answer, count=1))
+    said = message_text(chat, mapping, "assistant", without_thoughts(answer))
     time = node_time(chat.get("createdAt") or chat.get("sent_at"))
     metrics = inner.get("metrics")
     model = id_text(metrics.get("model")) if isinstance(metrics, dict) else None
@@ -222,7 +216,9 @@ def _nodes(
     question.at, question.place = time["at"], place
     if not question.text:
         raise InvalidRecord("its prompt has no text")
-    return [question, Node(name, question.id, "assistant", said, **time, model=model, place=place)]
+    node = Node(name, question.id, "assistant", said, **time, model=model, place=place)
+    node.system = _system(chat)
+    return [question, node]
 
 
 def _response(chat: Mapping[str, Any]) -> Value:

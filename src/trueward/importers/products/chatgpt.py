@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Mapping, Sequence
 
 ROLES = ("user", "assistant", "system")
-SHOWN = ("text", "multimodal_text", "code", "user_editable_context")  # content types with text
+SHOWN = ("text", "multimodal_text", "code")  # content types with text
+INSTRUCTIONS = "user_editable_context"
 
 
 def record_kind(record: Mapping[str, Any]) -> str | None:
@@ -115,7 +116,8 @@ def rows(records: Sequence[Record], mapping: UserMapping) -> Iterator[Row]:
         texts = _texts(chat.value["mapping"], mapping)
         tree = _tree(chat.value["mapping"], texts, (chat.file, chat.line), mapping)
         current = _visible(id_text(chat.value.get("current_node")), chat.value["mapping"], texts)
-        yield from chat_rows(tree, prefix, user, name, current)
+        system = _instructions(chat.value["mapping"])
+        yield from chat_rows(tree, prefix, user, name, current, system=system)
     for rating in ratings:
         yield from _rating(rating, tree, prefix)
 
@@ -161,6 +163,30 @@ def _text(content: Any) -> str:
     return "\n".join(filter(None, lines))
 
 
+def _instructions(nodes: Mapping[str, Any]) -> str:
+    """Return the custom instructions of the user, which are hidden and which the model reads."""
+    contents = [_message(node).get("content") for node in nodes.values()]
+    given = (c for c in contents if isinstance(c, dict) and c.get("content_type") == INSTRUCTIONS)
+    parts = next(([c.get("user_profile"), c.get("user_instructions")] for c in given), [])
+    return "\n\n".join(filter(None, map(content_text, parts)))
+
+
+def _results(name: str, nodes: Mapping[str, Any], texts: Container[str]) -> list[dict[str, str]]:
+    """Return what tools gave between the turn before and an answer."""
+    results: list[dict[str, str]] = []
+    seen = {name}
+    above = id_text(nodes[name].get("parent"))
+    while above is not None and above in nodes and above not in texts and above not in seen:
+        seen.add(above)
+        message = _message(nodes[above])
+        if (message.get("author") or {}).get("role") == "tool":
+            content = message.get("content") or {}
+            text = _text({**content, "content_type": "text"}) or content_text(content.get("result"))
+            results += [{"role": "tool", "content": text}] if text else []
+        above = id_text(nodes[above].get("parent"))
+    return results[::-1]
+
+
 def _visible(name: str | None, nodes: Mapping[str, Any], texts: Container[str]) -> str | None:
     """Return a node, or the nearest one above it that was shown."""
     seen: set[str] = set()
@@ -192,6 +218,7 @@ def _tree(
                 unusable="an answer that was not finished" if status == "in_progress" else "",
                 place=place,
                 sent=sent_messages(message, mapping),
+                results=_results(name, given, texts),
             )
         )
     return build_tree(nodes)

@@ -19,6 +19,7 @@ from trueward.importers.chat_rows import (
     message_text,
     rated_message,
     sent_messages,
+    without_thoughts,
 )
 from trueward.importers.contract import (
     WRONG_TYPE,
@@ -166,7 +167,9 @@ def _nodes(messages: Mapping[str, Placed], mapping: UserMapping) -> tuple[list[N
             if turn is None:
                 turn = turns[parent, query] = f"{name}/query"
                 nodes.append(Node(turn, parent, "user", query, at, place=place))
-            text = message_text(value, mapping, "assistant", str(value["answer"] or ""))
+            text = message_text(
+                value, mapping, "assistant", without_thoughts(str(value["answer"] or ""))
+            )
             bad = "" if not value.get("error") else "an answer that ended in an error"
             node = Node(name, turn, "assistant", text, at, unusable=bad, place=place)
             node.sent = sent_messages(value, mapping) or _sent(value)
@@ -220,6 +223,13 @@ def _signals(value: Mapping[str, Any], node: Node, tree: Tree, user: str | None)
     if rated and not more:  # the list has the same feedback, with its source
         key, actor = "thumbs/message", user
         yield signal_event("thumbs", rated, source="user", key=key, actor_id=actor, **fields)
+        if comment := feedback.get("content"):  # type: ignore[union-attr]
+            said: dict[str, Any] = {
+                "key": "comment/message",
+                "actor_id": actor,
+                "text": str(comment),
+            }
+            yield Event("comment", 1.0, "user", **fields, **said)
     for each in more:
         actor = id_text(each.get("from_end_user_id")) or id_text(
             (each.get("from_account") or {}).get("id")

@@ -119,7 +119,7 @@ def _last_answer(
 ) -> Response:
     """Return the last answer of a state; its id is made of the chat, the turn and the text."""
     pairs = state["messages"][state.get("offset") or 0 :]
-    messages = [to_message(list(pair)) for pair in pairs if pair[1]]
+    messages = [_turn(*pair[:2]) for pair in pairs if pair[1]]
     role = str(state.get("roles", ["", "assistant"])[1]).lower()
     if len(messages) < 2 or messages[-1]["role"] != role:
         raise InvalidRecord("the last message of the state is not an answer")
@@ -143,6 +143,13 @@ def _last_answer(
         turn=turn,
         sibling_group=f"{chat}/{turn}/{prompt_digest}",
     )
+
+
+def _turn(role: Any, content: Any) -> dict[str, str]:
+    """Return a message; one with images is a pair of its text and the list of them."""
+    if isinstance(content, list) and len(content) == 2 and isinstance(content[1], list):
+        content = "\n".join(filter(None, [str(content[0] or ""), *["[image]"] * len(content[1])]))
+    return to_message([role, content])
 
 
 def _vote(channel: str, response: Response, value: Mapping[str, Any]) -> Event:

@@ -7,6 +7,7 @@ are written, unless the interface logs every run (``flagging_mode="auto"``).
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from trueward.importers.channels import signal_event
 from trueward.importers.contract import (
     Event,
     InvalidRecord,
+    NoAnswer,
     Record,
     Response,
     Row,
@@ -30,6 +32,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 OWN = ("flag", "username", "timestamp")
+SYSTEMS = frozenset({"system", "systemprompt", "systemmessage", "instructions"})
+FILE = re.compile(r"\A(?=.*[/\\])[^\n]*\.(\w{2,4})\Z")  # a path with an ending
+FILES = {  # what stands for a file in a prompt
+    "[image]": ("png", "jpg", "jpeg", "webp", "gif", "bmp"),
+    "[audio]": ("wav", "mp3", "flac", "ogg", "m4a"),
+    "[video]": ("mp4", "webm", "mov", "avi"),
+}
 NEGATIVE = frozenset({"incorrect", "wrong", "bad", "dislike", "disliked", "error", "offensive"})
 POSITIVE = frozenset({"correct", "good", "like", "liked", "helpful"})
 
@@ -98,11 +107,19 @@ def _flagged(record: Record, mapping: UserMapping) -> Iterator[Row]:
             f"a response needs a prompt and a text, and one of {', '.join(columns)} is empty: name them by "
             "--map prompt=COLUMN --map response=COLUMN"
         )
+    system = next((value[key] for key in columns if _plain(key) in SYSTEMS), None)
+    asked = to_messages(_shown(prompt))
+    if system and prompt != system:
+        asked = [{"role": "system", "content": str(system)}, *asked]
+    read = {columns[0], columns[-1], *(p for paths in mapping.paths.values() for p in paths)}
+    for key in columns:
+        if key not in read and _plain(key) not in SYSTEMS:
+            yield Skip(f"the column {key!r} is not read")
     user = id_text(mapped(value, mapping, "user", user))
     session = id_text(mapped(value, mapping, "session", None))
     name, time = _name(record), parse_time(at)
     ids: dict[str, Any] = {"user_id": user, "session_id": session, "shown_at": time}
-    yield Response(name, to_messages(prompt), answer_text(response), **ids)
+    yield Response(name, asked, _answer(response), **ids)
     word = str(flag or "").strip()
     fields: dict[str, Any] = {"response_id": name, "actor_id": user, "at": time, "source": "user"}
     if not word:
@@ -125,6 +142,26 @@ def _text(value: Mapping[str, Any], mapping: UserMapping, name: str, column: str
     """Return the value at the path that the user gave, or of the column if there is no such path."""
     default = None if mapping.paths.get(name) else value.get(column)
     return mapped(value, mapping, name, default)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\W_]+", "", name).lower()
+
+
+def _shown(value: Any) -> Any:
+    """Return a value, or what stands for the file that a component saved it to."""
+    inner = decode_json(value)
+    path = inner.get("path") if isinstance(inner, dict) else value
+    ending = FILE.search(path) if isinstance(path, str) else None
+    if ending is None:
+        return value
+    return next((mark for mark, names in FILES.items() if ending[1].lower() in names), "[file]")
+
+
+def _answer(value: Any) -> str:
+    if _shown(value) is not value:
+        raise NoAnswer("an answer without text, such as an image")
+    return answer_text(value)
 
 
 def _like(record: Record, mapping: UserMapping) -> Iterator[Row]:
@@ -166,9 +203,17 @@ def _turns(chat: Any) -> list[dict[str, str]]:
         return to_messages(chat)
     turns = []
     for pair in chat:
-        turns += [{"role": "user", "content": str(pair[0] or "")}]
-        turns += [{"role": "assistant", "content": str(pair[1] or "")}]
+        turns += [{"role": "user", "content": _part(pair[0])}]
+        turns += [{"role": "assistant", "content": _part(pair[1])}]
     return turns
+
+
+def _part(value: Any) -> str:
+    """Return the text of a turn; a file is its path, alone or beside a text."""
+    if isinstance(value, list):
+        value = value[0] if value else None
+    value = value["file"] if isinstance(value, dict) and "file" in value else value
+    return str(_shown(value) or "")
 
 
 SOURCE = Source(

@@ -16,6 +16,7 @@ from trueward.importers.chat_rows import (
     message_text,
     rated_message,
     sent_messages,
+    without_thoughts,
 )
 from trueward.importers.contract import (
     Event,
@@ -202,13 +203,23 @@ def _node(m: Mapping[str, Any], place: Place, mapping: UserMapping) -> Node:
         unusable=next((reason for key, reason in UNUSABLE.items() if m.get(key)), ""),
         place=place,
         sent=sent_messages(m, mapping) if role == "assistant" else [],
+        results=_results(m),
     )
+
+
+def _results(m: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Return what tools gave, which the model read before the text after them."""
+    content = m.get("content")
+    parts = [p for p in content if isinstance(p, dict)] if isinstance(content, list) else []
+    calls = [p.get("tool_call") for p in parts if p.get("type") == "tool_call"]
+    outputs = [c.get("output") for c in calls if isinstance(c, dict)]
+    return [{"role": "tool", "content": o} for o in outputs if isinstance(o, str) and o]
 
 
 def _text(m: Mapping[str, Any]) -> str:
     """Return the text, or if it is empty the parts of type text; with a line for each file of the user."""
     if m.get("text"):
-        lines = [content_text(m["text"])]
+        lines = [without_thoughts(content_text(m["text"]))]
     else:
         parts = [p for p in m.get("content") or [] if isinstance(p, dict)]
         lines = [content_text(p.get("text")) for p in parts if p.get("type") == "text"]

@@ -36,7 +36,7 @@ from trueward.importers.messages import content_text
 from trueward.importers.trees import Node, Tree, build_tree, node_time
 from trueward.importers.values import id_text, parse_time
 
-from ._openwebui_texts import changed_share, shown_text
+from ._openwebui_texts import changed_share, passages, shown_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -192,6 +192,7 @@ def _tree(chat: Mapping[str, Any], place: Place, mapping: UserMapping) -> Tree:
             unusable=_unusable(m),
             place=place,
             sent=sent_messages(m, mapping) if m.get("role") == "assistant" else [],
+            system=passages(m),
         )
         for m in _messages(chat)
     )
