@@ -164,6 +164,8 @@ def test_scores_of_sessions_and_of_traces_and_of_other_files(tmp_path):
     assert column(imported(tmp_path, *rows), "feedback") == {"a2": 1.0, "a4": 0.0}
     rows[-1] = score(0, 6, "s")  # a session without its target type
     assert column(imported(tmp_path, *rows), "feedback") == {"a2": 1.0, "a4": 0.0}
+    rows = [*rows[:4], score(0, 3, "s", **{"Target Type": "session"})]  # before the last answer
+    assert column(imported(tmp_path, *rows), "feedback") == {"a2": 0.0, "a4": None}
 
 
 def test_events_of_the_application_count_once_their_name_is_mapped(tmp_path):

@@ -10,6 +10,7 @@ Fields read of an event: ``event_type``, ``event_properties``, ``user_id`` or ``
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from typing import TYPE_CHECKING, Any
 
 from trueward.importers.chat_rows import chat_rows
@@ -125,11 +126,20 @@ def rows(records: Sequence[Record], mapping: UserMapping) -> Iterator[Row]:
         return iter(())
 
     steps: list[Step] = []
-    yield from read_parts(records, read, lambda record: (record.file, record.line))
-    if not steps:
-        return
-    session = id_text(steps[0].props.get("Session ID"))
-    yield from _answers(steps, session, mapping)
+    scores = list(read_parts(records, read, lambda record: (record.file, record.line)))
+    session = id_text(steps[0].props.get("Session ID")) if steps else None
+    answers = list(_answers(steps, session, mapping)) if steps else []
+    shown = sorted(
+        (row.shown_at, row.response_id)
+        for row in answers
+        if isinstance(row, Response) and row.precedence == "answer" and row.shown_at is not None
+    )
+    yield from answers
+    for row in scores:
+        if isinstance(row, Event) and session is not None and row.group == session and row.at:
+            before = bisect_right(shown, row.at, key=lambda answer: answer[0])
+            row.response_id = shown[before - 1][1] if before else row.response_id
+        yield row
 
 
 def _step(event: Props, record: Record, mapping: UserMapping) -> Step:
