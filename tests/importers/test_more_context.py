@@ -74,6 +74,38 @@ def test_dify_thoughts_are_no_answer_and_comments_stand_beside_thumbs(tmp_path):
     assert "No." in result.tables.events["text"].to_list()
 
 
+def test_dify_passages_are_given_for_one_answer(tmp_path):
+    found = [{"position": 1, "content": "Sunday: 8-18."}, {"position": 2, "content": None}]
+    row = {"conversation_id": "c", "query": "Open?", "id": "m", "created_at": 1, "answer": "Yes."}
+    later = row | {"query": "Sure?", "id": "n", "created_at": 2}
+    rows = [row | {"retriever_resources": found}, later | {"retriever_resources": []}]
+    result = import_log("dify", lines(tmp_path / "m.jsonl", rows))
+    assert column(result, "prompt") == {
+        "m": "system: Sunday: 8-18.\nuser: Open?",
+        "n": "user: Open?\nassistant: Yes.\nuser: Sure?",
+    }
+
+
+def test_arena_comparisons_have_the_turns_before_them(tmp_path):
+    def turn(role, text):
+        return {"role": role, "content": [{"type": "text", "text": text, "image": None}]}
+
+    first = {"user": turn("user", "Fruit?")}
+    first |= {f"model_side_{s}": turn("assistant", t) for s, t in (("a", "Fig."), ("b", "Plum."))}
+    last = {"user": turn("user", "Why?")}
+    last |= {f"model_side_{s}": turn("assistant", t) for s, t in (("a", "Sweet."), ("b", "Sour."))}
+    row = {"id": "x", "model_a": "m", "model_b": "n", "winner": "model_a", "evaluation_order": 2}
+    row |= {f"conversation_{s}": [last["user"], last[f"model_side_{s}"]] for s in "ab"}
+    paths = [lines(tmp_path / "one.jsonl", [row | {"full_conversation": [first, last]}])]
+    result = import_log("auto", paths)
+    assert column(result, "prompt") == {
+        "a": "user: Fruit?\nassistant: Fig.\nuser: Why?",
+        "b": "user: Fruit?\nassistant: Plum.\nuser: Why?",
+    }
+    paths = [lines(tmp_path / "two.jsonl", [row | {"full_conversation": [first]}])]
+    assert column(import_log("auto", paths), "prompt") == {"a": "Why?", "b": "Why?"}
+
+
 def test_fast_chat_images_beside_a_text(tmp_path):
     row = next(r for r in fixture_records("fastchat.jsonl") if r["type"] == "chat")
     pairs = row["state"]["messages"]

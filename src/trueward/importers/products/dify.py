@@ -39,6 +39,8 @@ from trueward.importers.spans import mapped
 from trueward.importers.trees import Node, Tree, build_tree
 from trueward.importers.values import id_text, parse_time
 
+from ._dify_texts import passages, sent_prompt
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
@@ -172,7 +174,8 @@ def _nodes(messages: Mapping[str, Placed], mapping: UserMapping) -> tuple[list[N
             )
             bad = "" if not value.get("error") else "an answer that ended in an error"
             node = Node(name, turn, "assistant", text, at, unusable=bad, place=place)
-            node.sent = sent_messages(value, mapping) or _sent(value)
+            node.sent = sent_messages(value, mapping) or sent_prompt(value)
+            node.system = passages(value)
             nodes.append(node)
             last = name
         except (InvalidRecord, *WRONG_TYPE) as e:
@@ -195,15 +198,6 @@ def _query(value: Mapping[str, Any], mapping: UserMapping) -> str:
     attached = ["[image]" if f.get("type") == "image" else "[file]" for f in sent]
     query = message_text(value, mapping, "user", str(value["query"] or ""))
     return "\n".join(filter(None, [query, *attached]))
-
-
-def _sent(value: Mapping[str, Any]) -> list[dict[str, str]]:
-    """Return the prompt that the console shows as sent to the model; empty if there is none."""
-    sent = value.get("message")
-    if not isinstance(sent, list) or not all(isinstance(m, dict) for m in sent):
-        return []
-    prompt = [to_message(m) for m in sent]
-    return prompt if any(m["content"] for m in prompt) else []
 
 
 def _signals(value: Mapping[str, Any], node: Node, tree: Tree, user: str | None) -> Iterator[Row]:

@@ -255,6 +255,10 @@ def _side_messages(value: Mapping[str, Any], side: str) -> list[Any]:
     """Return the messages of one side; the last one is the answer that was judged."""
     if f"conversation_{side}" in value:
         chat = decode_json(value[f"conversation_{side}"])
+        whole = _whole_session(value, side)
+        if isinstance(chat, list) and chat and len(whole) > len(chat):
+            is_same = answer_text(whole[-1:]) == answer_text(chat[-1:])
+            chat = whole if is_same else chat  # with the turns before this comparison
     else:
         texts = decode_json(value["prompt"]), decode_json(value[f"response_{side}"])
         prompts, answers = ([v] if isinstance(v, str) else v for v in texts)
@@ -263,6 +267,14 @@ def _side_messages(value: Mapping[str, Any], side: str) -> list[Any]:
     if not isinstance(chat, list) or len(chat) < 2:
         raise InvalidRecord(f"side {side} has no prompt and answer")
     return chat
+
+
+def _whole_session(value: Mapping[str, Any], side: str) -> list[Any]:
+    """Return all turns of a session of comparisons, with the answers of one side."""
+    turns = decode_json(value.get("full_conversation"))
+    turns = [t for t in turns if isinstance(t, dict)] if isinstance(turns, list) else []
+    pairs = [(t.get("user"), t.get(f"model_side_{side}")) for t in turns]
+    return [m for pair in pairs if all(isinstance(m, dict) for m in pair) for m in pair]
 
 
 SOURCE = Source(
