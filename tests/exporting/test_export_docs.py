@@ -25,6 +25,7 @@ def test_every_command_of_the_page_runs_in_the_order_of_the_page(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "m"))
     tiny.build("qwen3", tmp_path / "Qwen" / "Qwen3-0.6B")
+    tiny.build("bert", tmp_path / "BAAI" / "bge-small-en-v1.5")
     table.frame.write_parquet("log.parquet")
     capsys.readouterr()
     assert [words[0] for words in LINES[:3]] == ["fit", "export", "verify-export"]

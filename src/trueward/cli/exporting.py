@@ -39,6 +39,12 @@ def export(
         bool,
         typer.Option("--normalize", help="Rewards with mean 0 and sd 1 on the reference."),
     ] = False,
+    form: Annotated[
+        str | None,
+        typer.Option(
+            help="classifier or sentence-transformers, of an encoder [classifier where possible]."
+        ),
+    ] = None,
     mapping: Map = None,
     split: Split = None,
     as_json: Json = False,
@@ -63,6 +69,7 @@ def export(
         allow_remote_code=allow_remote_code,
         dtype=dtype,
         normalize=normalize,
+        form=form,
     )
     if as_json:
         show_json({"card": result.card, "notes": result.notes})

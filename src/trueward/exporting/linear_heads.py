@@ -99,11 +99,11 @@ def linear_head(
         if exact is None
         else LinearHead(*exact, "card", None, None, "linear")
     )
-    return _absorbed(_normalised(head, features) if normalize else head, features, group)
+    return _absorbed(normalised(head, features) if normalize else head, features, group)
 
 
-def _normalised(head: LinearHead, features: Tensor) -> LinearHead:
-    """Divide by the sd of the rewards, and subtract their mean."""
+def normalised(head: LinearHead, features: Tensor) -> LinearHead:
+    """Return the head of (reward - mean) / sd, with mean and sd of the rewards of (n, d) features."""
     rewards = head.rewards(features)
     mean, std = float(rewards.mean()), max(float(rewards.std()), 1e-12)
     constant = (head.constant - mean) / std

@@ -159,7 +159,7 @@ class LoadedClassifier:
 
         """
         card = read_json(folder / "reward_card.json")
-        network, tokenizer = _load_both(folder, allow_code=allow_code)
+        network, tokenizer = load_both(folder, allow_code=allow_code)
         template = card["template"]
         chat_format = ChatFormat(tokenizer, template["suffix"], template["bos"], False)
         texts = [(pair, chat_format.canonical(*pair)) for pair in pairs]
@@ -206,8 +206,27 @@ def require_two(n: int, max_length: int) -> None:
         )
 
 
-def _load_both(folder: Path, *, allow_code: bool) -> tuple[Any, Any]:
-    """The classifier and its tokenizer; RuleBroken where they do not load completely."""
+def load_both(folder: Path, *, allow_code: bool) -> tuple[Any, Any]:
+    """Load a classifier and its tokenizer with transformers.
+
+    Parameters
+    ----------
+    folder : Path
+        The exported folder.
+    allow_code : bool
+        Run the code that the folder carries.
+
+    Returns
+    -------
+    tuple of two objects
+        The classifier in float32, and its tokenizer.
+
+    Raises
+    ------
+    RuleBroken
+        If they do not load, or a tensor is missing or unknown.
+
+    """
     try:
         network, info = load_classifier(
             folder, torch.float32, allow_code=allow_code, num_labels=1, output_loading_info=True

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 from trueward.core.errors import TruewardError, UsageError
 from trueward.model.reward_model import load
 
-from . import verify_classifier, verify_scorer, verify_sentence
+from . import verify_classifier, verify_encoder, verify_scorer, verify_sentence
 from .card import SCHEMA
 from .loaded_classifier import LoadedClassifier
+from .loaded_encoder import EncoderClassifier
 from .shipped_code import folder_kind
-from .verify_rules import RuleBroken, RuleSkipped, texts_to_score
+from .verify_rules import RuleBroken, RuleSkipped, read_json, texts_to_score
 from .verify_scorer import LoadedScorer
 from .verify_scores import BFLOAT16
 from .verify_sentence import LoadedEncoder
@@ -178,6 +179,8 @@ def _open(
         return LoadedEncoder.load(folder, pairs, model), verify_sentence.RULES
     if kind == "scorer":
         return LoadedScorer.load(folder, pairs, model), verify_scorer.RULES
+    if read_json(folder / "reward_card.json")["template"].get("kind") and kind == "stock":
+        return EncoderClassifier.load(folder, pairs, model, url), verify_encoder.RULES
     classifier = LoadedClassifier.load(
         folder, pairs, model, allow_code=kind == "remote", url=url, rounding=rounding
     )

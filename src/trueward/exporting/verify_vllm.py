@@ -5,19 +5,16 @@ from __future__ import annotations
 import importlib.util
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING
 
 import torch
 
-from trueward.core.errors import TruewardError, UsageError
-from trueward.features.endpoint import api_key
-from trueward.features.http_json import JsonRequest, request_json
+from trueward.core.errors import TruewardError
 
-from .chat_format import chat
 from .token_batches import batch_logits
 from .verify_misreadings import MISREADINGS
 from .verify_rules import RuleBroken, RuleSkipped
+from .vllm_server import Server, server_address
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,79 +26,6 @@ if TYPE_CHECKING:
 TEXTS = 16
 Z_TOLERANCE = 2e-2  # of sd, for kernels of a server
 P_TOLERANCE = 5e-3  # of P(preferred)
-
-
-@dataclass(frozen=True)
-class Server:
-    """A server, and the name of the model that it serves."""
-
-    #: http://HOST:PORT
-    address: str
-    #: name of the model in its requests
-    name: str
-
-    @staticmethod
-    def at(address: str) -> Server:
-        """Read the name of the model that a server serves; RuleBroken if it names none."""
-        answer = request_json(JsonRequest(f"{address}/v1/models", None, api_key(address)))
-        try:
-            return Server(address, str(answer["data"][0]["id"]))
-        except (KeyError, IndexError, TypeError) as e:
-            raise RuleBroken(
-                f"{address}/v1/models names no model: start vLLM there with this folder"
-            ) from e
-
-    def classify(self, n: int, **body: Any) -> Tensor:
-        """Return the ``probs`` of one request to /classify: vLLM gives logits under this name, too.
-
-        Parameters
-        ----------
-        n : int
-            The expected number of results.
-        **body
-            Fields of the request.
-
-        Returns
-        -------
-        Tensor of shape (n,)
-            One number for each text.
-
-        Raises
-        ------
-        RuleBroken
-            If there is no such route, or the answer has another form.
-
-        """
-        try:
-            request = JsonRequest(
-                f"{self.address}/classify", {"model": self.name, **body}, api_key(self.address)
-            )
-            answer = request_json(request)
-        except UsageError as e:
-            raise RuleBroken(
-                f"{self.address} has no /classify: is it this folder that is served?"
-            ) from e
-        try:
-            rows = sorted(answer["data"], key=lambda row: int(row["index"]))
-            numbers = torch.tensor([row["probs"] for row in rows], dtype=torch.float64)
-        except (KeyError, TypeError, ValueError) as e:
-            raise RuleBroken(
-                f"/classify: expected data with index and probs, found {type(e).__name__}"
-            ) from e
-        if numbers.shape != (n, 1):
-            raise RuleBroken(
-                f"/classify: expected {n} x 1 numbers for {n} texts, found {tuple(numbers.shape)}: is it "
-                "this folder that is served?"
-            )
-        return numbers[:, 0]
-
-    def texts(self, rows: list[Any], **body: Any) -> Tensor:
-        """Return the numbers of texts, or of token lists, in one request."""
-        return self.classify(len(rows), input=rows, **body)
-
-    def chats(self, pairs: list[tuple[str, str]], **body: Any) -> Tensor:
-        """Return the numbers of prompts with their responses, one request each."""
-        return torch.cat([self.classify(1, messages=chat(*pair), **body) for pair in pairs])
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,11 +86,7 @@ def vllm(at: LoadedClassifier) -> str:
         installed = importlib.util.find_spec("vllm") is not None
         how = "compare with `vllm serve FOLDER` and --url" if installed else "vLLM is not installed"
         raise RuleSkipped(f"{how}; with the pooler config of the card it gives P(preferred)")
-    address = at.url.rstrip("/").removesuffix("/classify").removesuffix("/v1")
-    if urlsplit(address).scheme not in ("http", "https") or not urlsplit(address).hostname:
-        raise UsageError(
-            f"--url: expected http://HOST:PORT of a server with /classify, found {at.url!r}"
-        )
+    address = server_address(at.url)
     try:
         return _compare_ways(at, Server.at(address))
     except TruewardError as e:

@@ -25,6 +25,7 @@ from .request import ExportRequest, reference_texts
 from .shipped_code import PACKAGE, REQUIREMENTS, scorer_sources
 from .to_networks import require_networks
 from .write_classifier import reads_as_stock, write_stock, write_with_code
+from .write_encoder import no_classifier, write_encoder
 from .write_sentence import write_sentence
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from trueward.model.reward_model import RewardModel
 
 MAX_REFERENCE = 5_000  # responses on which means and quantiles are measured
+FORMS = ("classifier", "sentence-transformers")
 
 
 @dataclass(frozen=True)
@@ -66,12 +68,14 @@ def export(
     allow_remote_code: bool = False,
     dtype: str | None = None,
     normalize: bool = False,
+    form: str | None = None,
 ) -> Export:
     """Write a reward model as a folder that TRL, OpenRLHF, veRL, vLLM or sentence-transformers load.
 
     The backbone decides the folder. A decoder becomes a stock classifier of transformers with one linear
-    head, r = w . h(last token) + c. An encoder becomes a sentence-transformers folder. The built-in features
-    become a scorer on numpy, which is code. ``reward_card.json`` in the folder says what the numbers mean.
+    head, r = w . h(last token) + c; so does an encoder that reads the first token. Any other encoder becomes
+    a sentence-transformers folder. The built-in features become a scorer on numpy, which is code.
+    ``reward_card.json`` in the folder says what the numbers mean.
 
     Parameters
     ----------
@@ -91,7 +95,9 @@ def export(
     dtype : {"float32", "bfloat16"}, optional
         Precision of the weights; by default that of the features.
     normalize : bool, default=False
-        Give (reward - mean) / sd of the reference responses, of a linear head on a decoder.
+        Give (reward - mean) / sd of the reference responses, of a stock classifier.
+    form : {"classifier", "sentence-transformers"}, optional
+        The form of the folder; by default the classifier where backbone and head allow it.
 
     Returns
     -------
@@ -101,7 +107,7 @@ def export(
     Raises
     ------
     TruewardError
-        If no folder can carry the reward or the features.
+        If no folder can carry the reward or the features in this form.
     UsageError
         If options exclude each other.
 
@@ -119,6 +125,8 @@ def export(
     """
     if distil and allow_remote_code:
         raise UsageError("choose distil or allow_remote_code, not both")
+    if form not in (None, *FORMS):
+        raise UsageError(f"form: expected {' or '.join(FORMS)}, found {form!r}")
     target = Path(folder)
     own = target.is_dir() and (not any(target.iterdir()) or (target / "reward_card.json").exists())
     if target.exists() and not own:
@@ -137,7 +145,7 @@ def export(
         raise TruewardError(
             f"expected 2 reference responses or more, found {len(questions)}: give a larger --reference"
         )
-    write = _writer(backbone)
+    write = _writer(backbone, form)
     reference = features(backbone, questions, answers, cached_in()).float()
     number: dict[str, int] = {}
     group = torch.tensor([number.setdefault(q, len(number)) for q in questions])
@@ -151,16 +159,44 @@ def export(
     return Export(target, card, notes)
 
 
-def _writer(backbone: Any) -> Callable[[ExportRequest, Path], list[str]]:
-    """The function that writes a folder for models on this backbone."""
+def _writer(backbone: Any, form: str | None) -> Callable[[ExportRequest, Path], list[str]]:
+    """The function that writes a folder of this form for models on this backbone."""
     if isinstance(backbone, Transformer):
-        return _write_decoder if backbone.reading.template == "chat" else write_sentence
+        chat = backbone.reading.template == "chat"
+        if chat and form == FORMS[1]:
+            raise TruewardError(
+                "this model scores chats, which a sentence-transformers folder does not render: leave --form "
+                "out"
+            )
+        if chat:
+            return _write_decoder
+        if form == FORMS[0] and (reason := no_classifier(backbone)):
+            raise TruewardError(f"{reason}, or leave --form out for a sentence-transformers folder")
+        return {None: _write_text, FORMS[0]: write_encoder, FORMS[1]: write_sentence}[form]
     if isinstance(backbone, WordLlama):
+        if form:
+            raise TruewardError(
+                f"the default features are computed by code, which no folder of the form {form} has: leave "
+                "--form out, or fit with --backbone NAME_OR_PATH"
+            )
         return _write_scorer
     raise TruewardError(
         "the features of this model are vectors of a server, which no folder holds: fit it with --backbone "
         "NAME_OR_PATH of the model that the server runs"
     )
+
+
+def _write_text(request: ExportRequest, path: Path) -> list[str]:
+    """Write a stock classifier where features and head allow it; else a sentence-transformers folder."""
+    reason = no_classifier(request.backbone)
+    if not reason:
+        if request.distil or exact_linear(request.model, request.features):
+            return write_encoder(request, path)
+        reason = (
+            "a stock classifier has one linear head, and this one is not linear: fit with -o hidden=, or add "
+            "--distil, for such a folder"
+        )
+    return [reason, *write_sentence(request, path)]
 
 
 def _write_decoder(request: ExportRequest, path: Path) -> list[str]:

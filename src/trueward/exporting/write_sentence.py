@@ -100,11 +100,6 @@ def write_sentence(request: ExportRequest, path: Path) -> list[str]:
     card = reward_card(request, path, head, template, z)
     write_cards(request, path, card, "sentence-transformers", _usage(card))
     notes = [LOADERS]
-    if reading.template == "plain":
-        notes.append(
-            "this model reads plain text (template=plain), and stock classifiers score chats: fit with "
-            "template=chat for a folder that TRL, OpenRLHF, veRL and vLLM load"
-        )
     if kind == "distilled":
         notes.append(f"the head is distilled: rank correlation {rank:.3f} with the model")
     return notes
