@@ -235,6 +235,12 @@ def test_from_a_shell(exported, table, tmp_path, capsys):
     assert "linear head" in said
     code, said, _ = run(["verify-export", out, "--model", rm], capsys)
     assert code == 0, said
+    table.frame.head(20).rename({"response": "answer"}).write_parquet(tmp_path / "texts.parquet")
+    words = ["verify-export", out, "--texts", str(tmp_path / "texts.parquet")]
+    code, _, err = run(words, capsys)
+    assert (code, "--map response=answer" in err) == (1, True)
+    assert run([*words, "--map", "response=answer"], capsys)[0] == 0
+    words = ["export", rm, out, "--reference", str(tmp_path / "log.parquet")]
     code, _, err = run([*words, "--form", "nothing"], capsys)
     assert code == 2
     assert "expected classifier or sentence-transformers" in err

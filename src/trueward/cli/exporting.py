@@ -102,13 +102,17 @@ def verify_export(
     rounding: Annotated[
         float, typer.Option(help="Change of scores that bfloat16 may cost, in sd (rms).")
     ] = 0.1,
+    mapping: Map = None,
+    split: Split = None,
     as_json: Json = False,
 ) -> None:
     """Check that an export gives the same scores wherever it is loaded or served; exit code 1 if not."""
     from trueward.data.pairs import read_pairs
     from trueward.exporting import verify
 
-    table = None if texts is None else read_pairs(texts)
+    table = None
+    if texts is not None:
+        table = read_pairs(texts, mapping=pairs(mapping, "--map"), split=split)
     columns = () if table is None else (table["prompt"].to_list(), table["response"].to_list())
     result = verify(
         folder,
