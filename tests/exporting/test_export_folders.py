@@ -115,7 +115,8 @@ def test_the_card_names_what_the_hub_knows_and_the_licence_of_the_base_model(
     table, texts, tmp_path
 ):
     base = tiny.build("bert", tmp_path / "base")
-    (base / "README.md").write_text("---\nlicense: apache-2.0\n---\n# A model\n")
+    terms = ["license: other", "license_name: gemma", "license_link: https://ai.google.dev/terms"]
+    (base / "README.md").write_text("\n".join(["---", *terms, "---", "# A model"]))
     data = encode(table, backbone=f"{base},dtype=float32")
     model = fit("naive", *data.split(0.2), epochs=1, hidden=())
     made = export(model, tmp_path / "out", *texts)
@@ -123,7 +124,7 @@ def test_the_card_names_what_the_hub_knows_and_the_licence_of_the_base_model(
     assert front[1:] == [
         "library_name: sentence-transformers",
         "pipeline_tag: feature-extraction",
-        "license: apache-2.0",  # and no base_model, for the hub knows no folder of this machine
+        *terms,  # and no base_model, for the hub knows no folder of this machine
         "tags: [reward-model, trueward]",
     ]
 

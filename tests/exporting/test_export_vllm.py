@@ -41,7 +41,7 @@ def served(folder, *more):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     words = [PYTHON, "-m", "vllm.entrypoints.openai.api_server", "--model", str(folder), *more]
-    words += ["--dtype", "float32", "--max-model-len", "64", "--enforce-eager"]
+    words += ["--dtype", "float32", "--enforce-eager"]
     words += ["--host", "127.0.0.1", "--port", str(port)]
     quiet = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "VLLM_CPU_KVCACHE_SPACE": "1"}
     own = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | quiet
@@ -111,7 +111,7 @@ def test_vllm_gives_the_reward(wider, tmp_path, kind, options, pooler):
         config = made.card["serve"]["vllm_pooler_config"]
         more = ["--pooler-config", str(config).replace("'", '"')]
     with served(made.folder, *more) as address:
-        found = verify(made.folder, model=model, url=address)
+        found = verify(made.folder, table, model=model, url=address)
     said = {c.name: c.sentence for c in found.checks}
     assert outcome(found)["vLLM"], str(found)
     assert found.passed, str(found)

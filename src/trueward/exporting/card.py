@@ -28,7 +28,8 @@ PIPELINES = {
     "trueward": "text-classification",
 }
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
-LICENSE = re.compile(r"^license: *([\w.-]+) *$", re.MULTILINE)
+LICENSE = re.compile(r"^(license(?:_name)?): *([\w.-]+) *$", re.MULTILINE)
+LICENSE_LINK = re.compile(r"^(license_link): *(https?://[\w.:/~%#-]+) *$", re.MULTILINE)
 NO_REMOTE_CODE = ("vLLM", "OpenRLHF", "TEI")  # loaders that never run the code of a folder
 LIMITS = (
     "scores of out-of-distribution text are unreliable",
@@ -185,7 +186,10 @@ def write_cards(
 
 
 def _origin(request: ExportRequest, card: dict[str, Any]) -> list[str]:
-    """Lines on the base model, if it has a name on the hub, and on its licence, if its card names one."""
+    """Lines on the base model, if it has a name on the hub, and on its licence, if its card names one.
+
+    The hub wants the name and the link of a licence that it does not list (``license: other``).
+    """
     name = str(card["base_model"]["id"])
     lines = [f"base_model: {json.dumps(name)}"] if HUB_NAME.fullmatch(name) else []
     folder = getattr(request.backbone, "folder", None)
@@ -193,8 +197,9 @@ def _origin(request: ExportRequest, card: dict[str, Any]) -> list[str]:
     if readme is None or not readme.is_file():
         return lines
     front = readme.read_text("utf-8", "replace").split("---")
-    licence = LICENSE.search(front[1]) if len(front) > 2 and not front[0].strip() else None
-    return lines + ([f"license: {licence[1]}"] if licence else [])
+    about = front[1] if len(front) > 2 and not front[0].strip() else ""
+    found = [*LICENSE.findall(about), *LICENSE_LINK.findall(about)]
+    return lines + [f"{key}: {value}" for key, value in found]
 
 
 def probability_sentence(card: dict[str, Any]) -> str:

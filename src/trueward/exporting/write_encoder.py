@@ -247,7 +247,7 @@ classify = pipeline("text-classification", "./this-folder", truncation=True)
 reward = classify({text}){first}["score"]{cross}{trl}
 ```
 
-- vLLM: {vllm}
+- vLLM, started with `--dtype float32`: {vllm}
 
 {probability_sentence(card)}
 Texts of more than {card["template"]["max_length"]} tokens are cut differently than in the fit.
