@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -223,6 +224,23 @@ def test_a_chat_of_several_turns_is_refused_by_the_template(exported):
     assert tokenizer.apply_chat_template(turn, tokenize=False) == "[CLS]a[SEP]b[SEP]"
     with pytest.raises(Exception, match="one user message and one assistant message"):
         tokenizer.apply_chat_template(turn + turn, tokenize=False)
+
+
+def test_a_backbone_that_moved_or_changed_is_one_sentence(exported, texts, tmp_path, monkeypatch):
+    model, folder = exported
+    place = shutil.copytree(folder.parent / "base", tmp_path / "base")
+    spec = json.loads(model.backbone) | {"model": str(place)}
+    model = replace(model, backbone=json.dumps(spec))
+    place.rename(tmp_path / "moved")
+    with pytest.raises(TruewardError, match="if it has moved, set TRUEWARD_BACKBONE to its folder"):
+        export(model, tmp_path / "out", *texts)
+    monkeypatch.setenv("TRUEWARD_BACKBONE", str(tmp_path / "moved"))
+    assert export(model, tmp_path / "out", *texts).folder.is_dir()
+    rewritten(tmp_path / "moved", "config.json", dropout=0.2)
+    with pytest.raises(TruewardError, match=r"have digest .* or fit again"):
+        export(model, tmp_path / "other", *texts)
+    with pytest.raises(TruewardError, match="have digest"):
+        verify(folder, *(t[:4] for t in texts), model=model)
 
 
 def test_from_a_shell(exported, table, tmp_path, capsys):
