@@ -162,7 +162,10 @@ class LoadedClassifier:
         network, tokenizer = load_both(folder, allow_code=allow_code)
         template = card["template"]
         chat_format = ChatFormat(tokenizer, template["suffix"], template["bos"], False)
-        texts = [(pair, chat_format.canonical(*pair)) for pair in pairs]
+        try:
+            texts = [(pair, chat_format.canonical(*pair)) for pair in pairs]
+        except TruewardError as e:  # of a damaged template
+            raise RuleBroken(str(e)) from e
         rows = [(pair, text, chat_format.ids(text)) for pair, text in texts]
         short = [row for row in rows if len(row[2]) <= template["max_length"]]
         require_two(len(short), template["max_length"])
