@@ -8,6 +8,7 @@ import pytest
 from trueward.core.errors import TruewardError
 from trueward.data.log import read_log
 from trueward.data.readers import unpacked_size
+from trueward.importers import import_log
 
 N = 20_000
 
@@ -32,6 +33,23 @@ def test_a_dictionary_bomb_is_refused_with_its_size(bomb, monkeypatch):
         TruewardError, match=r"unpacks to \d+\.\d GB or more, .* has 8\.0 GB of free memory"
     ):
         read_log(bomb)
+
+
+def test_an_import_refuses_a_bomb_before_it_reads_it(bomb, monkeypatch, tmp_path):
+    monkeypatch.setattr(unpacked_size, "free_memory", lambda: 8_000_000_000)
+    for source in ("generic", "auto"):
+        with pytest.raises(TruewardError, match=r"unpacks to \d+\.\d GB or more"):
+            import_log(source, [bomb], tmp_path / "log")
+
+
+def test_groups_of_rows_that_fit_one_by_one_are_read_one_by_one(tmp_path, monkeypatch):
+    frame = pl.DataFrame({"a": ["x" * 1000] * 1000})
+    frame.write_parquet(tmp_path / "a.parquet", row_group_size=100, use_pyarrow=True)
+    monkeypatch.setattr(unpacked_size, "free_memory", lambda: 200_000)
+    unpacked_size.require_memory_by_groups(tmp_path / "a.parquet")
+    monkeypatch.setattr(unpacked_size, "free_memory", lambda: 50_000)
+    with pytest.raises(TruewardError, match="free memory"):
+        unpacked_size.require_memory_by_groups(tmp_path / "a.parquet")
 
 
 def test_rows_without_end_are_refused_before_they_are_counted(tmp_path, monkeypatch):

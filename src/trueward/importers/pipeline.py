@@ -12,6 +12,7 @@ from polars.exceptions import PolarsError
 
 from trueward.core.errors import TruewardError, UsageError
 from trueward.data.readers.delimited import Reading
+from trueward.data.readers.unpacked_size import require_memory_by_groups
 
 from .checks import check_logged, check_paths, check_scope, unknown_calls, user_notes, widest_level
 from .columns import find_damaged
@@ -169,6 +170,9 @@ def _inputs(source: str, paths: list[Path]) -> tuple[list[Path], dict[str, Any],
         )
     if source == "auto" and any(path.suffix == QUERY for path in files):
         source = "generic"
+    for path in files:
+        if file_format(path) == ".parquet":
+            require_memory_by_groups(path)
     product = detect_source(files) if source == "auto" else source_named(source)
     if source == OWN_TABLE and (other := other_product(files)) is not None:
         raise UsageError(

@@ -20,7 +20,9 @@ WIDTH = 8  # bytes of a value that is no text
 TEXT = "BYTE_ARRAY"
 
 
-def require_memory(file: pq.ParquetFile, path: Path, columns: Iterable[str]) -> None:
+def require_memory(
+    file: pq.ParquetFile, path: Path, columns: Iterable[str], *, at_once: bool = True
+) -> None:
     """Refuse a file that does not fit into the free memory of this machine.
 
     Parameters
@@ -31,6 +33,8 @@ def require_memory(file: pq.ParquetFile, path: Path, columns: Iterable[str]) -> 
         Its path.
     columns : iterable of str
         The columns that will be read.
+    at_once : bool, default True
+        Whether all rows are read together; else one group of rows after the other.
 
     Raises
     ------
@@ -41,33 +45,60 @@ def require_memory(file: pq.ParquetFile, path: Path, columns: Iterable[str]) -> 
     free, wanted = free_memory(), set(columns)
     if free is None:
         return
-    groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
-    chunks = [
-        (number, chunk)
-        for number, group in enumerate(groups)
-        for chunk in (group.column(i) for i in range(group.num_columns))
-        if chunk.path_in_schema.partition(".")[0] in wanted
-    ]
-    most = sum(chunk.num_values * _longest(chunk) for _, chunk in chunks)
-    if most <= free:
+    groups: list[list[tuple[int, Any]]] = []
+    for number in range(file.metadata.num_row_groups):
+        group = file.metadata.row_group(number)
+        chunks = (group.column(i) for i in range(group.num_columns))
+        groups.append([(number, c) for c in chunks if c.path_in_schema.partition(".")[0] in wanted])
+    for part in [[pair for group in groups for pair in group]] if at_once else groups:
+        size = _size(part, path, free)
+        if size > free:
+            raise TruewardError(
+                f"{path} unpacks to {size / 1e9:,.1f} GB or more, and this machine has {free / 1e9:,.1f} GB "
+                "of free memory: give fewer rows, or use a machine with more memory"
+            )
+
+
+def require_memory_by_groups(path: Path) -> None:
+    """Refuse a file of which one group of rows does not fit into the free memory of this machine.
+
+    Parameters
+    ----------
+    path : Path
+        A Parquet file; one that cannot be read is left to its reader.
+
+    Raises
+    ------
+    TruewardError
+        With both sizes.
+
+    """
+    try:
+        with pq.ParquetFile(path) as file:
+            require_memory(file, path, file.schema_arrow.names, at_once=False)
+    except TruewardError:
+        raise
+    except (pa.ArrowException, OSError, ValueError):
         return
+
+
+def _size(chunks: list[tuple[int, Any]], path: Path, free: int) -> int:
+    """Return the bytes of column chunks, each with the number of its group; any number beyond ``free``."""
+    if sum(chunk.num_values * _longest(chunk) for _, chunk in chunks) <= free:
+        return 0
     names = {chunk.path_in_schema for _, chunk in chunks if _packs_texts(chunk)}
     size = 0
     with pq.ParquetFile(path, read_dictionary=sorted(names)) as packed:
         for number, chunk in chunks:
             least = max(chunk.num_values * WIDTH, chunk.total_uncompressed_size)
-            if chunk.physical_type == TEXT and size + least <= free:
+            if _packs_texts(chunk) and size + least <= free:
                 column = packed.read_row_group(number, columns=[chunk.path_in_schema])
                 size += sum(_unpacked(part) for c in column.columns for part in c.chunks)
             else:
                 size += least
             if size > free:
                 break
-    if size > free:
-        raise TruewardError(
-            f"{path} unpacks to {size / 1e9:,.1f} GB or more, and this machine has {free / 1e9:,.1f} GB of "
-            "free memory: give fewer rows, or use a machine with more memory"
-        )
+    return size
 
 
 def free_memory() -> int | None:
