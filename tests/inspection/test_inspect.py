@@ -12,6 +12,7 @@ import pytest
 import torch
 from scipy import stats
 
+from trueward.asking import ask
 from trueward.core.errors import TruewardError
 from trueward.data.capabilities import LogCapabilities
 from trueward.data.log import Log, read_log
@@ -673,3 +674,29 @@ def test_clicks_are_no_votes():
     users = ["clicker"] * 300 + [f"user {i % 100}" for i in range(300)]
     votes = [1.0] * 300 + cycle([1.0, None], 300)
     assert "same_votes" not in names(log(user_id=users, feedback=votes))
+
+
+def lottery(n=2000, p=0.1, answering=0.6, lost=False):
+    """Columns of a lottery whose asked users answer at a rate, and of which 1 in 20 others reacts."""
+    asked = [ask(f"r{i}", p, "k").asked and not (lost and i % 2) for i in range(n)]
+    reacts = [i % 100 < 100 * answering if a else i % 20 == 0 for i, a in enumerate(asked)]
+    feedback = [float(i % 3 > 0) if r else None for i, r in enumerate(reacts)]
+    seen = [1.0 if a else None for a in asked]
+    return log(n, feedback=feedback, asked=[float(a) for a in asked], p_ask=[p] * n, seen=seen)
+
+
+def test_a_fair_lottery_is_worth_gold_labels():
+    f = found(lottery(), "lottery")
+    assert f.severity == "note"
+    assert 1 < f.figures["worth_least"] < f.figures["worth_most"] < 2000
+    assert "asked about" in f.message
+    assert "gold labels on the asked who stayed silent" in f.message
+
+
+def test_a_lottery_that_few_answer_or_that_lost_asks_is_no_evidence():
+    few = found(lottery(answering=0.1), "lottery")
+    assert few.severity == "warning"
+    assert "worth_least" not in few.figures
+    lost = found(lottery(lost=True), "lottery")
+    assert lost.severity == "error"
+    assert "asks were lost" in lost.message

@@ -44,6 +44,8 @@ class AskCheck:
     #: Share of the asked (and shown) who reacted, and of the others, with 95 % intervals.
     answering: Estimate
     unasked: Estimate
+    #: Share of thumbs up among the reactions of those who were not asked; 0 without any.
+    up: float
     #: What is wrong: the log cannot be used as a lottery.
     problems: tuple[str, ...]
     #: What to know.
@@ -165,9 +167,16 @@ def check_asks(log: Log, key: str | None = None) -> AskCheck:
         seen,
         answering,
         unasked,
+        _share_up(frame),
         tuple(problems),
         tuple(notes),
     )
+
+
+def _share_up(frame: pl.DataFrame) -> float:
+    """Share of thumbs up among the reactions of those who were not asked."""
+    rated = frame.filter(pl.col("asked") == 0)["feedback"].drop_nulls()
+    return float(rated.mean()) if len(rated) else 0.0  # type: ignore[arg-type]
 
 
 def _seen(frame: pl.DataFrame, notes: list[str]) -> float | None:

@@ -15,6 +15,8 @@ from .ask_information import share_error
 if TYPE_CHECKING:
     from trueward.data.log import Log
 
+    from .fairness import AskCheck
+
 SHARES = (0.01, 0.03, 0.05, 0.1, 0.2, 0.3, 0.5)  # probabilities of asking that are compared
 ODDS_RATIOS = (1 / 3, 1.0, 3.0)  # of reacting, good against bad; the worst of them counts
 CHANGE_SD = 0.7  # prior of d: what asking adds to b
@@ -208,6 +210,39 @@ def plan_asks(
         )
     gold = int(np.ceil(0.25 * (2 * Z / width) ** 2))
     return AskPlan(width, responses, answering, gold, tuple(options))
+
+
+def worth_in_gold(check: AskCheck) -> tuple[float, float] | None:
+    """Return the number of random gold labels that the answers to a lottery are worth.
+
+    Parameters
+    ----------
+    check : AskCheck
+        Of a log.
+
+    Returns
+    -------
+    (float, float) or None
+        Where asking may change the odds ratio of reacting, and where it does not; the worst of the odds
+        ratios 1/3, 1 and 3. None where too few of the asked answer, or a part has no answer.
+
+    """
+    n, asked, _ = check.counts
+    answering, unasked, up = check.answering.value, check.unasked.value, check.up
+    if (
+        not answering
+        or answering < FEWEST_ANSWER
+        or answering == 1
+        or not unasked
+        or not 0 < up < 1
+    ):
+        return None
+    errors = [
+        max(share_error(n, asked / n, answering, unasked, up, r, sd) for r in ODDS_RATIOS)
+        for sd in (CHANGE_SD, NO_CHANGE_SD)
+    ]
+    least, most = (g * (1 - g) / error**2 for error, g in errors)
+    return least, most
 
 
 def _labels(asked: float, a: float, up: float, width: float) -> int | None:
