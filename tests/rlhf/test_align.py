@@ -18,7 +18,7 @@ from trueward.features import encode
 from trueward.fitting.fit import fit
 from trueward.model.reward_model import load
 from trueward.reporting.replay import track
-from trueward.rlhf import Align, Policy, Reward, align, read_prompts
+from trueward.rlhf import Align, Policy, Reward, align, read_prompts, trl
 from trueward.simulation import helpdesk, simulate
 
 pytest.importorskip("trl", reason="training takes the extra `rlhf`")
@@ -173,10 +173,22 @@ def test_a_log_a_reward_and_paths_are_taken_as_a_user_has_them(fitted, folder, t
     pairs = log.frame["prompt"].to_list(), log.frame["response"].to_list()
     reward = Reward.of(load(fitted / "rm"), *pairs)
     settings = replace(SMALL, steps=1)
-    record = align(str(folder), [reward], log, str(tmp_path / "out"), settings)
-    assert record["rewards"] == ["trueward"]
+    one, two = trl(reward), trl(reward)  # several in one trainer keep their names apart
+    out, three = str(tmp_path / "out"), [one, two, reward]
+    record = align(str(folder), three, log, out, settings, weights=[1.0, 0.0, 0.0])
+    assert record["rewards"][:2] == [one.__name__, two.__name__]
+    assert len(set(record["rewards"])) == 3
     assert record["prompts"] == log.frame["prompt"].n_unique()
-    assert record["ended"]["reward"] == pytest.approx(record["ended"]["rewards/trueward/mean"])
+    for name in record["rewards"]:
+        assert record["ended"]["reward"] == pytest.approx(record["ended"][f"rewards/{name}/mean"])
+        assert 0 < record["ended"][f"{name}/preferred"] < 1
+
+
+def test_two_rewards_of_one_name_are_refused(fitted, policy, tmp_path):
+    pair = [longer, tmp_path / "a" / "longer"]
+    with pytest.raises(UsageError, match="two rewards are named 'longer'"):
+        align(policy, pair, PROMPTS, tmp_path / "out", SMALL)
+    assert not list(tmp_path.iterdir())
 
 
 def test_what_cannot_be_optimised_or_overwritten_is_refused(fitted, policy, tmp_path):

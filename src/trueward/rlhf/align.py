@@ -177,12 +177,14 @@ def check_request(
 def _reward_functions(
     rewards: Sequence[Reward | RewardFunction | str | Path],
 ) -> list[RewardFunction | str]:
-    """Rewards as TRL takes them: functions, and folders of classifiers."""
+    """Rewards as TRL takes them: functions, and folders of classifiers; no two of one name."""
     several = sum(isinstance(r, Reward) for r in rewards) > 1
+    taken = {getattr(r, "__name__", None) for r in rewards}
     functions: list[RewardFunction | str] = []
     for k, reward in enumerate(rewards):
         if isinstance(reward, Reward):
-            functions.append(trl_reward(reward, f"trueward_{k}" if several else "trueward"))
+            names = [*(() if several else ("trueward",)), *(f"trueward_{j}" for j in range(k, 99))]
+            functions.append(trl_reward(reward, next(n for n in names if n not in taken)))
         elif not isinstance(reward, str | Path):
             functions.append(reward)
         elif (Path(reward) / "model.json").is_file():
@@ -192,6 +194,12 @@ def _reward_functions(
             )
         else:
             functions.append(str(reward))
+    own = [Path(r).name if isinstance(r, str) else r.__name__ for r in functions]
+    if twice := [name for name in own if own.count(name) > 1]:
+        raise UsageError(
+            f"two rewards are named {twice[0]!r}, and TRL would merge their metrics: rename a folder or a "
+            "function, as trl(reward, NAME) does"
+        )
     return functions
 
 
