@@ -23,15 +23,14 @@ from .grpo import Align, grpo_config, import_trl, lora_config
 from .policy import Policy, save_policy
 from .progress import report_steps, stop_after_step
 from .prompts import as_messages, read_prompts
-from .reward import Reward
-from .stacks import trl as trl_reward
+from .reward_functions import reward_functions, reward_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from .prompts import Messages
-
-    RewardFunction = Callable[..., list[float]]
+    from .reward import Reward
+    from .reward_functions import RewardFunction
 
 RECORD = "align.json"
 
@@ -105,7 +104,7 @@ def align(
     check_request(out, len(rewards), weights, track)
     trl = import_trl()
     policy = policy if isinstance(policy, Policy) else Policy.at(policy)
-    functions, messages = _reward_functions(rewards), _messages(prompts)
+    functions, messages = reward_functions(rewards), _messages(prompts)
     work = out.with_name(out.name + ".checkpoint")
     record = _record(policy, functions, weights, messages, settings)
     record |= {"origin": dict(origin or {})}
@@ -174,35 +173,6 @@ def check_request(
         )
 
 
-def _reward_functions(
-    rewards: Sequence[Reward | RewardFunction | str | Path],
-) -> list[RewardFunction | str]:
-    """Rewards as TRL takes them: functions, and folders of classifiers; no two of one name."""
-    several = sum(isinstance(r, Reward) for r in rewards) > 1
-    taken = {getattr(r, "__name__", None) for r in rewards}
-    functions: list[RewardFunction | str] = []
-    for k, reward in enumerate(rewards):
-        if isinstance(reward, Reward):
-            names = [*(() if several else ("trueward",)), *(f"trueward_{j}" for j in range(k, 99))]
-            functions.append(trl_reward(reward, next(n for n in names if n not in taken)))
-        elif not isinstance(reward, str | Path):
-            functions.append(reward)
-        elif (Path(reward) / "model.json").is_file():
-            raise TruewardError(
-                f"{reward} is a folder of fit, and a reward needs typical responses to be standardised on: "
-                "give Reward.of(load(FOLDER), prompts, responses)"
-            )
-        else:
-            functions.append(str(reward))
-    own = [Path(r).name if isinstance(r, str) else r.__name__ for r in functions]
-    if twice := [name for name in own if own.count(name) > 1]:
-        raise UsageError(
-            f"two rewards are named {twice[0]!r}, and TRL would merge their metrics: rename a folder or a "
-            "function, as trl(reward, NAME) does"
-        )
-    return functions
-
-
 def _messages(prompts: Log | str | Path | Sequence[str | Messages]) -> list[Messages]:
     if isinstance(prompts, Log):
         return read_prompts(prompts.frame)
@@ -255,7 +225,7 @@ def _record(
 ) -> dict[str, Any]:
     return {
         "policy": {"from": _named(policy.folder.source), "digest": policy.folder.digest},
-        "rewards": [_named(r) if isinstance(r, str) else r.__name__ for r in rewards],
+        "rewards": [_named(r) if isinstance(r, str) else reward_name(r) for r in rewards],
         "weights": None if weights is None else list(weights),
         "prompts": len(prompts),
         "settings": asdict(settings),
