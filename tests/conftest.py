@@ -68,6 +68,7 @@ LONGEST = (
     "tests/estimation/test_label_shift.py",
     "tests/estimation/test_contract.py",
     "tests/estimation/test_unbiased.py",
+    "tests/benchmark/test_gpu_script.py",
     "tests/reporting/test_report_browser.py",
     "tests/rlhf/test_align.py",
     "tests/golden/test_exports.py",

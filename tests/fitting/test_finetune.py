@@ -256,6 +256,7 @@ def test_from_a_shell_the_model_is_one_folder_that_every_command_reads(
 def test_options_of_tuning_alone_are_refused(world, tmp_path, capsys):
     world.write(tmp_path / "world")
     fitted = ["fit", "naive", str(tmp_path / "world/log.parquet"), "--out", str(tmp_path / "rm")]
-    code, _, err = run([*fitted, "--rank", "4"], capsys)
-    assert code == 2
-    assert "--tune" in err
+    for option in (["--rank", "4"], ["--track", "trackio"]):
+        code, _, err = run([*fitted, *option], capsys)
+        assert code == 2
+        assert "need --tune" in err

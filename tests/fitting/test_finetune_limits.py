@@ -14,7 +14,7 @@ from helpers.toy import ready, toy
 from helpers.trackers import numbers
 from safetensors.torch import load_file
 
-from trueward.core.errors import TruewardError
+from trueward.core.errors import TruewardError, UsageError
 from trueward.data.feedback import Columns
 from trueward.data.log import read_log
 from trueward.estimators._registry import make
@@ -181,6 +181,21 @@ def test_of_a_model_that_sees_only_what_reads_text_is_tuned(tmp_path, how):
     assert all("text_model" in names[id(slot.module)] for slot in net.slots)
     step(net, make("naive", {}), MicroBatches(4))
     assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in net.weights)
+
+
+def test_layers_of_sentence_transformers_are_left_out_on_demand_only(tmp_path, world):
+    """All of MiniLM ends in Normalize, which tuning does not train; the encoder below it is tuned."""
+    pooling = {"pooling_mode_mean_tokens": True}
+    folder = tiny.sentence(
+        tiny.build("bert", tmp_path / "st"), pooling, ("2_Normalize", "Normalize")
+    )
+    log, how = read_log(world.log), {"how": "head", "epochs": 1, "into": tmp_path / "own"}
+    with pytest.raises(UsageError, match=r"add ,pooling=mean,normalize=false to its name"):
+        tune("naive", log, backbone=f"{folder},dtype=float32", **how)
+    model = tune(
+        "naive", log, backbone=f"{folder},dtype=float32,pooling=mean,normalize=false", **how
+    )
+    assert model.score(["what is"], ["five"]).reward.isfinite().all()
 
 
 def test_a_model_that_peft_refuses_is_one_sentence(folder, monkeypatch):
