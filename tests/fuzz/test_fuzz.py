@@ -10,10 +10,15 @@ from hypothesis import HealthCheck, Phase, given, settings
 FEW = {"exports": 1, "backbones": 1, "benchmark folders": 1, "logs": 6, "imports": 6}
 
 
+def count(kind):
+    """Number of inputs of a kind in every run."""
+    return FEW.get(kind, 3)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_input_ends_in_an_exit_code_and_a_sentence(kind):
     @settings(
-        max_examples=FEW.get(kind, 3),
+        max_examples=count(kind),
         derandomize=True,
         phases=[Phase.generate],
         database=None,
