@@ -17,7 +17,7 @@ from trueward.cli.app import app
 from trueward.importers import sources
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
-PRODUCTS = [[p] for p in sorted((FIXTURES / "sources").iterdir())]
+PRODUCTS = [[p] for p in sorted((FIXTURES / "sources").iterdir()) if p.is_file()]
 PRODUCTS += [[p] for p in sorted((FIXTURES / "cases").glob("*.*"))]
 PRODUCTS += [sorted((FIXTURES / "cases" / "chatgpt_export").iterdir())]
 PRODUCTS += [
@@ -199,6 +199,8 @@ LINES = {
     "training-data": "training-data trl-kto {d}/model {d}/log.csv --out {d}/out.jsonl",
     "export": "export {d}/model {d}/out --allow-remote-code --reference {d}/log.csv",
     "methods": "methods",
+    "ask check": "ask check {d}/log.csv",
+    "ask plan": "ask plan {d}/log.csv",
     "import": "import generic {d}/log.jsonl --out {d}/out",
 }
 WRITES = {
@@ -234,7 +236,9 @@ LONG |= {
 
 
 def _flags(name):
-    command = typer.main.get_command(app).commands[name]
+    command = typer.main.get_command(app)
+    for word in name.split():
+        command = command.commands[word]
     return [
         (flag, p.is_flag)
         for p in command.params
