@@ -235,6 +235,14 @@ def test_zeros_that_may_mean_no_reaction_are_asked_about(tmp_path):
     assert import_log("table", path, negative=["0"]).log["feedback"].null_count() == 0
 
 
+def test_the_outcome_of_a_lottery_in_a_table_is_no_feedback(tmp_path):
+    rows = [{"prompt": f"p{i}", "response": "r", "trueward.asked": i % 2} for i in range(4)]
+    rows[1]["vote"] = "up"
+    log = import_log("table", lines(tmp_path / "t.jsonl", rows)).log.sort("prompt")
+    assert log["feedback"].to_list() == [None, 1.0, None, None]
+    assert log["asked"].to_list() == [0.0, 1.0, 0.0, 1.0]
+
+
 def test_a_column_for_each_thumb(tmp_path):
     rows = [{"prompt": f"p{i}", "response": "r"} for i in range(3)]
     rows[0] |= {"thumbs_up": 1, "thumbs_down": 0}

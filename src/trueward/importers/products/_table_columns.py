@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from trueward.core.errors import TruewardError, UsageError
 from trueward.data.date_formats import both_ends, find_format, parse_date
 from trueward.data.readers import list_columns
-from trueward.importers.channels import shortened
+from trueward.importers.channels import LOTTERY_NAMES, shortened
 from trueward.importers.contract import InvalidRecord
 from trueward.importers.values import parse_time, value_at
 
@@ -71,10 +71,9 @@ def find_columns(names: Sequence[str], mapping: UserMapping, source: str) -> dic
 
     """
     roles = {role: paths[0] for role, paths in mapping.paths.items()}
-    for role, path in [
-        *roles.items(),
-        *((ours, theirs) for theirs, ours in mapping.signals.items()),
-    ]:
+    # the names of a lottery of asks are known in every product, and need not be there
+    given = [(ours, name) for name, ours in mapping.signals.items() if name not in LOTTERY_NAMES]
+    for role, path in [*roles.items(), *given]:
         if path not in names and re.split(r"[.\[]", path)[0] not in names:
             raise UsageError(
                 f"{source} has no column {path!r} to read {role} from; it has {list_columns(names)}"
@@ -88,7 +87,7 @@ def find_columns(names: Sequence[str], mapping: UserMapping, source: str) -> dic
         words = usual.split()
         places = sorted((words.index(p), n) for n, p in plain.items() if p in words)
         wanted[role] = [name for _, name in places]
-    has_feedback = "feedback" in roles or bool(mapping.signals)
+    has_feedback = "feedback" in roles or bool(given)
     if not has_feedback:
         _one_feedback(wanted, source)
     for role, found in wanted.items():
