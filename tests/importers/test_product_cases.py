@@ -275,7 +275,7 @@ def test_gradio_flags_of_the_app_are_mapped_and_empty_runs_rejected(tmp_path):
     rows = [{"q": "Fish?", "temperature": "1", "out": "Trout.", "flag": "Silly", "timestamp": "1"}]
     rows += [{**rows[0], "out": ""}, {**rows[0], "flag": "", "q": "Tree?", "out": "Oak."}]
     path = lines(tmp_path / "log.jsonl", rows)
-    with pytest.raises(TruewardError, match="--map thumbs=Silly"):
+    with pytest.raises(TruewardError, match="by --positive silly, --negative silly"):
         import_log("gradio", path)
     result = import_log("gradio", path, mapping=[("flag", "Silly"), ("prompt", "q")])
     assert sorted(result.log["feedback"].to_list(), key=str) == [0.0, None]

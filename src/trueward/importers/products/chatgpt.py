@@ -1,9 +1,10 @@
-"""ChatGPT: `conversations.json` of a data export, with `message_feedback.json` beside it.
+"""ChatGPT: `conversations.json` of a data export, with feedback and comparisons beside it.
 
 Fields read of conversations: ``conversation_id`` or ``id``, ``current_node``, and of ``mapping`` for each
 node ``id``, ``parent`` and ``message`` (``author.role``, ``content``, ``create_time``, ``status``,
 ``recipient``, ``metadata.model_slug``, ``metadata.is_visually_hidden_from_conversation``). Of feedback:
-``message_id`` or ``id``, ``conversation_id``, ``user_id``, ``rating``, ``content``, ``create_time``.
+``message_id`` or ``id``, ``conversation_id``, ``user_id``, ``rating``, ``content``, ``create_time``. Of
+comparisons: ``input.conversation_id`` and ``output.feedback_step_2``.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ from trueward.importers.messages import content_text
 from trueward.importers.trees import Node, Tree, build_tree, node_time
 from trueward.importers.values import decode_json, id_text, parse_time
 
+from ._chatgpt_comparisons import comparison_rows, is_comparison
+
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Mapping, Sequence
 
@@ -40,7 +43,7 @@ INSTRUCTIONS = "user_editable_context"
 
 
 def record_kind(record: Mapping[str, Any]) -> str | None:
-    """Return the kind of a record: conversation or feedback.
+    """Return the kind of a record: conversation, feedback, comparison, or one of another file of the export.
 
     Parameters
     ----------
@@ -50,16 +53,21 @@ def record_kind(record: Mapping[str, Any]) -> str | None:
     Returns
     -------
     str or None
-        ``conversation`` or ``feedback``, or None if the record is not of this source.
+        None if the record is not of this source.
 
     """
     keys = record.keys()
     if isinstance(record.get("mapping"), dict) and ("current_node" in keys or "title" in keys):
         return "conversation"
+    if is_comparison(record):
+        return "comparison"
+    if any(names <= keys for names in NO_ANSWERS):
+        return "other"
     is_feedback = {"conversation_id", "rating"} <= keys and ("message_id" in keys or "id" in keys)
     return "feedback" if is_feedback and keys.isdisjoint(OTHERS) else None
 
 
+NO_ANSWERS = ({"email", "chatgpt_plus_user"}, {"conversation_id", "title", "is_anonymous"})
 OTHERS = frozenset(  # keys of ratings by other products, or of tables with the texts
     "app_id from_source run_id trace_id prompt query question response answer messages user_query chat_id"  # noqa: SIM905
     " ai_response input output model conversation index".split()
@@ -72,15 +80,19 @@ def group_key(record: Record) -> str | None:
     Parameters
     ----------
     record : Record
-        A conversation or feedback.
+        A conversation, feedback on it or a comparison in it.
 
     Returns
     -------
     str or None
-        Its id.
+        Its id; None for other files.
 
     """
     value = record.value
+    if record.kind == "other":
+        return None
+    if record.kind == "comparison":
+        return id_text(value["input"]["conversation_id"])
     return id_text(value.get("conversation_id") or value.get("id"))
 
 
@@ -105,6 +117,9 @@ def rows(records: Sequence[Record], mapping: UserMapping) -> Iterator[Row]:
         If a record cannot be used.
 
     """
+    if records[0].kind == "other":
+        yield Skip("another file of the export (user, shared links)")
+        return
     chats = sorted((r for r in records if r.kind == "conversation"), key=_age)
     ratings = [r for r in records if r.kind == "feedback"]
     yield from [Skip("an older copy of a conversation")] * len(chats[:-1])
@@ -118,8 +133,15 @@ def rows(records: Sequence[Record], mapping: UserMapping) -> Iterator[Row]:
         current = _visible(id_text(chat.value.get("current_node")), chat.value["mapping"], texts)
         system = _instructions(chat.value["mapping"])
         yield from chat_rows(tree, prefix, user, name, current, system=system)
-    for rating in ratings:
-        yield from _rating(rating, tree, prefix)
+    given = chats[-1].value["mapping"] if chats and ratings else {}
+    answers = [n.id for n in tree.nodes.values() if given and n.role == "assistant"]
+    steps = {step: n for n in answers for step in _between(n, given, tree.nodes)}
+    for record in records:
+        if record.kind == "feedback":
+            yield from _rating(record, tree, prefix, steps)
+        elif record.kind == "comparison":
+            place = (record.file, record.line)
+            yield from comparison_rows(record.value, tree, prefix, place)
 
 
 def _age(record: Record) -> tuple[float, int]:
@@ -171,20 +193,26 @@ def _instructions(nodes: Mapping[str, Any]) -> str:
     return "\n\n".join(filter(None, map(content_text, parts)))
 
 
+def _between(name: str, nodes: Mapping[str, Any], texts: Container[str]) -> list[str]:
+    """Return the nodes between an answer and the turn before it, the last first."""
+    between = {name: None}
+    above = id_text(nodes[name].get("parent"))
+    while above in nodes and above not in texts and above not in between:
+        between[str(above)] = None
+        above = id_text(nodes[str(above)].get("parent"))
+    return list(between)[1:]
+
+
 def _results(name: str, nodes: Mapping[str, Any], texts: Container[str]) -> list[dict[str, str]]:
     """Return what tools gave between the turn before and an answer."""
     results: list[dict[str, str]] = []
-    seen = {name}
-    above = id_text(nodes[name].get("parent"))
-    while above is not None and above in nodes and above not in texts and above not in seen:
-        seen.add(above)
+    for above in reversed(_between(name, nodes, texts)):
         message = _message(nodes[above])
         if (message.get("author") or {}).get("role") == "tool":
             content = message.get("content") or {}
             text = _text({**content, "content_type": "text"}) or content_text(content.get("result"))
             results += [{"role": "tool", "content": text}] if text else []
-        above = id_text(nodes[above].get("parent"))
-    return results[::-1]
+    return results
 
 
 def _visible(name: str | None, nodes: Mapping[str, Any], texts: Container[str]) -> str | None:
@@ -224,10 +252,11 @@ def _tree(
     return build_tree(nodes)
 
 
-def _rating(record: Record, tree: Tree, prefix: str) -> Iterator[Row]:
+def _rating(record: Record, tree: Tree, prefix: str, steps: Mapping[str, str]) -> Iterator[Row]:
+    """Yield a rating of an answer, or of a step before it, such as a call of a tool."""
     value, place = record.value, (record.file, record.line)
     name = id_text(value.get("message_id") or value.get("id"))
-    node = tree.nodes.get(name or "")
+    node = tree.nodes.get(steps.get(name or "", name or ""))
     if node is None:
         yield Reject(f"a rating without its answer: {name} is not among the messages", place)
         return
@@ -252,7 +281,7 @@ def _rating(record: Record, tree: Tree, prefix: str) -> Iterator[Row]:
 
 SOURCE = Source(
     title="ChatGPT data export (`conversations.json`, `message_feedback.json`)",
-    levels={"conversation": "full", "feedback": None},
+    levels={"conversation": "full", "feedback": None, "comparison": None, "other": None},
     record_kind=record_kind,
     rows=rows,
     group_key=group_key,

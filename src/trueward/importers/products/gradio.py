@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trueward.data.feedback_words import FeedbackWords
+from trueward.data.feedback_words import FeedbackWords, spelled
 from trueward.importers.channels import signal_event
 from trueward.importers.contract import (
     Event,
@@ -129,13 +129,16 @@ def _flagged(record: Record, mapping: UserMapping) -> Iterator[Row]:
     channel = mapping.signals.get(word)
     if channel is not None:
         yield signal_event(channel, 1, **fields)
+    elif mapping.words.declared(spelled(word)) is not None:
+        yield signal_event("thumbs", word, **fields)
     elif (meaning := FeedbackWords().meaning(word)) in {"good", "bad"} or (
         word.lower() in NEGATIVE | POSITIVE
     ):
         up = meaning == "good" or word.lower() in POSITIVE
         yield Event("thumbs_up" if up else "thumbs_down", 1.0, **fields)
     else:
-        yield Skip(f"the flag {word!r} is not mapped")
+        mapping.words_seen[spelled(word)] += 1
+        yield Skip(f"the flag {word!r} has no known meaning")
 
 
 def _text(value: Mapping[str, Any], mapping: UserMapping, name: str, column: str) -> Any:
