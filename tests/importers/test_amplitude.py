@@ -202,6 +202,7 @@ def test_an_answer_without_the_text_of_its_prompt_is_skipped(tmp_path):
     result = imported(tmp_path, *rows)
     assert column(result, "response") == {"a4": "Plum."}
     assert sorted(result.summary["skipped"].values()) == [1, 1]
+    assert any("without a Session ID" in reason for reason in result.summary["skipped"])
     assert not result.tables.rejected.height
 
 
@@ -237,6 +238,15 @@ def test_a_file_cut_off_gives_what_is_before_the_cut(tmp_path):
     result = import_log("auto", path)
     assert column(result, "feedback")["a1"] == 0.0
     assert result.tables.rejected.height == 1
+
+
+def test_numbers_of_turns_are_text_in_some_warehouses(tmp_path):
+    rows = [asked("a", 1, **{"Turn ID": "9"}), answered("b", 1, **{"Turn ID": "10"})]
+    rows += [asked("c", 2, "c", **{"Turn ID": "11"}), answered("d", 1, "d", **{"Turn ID": "12"})]
+    rows.append(answered("e", 3, "e", **{"Turn ID": "last"}))
+    result = imported(tmp_path, *rows)
+    assert column(result, "prompt")["d"] == "user: a\nassistant: b\nuser: c"
+    assert result.tables.rejected["line"].to_list() == [5]
 
 
 def test_a_wrong_time_rejects_its_event_only(tmp_path):

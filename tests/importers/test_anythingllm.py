@@ -2,11 +2,13 @@
 
 import csv
 import json
+import sqlite3
 
 import pytest
 from helpers.product_exports import column, fixture, fixture_records, lines, signals
 
 from trueward.core.errors import TruewardError
+from trueward.data.readers.delimited import Reading
 from trueward.importers import import_log
 
 CHATS = fixture_records("anythingllm_chats.jsonl")
@@ -58,6 +60,22 @@ def test_the_export_as_json_and_as_csv(tmp_path):
     as_csv = import_log("auto", path)
     assert as_csv.source.name == "anythingllm"
     assert column(as_csv, "feedback") == column(result, "feedback")
+
+
+def test_a_table_of_the_database(tmp_path):
+    path = tmp_path / "anythingllm.db"
+    db = sqlite3.connect(path)
+    names = list(chat(1))
+    db.execute("CREATE TABLE users (id INTEGER)")
+    db.execute(f"CREATE TABLE workspace_chats ({', '.join(names)})")
+    marks = ", ".join("?" * len(names))
+    for row in (chat(1, feedbackScore=1), chat(2, "When?", feedbackScore=0)):
+        db.execute(f"INSERT INTO workspace_chats VALUES ({marks})", tuple(row.values()))
+    db.commit()
+    db.close()
+    result = import_log("anythingllm", path, reading=Reading(table="workspace_chats"))
+    assert column(result, "feedback") == {"1": 1.0, "2": 0.0}
+    assert column(result, "prompt")["2"] == "user: Open?\nassistant: Yes.\nuser: When?"
 
 
 def test_pages_and_histories_of_the_api(tmp_path):

@@ -168,6 +168,15 @@ def test_parquet_with_maps(tmp_path):
     assert result.log["user_id"].n_unique() == 2
 
 
+def test_maps_of_a_csv_of_clickhouse(tmp_path):
+    rows = [
+        inference(1, tags="{'user_id':'ann','chat':'c'}"),
+        inference(2, episode=901, tags="{'x"),
+    ]
+    result = imported(tmp_path, *rows)
+    assert result.log["user_id"].null_count() == 1
+
+
 def test_ids_of_users_at_another_tag(tmp_path):
     row = inference(1, tags={"member": "ann", "chat": "c"})
     result = imported(tmp_path, row, mapping=[("user", "tags.member"), ("session", "tags.chat")])

@@ -13,6 +13,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import TYPE_CHECKING, Any
 
+from trueward.importers.channels import finite_number
 from trueward.importers.chat_rows import chat_rows
 from trueward.importers.contract import (
     Event,
@@ -46,6 +47,7 @@ WHO = {"user_id", "device_id", "amplitude_id", "$insert_id", "insert_id", "uuid"
 CALL = "a call of tools without a text"
 NO_TEXT = "an answer whose content was not recorded (content mode metadata_only, or privacy mode)"
 NO_PROMPT = "an answer whose prompt was not recorded: its session has no text of the user before it"
+NO_SESSION = "an answer without a Session ID, so that its prompt is unknown"
 UNREAD = [
     {"role": "user", "content": ""}
 ]  # the prompt of an answer that was not shown, which nobody reads
@@ -150,7 +152,6 @@ def _step(event: Props, record: Record, mapping: UserMapping) -> Step:
         raise InvalidRecord(
             "an event of an agent needs a Message ID or an $insert_id, and has none"
         )
-    number = props.get("Turn ID")
     text, prompt = message_text(props), []
     props = {
         **props,
@@ -167,7 +168,8 @@ def _step(event: Props, record: Record, mapping: UserMapping) -> Step:
     bad = "an answer that ended in an error" if props.get("Is Error") is True else ""
     if role == "assistant" and not text:
         bad = bad or (CALL if props.get("Tool Calls") else NO_TEXT)
-    order = float(number) if isinstance(number, int | float) else 0.0
+    number = props.get("Turn ID")
+    order = 0.0 if number in (None, "") else finite_number(number, "Turn ID")
     return Step(role, name, text, props, (record.file, record.line), at, order, bad, prompt)
 
 
@@ -188,6 +190,9 @@ def _answers(steps: list[Step], session: str | None, mapping: UserMapping) -> It
     for row in chat_rows(read.tree, "amplitude:", user, session):
         if isinstance(row, Skip) and row.reason in reasons:
             continue  # below, with its name
+        if isinstance(row, Skip) and session is None:
+            yield Skip(NO_SESSION)
+            continue
         if isinstance(row, Event) and (row.channel == "continue" or row.response_id in empty):
             continue  # events have no branches to choose from
         if isinstance(row, Response):

@@ -11,6 +11,8 @@ version 7, which has the time.
 
 from __future__ import annotations
 
+import ast
+import contextlib
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -192,6 +194,9 @@ def _id(value: Mapping[str, Any]) -> str | None:
 
 def _tags(value: Mapping[str, Any]) -> Value:
     tags = decode_json(value.get("tags"))
+    if isinstance(tags, str) and tags.startswith("{'"):  # a map in a CSV of ClickHouse
+        with contextlib.suppress(ValueError, SyntaxError):
+            tags = ast.literal_eval(tags)
     return tags if isinstance(tags, dict) else {}
 
 
