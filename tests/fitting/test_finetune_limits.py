@@ -6,6 +6,7 @@ import json
 import logging
 import weakref
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -268,7 +269,9 @@ def test_tuning_that_was_interrupted_ends_in_the_same_bytes(
     options |= {"rho_01": 0.05, "rho_10": 0.1} if name == "causalrm" else {}
     log, ticks = read_log(world.log), itertools.count(step=10)
     tune(name, log, into=tmp_path / "whole", **options).save(tmp_path / "rm")
-    monkeypatch.setattr(engine.time, "monotonic", lambda: float(next(ticks)))  # each epoch is kept
+    monkeypatch.setattr(
+        engine, "time", SimpleNamespace(monotonic=lambda: float(next(ticks)))
+    )  # each epoch is kept
     options |= {"checkpoint": tmp_path / "saved", "into": tmp_path / "part"}
     with pytest.raises(KeyboardInterrupt):
         tune(name, log, progress=stopped_after(2), **options)
@@ -306,7 +309,7 @@ def test_numbers_that_are_not_finite_stop_the_tuning_and_what_was_done_is_kept(
 
     monkeypatch.setattr(TunedNet, "_pooled", pooled)
     ticks = itertools.count(step=10)
-    monkeypatch.setattr(engine.time, "monotonic", lambda: float(next(ticks)))
+    monkeypatch.setattr(engine, "time", SimpleNamespace(monotonic=lambda: float(next(ticks))))
     words = ["fit", "naive", str(tmp_path / "world/log.parquet"), "--out", str(tmp_path / "rm")]
     words += ["--backbone", named(folder), "--tune", "lora", "--epochs", "3", "--rank", "2"]
     code, _, err = run([*words, "-o", "batch_size=32", "-o", "micro_batch=8"], capsys)
