@@ -22,7 +22,6 @@ def modules(monkeypatch, tmp_path):
 @pytest.mark.parametrize("code", [False, True])
 def test_a_step_of_grpo_is_rewarded_as_the_model_rewards(tmp_path, modules, code):
     """A stock folder by its path alone, one with code as a loaded model; texts as its tokens have them."""
-    trl, datasets = pytest.importorskip("trl"), pytest.importorskip("datasets")
     table, folder = log(), str(tmp_path / "out")
     base = tiny.build("qwen3", tmp_path / "base", "ForCausalLM")
     data = encode(table, backbone=f"{base},dtype=float32")
@@ -35,6 +34,36 @@ def test_a_step_of_grpo_is_rewarded_as_the_model_rewards(tmp_path, modules, code
     auto = transformers.AutoModelForSequenceClassification
     reward = auto.from_pretrained(folder, num_labels=1, trust_remote_code=True) if code else folder
     reader = transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=code)
+    ids, found = rewarded(tmp_path, base, reward, reader, table)
+    texts = reader.batch_decode(ids)
+    parts = [t.split("<|im_end|>") for t in texts]
+    prompts = [p[0].partition("user\n")[2] for p in parts]
+    responses = [p[1].partition("assistant\n")[2] for p in parts]
+    wanted = model.score(prompts, responses).reward - made.card["head"]["constant"]
+    assert len(found) == 4
+    torch.testing.assert_close(found, wanted, atol=0.02 * float(data_sd(model, data)), rtol=0)
+
+
+def test_a_step_of_grpo_is_rewarded_by_an_encoder(tmp_path):
+    """A stock classifier on a tiny DistilBERT, by its path: TRL's tokens are those of the fit."""
+    from exporting.test_export_encoders import fitted
+
+    table = log()
+    policy = tiny.build("qwen3", tmp_path / "policy-base", "ForCausalLM")
+    model = fitted("distilbert", tmp_path, table)
+    folder = str(export(model, tmp_path / "out", table).folder)
+    reader = transformers.AutoTokenizer.from_pretrained(folder)
+    ids, found = rewarded(tmp_path, policy, folder, reader, table)
+    texts = [text.split("[PAD]")[0] for text in reader.batch_decode(ids)]
+    pairs = [text.removeprefix("[CLS]").split("[SEP]") for text in texts]
+    wanted = model.score([p[0] for p in pairs], [p[1] for p in pairs]).reward
+    assert len(found) == 4
+    torch.testing.assert_close(found, wanted, atol=0.02, rtol=0)
+
+
+def rewarded(tmp_path, base, reward, reader, table):
+    """Train one step of GRPO; return the tokens that the reward model got, and its scores."""
+    trl, datasets = pytest.importorskip("trl"), pytest.importorskip("datasets")
     rows = [{"prompt": [{"role": "user", "content": p}]} for p in table.frame["prompt"][:4]]
     trainer = trl.GRPOTrainer(
         model=transformers.AutoModelForCausalLM.from_pretrained(base),
@@ -60,14 +89,7 @@ def test_a_step_of_grpo_is_rewarded_as_the_model_rewards(tmp_path, modules, code
         with_kwargs=True,
     )
     trainer.train()
-    ids, found = seen[0]
-    texts = reader.batch_decode(ids)
-    parts = [t.split("<|im_end|>") for t in texts]
-    prompts = [p[0].partition("user\n")[2] for p in parts]
-    responses = [p[1].partition("assistant\n")[2] for p in parts]
-    wanted = model.score(prompts, responses).reward - made.card["head"]["constant"]
-    assert len(found) == 4
-    torch.testing.assert_close(found, wanted, atol=0.02 * float(data_sd(model, data)), rtol=0)
+    return seen[0]
 
 
 def data_sd(model, data):
