@@ -155,3 +155,15 @@ def test_too_little_memory_is_said_whatever_raises_it(capsys, monkeypatch, raise
     code, _out, err = run(["methods"], capsys)
     assert code == 1
     assert err == "error: this machine has too little memory for these rows; give fewer\n"
+
+
+def test_a_second_interrupt_does_not_hide_what_the_first_has_kept(tmp_path, capsys, monkeypatch):
+    def stopped_twice(*_args, **_options):
+        try:
+            raise KeyboardInterrupt("the fit so far is kept in rm.checkpoint")
+        finally:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("trueward.inspection.inspect", stopped_twice)
+    code, _out, err = run(["inspect", table(tmp_path / "log.parquet")], capsys)
+    assert (code, err) == (130, "stopped; the fit so far is kept in rm.checkpoint\n")

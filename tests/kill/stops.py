@@ -45,6 +45,8 @@ class Stopper:
     def __init__(self, place, inputs):
         self.place, self.inputs, self.count = place, inputs, 0
         self.seconds = {}
+        self._temporary = place / "tmp"
+        self._temporary.mkdir(exist_ok=True)
 
     def run(self, stop):
         """Carry out a stop; give what is wrong, a line each."""
@@ -110,7 +112,11 @@ class Stopper:
 
     def _start(self, words, folder, environment=()):
         output = self.place / f"output-{self.count}"
-        given = {**os.environ, "TRUEWARD_CACHE": str(folder / "cache"), "TMPDIR": str(folder)}
+        given = {
+            **os.environ,
+            "TRUEWARD_CACHE": str(folder / "cache"),
+            "TMPDIR": str(self._temporary),
+        }
         return Fork(TARGET, words, output, given | dict(environment))
 
     def _interrupted(self, words, folder, took):

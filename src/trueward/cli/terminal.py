@@ -79,10 +79,20 @@ def stoppable(command: Callable[..., None]) -> Callable[..., None]:
         try:
             command(*args, **kwargs)
         except KeyboardInterrupt as e:
-            typer.echo(f"stopped; {str(e) or 'nothing half-written is left behind'}", err=True)
+            kept = what_is_kept(e) or "nothing half-written is left behind"
+            typer.echo(f"stopped; {kept}", err=True)
             raise typer.Exit(stop_code(e)) from None
 
     return run
+
+
+def what_is_kept(interrupt: BaseException | None) -> str:
+    """Return the message of an interrupt, or of the one that it has interrupted: a second Ctrl-C has none."""
+    while interrupt is not None:
+        if isinstance(interrupt, KeyboardInterrupt) and str(interrupt):
+            return str(interrupt)
+        interrupt = interrupt.__context__
+    return ""
 
 
 def shortened(message: str) -> str:
