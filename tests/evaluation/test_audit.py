@@ -288,6 +288,21 @@ def test_a_plan_that_is_followed_gives_the_interval_that_was_wanted(model):
     )  # from 100 labels: sd of .07 or more
 
 
+@pytest.mark.parametrize(("users", "said"), [(4, True), (300, False)])
+def test_few_users_are_said_to_be_few_by_audit_plan_and_calibration(model, users, said):
+    b, _ = log_with_signals()
+    b = replace(b, user=torch.arange(len(b)) // 4 % users)
+    warnings = {
+        "audit": audit(model, b, future=True).warnings,
+        "plan": plan(model, b, "brier", 0.2).warnings,
+        "calibration": [model.calibrated(b).report["calibration"].get("warning", "")],
+    }
+    for name, sentences in warnings.items():
+        assert any("effective number of 4.0 users" in s for s in sentences) == said, name
+    # the interval of the log's own responses is over the draw of gold rows
+    assert not any("users" in s for s in audit(model, b).warnings)
+
+
 def test_without_gold_labels_a_plan_is_a_range_up_to_the_worst_case(model):
     b, r = log_with_signals(4000, seed=7)
     bare = replace(b, gold=None)

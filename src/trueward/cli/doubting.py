@@ -171,3 +171,5 @@ def plan(
         )
     else:
         typer.echo(str(result) + (f"; {out} has them, with an empty column gold" if out else ""))
+        for warning in result.warnings:
+            typer.echo(f"warning: {warning}")

@@ -175,7 +175,11 @@ def audit(
         {k: alone for k, (_, alone) in both.items()},
         len(log),
         int(rows.known.sum()),
-        (*draw_warnings(rows, evidence[0], chosen=chosen), *_fitted(model)),
+        (
+            *draw_warnings(rows, evidence[0], chosen=chosen),
+            *_fitted(model),
+            *(rows.few_units() if future else ()),
+        ),
         effective_size(rows.gold_share),
     )
 

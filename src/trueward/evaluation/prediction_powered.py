@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trueward.core.clustering import clusters
+from trueward.core.clustering import clusters, few_warnings
 from trueward.core.estimate import Estimate
 from trueward.core.intervals import Scale, skewness, student_interval
 from trueward.core.weighted import effective_size
@@ -94,6 +94,11 @@ class AuditRows(LabelDraw):
             )
         error, _ = self._error(self._tuned(name)[1])
         return float(error**2 * self.known.sum() / max(1 - self.known.mean(), 1e-9))
+
+    def few_units(self) -> tuple[str, ...]:
+        """Warn of fewer than 10 effective prompts or users among the responses."""
+        units = clusters(len(self.p), group=self.group, user=self.user)
+        return few_warnings(units.effective(self.share))
 
     def _expansion(self, name: str) -> InfluenceFunction:
         """Influence function at the pseudo-labels, or at g where their mean is no share."""

@@ -65,6 +65,8 @@ class Plan:
     needed_worst_case: int | None = None
     #: With ``draw="chance"``: (len(rows),) ``gold_weight`` of these rows, 1 / P(labelled). Otherwise None.
     gold_weight: Tensor | None = None
+    #: Fewer than 10 effective prompts or users: intervals of future prompts would be too narrow.
+    warnings: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """Format the plan as a sentence."""
@@ -163,7 +165,8 @@ def plan(
         place = torch.rand(len(log), generator=torch_stream(seed, "plan")).double().numpy()
         chosen = np.flatnonzero(place < chance)
         weight = torch.from_numpy(1 / chance[chosen])
-        return Plan(metric, width, now, needed, torch.from_numpy(chosen), most, weight)
+        drawn = torch.from_numpy(chosen)
+        return Plan(metric, width, now, needed, drawn, most, weight, rows.few_units())
     if needed > now and log.gold_weight is not None and np.ptp(rows.weight[rows.known]) > 1e-6:
         raise UsageError(
             f"the gold labels have unequal gold_weight, so a uniform draw beside them would be wrong (about "
@@ -171,7 +174,8 @@ def plan(
         )
     rest = torch.from_numpy(np.flatnonzero(~rows.known))
     order = torch.randperm(len(rest), generator=torch_stream(seed, "plan"))
-    return Plan(metric, width, now, needed, rest[order[: max(0, needed - now)]], most)
+    drawn = rest[order[: max(0, needed - now)]]
+    return Plan(metric, width, now, needed, drawn, most, warnings=rows.few_units())
 
 
 def label_chances(rows: AuditRows, metric: str, count: int) -> Array:

@@ -10,7 +10,7 @@ import torch
 from scipy.optimize import minimize
 from scipy.special import expit, xlogy
 
-from trueward.core.clustering import clusters
+from trueward.core.clustering import clusters, few_warnings
 from trueward.core.errors import TruewardError
 from trueward.core.random import stream_seed
 from trueward.data.splits import fold_of, prompt_numbers
@@ -200,6 +200,7 @@ class Calibration:
         report["log_loss"] = {k: round(float(np.average(v, weights=w)), 4) for k, v in loss.items()}
         report |= {"decisions": gold.report(units), "guarantee": guarantee(gold, units)}
         warnings = calibration_warnings(kind, parameters, loss, y, w, fold) + undecided_above(total)
+        warnings += few_warnings(units.effective(w))
         if warnings:
             report["warning"] = "; ".join(warnings)
         parts = (parameters, score, total, own, by_class)
