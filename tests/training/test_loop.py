@@ -29,6 +29,7 @@ from trueward.training.microbatch import MicroBatches
 from trueward.training.networks import Net, Shape
 from trueward.training.preprocessing import InputTransform, Standardizer
 from trueward.training.problem import Batch, TrainingProblem, make_batch
+from trueward.training.row_sources import FeatureRows
 from trueward.training.step import backward, forward, predict
 
 VARIANTS = every_variant()
@@ -461,3 +462,19 @@ def test_a_head_on_nothing_learns_one_number_for_all_rows():
     state = started(Constant(), b, epochs=20)
     level = torch.sigmoid(30 * state.net.numbers["level"].detach())
     assert level.flatten().tolist() == pytest.approx([float(b.y.mean())] * 2, abs=0.03)
+
+
+def test_inputs_that_are_standardised_once_are_those_of_every_batch():
+    g = torch.Generator().manual_seed(0)
+    x = torch.randn(400, 6, generator=g).bfloat16()
+    b = Feedback(x, torch.zeros(400), z=torch.randn(400, 2, generator=g))
+    source = FeatureRows(b, InputTransform.fit(b, torch.bfloat16))
+    few = torch.tensor([7, 3, 399, 7, 20])
+    kept = source.keeping(few, {"x"})
+    assert kept.kept["x"].shape == (4, 6)
+    for rows in (few, few[:1], torch.tensor([3, 5])):  # row 5 is not kept
+        assert torch.equal(kept(rows, {"x"})["x"], source(rows, {"x"})["x"])
+    assert torch.equal(kept(few, {"xz"})["xz"], source(few, {"xz"})["xz"])
+    # a quarter of the memory of the features is the most that is kept
+    assert source.keeping(torch.arange(100), {"x"}) is not source
+    assert source.keeping(torch.arange(101), {"x"}) is source

@@ -30,6 +30,7 @@ from .training_state import (
     Points,
     TrainingRun,
     TrainingState,
+    keep_inputs,
     make_optimizer,
     plan_run,
     restore_best,
@@ -78,7 +79,7 @@ def train_net(
         If the loss was never finite on the validation rows.
 
     """
-    run = replace(plan_run(problem, cfg), points=points)
+    run = keep_inputs(replace(plan_run(problem, cfg), points=points))
     if checkpoints is not None:
         checkpoints.resume(problem.stage, run.state)
     writable = checkpoints if problem.processes.main else None

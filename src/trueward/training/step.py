@@ -232,6 +232,7 @@ def clip_gradients(net: TrainableNet, longest: float) -> Tensor:
     parts = [torch.linalg.vector_norm(g.flatten(1), dim=1) for g in grads]
     norm: Tensor = torch.linalg.vector_norm(torch.stack(parts), dim=0)
     scale = (longest / norm.clamp(min=1e-12)).clamp(max=1.0)
-    for g in grads:
-        g.mul_(scale.view(-1, *[1] * (g.dim() - 1)))
+    if bool((scale < 1).any()):
+        for g in grads:
+            g.mul_(scale.view(-1, *[1] * (g.dim() - 1)))
     return norm

@@ -18,6 +18,7 @@ from .config import Train, default_epochs
 from .microbatch import MicroBatches
 from .networks import Net, Shape
 from .problem import without_features
+from .row_sources import FeatureRows
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -194,6 +195,22 @@ def plan_run(problem: TrainingProblem, cfg: Train) -> TrainingRun:
     _require_epochs(problem, epochs)
     micro = None if cfg.micro_batch is None else MicroBatches(cfg.micro_batch)
     return TrainingRun(problem, cfg, _initial(problem, cfg), rows, val_rows, size, epochs, micro)
+
+
+def keep_inputs(run: TrainingRun) -> TrainingRun:
+    """Return the run with the inputs of its rows standardised once, where they are few of the log's rows.
+
+    Parameters
+    ----------
+    run : TrainingRun
+        A run that has not begun.
+
+    """
+    source = run.problem.train_source
+    if not isinstance(source, FeatureRows) or run.epochs < 2:
+        return run
+    source = source.keeping(run.rows, set(run.state.net.shape.heads.values()) - {"one"})
+    return replace(run, problem=replace(run.problem, train_source=source))
 
 
 def restore_best(run: TrainingRun) -> TrainingState:
