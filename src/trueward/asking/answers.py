@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from trueward.core.clustering import Clusters, clusters
 from trueward.core.errors import TruewardError
@@ -284,7 +284,7 @@ def _bounds(frame: pl.DataFrame) -> tuple[Estimate, Estimate]:
             w = _weights(arm)
             mean = float(w @ x / w.sum())
             error = float(np.sqrt(_clusters(arm).variance(w * (x - mean) / w.sum())))
-            z = norm.isf(0.05 / (2 * len(arms)))
+            z = -ndtri(0.05 / (2 * len(arms)))
             found.append((mean, max(mean - z * error, 0.0) if np.isfinite(error) else 0.0))
         ends.append((max(m for m, _ in found), max(low for _, low in found)))
     (up, up_low), (down, down_low) = ends

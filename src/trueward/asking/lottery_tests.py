@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
-from scipy.stats import chi2, norm
+from scipy.special import chdtrc, ndtr
 
 from trueward.core.errors import TruewardError
 
@@ -78,7 +78,7 @@ def share_test(a: Array, p: Array) -> float | None:
     variance = float((p * (1 - p)).sum())
     if not variance:
         return None
-    return float(2 * norm.sf(max(abs(a.sum() - p.sum()) - 0.5, 0) / variance**0.5))
+    return float(2 * ndtr(-max(abs(a.sum() - p.sum()) - 0.5, 0) / variance**0.5))
 
 
 def dependence_test(frame: pl.DataFrame, a: Array, p: Array) -> tuple[float, str] | None:
@@ -113,7 +113,7 @@ def dependence_test(frame: pl.DataFrame, a: Array, p: Array) -> tuple[float, str
     used = values > 1e-6 * values.max()
     statistic = float((np.square(vectors.T @ score)[used] / values[used]).sum())
     largest = list(kept)[int(np.abs(score).argmax())]
-    return float(chi2.sf(statistic, int(used.sum()))), largest
+    return float(chdtrc(int(used.sum()), statistic)), largest
 
 
 def _covariates(frame: pl.DataFrame) -> dict[str, Array]:

@@ -118,11 +118,10 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 the data or the model is wrong, 2 the request is."""
     given = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in given
-    words = [w for w in _allow(given) if w not in {"--debug", NO_CLOBBER}]
     with stop_signals(), escaped_output(), outputs(keep=NO_CLOBBER in given):
         try:
             app(
-                args=expand(words),
+                args=expand([w for w in _allow(given) if w not in {"--debug", NO_CLOBBER}]),
                 prog_name="trueward",
                 obj=shlex.join(["trueward", *given]),  # for what keeps the command that made it
             )

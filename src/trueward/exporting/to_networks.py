@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from .networks import Array
 
 LOGIT_LIMIT = 20.7  # |reward| at most: P is held in [1e-9, 1 - 1e-9]
+CONSTANT = 1e-6  # sd of a reward below which it is a constant
 TOLERANCE = 1e-3  # of sd(reward), between the networks and the model
 
 
@@ -64,7 +65,7 @@ def networks_of(model: RewardModel, features: Tensor) -> Networks | None:
         return None
     expected, rows = model_logits(model, features), features.double().numpy()
     carried = networks(rows).clip(-LOGIT_LIMIT, LOGIT_LIMIT)
-    sd = max(expected.std(), 1e-9)
+    sd = max(expected.std(), CONSTANT)
     gap = float(np.abs(carried - expected.clip(-LOGIT_LIMIT, LOGIT_LIMIT)).max(initial=0.0)) / sd
     if not gap <= TOLERANCE:
         raise TruewardError(

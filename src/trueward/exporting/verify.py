@@ -155,7 +155,7 @@ def verify_export(
         return Verification(path, (Check("loads", False, str(e)),))
     except TruewardError:
         raise
-    except (KeyError, TypeError) as e:
+    except (AttributeError, KeyError, TypeError) as e:
         sentence = f"reward_card.json is not of {SCHEMA} ({type(e).__name__}: {e}): export again"
         return Verification(path, (Check("loads", False, sentence),))
     except Exception as e:  # noqa: BLE001 - libraries raise anything on a damaged file

@@ -11,6 +11,7 @@ import torch
 
 from trueward.core.errors import TruewardError
 from trueward.features.transformers import loading
+from trueward.features.transformers.prompt_rendering import render_chats
 from trueward.features.transformers.transformer import Transformer
 
 from .chat_format import chat
@@ -136,7 +137,7 @@ def _trl(at: EncoderClassifier) -> str:
     parts = []
     for k in range(0, len(at.pairs), BATCH):
         chats = [chat(*pair) for pair in at.pairs[k : k + BATCH]]
-        texts = at.tokenizer.apply_chat_template(chats, tokenize=False)
+        texts = render_chats(at.tokenizer, chats)
         inputs = at.tokenizer(
             texts,
             return_tensors="pt",

@@ -9,6 +9,7 @@ import torch
 
 from trueward.core.errors import TruewardError
 from trueward.features.transformers import loading
+from trueward.features.transformers.prompt_rendering import render_chats
 from trueward.features.transformers.reading_options import is_decoder
 
 from .card import probability_sentence, reward_card, write_cards
@@ -210,7 +211,7 @@ def _chat_template(tokenizer: Any, rendering: PromptRendering) -> str | None:
     chats = [
         [{"role": "user", "content": p}, {"role": "assistant", "content": r}] for p, r in _PROBES
     ]
-    texts = tokenizer.apply_chat_template(chats, chat_template=template, tokenize=False)
+    texts = render_chats(tokenizer, chats, template)
     found = tokenizer(texts, add_special_tokens=False)["input_ids"]
     return template if [list(row) for row in found] == wanted else None
 

@@ -9,7 +9,6 @@ from trueward.data.feedback_words import FeedbackWords
 
 from .channels import CHANNELS, LOTTERY_NAMES, THUMBS
 from .contract import UserMapping
-from .detect import OWN_TABLE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,9 +49,7 @@ def user_mapping(
         If one of our names does not exist.
 
     """
-    # the signals of one's own table are its columns, which must be there
-    everywhere = {} if source.name == OWN_TABLE else LOTTERY_NAMES
-    signals = {**everywhere, **source.signals}
+    signals = {**LOTTERY_NAMES, **source.signals}
     paths: dict[str, tuple[str, ...]] = {}
     for ours, theirs in pairs:
         if ours in CHANNELS or ours == THUMBS:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from trueward.core.errors import TruewardError, UsageError
 from trueward.data.date_formats import both_ends, find_format, parse_date
 from trueward.data.readers import list_columns
-from trueward.importers.channels import shortened
+from trueward.importers.channels import LOTTERY_NAMES, shortened
 from trueward.importers.contract import InvalidRecord
 from trueward.importers.values import parse_time, value_at
 
@@ -72,7 +72,7 @@ def find_columns(names: Sequence[str], mapping: UserMapping, source: str) -> dic
     """
     roles = {role: paths[0] for role, paths in mapping.paths.items()}
     # the names of a lottery of asks are known in every product, and need not be there
-    given = [(ours, name) for name, ours in mapping.signals.items()]
+    given = [(ours, name) for name, ours in mapping.signals.items() if name not in LOTTERY_NAMES]
     for role, path in [*roles.items(), *given]:
         if path not in names and re.split(r"[.\[]", path)[0] not in names:
             raise UsageError(
