@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 from helpers.commands import run, table
 
 from trueward.cli import terminal
@@ -167,3 +168,25 @@ def test_a_second_interrupt_does_not_hide_what_the_first_has_kept(tmp_path, caps
     monkeypatch.setattr("trueward.inspection.inspect", stopped_twice)
     code, _out, err = run(["inspect", table(tmp_path / "log.parquet")], capsys)
     assert (code, err) == (130, "stopped; the fit so far is kept in rm.checkpoint\n")
+
+
+def test_a_second_interrupt_does_not_cut_the_answer_to_the_first(monkeypatch):
+    """The signal comes while the sentence is printed."""
+    from trueward.cli import terminal
+
+    said = []
+
+    def echo(text, **_):
+        os.kill(os.getpid(), signal.SIGINT)
+        said.append(text)
+
+    @terminal.stoppable
+    def command():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(terminal.typer, "echo", echo)
+    with pytest.raises(typer.Exit) as stop:
+        command()
+    assert stop.value.exit_code == 130
+    assert said == ["stopped; nothing half-written is left behind"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

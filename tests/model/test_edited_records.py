@@ -15,6 +15,10 @@ def edited(folder, *keys, to):
     for key in keys[:-1]:
         inside = inside[key]
     inside[keys[-1]] = to
+    _seal(folder, record)
+
+
+def _seal(folder, record):
     record.pop("digest")
     text = json.dumps(record, sort_keys=True)
     record["digest"] = hashlib.sha256(text.encode()).hexdigest()
@@ -53,3 +57,25 @@ def test_another_type_in_the_report_is_one_sentence(tmp_path, capsys, command, k
     assert err.startswith("error: ")
     assert f"has no valid {place}" in err
     assert not (tmp_path / "out").exists()
+
+
+def test_an_unknown_calibration_is_one_sentence(tmp_path, capsys):
+    folder = shutil.copytree(DATA / "models" / "texts-naive", tmp_path / "rm")
+    edited(folder, "calibration", to="sideways")
+    words = ["score", str(folder), table(tmp_path / "log.csv"), "--out", str(tmp_path / "out.csv")]
+    code, _, err = run(words, capsys)
+    assert code == 1
+    assert "calibration 'sideways' is none of" in err
+    assert "itself failed" not in err
+
+
+def test_a_record_without_its_backbone_is_one_sentence(tmp_path, capsys):
+    folder = shutil.copytree(DATA / "models" / "texts-naive", tmp_path / "rm")
+    record = json.loads((folder / "model.json").read_text())
+    del record["backbone"]
+    _seal(folder, record)
+    words = ["score", str(folder), table(tmp_path / "log.csv"), "--out", str(tmp_path / "out.csv")]
+    code, _, err = run(words, capsys)
+    assert code == 1
+    assert err.startswith("error: ")
+    assert "itself failed" not in err

@@ -108,10 +108,10 @@ def fit(
         require_fittable(method, chosen)
         saved = team.broadcast(_checkpoint(_claimed(out), resume) if team.main else None)
         values = {"positive": positive, "negative": negative, "unrated": unrated}
-        table = read(log, gold, mapping, split, values)
-        warn_of_export_scope(table)
         how: dict[str, Any] = {"checkpoint": saved, "progress": progress()}
         with _checkpoint_kept(saved, resume, team):
+            table = read(log, gold, mapping, split, values)
+            warn_of_export_scope(table)
             if tuned is None:
                 train, held = encode(table, backbone=backbone).split(val, seed)
                 model = fit_model(method, train, held, **how, **chosen)
@@ -120,12 +120,13 @@ def fit(
                 how |= {"backbone": backbone, "gradient_checkpointing": checkpointing}
                 how |= {"track": track or (), "run": out.resolve().name}
                 model = tune(method, table, into=saved / OWN, **how, **chosen)
-        report = model.report | {
-            "command": portable_command(context.obj),
-            "log": recorded(table, log, gold, mapping, split, values),
-        }
+            report = model.report | {
+                "command": portable_command(context.obj),
+                "log": recorded(table, log, gold, mapping, split, values),
+            }
+            if team.main:
+                dataclasses.replace(model, report=report).save(out)
         if team.main:
-            dataclasses.replace(model, report=report).save(out)
             shutil.rmtree(saved, ignore_errors=True)
         show_json(report) if as_json else _summarize(model, out)
 

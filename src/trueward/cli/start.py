@@ -11,6 +11,6 @@ def main() -> None:
         from .app import main as run
 
         run()
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as e:
         sys.stderr.write("stopped\n")
-        sys.exit(130)
+        sys.exit(getattr(e, "code", 130))  # of a signal to stop

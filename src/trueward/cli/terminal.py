@@ -79,11 +79,25 @@ def stoppable(command: Callable[..., None]) -> Callable[..., None]:
         try:
             command(*args, **kwargs)
         except KeyboardInterrupt as e:
-            kept = what_is_kept(e) or "nothing half-written is left behind"
-            typer.echo(f"stopped; {kept}", err=True)
+            with undisturbed():
+                kept = what_is_kept(e) or "nothing half-written is left behind"
+                typer.echo(f"stopped; {kept}", err=True)
             raise typer.Exit(stop_code(e)) from None
 
     return run
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Ignore a second Ctrl-C while the first is answered."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before or signal.default_int_handler)
 
 
 def what_is_kept(interrupt: BaseException | None) -> str:

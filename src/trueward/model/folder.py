@@ -177,7 +177,7 @@ def read_record(folder: Path) -> dict[str, Any]:
     if record.get("digest") != _digest(record):
         raise TruewardError(f"{file} is damaged or was edited by hand; copy or fit the model again")
     wrong = [k for k, types in FIELDS.items() if not isinstance(record.get(k), types)]
-    wrong += [] if "backbone" in wrong or _describes(record["backbone"]) else ["backbone"]
+    wrong += [] if "backbone" in wrong or _describes(record.get("backbone")) else ["backbone"]
     wrong = wrong or [w for w in [misfit(record["report"], REPORT, "report")] if w]
     if wrong:
         raise TruewardError(f"{file} has no valid {', '.join(wrong)}; copy or fit the model again")

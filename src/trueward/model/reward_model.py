@@ -20,7 +20,7 @@ from trueward.training.networks import Net, Shape
 from trueward.training.preprocessing import InputTransform, Standardizer
 from trueward.training.problem import member_logits
 
-from .calibration import Calibration
+from .calibration import MAPS, Calibration
 from .composed_model import ComposedModel
 from .folder import FORMAT, OWN, claim, read_record, read_tensors, write_folder
 from .scores import Scores
@@ -337,6 +337,8 @@ def load(folder: str | Path) -> RewardModel:
             net = Net.from_tensors(Shape.from_json(shape), own)
         tuned = record.get("language_model", False)
         kind, threshold = record["calibration"], record["usual"]
+        if kind is not None and kind not in MAPS:
+            raise ValueError(f"its calibration {kind[:40]!r} is none of {', '.join(MAPS)}")
         required = ("numbers", "misfit")
         fields = {
             k: v for k, v in _CALIBRATION.items() if k in required or f"calibration.{k}" in tensors
