@@ -14,8 +14,8 @@ from itertools import pairwise
 import pytest
 
 import trueward as tw
-from trueward.asking.lottery import draw
 from trueward.asking.shipped import PRODUCTS, code
+from trueward.asking.shipped.ask import draw
 
 IDS = ["resp-1", "resp-2", "a", "ü-😀", "6f1c", *(f"r{i}" for i in range(40))]
 CODE = files("trueward.asking.shipped")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
+FEWEST_ANSWER = 0.2  # answering rate of the asked below which asks alone say nothing
 FEWEST = 10  # gold labels on silent responses from which their share of good ones is estimated
 
 
@@ -86,8 +87,8 @@ def answering_rate(log: Log, *, asked: bool) -> Estimate:
         With a 95 % interval clustered by user and prompt; without a value where there is no such response.
 
     """
-    frame = _arm(log.frame, 1) if asked else _arm(log.frame, 0)
-    return _mean(frame, frame["feedback"].is_not_null().cast(pl.Float64).to_numpy())
+    arm = _arm(log, asked=asked)
+    return _mean(arm, arm.frame["feedback"].is_not_null().cast(pl.Float64).to_numpy())
 
 
 def asked_share(log: Log) -> AskedShare:
@@ -139,20 +140,19 @@ def asked_share(log: Log) -> AskedShare:
 
     """
     in_lottery(log)
-    frame = _arm(log.frame, 1)
-    if not frame.height:
+    arm = _arm(log, asked=True)
+    if not len(arm):
         raise TruewardError(f"nobody was asked in {log.source}, so there is no answer to read")
-    answered = frame["feedback"].is_not_null().to_numpy()
-    up = frame["feedback"].fill_null(0.0).to_numpy()
-    w = _weights(frame)
-    silent_gold = ~answered & _gold(frame)[0]
-    lower, upper = _bounds(log.frame)
+    answered = arm.frame["feedback"].is_not_null().to_numpy()
+    up = arm.frame["feedback"].fill_null(0.0).to_numpy()
+    labels = arm.label_weight.to_numpy() / arm.frame["p_ask"].to_numpy() * ~answered
+    lower, upper = _bounds(log)
     return AskedShare(
-        _two_phase(frame, answered, up, w, silent_gold),
+        _two_phase(arm, answered, up, labels),
         lower,
         upper,
-        _mean(frame, up, w * answered),
-        (frame.height, int(answered.sum()), int(silent_gold.sum())),
+        _mean(arm, up, _weights(arm) * answered),
+        (len(arm), int(answered.sum()), int((labels > 0).sum())),
     )
 
 
@@ -188,104 +188,83 @@ def in_lottery(log: Log) -> pl.DataFrame:
     return frame
 
 
-def _arm(frame: pl.DataFrame, asked: int) -> pl.DataFrame:
-    """Rows of the lottery that were asked and did not miss the question, or were not asked."""
-    rows = frame.filter((pl.col("p_ask") > 0) & (pl.col("asked") == asked))
+def _arm(log: Log, *, asked: bool) -> Log:
+    """The responses of the lottery that were asked and did not miss the question, or were not asked."""
+    rows = log.frame.filter((pl.col("p_ask") > 0) & (pl.col("asked") == asked))
     if asked and "seen" in rows.columns:
         rows = rows.filter(pl.col("seen").fill_null(1) == 1)
-    return rows
+    return replace(log, frame=rows)
 
 
-def _gold(frame: pl.DataFrame) -> tuple[NDArray[np.bool_], Array, Array]:
-    """Whether a row has a gold label, the label (0 elsewhere), and its gold_weight (1 without)."""
-    if "gold" not in frame.columns:
-        none = np.zeros(frame.height)
-        return none > 0, none, none
-    weight = (
-        frame["gold_weight"]
-        if "gold_weight" in frame.columns
-        else pl.repeat(1.0, frame.height, eager=True)
-    )
-    return (
-        frame["gold"].is_not_null().to_numpy(),
-        frame["gold"].fill_null(0.0).to_numpy(),
-        weight.fill_null(1.0).to_numpy(),
-    )
-
-
-def _weights(frame: pl.DataFrame) -> Array:
+def _weights(arm: Log) -> Array:
     """(n,) how many responses of the lottery each row of an arm stands for."""
-    chance = frame["p_ask"].to_numpy()
-    asked = frame["asked"].to_numpy() == 1
-    own = frame["weight"].to_numpy() if "weight" in frame.columns else np.ones(frame.height)
-    return np.asarray(own / np.where(asked, chance, np.maximum(1 - chance, 1e-12)))
+    chance = arm.frame["p_ask"].to_numpy()
+    asked = arm.frame["asked"].to_numpy() == 1
+    return np.asarray(
+        arm.row_weight.to_numpy() / np.where(asked, chance, np.maximum(1 - chance, 1e-12))
+    )
 
 
-def _clusters(frame: pl.DataFrame) -> Clusters:
+def _clusters(arm: Log) -> Clusters:
     """Prompts and users of the rows."""
-    group = frame["prompt_id"].rank("dense").cast(pl.Int64).to_numpy()
-    if "user_id" not in frame.columns:
-        return clusters(frame.height, group=group)
-    user = frame["user_id"].rank("dense").cast(pl.Int64).fill_null(-1).to_numpy()
-    return clusters(frame.height, group=group, user=user)
+    group, user = (
+        arm.frame[name].rank("dense").cast(pl.Int64).fill_null(-1).to_numpy()
+        if name in arm.columns
+        else None
+        for name in ("prompt_id", "user_id")
+    )
+    return clusters(len(arm), group=group, user=user)
 
 
-def _mean(frame: pl.DataFrame, x: Array, w: Array | None = None) -> Estimate:
+def _mean(arm: Log, x: Array, w: Array | None = None) -> Estimate:
     """Weighted mean of x with its clustered interval."""
-    w = _weights(frame) if w is None else w
+    w = _weights(arm) if w is None else w
     if not w.sum():
         return Estimate(None, reason="there is no such response")
     mean = float(w @ x / w.sum())
     kept = w > 0
-    units = _clusters(frame).rows(kept)
+    units = _clusters(arm).rows(kept)
     return units.estimate(mean, (w * (x - mean) / w.sum())[kept], "share")
 
 
-def _two_phase(
-    frame: pl.DataFrame,
-    answered: NDArray[np.bool_],
-    up: Array,
-    w: Array,
-    silent_gold: NDArray[np.bool_],
-) -> Estimate:
-    """A q + (1 - A) m, by the influence of every row."""
+def _two_phase(arm: Log, answered: NDArray[np.bool_], up: Array, labels: Array) -> Estimate:
+    """A q + (1 - A) m, by the influence of every row; (n,) what each label on a silent row stands for."""
+    w = _weights(arm)
     total, silent = w.sum(), (w * ~answered).sum()
-    count = int(silent_gold.sum())
+    count = int((labels > 0).sum())
     if silent and count < FEWEST:
         return Estimate(
             None,
             reason=f"{count} gold labels on the asked who stayed silent; label {FEWEST} of them or more",
         )
-    _, gold, gold_weight = _gold(frame)
-    v = w * gold_weight * silent_gold
-    m = float(v @ gold / v.sum()) if silent else 0.0
+    if not silent:
+        return _mean(arm, up)
+    gold = arm.frame["gold"].fill_null(0.0).to_numpy()
+    m = float(labels @ gold / labels.sum())
     value = np.where(answered, up, m)
     mean = float(w @ value / total)
-    influence = w / total * (value - mean)
-    if silent:
-        influence += silent / total * v / v.sum() * (gold - m)
-    return _clusters(frame).estimate(mean, influence, "share")
+    influence = w / total * (value - mean) + silent / total * labels / labels.sum() * (gold - m)
+    return _clusters(arm).estimate(mean, influence, "share")
 
 
-def _bounds(frame: pl.DataFrame) -> tuple[Estimate, Estimate]:
+def _bounds(log: Log) -> tuple[Estimate, Estimate]:
     """Intersect the bounds of the arms; every end has its share of 5 %."""
-    asked = _arm(frame, 1)
-    arms = [_arm(frame, 0)]
-    if "ask_level" in frame.columns:
-        arms += [part for _, part in asked.group_by("ask_level", maintain_order=True)]
-    else:
-        arms.append(asked)
-    arms = [arm for arm in arms if arm.height]
-    ends = []
-    for label in (1.0, 0.0):
-        found = []
-        for arm in arms:
-            x = (arm["feedback"] == label).fill_null(value=False).cast(pl.Float64).to_numpy()
-            w = _weights(arm)
-            mean = float(w @ x / w.sum())
-            error = float(np.sqrt(_clusters(arm).variance(w * (x - mean) / w.sum())))
-            z = -ndtri(0.05 / (2 * len(arms)))
-            found.append((mean, max(mean - z * error, 0.0) if np.isfinite(error) else 0.0))
-        ends.append((max(m for m, _ in found), max(low for _, low in found)))
-    (up, up_low), (down, down_low) = ends
+    asked = _arm(log, asked=True)
+    parts = [asked.frame]
+    if "ask_level" in log.columns:
+        parts = [part for _, part in asked.frame.group_by("ask_level", maintain_order=True)]
+    arms = [_arm(log, asked=False), *(replace(log, frame=part) for part in parts)]
+    arms = [arm for arm in arms if len(arm)]
+    z = -ndtri(0.05 / (2 * len(arms)))
+    ends: list[tuple[Array, Array]] = []  # of up and of down in every arm, and their lower ends
+    for arm in arms:
+        w, feedback = _weights(arm), arm.frame["feedback"]
+        x = np.stack(
+            [(feedback == label).fill_null(value=False).to_numpy() for label in (1.0, 0.0)], 1
+        )
+        mean = w @ x / w.sum()
+        units, influence = _clusters(arm), w[:, None] * (x - mean) / w.sum()
+        error = np.sqrt([float(units.variance(column)) for column in influence.T])
+        ends.append((mean, np.where(np.isfinite(error), np.maximum(mean - z * error, 0.0), 0.0)))
+    (up, down), (up_low, down_low) = (np.max(v, 0).tolist() for v in zip(*ends, strict=True))
     return Estimate(up, up_low, up), Estimate(1 - down, 1 - down, 1 - down_low)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from .answers import answering_rate, in_lottery
+from .answers import FEWEST_ANSWER, answering_rate, in_lottery
 from .lottery_tests import contradictions, dependence_test, mismatches, share_test
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from trueward.data.log import Log
 
 ALARM = 0.001  # a fair lottery raises each alarm once in a thousand logs
-FEW = 0.2  # answering rate of the asked below which no estimate is made of the asks
 
 
 @dataclass(frozen=True)
@@ -151,12 +150,12 @@ def check_asks(log: Log, key: str | None = None) -> AskCheck:
         notes.append(f"p_ask has {len(rates)} values: {texts}; each response counts with its own")
     seen = _seen(frame, notes)
     answering, unasked = answering_rate(log, asked=True), answering_rate(log, asked=False)
-    if answering.value is not None and answering.value < FEW:
+    if answering.value is not None and answering.value < FEWEST_ANSWER:
         notes.append(
-            f"{answering.value:.0%} of the asked answer, below {FEW:.0%}: the asks bound the share of good "
-            "responses, and say little more"
+            f"{answering.value:.0%} of the asked answer, below {FEWEST_ANSWER:.0%}: the asks bound the share "
+            "of good responses, and say little more"
         )
-    if p.max() == 1 and (p == 1).all():
+    if (p == 1).all():
         notes.append("every response was asked, so nothing compares the asked with others")
     return AskCheck(
         (len(a), int(a.sum()), float(p.sum())),
@@ -182,14 +181,11 @@ def _share_up(frame: pl.DataFrame) -> float:
 def _seen(frame: pl.DataFrame, notes: list[str]) -> float | None:
     """Share of the asked who saw the question, with a note where it is not logged."""
     asked = frame.filter(pl.col("asked") == 1)
-    if (
-        "seen" not in frame.columns
-        or not asked.height
-        or asked["seen"].null_count() == asked.height
-    ):
+    known = asked["seen"].drop_nulls().to_numpy() if "seen" in frame.columns else np.zeros(0)
+    if not len(known):
         notes.append(
             "the log does not say who saw the question (`seen`); the asked who did not see it count as "
             "silent, which biases what is learned from the asks"
         )
         return None
-    return float((asked["seen"] == 1).sum() / (asked.height - asked["seen"].null_count()))
+    return float(np.mean(known == 1))

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hmac
 from dataclasses import dataclass
 from typing import Any
 
 from trueward.core.errors import UsageError
 
-WORD = 64  # bits of a draw
-ASKED, LEVEL = "ask", "level"  # purposes of draws; those of different purposes are independent
+from .shipped.ask import ask as outcome
 
 
 @dataclass(frozen=True)
@@ -94,32 +92,8 @@ def ask(
 
     """
     _check(response_id, p, key, levels, earlier, per_day)
-    if per_day is not None and earlier >= per_day:
-        return Ask(asked=False, p=0.0, level=0)
-    if not draw(response_id, key, ASKED) < p * 2.0**WORD:
-        return Ask(asked=False, p=float(p), level=0)
-    level = 1 + (draw(response_id, key, LEVEL) * levels >> WORD)
-    return Ask(asked=True, p=float(p), level=level)
-
-
-def draw(response_id: str, key: str, purpose: str) -> int:
-    """Return the draw of a response: a whole number, uniform on 0 to 2^64 - 1 over ids.
-
-    Parameters
-    ----------
-    response_id, key : str
-        As for `ask`.
-    purpose : str
-        Draws of different purposes are independent.
-
-    Returns
-    -------
-    int
-        The first 8 bytes of HMAC-SHA256(key, purpose 0 response_id).
-
-    """
-    message = f"{purpose}\0{response_id}".encode()
-    return int.from_bytes(hmac.digest(key.encode(), message, "sha256")[: WORD // 8], "big")
+    found = outcome(response_id, float(p), key, levels, earlier, per_day)
+    return Ask(asked=found["asked"] == 1, p=found["p_ask"], level=int(found["ask_level"]))
 
 
 def _check(

@@ -10,7 +10,7 @@ from scipy.special import chdtrc, ndtr
 
 from trueward.core.errors import TruewardError
 
-from .lottery import ASKED, WORD, draw
+from .shipped.ask import ask
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -198,9 +198,7 @@ def mismatches(log: Log, frame: pl.DataFrame, key: str, problems: list[str]) -> 
 
 def _wins(ids: list[str], p: list[float], key: str) -> NDArray[np.bool_]:
     """Whether each id is asked about at its p."""
-    return np.array(
-        [draw(i, key, ASKED) < chance * 2.0**WORD for i, chance in zip(ids, p, strict=True)], bool
-    )
+    return np.array([ask(i, chance, key)["asked"] for i, chance in zip(ids, p, strict=True)], bool)
 
 
 def _since(rows: pl.DataFrame, differs: NDArray[np.bool_]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import polars as pl
 
 from trueward.core.errors import UsageError
 
+from .answers import FEWEST_ANSWER
 from .ask_information import share_error
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ SHARES = (0.01, 0.03, 0.05, 0.1, 0.2, 0.3, 0.5)  # probabilities of asking that 
 ODDS_RATIOS = (1 / 3, 1.0, 3.0)  # of reacting, good against bad; the worst of them counts
 CHANGE_SD = 0.7  # prior of d: what asking adds to b
 NO_CHANGE_SD = 1e-6  # d = 0
-FEWEST_ANSWER = 0.2  # answering rate below which asks alone say nothing
 Z = 1.959964
 
 
@@ -197,13 +197,8 @@ def plan_asks(
     for p in SHARES:
         width_by_asks, worth = None, None
         if answering >= FEWEST_ANSWER:
-            errors = [
-                max(share_error(responses, p, answering, unasked, up, r, sd) for r in ODDS_RATIOS)
-                for sd in (NO_CHANGE_SD, CHANGE_SD)
-            ]
-            (same, g_same), (changed, g_changed) = errors
-            width_by_asks = (2 * Z * same, 2 * Z * changed)
-            worth = (g_same * (1 - g_same) / same**2, g_changed * (1 - g_changed) / changed**2)
+            (same, most), (changed, least) = _by_asks(responses, p, answering, unasked, up)
+            width_by_asks, worth = (2 * Z * same, 2 * Z * changed), (most, least)
         labels = _labels(responses * p, answering, up, width)
         options.append(
             AskOption(p, responses * p, responses * p * answering, width_by_asks, worth, labels)
@@ -237,12 +232,19 @@ def worth_in_gold(check: AskCheck) -> tuple[float, float] | None:
         or not 0 < up < 1
     ):
         return None
-    errors = [
-        max(share_error(n, asked / n, answering, unasked, up, r, sd) for r in ODDS_RATIOS)
-        for sd in (CHANGE_SD, NO_CHANGE_SD)
-    ]
-    least, most = (g * (1 - g) / error**2 for error, g in errors)
+    (_, most), (_, least) = _by_asks(n, asked / n, answering, unasked, up)
     return least, most
+
+
+def _by_asks(
+    n: float, p: float, answering: float, unasked: float, up: float
+) -> list[tuple[float, float]]:
+    """Standard error of asks alone and its worth in gold labels: asking changes nothing, or it may."""
+    errors = [
+        max(share_error(n, p, answering, unasked, up, r, sd) for r in ODDS_RATIOS)
+        for sd in (NO_CHANGE_SD, CHANGE_SD)
+    ]
+    return [(error, g * (1 - g) / error**2) for error, g in errors]
 
 
 def _labels(asked: float, a: float, up: float, width: float) -> int | None:
@@ -269,14 +271,16 @@ def reactions(log: Log) -> dict[str, Any]:
         ``responses``, and ``unasked`` and ``up`` where they lie between 0 and 1.
 
     """
-    frame = log.frame
-    rows = log.frame.filter(pl.col("asked").fill_null(0) == 0) if "asked" in log.columns else frame
-    weight = rows["weight"].fill_null(1.0) if "weight" in log.columns else None
-    w = np.ones(rows.height) if weight is None else weight.to_numpy()
-    rated = rows["feedback"].is_not_null().to_numpy()
-    up = rows["feedback"].fill_null(0.0).to_numpy()
-    shares = {"unasked": w @ rated / max(w.sum(), 1e-12), "up": w @ up / max(w @ rated, 1e-12)}
+    rows = log.frame
+    if "asked" in log.columns:
+        rows = rows.filter(pl.col("asked").fill_null(0) == 0)
+    unasked = replace(log, frame=rows)
+    rated = replace(log, frame=rows.drop_nulls("feedback"))
+    shares = {
+        "unasked": unasked.feedback_rate if len(unasked) else 0.0,
+        "up": rated.share_of(rated.frame["feedback"]) if len(rated) else 0.0,
+    }
     return {
         "responses": len(log),
-        **{name: float(share) for name, share in shares.items() if 0 < share < 1},
+        **{name: share for name, share in shares.items() if 0 < share < 1},
     }

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from trueward.core.tracking import Trackers
 
+from .stored import SCENARIO
+
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Sequence
 
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
     from .runs import Runs
 
 #: columns that name a scenario where the scenarios of a benchmark differ in them
-SCENARIO = ("alpha", "rate", "rho_01", "rho_10", "gold", "more")
+BESIDE_MECHANISM = [name for name in SCENARIO if name != "mechanism"]
 
 
 class _Points:
@@ -22,7 +24,7 @@ class _Points:
 
     def __init__(self, runs: Runs) -> None:
         scenarios = (runs.about.get("config") or {}).get("scenarios", ())
-        values = {k: {json.dumps(s.get(k)) for s in scenarios} for k in SCENARIO}
+        values = {k: {json.dumps(s.get(k)) for s in scenarios} for k in BESIDE_MECHANISM}
         self._varying = [k for k, different in values.items() if len(different) > 1]
         self._counts = {"done": 0, "failed": 0, "not applicable": 0}
 

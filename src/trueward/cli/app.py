@@ -7,7 +7,6 @@ import shlex
 import sys
 import traceback
 from importlib.metadata import version as installed
-from typing import TYPE_CHECKING
 
 import typer
 
@@ -35,9 +34,6 @@ from . import (
 from .config import expand
 from .outputs import NO_CLOBBER, outputs
 from .terminal import escaped_output, shortened, stop_code, stop_signals, stoppable
-
-if TYPE_CHECKING:
-    pass
 
 STDOUT = 1  # its file descriptor
 TOO_LITTLE_MEMORY = "this machine has too little memory for these rows; give fewer"

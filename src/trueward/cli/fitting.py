@@ -93,7 +93,7 @@ def fit(
     from trueward.features import encode
     from trueward.fitting.finetune.tune import tune
     from trueward.fitting.fit import fit as fit_model
-    from trueward.model.reward_model import OWN
+    from trueward.model.reward_model import OWN, claim
 
     if not 0 < val < 1:
         raise UsageError(f"--val must be between 0 and 1, and is {val}")
@@ -106,7 +106,9 @@ def fit(
     chosen |= {} if epochs is None else {"epochs": epochs}
     with first_alone(several=tuned is not None) as team:
         require_fittable(method, chosen)
-        saved = team.broadcast(_checkpoint(_claimed(out), resume) if team.main else None)
+        saved = team.broadcast(
+            _checkpoint(claim_output(claim(out), say=True), resume) if team.main else None
+        )
         values = {"positive": positive, "negative": negative, "unrated": unrated}
         how: dict[str, Any] = {"checkpoint": saved, "progress": progress()}
         with _checkpoint_kept(saved, resume, team):
@@ -129,12 +131,6 @@ def fit(
         if team.main:
             shutil.rmtree(saved, ignore_errors=True)
         show_json(report) if as_json else _summarize(model, out)
-
-
-def _claimed(out: Path) -> Path:
-    from trueward.model.reward_model import claim
-
-    return claim_output(claim(out), say=True)
 
 
 @contextlib.contextmanager

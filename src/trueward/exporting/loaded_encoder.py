@@ -134,7 +134,7 @@ class EncoderClassifier:
         """Standard deviation of the scores, the unit of tolerances."""
         return max(float(self.scores.std()), 1e-12)
 
-    @property
+    @cached_property
     def tolerance(self) -> float:
         """Difference in sd between two ways to compute a score in float32."""
         return FLOAT32 + rounding_error(self.head, self.activations) / self.sd
