@@ -23,8 +23,9 @@ LAYERS = [
     {"inspection", "refutation", "simulation"},
     {"plotting"},
     {"benchmark", "exporting", "rlhf", "importers"},
+    {"production"},
     {"reporting"},
-    {"plugin", "demo"},
+    {"plugin"},
     {"cli"},
     {"__main__"},
 ]

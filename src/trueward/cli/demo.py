@@ -23,7 +23,7 @@ def demo(
     as_json: Json = False,
 ) -> None:
     """Simulate a log with known truth, inspect it, fit six methods and compare them."""
-    from trueward.demo import run, write_world
+    from trueward.reporting.demo import run, write_world
 
     writable(out, (".html",))
     if world is not None:
