@@ -95,6 +95,7 @@ def prepare(folder):
 
 def whole(path):
     """Raise if a result, or any file in it, is not complete."""
+    assert path.exists(), f"{path.name} is missing"
     files = [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]
     assert files, f"{path.name} is empty"
     for file in files:

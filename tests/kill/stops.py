@@ -72,21 +72,21 @@ class Stopper:
 
     def _stopped(self, job, stop, folder):
         words, out = job.given(folder), folder / job.out
-        if stop.way == "kill over an old result" or job.name not in self.seconds:
-            other = folder / "undisturbed"
-            shutil.copytree(self.inputs, other)
-            took = self.time_of(job, other, job.given(other))
-            if stop.way == "kill over an old result" and not (other / job.out).exists():
-                self._start(job.given(other), other).end(LONGEST)
-            old = _bytes(other / job.out) if stop.way == "kill over an old result" else None
-            if old:
-                shutil.move(other / job.out, out)
-            shutil.rmtree(other)
-        else:
-            took, old = self.seconds[job.name], None
+        over = stop.way == "kill over an old result"
+        undisturbed = folder / "undisturbed"
+        if over or job.name not in self.seconds:
+            shutil.copytree(self.inputs, undisturbed)
+            self.time_of(job, undisturbed, job.given(undisturbed))
+            if over and not (undisturbed / job.out).exists():
+                self._start(job.given(undisturbed), undisturbed).end(LONGEST)
+        took = self.seconds[job.name]
         if job.name == "resume":
             self._interrupted(words, folder, took)
             words = [*words, "--resume"] if (folder / "rm.checkpoint").is_dir() else words
+        if over:  # only now: an interrupted fit removes what it has finished
+            shutil.move(undisturbed / job.out, out)
+        old = _bytes(out) if over else None
+        shutil.rmtree(undisturbed, ignore_errors=True)
         before = _names(folder)
         code, err = self._ended(words, folder, stop, took)
         wrong = _judged(code, err, stop)
