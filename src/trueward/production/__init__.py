@@ -1,1 +1,1 @@
-"""A fitted model in production: a scoring server, a monitor, scores written back, and the pipeline that retrains."""
+"""A fitted model in production: scoring server, monitor, scores written back, the pipeline that retrains."""
