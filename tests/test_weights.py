@@ -256,6 +256,19 @@ def check_asked_share(_model):
     assert found[0] == pytest.approx(found[1])
 
 
+def check_sample_unrated(_model):
+    """Of rows of weight 10 a sample stands for as many responses as one of ten rows for each."""
+    frame = texts(thinned()[0])
+    sums = []
+    for table in (frame, repeated(frame)):
+        log = tw.read_log(table)
+        rated = int(log.frame["feedback"].is_not_null().sum())
+        sample = tw.sample_unrated(log, (len(log) - rated) / rated / 2)
+        sums.append(sample.row_weight.sum())
+        assert sums[-1] == pytest.approx(log.row_weight.sum(), rel=0.1)
+    assert sums[0] == pytest.approx(sums[1], rel=0.1)
+
+
 #: every public function that computes from rows
 COUNTS = {
     "asked_share": check_asked_share,
@@ -270,6 +283,7 @@ COUNTS = {
     "plan": check_plan,
     "read_log": check_encode,
     "read_test": check_encode,
+    "sample_unrated": check_sample_unrated,
     "refute": check_refute,
     "report": check_report,
     "sensitivity": check_sensitivity,

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .core.errors import TruewardError, UsageError
     from .data.feedback import Columns, Feedback, Labelled
     from .data.log import Log, Test, read_log, read_test
+    from .data.unrated_sampling import sample_unrated
     from .estimation.method import Method
     from .estimators._card import card
     from .estimators._registry import methods
@@ -63,6 +64,7 @@ _HOMES = {
     "AskCheck": "asking.fairness",
     "asked_share": "asking.answers",
     "AskedShare": "asking.answers",
+    "sample_unrated": "data.unrated_sampling",
     "encode": "features",
     "precomputed": "features",
     "allow_endpoint": "features.endpoint",
@@ -122,6 +124,7 @@ __all__ = [
     "allow_endpoint",
     "read_test",
     "Test",
+    "sample_unrated",
     "Labelled",
     "evaluate",
     "evaluate_pairs",

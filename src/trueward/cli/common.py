@@ -39,6 +39,15 @@ Negative = Annotated[
 Unrated = Annotated[
     list[str] | None, typer.Option(help="Value of feedback that means none: 0, meh.")
 ]
+PerRated = Annotated[
+    str,
+    typer.Option(
+        "--unrated-per-rated",
+        metavar="K",
+        help="Keep a random K unrated rows for each rated one, with weights; all: every row; auto: of "
+        "logs above 500,000 rows so many, and 2 for each rated one at least.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Model = Annotated[Path, typer.Argument(help="A folder that fit --out wrote.")]
 Named = Annotated[str, typer.Argument(help="A name from `trueward methods`.")]

@@ -11,7 +11,7 @@ import typer
 
 from trueward.core.errors import UsageError
 
-from .common import Gold, Json, Map, Model, SafeCsv, Seed, Split, show_json, writable
+from .common import Gold, Json, Map, Model, PerRated, SafeCsv, Seed, Split, show_json, writable
 from .outputs import claim_output, write_rows
 from .reading import read, with_features
 from .recorded_log import fitted_on
@@ -34,6 +34,7 @@ def calibrate(
     ] = False,
     mapping: Map = None,
     split: Split = None,
+    per_rated: PerRated = "auto",
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
@@ -45,7 +46,7 @@ def calibrate(
         raise UsageError("--feedback replaces gold labels: leave out --gold and --chosen")
     claim_output(claim(out), say=True)
     rm = load(model)
-    data = with_features(rm, read(log, gold, mapping, split))
+    data = with_features(rm, read(log, gold, mapping, split, sample=(per_rated, seed)))
     calibrated = weighted_calibration(rm, data, chosen=chosen, feedback=feedback, seed=seed)
     calibrated.save(out)
     report = calibrated.report["calibration"]

@@ -9,7 +9,7 @@ import typer
 
 from trueward.core.errors import UsageError
 
-from .common import Gold, Json, Map, Model, Seed, Split, pairs, show_json
+from .common import Gold, Json, Map, Model, PerRated, Seed, Split, pairs, show_json
 from .reading import read, with_features
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ def evaluate(
         typer.Option(min=20, help="Test table: draws of the noise in the interval of ece [1000]."),
     ] = None,
     cluster: ClusterBy = "both",
+    per_rated: PerRated = "auto",
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
@@ -88,7 +89,8 @@ def evaluate(
         _show(evaluate_pairs(rm, pairs_file, benchmark, mapping=columns, split=split), as_json)
         return
     if log is not None:
-        data = _clustered(with_features(rm, read(log, gold, mapping, split)), cluster)
+        table = read(log, gold, mapping, split, sample=(per_rated, seed))
+        data = _clustered(with_features(rm, table), cluster)
         audited = audit(rm, data, future=future, chosen=chosen, seed=seed)
         show_json(audited.to_json()) if as_json else typer.echo(str(audited))
         return

@@ -23,6 +23,7 @@ from .common import (
     Model,
     Named,
     Negative,
+    PerRated,
     Positive,
     SafeCsv,
     Seed,
@@ -59,6 +60,7 @@ def fit(
     positive: Positive = None,
     negative: Negative = None,
     unrated: Unrated = None,
+    per_rated: PerRated = "auto",
     backbone: Backbone = "wordllama",
     val: Annotated[
         float, typer.Option(help="Share of the prompts held out for early stopping.")
@@ -112,7 +114,7 @@ def fit(
         values = {"positive": positive, "negative": negative, "unrated": unrated}
         how: dict[str, Any] = {"checkpoint": saved, "progress": progress()}
         with _checkpoint_kept(saved, resume, team):
-            table = read(log, gold, mapping, split, values)
+            table = read(log, gold, mapping, split, values, (per_rated, seed))
             warn_of_export_scope(table)
             if tuned is None:
                 train, held = encode(table, backbone=backbone).split(val, seed)
@@ -124,7 +126,7 @@ def fit(
                 model = tune(method, table, into=saved / OWN, **how, **chosen)
             report = model.report | {
                 "command": portable_command(context.obj),
-                "log": recorded(table, log, gold, mapping, split, values),
+                "log": recorded(table, log, gold, mapping, split, values, (per_rated, seed)),
             }
             if team.main:
                 dataclasses.replace(model, report=report).save(out)

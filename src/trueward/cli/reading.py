@@ -32,13 +32,43 @@ def read(
     mapping: list[str] | None,
     split: str | None,
     values: dict[str, list[str] | None] | None = None,
+    sample: tuple[str, int] = ("all", 0),
 ) -> Log:
-    """Read a log and join gold labels; ``values`` are those of --positive, --negative and --unrated."""
+    """Read a log and join gold labels.
+
+    ``values`` are those of --positive, --negative and --unrated; ``sample`` that of --unrated-per-rated, with
+    the seed.
+    """
     from trueward.data.log import read_log
+    from trueward.data.sampled_parquet import read_sampled_log
+    from trueward.data.unrated_sampling import rated_rows
 
     words: dict[str, Any] = {name: given for name, given in (values or {}).items() if given}
-    table = read_log(log, mapping=pairs(mapping, "--map"), split=split, **words)
-    return table.with_gold(gold) if gold else table
+    how: dict[str, Any] = {"mapping": pairs(mapping, "--map"), "split": split, **words}
+    per_rated, seed = sample
+    if per_rated == "all":
+        table = read_log(log, **how)
+        return table.with_gold(gold) if gold else table
+    table = read_sampled_log(log, _number(per_rated), seed, gold=gold, **how)
+    if table.unrated_share is not None:
+        rated = int(rated_rows(table.frame).sum())
+        typer.echo(
+            f"using {len(table):,} rows of {log}: all {rated:,} with feedback or gold labels, and a random "
+            f"{table.unrated_share:.2%} of the others with weights; --unrated-per-rated all uses every row",
+            err=True,
+        )
+    return table
+
+
+def _number(per_rated: str) -> float | str:
+    if per_rated == "auto":
+        return per_rated
+    try:
+        return float(per_rated)
+    except ValueError:
+        raise UsageError(
+            f"--unrated-per-rated takes a positive number, auto or all, not {per_rated!r}"
+        ) from None
 
 
 def warn_of_export_scope(table: Log) -> None:

@@ -31,6 +31,7 @@ def recorded(
     mapping: list[str] | None,
     split: str | None,
     values: dict[str, list[str] | None],
+    sample: tuple[str, int] = ("all", 0),
 ) -> dict[str, Any]:
     """Return what a model remembers of its log: paths without folders of this machine, and its content."""
     record: dict[str, Any] = {
@@ -41,6 +42,8 @@ def recorded(
         "rows": len(table),
         "fingerprint": fingerprint(table),
     }
+    if table.unrated_share is not None:
+        record["sample"] = {"unrated_per_rated": sample[0], "seed": sample[1]}
     return record | ({"values": values} if any(values.values()) else {})
 
 
@@ -108,6 +111,7 @@ def fitted_on(
         mapping or known.get("map"),
         split or known.get("split"),
         known.get("values"),
+        _sample(known.get("sample")),
     )
     wanted = known.get("fingerprint")
     if wanted is not None and mapping is None and split is None and fingerprint(table) != wanted:
@@ -116,6 +120,14 @@ def fitted_on(
             f"{rows} rows with other texts or feedback: give the log"
         )
     return table
+
+
+def _sample(known: Any) -> tuple[str, int]:
+    """Return the sample of unrated rows that a record names; every row if it names none."""
+    try:
+        return str(known["unrated_per_rated"]), int(known["seed"])
+    except (TypeError, KeyError, ValueError, OverflowError):
+        return "all", 0
 
 
 def _here(path: Any, what: str) -> str | None:

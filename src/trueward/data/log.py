@@ -70,6 +70,8 @@ class Log:
         Unused columns that may be context, by name and content.
     without_text : int
         Rows of a pandas table that were left out because prompt or response is missing (NaN).
+    unrated_share : float or None
+        Share of the unrated rows that `sample_unrated` kept; None if the log was not sampled.
 
     Examples
     --------
@@ -89,6 +91,7 @@ class Log:
     feedback_values: Mapping[str, tuple[float | None, int]] = field(default_factory=dict)
     context_candidates: tuple[str, ...] = ()
     without_text: int = 0
+    unrated_share: float | None = None
 
     def __len__(self) -> int:
         """Return the number of rows."""
