@@ -1,6 +1,7 @@
 """`trueward encode` in shards, in several processes and after interruptions gives the same bits."""
 
 import json
+import threading
 
 import polars as pl
 import pytest
@@ -9,7 +10,7 @@ import torch
 import trueward as tw
 from trueward.cli.app import main
 from trueward.core.errors import TruewardError
-from trueward.features import backbone
+from trueward.features import backbone, cached_in, fill
 from trueward.features.cache import default_cache_folder
 
 pytest.importorskip("transformers", reason="needs the extra trueward[text]")
@@ -60,6 +61,28 @@ def forbid_encoding(monkeypatch):
         raise AssertionError("a text was encoded again")
 
     monkeypatch.setattr("trueward.features.transformers.transformer.Transformer.encode", refuse)
+
+
+def test_processes_of_a_queue_encode_every_block_once(bert, log, capsys, tmp_path, monkeypatch):
+    name = f"{bert},dtype=float32"
+    run(capsys, "encode", log, "--backbone", name)
+    alone = files()
+    monkeypatch.setenv("TRUEWARD_CACHE", str(tmp_path / "queue"))
+    monkeypatch.setattr("trueward.core.work_parts.PAUSE", 0.01)
+    frame, model = pl.read_parquet(log), backbone(name)
+    texts = frame["prompt"].to_list(), frame["response"].to_list()
+    found = []
+    workers = [
+        threading.Thread(target=lambda: found.append(fill(model, *texts, cached_in(), queue=True)))
+        for _ in range(2)
+    ]
+    [w.start() for w in workers]
+    [w.join() for w in workers]
+    assert sum(f.encoded for f in found) == 12
+    assert files() == alone
+    output = run(capsys, "encode", log, "--backbone", name, "--queue", "--json")
+    assert json.loads(output)["made"] == 0
+    assert "give one of them" in run(capsys, "encode", log, "--queue", "--shard", "1/2", fails=2)
 
 
 def test_the_shards_are_bit_identical_to_one_run_and_fit_reads_them(

@@ -28,6 +28,7 @@ from . import (
     reference,
     refuting,
     reporting,
+    scoring,
     tracking,
     training,
 )
@@ -61,7 +62,7 @@ for _command in (
     logs.simulate,
     encoding.encode,
     fitting.fit,
-    fitting.score,
+    scoring.score,
     evaluating.evaluate,
     doubting.calibrate,
     doubting.sensitivity,

@@ -20,6 +20,12 @@ def encode(
         str | None,
         typer.Option(metavar="i/N", help="Encode only the i-th of N parts of the rows."),
     ] = None,
+    queue: Annotated[
+        bool,
+        typer.Option(
+            "--queue", help="Share the rows with all processes that run the same command."
+        ),
+    ] = False,
     mapping: Map = None,
     split: Split = None,
     as_json: Json = False,
@@ -27,20 +33,25 @@ def encode(
     """Encode the texts of a log ahead of `fit`; blocks in the cache are not encoded again.
 
     The features go to the cache ($TRUEWARD_CACHE/features) block by block: after an interruption, run
-    the same command again. N processes or machines can share one cache, each with its own --shard.
+    the same command again. Processes on one or several machines that share the cache share the work with
+    --queue, whatever their number, or each with its own --shard.
     """
     from trueward.data.pairs import read_pairs
     from trueward.features import backbone as backbone_of
     from trueward.features import cached_in, fill
 
-    i, shards = _shard(shard)
+    if queue and shard is not None:
+        raise UsageError("--queue and --shard are two ways to share the work: give one of them")
+    i, shards = (1, 1) if queue else _shard(shard)
     if backbone.startswith("precomputed:"):
         raise UsageError(f"{backbone} holds features, not text: give it to fit")
     frame = read_pairs(table, mapping=pairs(mapping, "--map"), split=split)
     model, cache = backbone_of(backbone), cached_in()
     prompts, responses = frame["prompt"].to_list(), frame["response"].to_list()
     progress = shard is not None or i == 1  # one progress bar for all processes of a launcher
-    count = fill(model, prompts, responses, cache, shard=(i, shards), progress=progress)
+    count = fill(
+        model, prompts, responses, cache, shard=(i, shards), queue=queue, progress=progress
+    )
     if as_json:
         blocks = {"made": count.encoded, "there": count.cached, "rows": count.rows}
         show_json({**blocks, "cache": str(cache.folder), "backbone": model.spec()})

@@ -89,8 +89,8 @@ def evaluate(
         _show(evaluate_pairs(rm, pairs_file, benchmark, mapping=columns, split=split), as_json)
         return
     if log is not None:
-        table = read(log, gold, mapping, split, sample=(per_rated, seed))
-        data = _clustered(with_features(rm, table), cluster)
+        rows = read(log, gold, mapping, split, sample=(per_rated, seed))
+        data = _clustered(with_features(rm, rows), cluster)
         audited = audit(rm, data, future=future, chosen=chosen, seed=seed)
         show_json(audited.to_json()) if as_json else typer.echo(str(audited))
         return

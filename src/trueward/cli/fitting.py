@@ -1,4 +1,4 @@
-"""`trueward fit` and `score`."""
+"""`trueward fit`."""
 
 from __future__ import annotations
 
@@ -20,12 +20,10 @@ from .common import (
     Json,
     LogFile,
     Map,
-    Model,
     Named,
     Negative,
     PerRated,
     Positive,
-    SafeCsv,
     Seed,
     Split,
     Track,
@@ -35,9 +33,8 @@ from .common import (
     pairs,
     progress,
     show_json,
-    writable,
 )
-from .outputs import claim_output, write_rows
+from .outputs import claim_output
 from .reading import read, require_fittable, warn_of_export_scope
 from .recorded_log import portable_command, recorded
 
@@ -62,6 +59,13 @@ def fit(
     unrated: Unrated = None,
     per_rated: PerRated = "auto",
     backbone: Backbone = "wordllama",
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE",
+            help="Memory to use, such as 8GB [what is free]; features above a quarter of it stay on disk.",
+        ),
+    ] = None,
     val: Annotated[
         float, typer.Option(help="Share of the prompts held out for early stopping.")
     ] = 0.2,
@@ -117,7 +121,7 @@ def fit(
             table = read(log, gold, mapping, split, values, (per_rated, seed))
             warn_of_export_scope(table)
             if tuned is None:
-                train, held = encode(table, backbone=backbone).split(val, seed)
+                train, held = encode(table, backbone=backbone, memory=memory).split(val, seed)
                 model = fit_model(method, train, held, **how, **chosen)
             else:
                 how |= {"how": tuned, "rank": rank, "frozen": frozen, "val": val}
@@ -210,57 +214,3 @@ def _figures(report: dict[str, Any]) -> str:
     return ", ".join(
         words or [f"{k} {_figures(v)}" for k, v in report.items() if isinstance(v, dict)]
     )
-
-
-def score(
-    model: Model,
-    texts: Annotated[str, typer.Argument(help="A table of prompt and response.")],
-    out: Annotated[Path, typer.Option("--out", help="The file to write: .parquet, .jsonl, .csv.")],
-    confidence: Annotated[
-        float | None,
-        typer.Option(
-            "--min-confidence", help="Add a decision: 1, 0, or null below this confidence."
-        ),
-    ] = None,
-    by_class: Annotated[
-        bool,
-        typer.Option(
-            "--by-class",
-            help="The confidence holds among good and among bad responses, not only over both.",
-        ),
-    ] = False,
-    mapping: Map = None,
-    split: Split = None,
-    safe_csv: SafeCsv = True,
-) -> None:
-    """Add reward, P(preferred) and its spread to every prompt and response."""
-    import polars as pl
-
-    from trueward.data.pairs import read_pairs
-    from trueward.model.conformal import known_level
-    from trueward.model.reward_model import load
-
-    writable(out, (".parquet", ".jsonl", ".csv"))
-    if by_class and confidence is None:
-        raise UsageError("--by-class needs --min-confidence: give both")
-    if confidence is not None:
-        known_level(confidence)
-    rm = load(model)
-    if confidence is not None and rm.calibration is None:
-        raise TruewardError(
-            f"--min-confidence needs a calibrated model, and {model} is not calibrated: run trueward "
-            "calibrate first"
-        )
-    table = read_pairs(texts, mapping=pairs(mapping, "--map"), split=split)
-    scores = rm.score(table["prompt"].to_list(), table["response"].to_list())
-    scored = table.with_columns(pl.Series(k, v.numpy()) for k, v in scores.columns().items())
-    if confidence is not None and rm.calibration is not None and scores.preferred is not None:
-        decision = pl.Series(
-            "decision",
-            rm.calibration.decide(scores.preferred, confidence, by_class=by_class).numpy(),
-        )
-        scored = scored.with_columns(decision.replace(-1, None))
-    write_rows(scored, out, safe_csv=safe_csv)
-    sure = scored["decision"].drop_nulls() if "decision" in scored.columns else None
-    decided = "" if sure is None else f", {len(sure)} of them decided"
-    typer.echo(f"{out}: {len(scored)} rows scored{decided}")

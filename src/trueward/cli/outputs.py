@@ -48,6 +48,11 @@ def outputs(*, keep: bool) -> Iterator[None]:
             _running.pop()
 
 
+def keeps_outputs() -> bool:
+    """Return whether this command may replace nothing."""
+    return _running[-1].keep
+
+
 def write_rows(frame: pl.DataFrame, out: Path, *, safe_csv: bool = True) -> None:
     """Write a table in the format of the file's ending, atomically.
 

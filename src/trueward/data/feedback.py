@@ -10,7 +10,7 @@ import torch
 from trueward.core.errors import TruewardError
 
 from .gold import missing_gold_weight
-from .row_order import row_order
+from .row_order import ReorderedRows, row_order
 from .splits import split_rows
 
 if TYPE_CHECKING:
@@ -302,7 +302,7 @@ class Feedback:
         if group is None:  # every row is a prompt, with the same number in any order of the rows
             group = self.row_order().argsort()
         train, validation = split_rows(len(self), share, seed, group, self.labels)
-        return self[train], self[validation]
+        return _part(self, train), _part(self, validation)
 
 
 @dataclass(frozen=True, eq=False)
@@ -355,6 +355,15 @@ class Labelled:
     def __getitem__(self, i: Tensor) -> Labelled:
         """Return the rows ``i`` of every column."""
         return _rows(self, i)
+
+
+def _part(log: Feedback, rows: Tensor) -> Feedback:
+    """Return rows of a log; features that are on disk stay there."""
+    if isinstance(log.x, torch.Tensor) and log.x.untyped_storage().filename is None:
+        return log[rows]
+    part = _rows(replace(log, x=log.y[:, None]), rows)
+    vars(part)["x"] = ReorderedRows.of(log.x, rows)
+    return part
 
 
 def _rows(table: T, i: Tensor) -> T:

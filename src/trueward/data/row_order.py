@@ -92,7 +92,7 @@ def row_digests(x: Tensor) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class ReorderedRows:
-    """Features in another order of their rows, without a copy; read as a tensor is read by a fit.
+    """Features in another order of their rows, or some of them, without a copy; a fit reads them as a tensor.
 
     Attributes
     ----------
@@ -105,6 +105,13 @@ class ReorderedRows:
 
     x: Tensor
     order: Tensor
+
+    @staticmethod
+    def of(x: Tensor | ReorderedRows, order: Tensor) -> ReorderedRows:
+        """Return rows of features by their numbers; of reordered ones, too."""
+        if isinstance(x, ReorderedRows):
+            return ReorderedRows(x.x, x.order[order.to(x.order.device)])
+        return ReorderedRows(x, order)
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -125,8 +132,10 @@ class ReorderedRows:
         """Type of the features."""
         return self.x.dtype
 
-    def __getitem__(self, i: Tensor | tuple[slice, slice]) -> Tensor:
+    def __getitem__(self, i: Tensor | slice | tuple[slice, slice]) -> Tensor:
         """Return rows by their numbers, or some columns of all rows."""
+        if isinstance(i, slice):
+            return self.x.index_select(0, self.order[i].to(self.x.device))
         if isinstance(i, tuple):
             return self.x[i].index_select(0, self.order.to(self.x.device))
         return self.index_select(0, i)

@@ -5,16 +5,18 @@ from __future__ import annotations
 import logging
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, overload
+from typing import TYPE_CHECKING, NamedTuple, TypeVar, overload
 
 import torch
 
 from trueward.core.errors import NotWrittenError, UsageError
+from trueward.core.work_parts import WorkParts
 from trueward.data.log import Log, Test
 
 from . import backbones
 from .cache import Cache, block_key, default_cache_folder
 from .columns import to_feedback, to_labelled
+from .feature_table import feature_table, memory_size
 from .precomputed_features import precomputed
 from .texts import BadRowError
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
     from .backbones import Backbone
 
+T = TypeVar("T")
 LOG = logging.getLogger("trueward")
 BLOCK = 1024  # rows of one file of the cache: an interrupted run loses one block at most
 
@@ -37,6 +40,7 @@ def encode(
     backbone: str | Backbone = ...,
     *,
     cache: str | Path | bool | None = ...,
+    memory: str | None = ...,
     progress: bool = ...,
 ) -> Feedback: ...
 @overload
@@ -45,6 +49,7 @@ def encode(
     backbone: str | Backbone = ...,
     *,
     cache: str | Path | bool | None = ...,
+    memory: str | None = ...,
     progress: bool = ...,
 ) -> Labelled: ...
 def encode(
@@ -52,6 +57,7 @@ def encode(
     backbone: str | Backbone = "wordllama",
     *,
     cache: str | Path | bool | None = None,
+    memory: str | None = None,
     progress: bool = True,
 ) -> Feedback | Labelled:
     """Encode the texts of a log as Feedback, those of a test as Labelled.
@@ -65,6 +71,9 @@ def encode(
         A name is ``wordllama``, the folder or hub name of a transformers model, or ``http://HOST/v1``.
     cache : str, Path, bool or None, default None
         Folder of the cache. None and True select the default folder, False disables the cache.
+    memory : str or None, default None
+        Memory that may be used, such as ``"8GB"``; None is what is free on this machine. Features that would
+        take more than a quarter of it stay on disk, in the folder of the cache.
     progress : bool, default True
         Show a progress bar if the process runs in a terminal.
 
@@ -102,7 +111,8 @@ def encode(
     model = backbones.backbone(backbone) if isinstance(backbone, str) else backbone
     store = None if cache is False else cached_in(None if cache is True else cache)
     prompts, responses = table.frame["prompt"].to_list(), table.frame["response"].to_list()
-    x = features(model, prompts, responses, store, progress=progress)
+    size = None if memory is None else memory_size(memory)
+    x = features(model, prompts, responses, store, memory=size, progress=progress)
     if isinstance(table, Log):
         return to_feedback(table, x, model.spec())
     return to_labelled(table, x, model.spec())
@@ -114,6 +124,7 @@ def features(
     responses: Sequence[str],
     store: Cache | None,
     *,
+    memory: int | None = None,
     progress: bool = False,
 ) -> Tensor:
     """Encode pairs of texts, reading and writing the cache block by block.
@@ -126,6 +137,8 @@ def features(
         Texts of the rows.
     store : Cache or None
         Cache; None computes all rows.
+    memory : int or None, default None
+        Bytes that may be used, see `trueward.features.feature_table.feature_table`.
     progress : bool, default False
         Show a progress bar if the process runs in a terminal.
 
@@ -140,7 +153,7 @@ def features(
 
     """
     n, spec = len(prompts), str(backbones.identity(model.spec()))
-    x = torch.empty(n, model.width, dtype=torch.float16)
+    x = feature_table(n, model.width, store.folder if store else None, memory)
     for part in _with_progress_bar(_blocks(n), progress=progress):
         p, r = prompts[part], responses[part]
         key = block_key(spec, p, r) if store else ""
@@ -188,9 +201,10 @@ def fill(
     store: Cache,
     *,
     shard: tuple[int, int] = (1, 1),
+    queue: bool = False,
     progress: bool = False,
 ) -> FillCount:
-    """Encode the blocks of one shard that the cache lacks.
+    """Encode the blocks of one shard that the cache lacks, or, with a queue, those that no other process has.
 
     Each block is written as soon as it is encoded, so that an interrupted call can be resumed.
 
@@ -204,6 +218,9 @@ def fill(
         Cache to fill.
     shard : (int, int), default (1, 1)
         (i, N): every N-th block, beginning with the i-th; i counts from 1.
+    queue : bool, default False
+        Claim one block after the other, so that any number of processes that share the cache encode the
+        table together; blocks of a process that died are taken over. The call returns when all are encoded.
     progress : bool, default False
         Show a progress bar if the process runs in a terminal.
 
@@ -219,9 +236,11 @@ def fill(
 
     """
     i, shards = shard
-    spec, count = str(backbones.identity(model.spec())), FillCount(0, 0, 0)
+    spec, counts = str(backbones.identity(model.spec())), [0, 0, 0]
     blocks = _blocks(len(prompts))[i - 1 :: shards]
-    for part in _with_progress_bar(blocks, progress=progress):
+
+    def add(number: int) -> str:
+        part = blocks[number]
         p, r = prompts[part], responses[part]
         key, x = block_key(spec, p, r), torch.empty(len(p), model.width, dtype=torch.float16)
         cached = store.read_into(key, x)
@@ -232,9 +251,24 @@ def fill(
                     f"features cannot be cached, because {store.folder} cannot be written: free disk "
                     "space, or set TRUEWARD_CACHE to a writable folder"
                 )
-        count = FillCount(count.encoded + (not cached), count.cached + cached, count.rows + len(p))
+        counts[0 if not cached else 1] += 1
+        counts[2] += len(p)
+        return key
+
+    if queue:
+        table = block_key(spec, prompts, responses)
+        parts = WorkParts.open(store.folder / "queues" / table[:32], len(blocks), ".key", {})
+        parts.run(lambda number, path: _written(path, add(number)), lambda _: None)
+        parts.finish(lambda _: None)
+    else:
+        for number in _with_progress_bar(range(len(blocks)), progress=progress):
+            add(number)
     _log_warnings(model)
-    return count
+    return FillCount(*counts)
+
+
+def _written(path: Path, key: str) -> None:
+    path.write_text(key, "ascii")
 
 
 def _blocks(n: int) -> list[slice]:
@@ -255,7 +289,7 @@ def _log_warnings(model: Backbone) -> None:
         LOG.warning("%s", warning)
 
 
-def _with_progress_bar(blocks: list[slice], *, progress: bool) -> Iterable[slice]:
+def _with_progress_bar(blocks: Sequence[T], *, progress: bool) -> Iterable[T]:
     if not progress or len(blocks) < 2 or not sys.stderr.isatty():
         return blocks
     from rich.console import Console  # noqa: PLC0415 - only a terminal needs it

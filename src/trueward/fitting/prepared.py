@@ -152,7 +152,7 @@ def in_row_order(data: Feedback, digest: Tensor) -> tuple[Feedback, Tensor]:
     if torch.equal(order, torch.arange(len(order))):
         return data, order
     ordered = without_features(data)[order.to(data.y.device)]
-    vars(ordered)["x"] = cast("Tensor", ReorderedRows(data.x, order))
+    vars(ordered)["x"] = cast("Tensor", ReorderedRows.of(data.x, order))
     return ordered, order
 
 

@@ -1,0 +1,91 @@
+"""`trueward score`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from trueward.core.errors import TruewardError, UsageError
+
+from .common import Map, Model, SafeCsv, Split, finish_progress, pairs, writable
+from .outputs import NO_CLOBBER, keeps_outputs
+
+
+def score(
+    model: Model,
+    texts: Annotated[str, typer.Argument(help="A table of prompt and response.")],
+    out: Annotated[Path, typer.Option("--out", help="The file to write: .parquet, .jsonl, .csv.")],
+    confidence: Annotated[
+        float | None,
+        typer.Option(
+            "--min-confidence", help="Add a decision: 1, 0, or null below this confidence."
+        ),
+    ] = None,
+    by_class: Annotated[
+        bool,
+        typer.Option(
+            "--by-class",
+            help="The confidence holds among good and among bad responses, not only over both.",
+        ),
+    ] = False,
+    queue: Annotated[
+        bool,
+        typer.Option(
+            "--queue", help="Share the work with other processes that run the same command."
+        ),
+    ] = False,
+    mapping: Map = None,
+    split: Split = None,
+    safe_csv: SafeCsv = True,
+) -> None:
+    """Add reward, P(preferred) and its spread to every prompt and response.
+
+    Parts of 32,768 rows go to the folder OUT.parts until all are done: after an interruption, run the same
+    command again.
+    """
+    from trueward.model.score_file import score_file
+
+    if by_class and confidence is None:
+        raise UsageError("--by-class needs --min-confidence: give both")
+    _claimed(out, queue=queue)
+    try:
+        scored = score_file(
+            model,
+            texts,
+            out,
+            confidence=confidence,
+            by_class=by_class,
+            mapping=pairs(mapping, "--map"),
+            split=split,
+            queue=queue,
+            safe_csv=safe_csv,
+            progress=_progress,
+        )
+    except KeyboardInterrupt as e:
+        parts = out.with_name(out.name + ".parts")
+        if parts.is_dir():
+            e.args = (f"the parts so far are kept in {parts}: run the same command to continue",)
+        raise
+    finally:
+        finish_progress()
+    decided = "" if scored.decided is None else f", {scored.decided} of them decided"
+    typer.echo(f"{out}: {scored.rows} rows scored{decided}")
+
+
+def _claimed(out: Path, *, queue: bool) -> None:
+    """Claim the output; processes of a queue write it together."""
+    if not queue:
+        writable(out, (".parquet", ".jsonl", ".csv"))
+        return
+    if out.suffix != ".parquet":
+        raise UsageError(f"--out {out} must end in .parquet with --queue")
+    if out.exists() and keeps_outputs():
+        raise TruewardError(f"--out {out} exists, and {NO_CLOBBER} keeps it: give another place")
+
+
+def _progress(done: int, of: int) -> None:
+    if of > 1 and sys.stderr.isatty():
+        typer.echo(f"\r\x1b[K{done} of {of} parts scored", nl=False, err=True)
