@@ -19,6 +19,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 if TYPE_CHECKING:
     from .asking.answers import AskedShare, asked_share
     from .asking.fairness import AskCheck, check_asks
+    from .asking.labels.merge import MergedLabels, merge_labels
+    from .asking.labels.page import LabelPage, label_page
+    from .asking.labels.silent import SilentPlan, plan_silent
     from .asking.lottery import Ask, ask
     from .asking.worth import AskPlan, plan_asks
     from .core.errors import TruewardError, UsageError
@@ -36,6 +39,9 @@ if TYPE_CHECKING:
     from .importers import import_log
     from .rlhf import align, training_data
     from .evaluation.evaluate import evaluate
+    from .evaluation.judge.column import with_judge
+    from .evaluation.judge.model import Judge
+    from .evaluation.judge.responses import Judgements, judge_responses
     from .evaluation.preference_pairs import evaluate_pairs
     from .evaluation.sample_size import Plan, plan
     from .evaluation.sensitivity import Sensitivity, sensitivity
@@ -65,6 +71,16 @@ _HOMES = {
     "asked_share": "asking.answers",
     "AskedShare": "asking.answers",
     "sample_unrated": "data.unrated_sampling",
+    "plan_silent": "asking.labels.silent",
+    "SilentPlan": "asking.labels.silent",
+    "label_page": "asking.labels.page",
+    "LabelPage": "asking.labels.page",
+    "merge_labels": "asking.labels.merge",
+    "MergedLabels": "asking.labels.merge",
+    "judge_responses": "evaluation.judge.responses",
+    "Judge": "evaluation.judge.model",
+    "Judgements": "evaluation.judge.responses",
+    "with_judge": "evaluation.judge.column",
     "encode": "features",
     "precomputed": "features",
     "allow_endpoint": "features.endpoint",
@@ -145,6 +161,16 @@ __all__ = [
     "AskCheck",
     "asked_share",
     "AskedShare",
+    "plan_silent",
+    "SilentPlan",
+    "label_page",
+    "LabelPage",
+    "merge_labels",
+    "MergedLabels",
+    "judge_responses",
+    "Judge",
+    "Judgements",
+    "with_judge",
     "refute",
     "Refutation",
     "report",

@@ -68,11 +68,11 @@ def test_sensitivity_prints_the_curve_and_draws_it(told, made):
 def test_a_plan_writes_the_responses_to_label_next(told, made):
     text = told("plan", "--width", "0.02", "--out", made / "next.csv")
     marked = pl.read_csv(made / "next.csv")
-    assert marked.columns == ["prompt", "response", "gold", "formula_cells"]
+    assert marked.columns == ["prompt", "response", "gold", "labels", "plan", "formula_cells"]
     assert marked["formula_cells"].max() > 0  # some texts begin with a sign of a formula
     told("plan", "--width", "0.02", "--no-safe-csv", "--out", made / "next.csv")
     table = pl.read_csv(made / "next.csv")
-    assert table.columns == ["prompt", "response", "gold"]
+    assert table.columns == ["prompt", "response", "gold", "labels", "plan"]
     assert f"{table.height} more" in text
     assert table["gold"].null_count() == table.height
 
@@ -153,7 +153,7 @@ def test_a_draw_by_chance_writes_the_weights_of_its_labels(told, made):
     assert "needs --out" in told(*words, log="once.parquet", code=2)
     told(*words, "--out", made / "next.csv", log="once.parquet")
     drawn = pl.read_csv(made / "next.csv")
-    assert drawn.columns == ["prompt", "response", "gold", "gold_weight"]
+    assert drawn.columns == ["prompt", "response", "gold", "gold_weight", "labels", "plan"]
     assert (drawn["gold_weight"] >= 1).all()
     assert drawn["gold_weight"].n_unique() > 1
     labelled = drawn.with_columns(gold=pl.int_range(pl.len()) % 2)

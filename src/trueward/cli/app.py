@@ -24,6 +24,7 @@ from . import (
     exporting,
     fitting,
     importing,
+    labelling,
     logs,
     reference,
     refuting,
@@ -80,6 +81,7 @@ for _command in (
     app.command()(stoppable(_command))
 app.command("import")(stoppable(importing.import_))
 app.add_typer(asking.app)
+app.add_typer(labelling.app)
 app.add_typer(benchmark.app)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -15,6 +15,14 @@ from .common import Gold, Json, Map, Model, PerRated, SafeCsv, Seed, Split, show
 from .outputs import claim_output, write_rows
 from .reading import read, with_features
 from .recorded_log import fitted_on
+
+if TYPE_CHECKING:
+    import polars as pl
+    from torch import Tensor
+
+    from trueward.asking.labels.silent import SilentPlan
+    from trueward.data.log import Log
+    from trueward.evaluation.sample_size import Plan
 
 
 def calibrate(
@@ -116,6 +124,16 @@ def sensitivity(
     show_json(result.to_json()) if as_json else typer.echo(str(result))
 
 
+HowDrawn = Annotated[
+    Literal["uniform", "stratified", "chance", "asked-silent"],
+    typer.Option(
+        "--draw",
+        help="stratified: by feedback and P(preferred). chance: labels where they say most. asked-silent: "
+        "of those who were asked and stayed silent, for the share of good responses.",
+    ),
+]
+
+
 def plan(
     model: Model,
     log: Annotated[str, typer.Argument(help="The log whose responses are to be audited.")],
@@ -127,10 +145,10 @@ def plan(
     out: Annotated[
         Path | None, typer.Option("--out", help="Write the responses to label next: .csv, .jsonl.")
     ] = None,
-    draw: Annotated[
-        Literal["uniform", "chance"],
-        typer.Option(help="chance: labels where they say most, with a column gold_weight."),
-    ] = "uniform",
+    draw: HowDrawn = "uniform",
+    twice: Annotated[
+        float, typer.Option("--twice", help="Share of the responses that two annotators label.")
+    ] = 0.15,
     mapping: Map = None,
     split: Split = None,
     safe_csv: SafeCsv = True,
@@ -138,39 +156,61 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """Compute how many gold labels an audit needs, and draw the responses to label next."""
-    import polars as pl
-
+    from trueward.asking.labels.batch import plan_table
+    from trueward.asking.labels.silent import plan_silent
     from trueward.evaluation.sample_size import plan as plan_audit
     from trueward.model.reward_model import load
 
     if out is not None:
         writable(out, (".csv", ".jsonl"))
+    if draw != "uniform" and out is None:
+        raise UsageError(
+            f"the draw {draw} needs --out FILE: its labels count only with their gold_weight"
+        )
+    if not 0 <= twice <= 1:
+        raise UsageError(f"--twice takes a share from 0 to 1, not {twice:g}")
     rm = load(model)
     table = read(log, gold, mapping, split)
-    result = plan_audit(rm, with_features(rm, table), metric, width, draw=draw, seed=seed)
-    if draw == "chance" and out is None:
-        raise UsageError(
-            "a draw by chance needs --out FILE: its labels count only with their gold_weight"
-        )
+    result: Plan | SilentPlan
+    if draw == "asked-silent":
+        result = plan_silent(table, width, seed=seed)
+    else:
+        result = plan_audit(rm, with_features(rm, table), metric, width, draw=draw, seed=seed)
     if out is not None:
-        rows = table.frame[result.rows.tolist()].select("prompt", "response")
-        rows = rows.with_columns(pl.lit(None, dtype=pl.Float64).alias("gold"))
-        if result.gold_weight is not None:
-            copies = table.frame.select("prompt", "response").is_duplicated()[result.rows.tolist()]
-            if copies.any():
-                raise UsageError(
-                    f"{copies.sum()} of the drawn responses occur several times in the log with the same "
-                    "prompt, and a label would reach all copies, whose P(labelled) is larger: plan on a log "
-                    "without copies, or leave out --draw"
-                )
-            rows = rows.with_columns(pl.Series("gold_weight", result.gold_weight.numpy()))
-        write_rows(rows, out, safe_csv=safe_csv)
+        rows = _drawn_rows(table, result.rows.tolist(), result.gold_weight)
+        write_rows(plan_table(rows, twice=twice, seed=seed), out, safe_csv=safe_csv)
+    _show_plan(result, out, as_json=as_json)
+
+
+def _show_plan(result: Plan | SilentPlan, out: Path | None, *, as_json: bool) -> None:
+    """Print the plan, and what to do with its file."""
     if as_json:
         show_json(
             {k: v for k, v in vars(result).items() if k not in {"rows", "gold_weight"}}
             | {"more": len(result.rows)}
         )
-    else:
-        typer.echo(str(result) + (f"; {out} has them, with an empty column gold" if out else ""))
-        for warning in result.warnings:
-            typer.echo(f"warning: {warning}")
+        return
+    typer.echo(str(result) + (f"; {out} has them, with an empty column gold" if out else ""))
+    if out is not None:
+        typer.echo(f"fill in the column, or label on a page: trueward label {out} --out label.html")
+    for warning in getattr(result, "warnings", ()):
+        typer.echo(f"warning: {warning}")
+
+
+def _drawn_rows(table: Log, rows: list[int], weight: Tensor | float | None) -> pl.DataFrame:
+    """Texts of the drawn rows, with their gold_weight; refuse copies, which one label would reach."""
+    import polars as pl
+
+    texts = table.frame.select("prompt", "response")
+    drawn = texts[rows]
+    if weight is None:
+        return drawn
+    copies = texts.is_duplicated()[rows]
+    if copies.any():
+        raise UsageError(
+            f"{copies.sum()} of the drawn responses occur several times in the log with the same "
+            "prompt, and a label would reach all copies, whose P(labelled) is larger: plan on a log "
+            "without copies, or leave out --draw"
+        )
+    values = [weight] * len(rows) if isinstance(weight, float) else weight.tolist()
+    return drawn.with_columns(gold_weight=pl.Series(values, dtype=pl.Float64))

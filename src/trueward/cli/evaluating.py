@@ -14,6 +14,7 @@ from .reading import read, with_features
 
 if TYPE_CHECKING:
     from trueward.data.feedback import Feedback
+    from trueward.data.log import Log
     from trueward.evaluation.measure import Metrics
     from trueward.evaluation.preference_pairs import PairScores
 
@@ -29,6 +30,15 @@ PairsFile = Annotated[
 Benchmark = Annotated[
     Literal["rewardbench2", "rewardbench", "rm-bench", "judgebench"] | None,
     typer.Option("--as", help="--pairs: the benchmark of the file."),
+]
+
+JudgeFile = Annotated[
+    str | None,
+    typer.Option(
+        "--judge",
+        metavar="FILE",
+        help="--log: answers of trueward label --judge, as evidence beside the gold labels.",
+    ),
 ]
 
 ClusterBy = Annotated[
@@ -60,6 +70,7 @@ def evaluate(
     chosen: Annotated[
         bool, typer.Option("--chosen", help="--log: the gold rows are not a random draw.")
     ] = False,
+    judge: JudgeFile = None,
     mapping: Map = None,
     split: Split = None,
     draws: Annotated[
@@ -79,8 +90,8 @@ def evaluate(
     from trueward.model.reward_model import load
 
     _require_one_source(test, log, pairs_file, benchmark)
-    log_only = {"--gold": gold is not None, "--future": future, "--chosen": chosen}
-    _only_with_log(log_only if log is None else {})
+    flags = {"--gold": gold, "--judge": judge, "--future": future, "--chosen": chosen}
+    _only_with_log(flags if log is None else {})
     _only_with_test({"--draws": draws is not None} if test is None else {})
     _only_with_test({"--cluster": cluster != "both"} if pairs_file else {})
     rm = load(model)
@@ -89,7 +100,7 @@ def evaluate(
         _show(evaluate_pairs(rm, pairs_file, benchmark, mapping=columns, split=split), as_json)
         return
     if log is not None:
-        rows = read(log, gold, mapping, split, sample=(per_rated, seed))
+        rows = _with_judge(read(log, gold, mapping, split, sample=(per_rated, seed)), judge)
         data = _clustered(with_features(rm, rows), cluster)
         audited = audit(rm, data, future=future, chosen=chosen, seed=seed)
         show_json(audited.to_json()) if as_json else typer.echo(str(audited))
@@ -98,6 +109,13 @@ def evaluate(
     table = read_test(test, mapping=pairs(mapping, "--map"), split=split)
     found = measure(rm, table, cluster=cluster, draws=draws or 1000, seed=seed)
     _show(found, as_json)
+
+
+def _with_judge(rows: Log, file: str | None) -> Log:
+    """Join the answers of a judge, if there are some."""
+    from trueward.evaluation.judge.column import with_judge
+
+    return rows if file is None else with_judge(rows, file)
 
 
 def _require_one_source(
@@ -130,10 +148,10 @@ def _clustered(data: Feedback, cluster: str) -> Feedback:
     return dataclasses.replace(data, user=None) if cluster == "prompt" else data
 
 
-def _only_with_log(given: dict[str, bool]) -> None:
+def _only_with_log(given: dict[str, str | bool | None]) -> None:
     """Refuse options that have no meaning without a log."""
-    for flag, there in given.items():
-        if there:
+    for flag, value in given.items():
+        if value not in (None, False):
             raise UsageError(f"{flag} needs --log: a test table has a label in every row")
 
 

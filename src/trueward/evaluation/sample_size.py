@@ -16,6 +16,7 @@ from trueward.estimation.gold_regression import FEWEST_GOLD
 
 from .audit import audit_rows
 from .influence_functions import INFLUENCE_FUNCTIONS
+from .label_strata import strata, stratified_draw
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,11 +30,11 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 #: How `plan` draws the responses to label.
-Draw = Literal["uniform", "chance"]
+Draw = Literal["uniform", "stratified", "chance"]
 SHARES = tuple(k / 10 for k in range(1, 10))  # shares of good responses that a worst case covers
 EXTEND = (
-    "plan by chance on the log without its gold labels, with the same seed and a smaller width: that draw "
-    "contains the first, and gives every label its new gold_weight"
+    "plan that draw on the log without its gold labels, with the same seed and a smaller width: it contains "
+    "the first, and gives every label its new gold_weight"
 )
 UNBOUNDED = (
     "auroc",
@@ -63,7 +64,7 @@ class Plan:
     rows: Tensor
     #: Without gold labels: those that are needed in the worst case (see `plan`). Otherwise None.
     needed_worst_case: int | None = None
-    #: With ``draw="chance"``: (len(rows),) ``gold_weight`` of these rows, 1 / P(labelled). Otherwise None.
+    #: (len(rows),) ``gold_weight`` of these rows, 1 / P(labelled). None in a uniform draw.
     gold_weight: Tensor | None = None
     #: Fewer than 10 effective prompts or users: intervals of future prompts would be too narrow.
     warnings: tuple[str, ...] = ()
@@ -113,11 +114,12 @@ def plan(
         ``auroc``, ``r2``, ``brier``, ``nll``, ``accuracy``, ``bias`` or ``good``.
     width : float
         Wanted width of the 95 % interval over the draw of gold rows, in (0, 1).
-    draw : {"uniform", "chance"}, default "uniform"
+    draw : {"uniform", "stratified", "chance"}, default "uniform"
         ``chance`` draws each response with a known probability, half uniform and half in proportion to
-        |psi(1) - psi(0)| sqrt(P (1 - P)): where a label says most. It needs a log without gold labels, and
-        the labels must go with their ``gold_weight``. With the same seed a draw for a smaller width contains
-        the draw for a larger one.
+        |psi(1) - psi(0)| sqrt(P (1 - P)): where a label says most. ``stratified`` draws in proportion to
+        their size, and at least 5, of the rows without feedback, with 0 and with 1, by thirds of
+        P(preferred). Both need a log without gold labels, and the labels must go with their ``gold_weight``.
+        With the same seed a draw for a smaller width contains the draw for a larger one.
     seed : int, default 0
         Seed of the draw, and of the folds of the audit.
 
@@ -130,8 +132,8 @@ def plan(
     Raises
     ------
     UsageError
-        If the metric or the draw is not one of these, the width is not in (0, 1), ``draw`` is ``chance`` on
-        a log with gold labels, or more labels are needed where the present ones were drawn by chance.
+        If the metric or the draw is not one of these, the width is not in (0, 1), ``draw`` is not uniform on
+        a log with gold labels, or more labels are needed where the present ones have unequal chances.
 
     Examples
     --------
@@ -150,16 +152,20 @@ def plan(
     if not 0 < width < 1:
         raise UsageError(f"the width of an interval lies between 0 and 1, and is {width:g}")
     if draw not in get_args(Draw):
-        raise UsageError(f"a draw is uniform or chance, not {draw!r}")
-    if draw == "chance" and len(log.audited):
+        raise UsageError(f"a draw is uniform, stratified or chance, not {draw!r}")
+    if draw != "uniform" and len(log.audited):
         raise UsageError(
-            f"a draw by chance is for a log without gold labels, and this one has {len(log.audited)}: "
-            f"{EXTEND}"
+            f"a draw with unequal chances is for a log without gold labels, and this one has "
+            f"{len(log.audited)}: {EXTEND}"
         )
     rows, _ = audit_rows(model, log, future=False, seed=seed)
     needed = _labels(rows.variance(metric), width, len(log))
     now = int(rows.known.sum())
     most = None if now else max(needed, _labels(worst_case_variance(rows, metric), width, len(log)))
+    if draw == "stratified":
+        chosen, weights = stratified_draw(strata(rows.p, log), needed, seed)
+        drawn, weight = torch.from_numpy(chosen), torch.from_numpy(weights)
+        return Plan(metric, width, now, needed, drawn, most, weight, rows.few_units())
     if draw == "chance":
         chance = label_chances(rows, metric, needed)
         place = torch.rand(len(log), generator=torch_stream(seed, "plan")).double().numpy()

@@ -21,6 +21,10 @@ LARGEST = 1 << 26  # bytes of one answer
 PART = 1 << 16  # bytes read at once
 
 
+class RefusedRequestError(TruewardError):
+    """The server refuses the content of a request, such as a text that is too long for its model."""
+
+
 class JsonRequest(NamedTuple):
     """A request with a JSON body."""
 
@@ -84,7 +88,7 @@ def request_json(request: JsonRequest) -> Any:
             time.sleep(_backoff(k) if wait is None else wait)
     raise TruewardError(
         f"{request.url} did not answer in {TRIES} tries, the last with {problem}: check the address and "
-        "the server, and run the same command again; finished blocks are in the cache"
+        "the server, and run the same command again; what is finished is kept"
     )
 
 
@@ -133,7 +137,7 @@ def _http_error(request: JsonRequest, code: int) -> TruewardError:
             "the model"
         )
     if code in (400, 413, 422):
-        return TruewardError(
+        return RefusedRequestError(
             f"{request.url} answered HTTP {code}, probably because a text is too long for its model: "
             "shorten the longest texts, or let the server truncate them"
         )

@@ -65,9 +65,14 @@ CHANNELS: dict[str, Channel] = {
     "seen": Channel("implicit", "none", "not logged"),
     "ask_level": Channel("implicit", "none", "not logged"),
     "p_ask": Channel("implicit", "none", "not in the lottery"),
+    # 1 / P(drawn to be labelled), which travels with the task of a labelling tool
+    "gold_weight": Channel("implicit", "none", "not drawn by its chance"),
 }
-#: Names of scores and attributes with the outcome of a lottery of asks, the same in every product.
-LOTTERY_NAMES = {f"trueward.{name}": name for name in ("asked", "seen", "ask_level", "p_ask")}
+#: Names of scores and attributes that trueward defines, the same in every product: the outcome of a lottery
+#: of asks, and the weight of a gold label.
+LOTTERY_NAMES = {
+    f"trueward.{name}": name for name in ("asked", "seen", "ask_level", "p_ask", "gold_weight")
+}
 #: A name that is mapped to this becomes thumbs_up or thumbs_down by its value.
 THUMBS = "thumbs"
 NO_FEEDBACK = "a thumb whose value means no feedback"  # why it is skipped

@@ -91,8 +91,11 @@ def summarise_events(
         _signals(users, columns),
         _gold(annotators, info),
         *_other_columns(rows, users, events),
+        *_gold_weights(events),
     ):
         rows = rows.join(part, on="response_id", how="left", maintain_order="left")
+    if "gold_weight" in rows.columns:  # it is that of a label
+        rows = rows.with_columns(pl.when(pl.col("gold").is_not_null()).then("gold_weight"))
     rows = rows.with_columns(responses["response_id"])
     return EventSummary(rows, columns, labels.filter("is_slip").height)
 
@@ -143,6 +146,7 @@ def derive_log(
         pl.col("n_events").fill_null(0),
     )
     first = ["prompt", "response", "feedback", "prompt_id", "gold", "user_id", "time", "model"]
+    asks += ["gold_weight"] if "gold_weight" in rows.columns else []
     last = [*asks, "rating", "judge", "gold_n", "n_events", "first_feedback_s", "source_coverage"]
     return rows.select(*first, *columns, *context, *IDENTITY, *last)
 
@@ -234,6 +238,15 @@ def _gold(annotators: pl.DataFrame, info: DatasetInfo) -> pl.DataFrame:
         .group_by("response_id", maintain_order=True)
         .agg(pl.col("value").mean().alias("gold"), pl.len().alias("gold_n"))
     )
+
+
+def _gold_weights(events: pl.DataFrame) -> list[pl.DataFrame]:
+    """Return the weight that came with the task of a labelling tool, if any did."""
+    found = events.filter(pl.col("channel") == "gold_weight").sort("response_id", "at", "value")
+    last = found.group_by("response_id", maintain_order=True).agg(
+        pl.col("value").last().alias("gold_weight")
+    )
+    return [last] if last.height else []
 
 
 def _other_columns(

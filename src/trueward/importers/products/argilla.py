@@ -108,6 +108,10 @@ def _rows(flat: dict[str, Any], own: Any, mapping: UserMapping) -> Iterator[Row]
             keys = ", ".join(k for k in flat if "." not in k)
             raise InvalidRecord(f"no field {what!r} among {keys}: name it by --map {what}=FIELD")
     yield Response(name, to_messages(texts["prompt"]), answer_text(texts["response"]))
+    if (weight := flat.get("gold_weight")) is not None:
+        yield signal_event(
+            "gold_weight", weight, response_id=name, source="annotator", key="weight"
+        )
     if (corrected := flat.get(CORRECTED)) is not None:
         yield _correction(name, texts["response"], corrected)
     for key in sorted(flat):
@@ -176,7 +180,8 @@ def _correction(name: str, response: Any, answer: Mapping[str, Any]) -> Row:
 def _flattened(value: Mapping[str, Any]) -> dict[str, Any]:
     """Return a nested record in the flat form; it has a status only if its answers carry one."""
     fields = value.get("fields") or {}
-    flat: dict[str, Any] = {**fields, "fields": fields}
+    weight = (value.get("metadata") or {}).get("gold_weight")
+    flat: dict[str, Any] = {"gold_weight": weight, **fields, "fields": fields}
     for question, answers in (value.get("responses") or {}).items():
         flat[f"{question}{RESPONSES}"] = [a.get("value") for a in answers]
         flat[f"{question}{RESPONSES}.users"] = [a.get("user_id") for a in answers]

@@ -41,7 +41,7 @@ BY_TYPE = {
 }  # where one control of a type is all there is
 TASK_KEYS = frozenset(  # of a short task; its other keys may be controls
     "id annotation_id annotator created_at updated_at lead_time prompt response left right answer1"  # noqa: SIM905
-    " answer2".split()
+    " answer2 gold_weight item batch labels".split()
 )
 
 
@@ -107,6 +107,7 @@ def rows(records: Sequence[Record], mapping: UserMapping) -> Iterator[Row]:
         return
     responses = _responses(f"labelstudio:{task['id']}", task["data"], mapping)
     yield from responses.values()
+    yield from _weights(responses, task["data"])
     ids = {what: response.response_id for what, response in responses.items()}
     for annotation, source in annotations:
         for i, result in enumerate(annotation.get("result") or []):
@@ -116,6 +117,7 @@ def rows(records: Sequence[Record], mapping: UserMapping) -> Iterator[Row]:
 def _short_task(task: Mapping[str, Any], mapping: UserMapping) -> Iterator[Row]:
     responses = _responses(f"labelstudio:{task['id']}", task, mapping)
     yield from responses.values()
+    yield from _weights(responses, task)
     ids = {what: response.response_id for what, response in responses.items()}
     actor, at = id_text(task["annotator"]), parse_time(task.get("created_at"))
     fields = {"source": "annotator", "actor_id": actor, "at": at}
@@ -123,6 +125,15 @@ def _short_task(task: Mapping[str, Any], mapping: UserMapping) -> Iterator[Row]:
     for name in sorted(task.keys() - TASK_KEYS - texts):
         key = f"{task['annotation_id']}/{name}"
         yield from _signal(ids, name, task[name], mapping, {"key": key, **fields})
+
+
+def _weights(responses: Mapping[str, Response], data: Mapping[str, Any]) -> Iterator[Event]:
+    """Yield the weight of the draw that a task of `trueward label --to label-studio` carries."""
+    if "response" in responses and (weight := data.get("gold_weight")) is not None:
+        name = responses["response"].response_id
+        yield signal_event(
+            "gold_weight", weight, response_id=name, source="annotator", key="weight"
+        )
 
 
 def _responses(name: str, data: Mapping[str, Any], mapping: UserMapping) -> dict[str, Response]:
