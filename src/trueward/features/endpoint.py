@@ -163,8 +163,20 @@ def _checked(address: str) -> str:
     return address
 
 
-def _require_allowed(address: str) -> None:
-    """Refuse to send texts to a server that the user has not named."""
+def require_allowed(address: str) -> None:
+    """Refuse to send texts to a server that the user has not named.
+
+    Parameters
+    ----------
+    address : str
+        As `allow_endpoint` returns it.
+
+    Raises
+    ------
+    UsageError
+        With the words that name it.
+
+    """
     environment = os.environ.get(ADDRESS_VARIABLE)
     if address not in _allowed and not (environment and address == _checked(environment)):
         raise UsageError(
@@ -272,7 +284,7 @@ def _embeddings(
     """Request the (n, width) embeddings of n texts and check their number and width."""
     body: dict[str, Any] = {"model": model, "input": list(texts), "encoding_format": "float"}
     body |= {} if dimensions is None else {"dimensions": dimensions}
-    _require_allowed(address)
+    require_allowed(address)
     largest = LARGEST if width is None else LARGEST + len(texts) * width * BYTES_PER_NUMBER
     request = JsonRequest(f"{address}/embeddings", body, api_key(address), largest)
     answer = request_json(request)

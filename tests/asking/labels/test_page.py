@@ -50,7 +50,9 @@ def test_texts_are_data_and_come_back_as_they_are():
 def test_the_page_is_blind():
     rows = planned(4).with_columns(gold=1.0, feedback=pl.lit(1.0), reward=pl.lit(-3.25))
     data = island(tw.label_page(rows).html())
-    assert set(data) == {*"format batch guideline reasons annotators prompts items".split()}
+    assert set(data) == {
+        *["format", "batch", "guideline", "reasons", "annotators", "prompts", "items"]
+    }
     assert all(len(row) == 5 for row in data["items"])
     assert "-3.25" not in json.dumps(data)
 

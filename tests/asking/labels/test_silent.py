@@ -29,7 +29,7 @@ def log(**columns):
 
 
 def test_the_number_is_that_of_the_two_phase_variance_by_hand():
-    """A = 1/2, q = 3/4, 200 asked: M = (1 - A)^2 / 4 / ((w / 3.92)^2 - A q (1 - q) / n - q^2 A (1 - A) / n)."""
+    """A = 1/2, q = 3/4, n = 200: M = (1 - A)^2 / 4 / ((w / 3.92)^2 - A q (1 - q) / n - q^2 A (1 - A) / n)."""
     plan = tw.plan_silent(log(), 0.2)
     assert plan.counts == (200, 100, 0)
     rest = (0.2 / 3.919928) ** 2 - 0.5 * 0.75 * 0.25 / 200 - 0.75**2 * 0.25 / 200
@@ -55,7 +55,7 @@ def test_a_smaller_width_contains_the_draw_and_labels_that_are_there_count():
 
 
 def test_labels_of_the_draw_give_the_wanted_interval():
-    """Half of the silent are good: the interval of the share is not wider than planned, and holds .5 A + q A."""
+    """Half of the silent are good: the interval of the share is as narrow as planned, and holds the truth."""
     plan = tw.plan_silent(log(), 0.2)
     drawn = pl.int_range(N).is_in(plan.rows.tolist())
     half = (pl.int_range(N) // 20 % 4 == 1).cast(pl.Float64)

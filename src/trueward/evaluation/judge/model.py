@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from trueward.core.errors import TruewardError, UsageError
 from trueward.data.digests import text_id
-from trueward.features.endpoint import allow_endpoint, api_key
+from trueward.features.endpoint import allow_endpoint, api_key, require_allowed
 from trueward.features.http_json import JsonRequest, request_json
 
 from .journal import Answer
@@ -201,6 +201,7 @@ class Judge:
             "temperature": 0,
             "max_tokens": self.max_tokens,
         }
+        require_allowed(self.address)
         found = request_json(JsonRequest(f"{self.address}{CHAT}", body, api_key(self.address)))
         try:
             text = found["choices"][0]["message"]["content"] or ""
