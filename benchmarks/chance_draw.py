@@ -16,6 +16,7 @@ import numpy as np
 from scipy.special import expit
 
 from trueward.evaluation.audit import gold_probability
+from trueward.evaluation.label_strata import stratified_draw
 from trueward.evaluation.measure import measure
 from trueward.evaluation.prediction_powered import AuditRows, interval_width
 from trueward.evaluation.sample_size import label_chances
@@ -25,8 +26,13 @@ METRICS = ("auroc", "r2", "brier", "nll", "accuracy", "bias", "good")
 SURE = {"as the scores say": 1.0, "too sure of itself": 2.0}
 
 
-def audited(seed: int, sure: float, metric: str | None) -> tuple[AuditRows, dict[str, float]]:
-    """Return the rows with gold labels drawn uniformly, or by the chances of a metric, and the truth."""
+def audited(
+    seed: int, sure: float, metric: str | None, judge: float | None = None
+) -> tuple[AuditRows, dict[str, float]]:
+    """Return the rows with gold labels drawn uniformly, by the chances of a metric or in strata, and the truth.
+
+    ``judge`` is the share of rows of which a judge, one more column of the evidence, says the truth.
+    """
     rng = np.random.default_rng(seed)
     group = np.repeat(np.arange(ROWS // 4), 4)
     x = rng.standard_normal((ROWS, 6))
@@ -39,6 +45,13 @@ def audited(seed: int, sure: float, metric: str | None) -> tuple[AuditRows, dict
     if metric is None:
         drawn = np.isin(np.arange(ROWS), rng.choice(ROWS, LABELS, replace=False))
         weight = drawn * ROWS / LABELS
+    elif metric == "stratified":
+        kind = np.where(o > 0, 1 + y, 0)
+        thirds = np.argsort(np.argsort(s)) * 3 // ROWS
+        chosen, each = stratified_draw((3 * kind + thirds).astype(np.int64), LABELS, seed)
+        weight = np.zeros(ROWS)
+        weight[chosen] = each
+        drawn = weight > 0
     else:
         blank = AuditRows(p, s, np.full(ROWS, np.nan), p, group)
         chance = label_chances(blank, metric, LABELS)
@@ -46,18 +59,23 @@ def audited(seed: int, sure: float, metric: str | None) -> tuple[AuditRows, dict
         weight = drawn / chance
     gold = np.where(drawn, r, np.nan)
     seen = np.stack([s, o * y, o * (1 - y)], 1)
+    if judge is not None:
+        says = np.where(rng.random(ROWS) < judge, r, 1 - r)
+        seen = np.column_stack([seen, (says - says.mean()) / says.std()])
     g = gold_probability((seen - seen.mean(0), x / np.sqrt(6)), gold, group, seed, weight)
     known = {k: e.value or 0.0 for k, e in measure(p, score=s, r=r, group=group, draws=0).items()}
     known |= {"accuracy": float(np.mean((p > 0.5) == r)), "good": float(r.mean())}
     return AuditRows(p, s, gold, g, group, represents=ones, label_weight=weight), known
 
 
-def figures(draws: int, sure: float, metric: str | None) -> dict[str, np.ndarray]:
+def figures(
+    draws: int, sure: float, metric: str | None, judge: float | None = None
+) -> dict[str, np.ndarray]:
     """Return width, error and whether the interval holds the truth, one row a draw, by metric."""
     found: dict[str, list[tuple[float, float, bool]]] = {}
     for seed in range(draws):
-        rows, known = audited(seed, sure, metric)
-        for name in METRICS if metric is None else (metric,):
+        rows, known = audited(seed, sure, metric, judge)
+        for name in METRICS if metric in (None, "stratified") else (metric,):
             e = rows.estimate(name)[0]
             if e.value is not None and e.low is not None and e.high is not None:
                 one = interval_width(e), e.value - known[name], e.low <= known[name] <= e.high

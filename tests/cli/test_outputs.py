@@ -55,6 +55,8 @@ COMMANDS = {
     "import": ["import", "generic", "log.parquet", "--out", "there"],
     "sensitivity": ["sensitivity", "rm", "--figure", "there.svg"],
     "plan": ["plan", "rm", "log.parquet", "--width", "0.1", "--out", "there.csv"],
+    "label": ["label", "log.parquet", "--out", "there.html"],
+    "merge": ["label", "merge", "a.jsonl", "--out", "there.csv"],
     "demo": ["demo", "--out", "there.html"],
     "table": ["benchmark", "table", "runs", "--out", "there"],
     "align": [

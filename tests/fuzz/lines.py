@@ -201,6 +201,8 @@ LINES = {
     "methods": "methods",
     "ask check": "ask check {d}/log.csv",
     "ask plan": "ask plan {d}/log.csv",
+    "label page": "label page {d}/log.csv --out {d}/label.html",
+    "label tasks": "label tasks {d}/log.csv --to argilla --out {d}/tasks.json",
     "import": "import generic {d}/log.jsonl --out {d}/out",
 }
 WRITES = {
@@ -212,6 +214,8 @@ WRITES = {
     "export": ("out",),
     "import": ("out",),
     "plan": ("labels.csv",),
+    "label page": ("label.html",),
+    "label tasks": ("tasks.json",),
 }
 # what takes the time that is asked for, and where else to write
 LONG = {

@@ -7,7 +7,7 @@ from typing import Any
 
 from trueward.core.errors import UsageError
 
-GROUP = "benchmark"
+GROUPS = ("ask", "benchmark", "label")
 
 
 def expand(given: list[str]) -> list[str]:
@@ -21,7 +21,7 @@ def expand(given: list[str]) -> list[str]:
             continue
         words = _words(Path(file))
         command = next((k for k, w in enumerate(rest) if not w.startswith("-")), len(rest) - 1)
-        if rest[command : command + 1] == [GROUP]:  # its commands are the second word
+        if rest[command : command + 1] and rest[command] in GROUPS:  # the second word is the command
             command += 1
         return rest[: command + 1] + words + rest[command + 1 :]
     return given

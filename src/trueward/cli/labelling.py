@@ -195,7 +195,10 @@ def judge(
     known = journal_of(out, asked)
     cost = asked.cost(texts, known)
     if not yes:
-        typer.echo(f"{cost}; nothing was sent: add --yes")
+        if as_json:
+            show_json(vars(cost) | {"sent": False})
+        else:
+            typer.echo(f"{cost}; nothing was sent: add --yes")
         return
     typer.echo(str(cost), err=True)
     result = judge_responses(texts, asked, journal=known, parallel=parallel, progress=_progress)

@@ -40,7 +40,12 @@ def rows():
     chat = "system: Help.\nuser: Hi\nassistant: Hello!\nuser: And number {}?" + HOSTILE
     return pl.DataFrame(
         {
-            "prompt": [chat.format(i) if i % 2 else f"Question {i}?" for i in range(N)],
+            "prompt": [
+                chat.format(i)
+                if i % 2
+                else f"Question {i}? {'because ' * (300 if i % 10 == 4 else 1)}"
+                for i in range(N)
+            ],
             "response": [
                 f"Answer {i}. {HOSTILE}\n```\ncode {'x' * 300}\n```\nمرحبا {'long ' * 500}"
                 if i % 5 == 0
@@ -167,6 +172,24 @@ def test_hostile_texts_are_read_as_they_were_written(page):
     assert page.execute_script("return document.images.length + document.links.length") == 0
     assert page.execute_script("return document.scripts.length") == 2
     assert page.execute_script("return window.hacked") is None
+
+
+def test_a_long_conversation_is_folded_and_the_earlier_turns_are_apart(page):
+    begin(page)
+    while "because because" not in text(page, "prompt"):
+        press(page, "1")
+    height = "return document.getElementById('prompt').getBoundingClientRect().height"
+    folded = page.execute_script(height)
+    assert page.execute_script("return document.getElementById('prompt').tabIndex") == 0
+    button = page.find_element("id", "unfold")
+    button.click()
+    assert button.get_attribute("aria-expanded") == "true"
+    assert page.execute_script(height) > folded
+    while "And number" not in text(page, "prompt"):
+        press(page, "1")
+    roles = "return [...document.querySelectorAll('#item .role')].map(e => e.textContent)"
+    assert page.execute_script(roles) == ["Instructions", "User", "Assistant", "User"]
+    assert text(page, "earlier-count") == "3 earlier turns"
 
 
 def test_undo_shows_the_response_again_and_a_skip_needs_a_reason(page, folder):

@@ -207,7 +207,8 @@ def test_a_label_given_twice_in_one_file_is_refused(tmp_path, batch):
 # the file of a plan
 def test_a_plan_that_was_edited_is_refused_and_one_that_was_sorted_is_not(tmp_path):
     table = planned(20, weights=True)
-    assert read_batch(table.sort("response", descending=True)).digest == table["plan"][0]
+    digest = table["plan"][0].removeprefix("p")
+    assert read_batch(table.sort("response", descending=True)).digest == digest
     for edited in (
         table[1:],
         table.with_columns(gold_weight=pl.col("gold_weight") * 2),
@@ -216,7 +217,7 @@ def test_a_plan_that_was_edited_is_refused_and_one_that_was_sorted_is_not(tmp_pa
         with pytest.raises(TruewardError, match="was changed after the plan"):
             read_batch(edited)
     filled = table.with_columns(gold=1.0)
-    assert read_batch(filled).digest == table["plan"][0], "labels in the file itself are no edit"
+    assert read_batch(filled).digest == digest, "labels in the file itself are no edit"
     with pytest.raises(TruewardError, match="comes from several plans"):
         read_batch(pl.concat([table, planned(5, weights=True)]))
 

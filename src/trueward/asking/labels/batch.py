@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 COLUMNS = ("prompt", "response", "gold_weight", "labels", "plan")
+MARK = "p"  # before the digest in a file, so that no spreadsheet takes it for a number
 TWICE = 0.15  # share of the responses that two annotators label
 MOST_LABELS = 9  # annotators of one response
 
@@ -145,7 +146,7 @@ def plan_table(rows: pl.DataFrame, *, twice: float = TWICE, seed: int = 0) -> pl
     kept = [name for name in ("prompt", "response", "gold_weight") if name in rows.columns]
     empty = pl.lit(None, dtype=pl.Float64).alias("gold")
     return rows.select(*kept[:2], empty, *kept[2:]).with_columns(
-        labels=pl.Series(labels), plan=pl.lit(digest)
+        labels=pl.Series(labels), plan=pl.lit(f"{MARK}{digest}")
     )
 
 
@@ -213,11 +214,11 @@ def _checked_digest(frame: pl.DataFrame, stated: set[str | None], source: str) -
     """Digest of the rows; refuse a file whose rows are not those of its plan."""
     texts = zip(frame["prompt"], frame["response"], _weights(frame), strict=True)
     digest = batch_digest(item_digest(*row) for row in texts)
-    if stated and stated != {digest}:
+    if stated and stated != {f"{MARK}{digest}"}:
         found = " and ".join(sorted(str(v) for v in stated)[:3])
         why = "comes from several plans" if len(stated) > 1 else "was changed after the plan"
         raise TruewardError(
-            f"{source} {why}: its column `plan` says {found}, and its texts and weights give {digest}; "
+            f"{source} {why}: its column `plan` says {found}, and its texts and weights give {MARK}{digest}; "
             "label the file as `trueward plan` wrote it (skip rows on the page instead of deleting them)"
         )
     return digest
