@@ -30,6 +30,7 @@ from . import (
     refuting,
     reporting,
     scoring,
+    serving,
     tracking,
     training,
 )
@@ -75,6 +76,7 @@ for _command in (
     exporting.verify_export,
     training.training_data,
     aligning.align,
+    serving.serve,
     tracking.track,
     reference.methods,
 ):

@@ -33,7 +33,7 @@ FLOAT16_MAX = 65_504.0
 ADDRESS_VARIABLE = "TRUEWARD_ENDPOINT"
 BYTES_PER_NUMBER = 64  # of an answer; 20 are usual
 
-_allowed: set[str] = set()  # addresses that the user has named in this process
+ALLOWED: set[str] = set()  # addresses that the user has named in this process
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def allow_endpoint(address: str) -> str:
 
     """
     checked = _checked(address)
-    _allowed.add(checked)
+    ALLOWED.add(checked)
     return checked
 
 
@@ -178,7 +178,7 @@ def require_allowed(address: str) -> None:
 
     """
     environment = os.environ.get(ADDRESS_VARIABLE)
-    if address not in _allowed and not (environment and address == _checked(environment)):
+    if address not in ALLOWED and not (environment and address == _checked(environment)):
         raise UsageError(
             f"this model sends texts to {address}, an address that its folder names and you have not: if you "
             f"trust it, add --allow-endpoint {address} (in Python tw.allow_endpoint(address)), or set "

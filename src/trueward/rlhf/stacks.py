@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import itertools
-import re
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 import torch
 
 from trueward.core.errors import TruewardError
+from trueward.data.readers.chat_marks import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from .reward import Reward
-
-# marks of common chat templates: <|im_start|>assistant, <start_of_turn>model, [INST], </s> ...
-HEADER = re.compile(
-    r"<\|(?:im_start|start_header_id)\|>\s*\w+\s*(?:<\|end_header_id\|>)?|<start_of_turn>\s*\w+\s*"
-)
-MARK = re.compile(
-    r"<\|[^|<>]{1,40}\|>|</?s>|<(?:bos|eos|pad|start_of_turn|end_of_turn)>|\[/?INST\]"
-)
-
 
 _IN_USE: WeakValueDictionary[str, Callable[..., Any]] = WeakValueDictionary()
 
@@ -137,25 +128,3 @@ def verl(reward: Reward) -> Callable[..., dict[str, float]]:
         return {"score": float(values[0]), "p_preferred": p}
 
     return compute_score
-
-
-def plain(text: str) -> str:
-    """Remove the marks of a chat template.
-
-    Parameters
-    ----------
-    text : str
-        A templated text.
-
-    Returns
-    -------
-    str
-        The text between the marks, stripped.
-
-    Examples
-    --------
-    >>> plain("[INST] Hello</s>")
-    'Hello'
-
-    """
-    return MARK.sub("", HEADER.sub("", text)).strip()

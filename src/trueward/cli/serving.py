@@ -1,0 +1,129 @@
+"""The command that serves a model over HTTP."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from trueward.core.errors import UsageError
+
+from .common import Model
+
+LEVELS = ("debug", "info", "warning", "error")
+
+
+def serve(
+    model: Model,
+    host: Annotated[str, typer.Option("--host", help="Address to listen at.")] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65_535, help="Port; 0 takes a free one.")
+    ] = 8000,
+    workers: Annotated[
+        int,
+        typer.Option(
+            "--workers", min=1, max=256, help="Scoring processes, one a GPU or a few cores."
+        ),
+    ] = 1,
+    name: Annotated[
+        str | None, typer.Option("--name", help="Name of the model in answers; else its folder's.")
+    ] = None,
+    key: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--api-key",
+            envvar=["TRUEWARD_SERVE_KEY", "TRUEWARD_API_KEY"],
+            show_envvar=True,
+            help="Key that requests must have; repeatable. The variable keeps it out of lists of processes.",
+        ),
+    ] = None,
+    truncate: Annotated[
+        bool,
+        typer.Option("--truncate", help="Truncate texts that are too long, in place of code 413."),
+    ] = False,
+    confidence: Annotated[
+        float,
+        typer.Option("--min-confidence", help="Confidence of decisions, of a calibrated model."),
+    ] = 0.9,
+    batch_tokens: Annotated[
+        int, typer.Option("--max-batch-tokens", min=1, help="Tokens of a batch, padding included.")
+    ] = 16_384,
+    queue_tokens: Annotated[
+        int,
+        typer.Option(
+            "--max-queue-tokens", min=1, help="Tokens that may wait; then 503 and Retry-After."
+        ),
+    ] = 1_000_000,
+    client_batch: Annotated[
+        int, typer.Option("--max-client-batch", min=1, help="Texts of one request.")
+    ] = 512,
+    body: Annotated[
+        int, typer.Option("--max-body", min=1, help="Bytes of one request.")
+    ] = 2_000_000,
+    timeout: Annotated[
+        float, typer.Option("--timeout", min=0.001, help="Seconds that a request may wait.")
+    ] = 170.0,
+    stall: Annotated[
+        float,
+        typer.Option(
+            "--stall", min=0.1, help="Seconds of one batch, after which its process is replaced."
+        ),
+    ] = 120.0,
+    grace: Annotated[
+        int, typer.Option("--grace", min=0, help="Seconds that accepted requests get at SIGTERM.")
+    ] = 30,
+    log_requests: Annotated[
+        Path | None,
+        typer.Option(
+            "--log-requests", metavar="FILE", help="Append texts, redacted, and scores to a file."
+        ),
+    ] = None,
+    log_level: Annotated[
+        str, typer.Option("--log-level", help="debug, info, warning or error.")
+    ] = "info",
+    vllm_metrics: Annotated[
+        bool,
+        typer.Option(
+            "--vllm-metrics/--no-vllm-metrics", help="Name five metrics as vLLM does, too."
+        ),
+    ] = True,
+) -> None:
+    """Serve a model over HTTP, in the protocols of vLLM, SGLang, OpenRLHF, TEI, Cohere, LLaMA-Factory."""
+    from trueward.features.endpoint import ALLOWED
+    from trueward.model.conformal import known_level
+    from trueward.model.folder import read_record
+    from trueward.production.serving.batcher import BatchLimits
+    from trueward.production.serving.logs import to_stderr
+    from trueward.production.serving.scoring_process import Start
+    from trueward.production.serving.server import bound_socket
+    from trueward.production.serving.server import serve as run
+    from trueward.production.serving.settings import RequestLimits, Settings
+
+    if log_level not in LEVELS:
+        raise UsageError(f"--log-level is one of {', '.join(LEVELS)}, not {log_level!r}")
+    known_level(confidence)
+    keys = tuple(k.strip() for k in key or () if k.strip())
+    if key and not keys:
+        raise UsageError("--api-key is empty: give a key, or leave the option and the variable out")
+    read_record(model)
+    settings = Settings(
+        start=Start(str(model), workers, tuple(sorted(ALLOWED)), stall),
+        batches=BatchLimits(batch_tokens, queue_tokens=queue_tokens),
+        requests=RequestLimits(body, client_batch, timeout, truncate, confidence),
+        keys=keys,
+        name=name,
+        log_requests=log_requests,
+        vllm_metrics=vllm_metrics,
+    )
+    to_stderr(log_level)
+    own = bound_socket(host, port)
+    if not keys and host not in {"127.0.0.1", "localhost", "::1"}:
+        typer.echo(
+            f"warning: everyone who reaches {host} may ask; --api-key restricts that", err=True
+        )
+
+    def started(address: str) -> None:
+        typer.echo(f"{model} is served at {address}; routes: {address}/docs")
+
+    run(settings, own, grace, started)
