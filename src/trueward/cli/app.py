@@ -26,6 +26,7 @@ from . import (
     importing,
     labelling,
     logs,
+    pipelining,
     reference,
     refuting,
     reporting,
@@ -78,6 +79,7 @@ for _command in (
     aligning.align,
     serving.serve,
     tracking.track,
+    pipelining.pipeline,
     reference.methods,
 ):
     app.command()(stoppable(_command))

@@ -7,7 +7,7 @@ from typing import Any
 
 from trueward.core.errors import UsageError
 
-GROUPS = ("ask", "benchmark", "label")
+GROUPS = (["ask"], ["benchmark"], ["label"])
 
 
 def expand(given: list[str]) -> list[str]:
@@ -20,11 +20,16 @@ def expand(given: list[str]) -> list[str]:
         else:
             continue
         words = _words(Path(file))
-        command = next((k for k, w in enumerate(rest) if not w.startswith("-")), len(rest) - 1)
-        if rest[command : command + 1] and rest[command] in GROUPS:  # the second word is the command
-            command += 1
-        return rest[: command + 1] + words + rest[command + 1 :]
+        return with_options(rest, words)
     return given
+
+
+def with_options(given: list[str], words: list[str]) -> list[str]:
+    """Put the words of options right after the name of the command, so that later ones win."""
+    command = next((k for k, w in enumerate(given) if not w.startswith("-")), len(given) - 1)
+    if given[command : command + 1] in GROUPS:  # their commands are the second word
+        command += 1
+    return given[: command + 1] + words + given[command + 1 :]
 
 
 def _words(file: Path) -> list[str]:
@@ -39,10 +44,23 @@ def _words(file: Path) -> list[str]:
             f"--config {file} must map option names to values, like `seed: 1`, and holds "
             f"{type(read).__name__}"
         )
-    words: list[str] = []
-    for name, value in read.items():
-        words += _option(str(name).replace("_", "-"), value)
-    return words
+    return option_words(read)
+
+
+def option_words(options: dict[Any, Any]) -> list[str]:
+    """Return options by name as the words of a command line.
+
+    Parameters
+    ----------
+    options : dict
+        Name without dashes -> a value, true, a list of values, or a mapping for NAME=VALUE.
+
+    Returns
+    -------
+    list of str
+
+    """
+    return [w for k, v in options.items() for w in _option(str(k).replace("_", "-"), v)]
 
 
 def _option(name: str, value: Any) -> list[str]:
