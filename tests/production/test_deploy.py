@@ -175,53 +175,59 @@ def test_the_steps_of_the_image_run_in_a_fresh_environment(tmp_path):
     assert (tmp_path / "demo.html").stat().st_size > 10_000
 
 
+def fill(connection, frame):
+    """Write a log into the tables of the schema."""
+    with connection.cursor() as cursor:
+        for statement in (DEPLOY / "sql" / "schema.sql").read_text().split(";"):
+            if "CREATE" in statement:
+                cursor.execute(statement)
+        for n, row in enumerate(frame.iter_rows(named=True)):
+            cursor.execute(
+                "INSERT INTO responses (response_id, prompt, response) VALUES ($1, $2, $3)",
+                (str(n), row["prompt"], row["response"]),
+            )
+            if n % 2:
+                channel = "thumbs_up" if row["rating"] > 2 else "thumbs_down"
+                cursor.execute(
+                    "INSERT INTO events (response_id, channel) VALUES ($1, $2)", (str(n), channel)
+                )
+    connection.commit()
+
+
 @pytest.mark.battery
-def test_the_nightly_pipeline_runs_on_a_postgresql_log_and_refuses_a_worse_one(
+def test_the_nightly_pipeline_promotes_from_postgresql_and_refuses_a_worse_model(
     tmp_path, monkeypatch
 ):
-    import polars as pl
+    from trueward.simulation.helpdesk import helpdesk
 
     if postgres.programs() is None:
         pytest.skip("no PostgreSQL here: Debian has it as the package postgresql")
     dbapi = pytest.importorskip("adbc_driver_postgresql.dbapi")
     monkeypatch.chdir(tmp_path)
-    trueward = [sys.executable, "-m", "trueward"]
-    subprocess.run([*trueward, "demo", "--world", "world"], check=True, capture_output=True)
-    truth = pl.read_parquet("world/truth.parquet")
-    log = pl.read_parquet("world/log.parquet").with_row_index("n")
     for name in ("responses.sql", "events.sql"):
         shutil.copy(DEPLOY / "sql" / name, name)
-    steps = (DEPLOY / "nightly.yaml").read_text().replace("- reload: http://server:8000", "")
-    Path("nightly.yaml").write_text(steps)
-    gold = log.select("prompt", "response").with_columns(gold=truth["label"])[:300]
-    gold.write_parquet("gold.parquet")
+    steps = (DEPLOY / "nightly.yaml").read_text()
+    Path("nightly.yaml").write_text(steps.replace("- reload: http://server:8000", ""))
+    frame = helpdesk(300)
+    gold = frame.select("prompt", "response", gold=(frame["rating"] > 2).cast(float))
+    gold.sample(300, seed=0).write_parquet("gold.parquet")
+    run = [sys.executable, "-m", "trueward", "pipeline", "nightly.yaml", "--json"]
     with postgres.server() as address:
         uri = f"postgresql://boss:{postgres.SPELLED}@{address}/postgres"
         monkeypatch.setenv("TRUEWARD_DATABASE", uri)
-        with dbapi.connect(uri) as connection, connection.cursor() as cursor:
-            cursor.execute((DEPLOY / "sql" / "schema.sql").read_text())
-            for row in log.iter_rows(named=True):
-                cursor.execute(
-                    "INSERT INTO responses (response_id, prompt, response) VALUES ($1, $2, $3)",
-                    (str(row["n"]), row["prompt"], row["response"]),
-                )
-                if row["feedback"] is not None:
-                    channel = "thumbs_up" if row["feedback"] else "thumbs_down"
-                    cursor.execute(
-                        "INSERT INTO events (response_id, channel) VALUES ($1, $2)",
-                        (str(row["n"]), channel),
-                    )
-            connection.commit()
-        run = [*trueward, "pipeline", "nightly.yaml", "--json"]
-        first = json.loads(subprocess.run(run, check=True, capture_output=True).stdout)
-        assert [s["status"] for s in first["steps"]] == ["ran"] * 5
+        with dbapi.connect(uri) as connection:
+            fill(connection, frame)
+        first = subprocess.run(run, check=False, capture_output=True)
+        assert first.returncode == 0, first.stderr.decode()
+        assert {s["status"] for s in json.loads(first.stdout)["steps"]} == {"ran"}
         again = json.loads(subprocess.run(run, check=True, capture_output=True).stdout)
         assert [s["status"] for s in again["steps"]] == ["ran", *["skipped"] * 4]
         with dbapi.connect(uri) as connection, connection.cursor() as cursor:
             cursor.execute(  # thumbs mean the opposite from now on
-                "UPDATE events SET channel = CASE channel WHEN 'thumbs_up' THEN 'thumbs_down' ELSE 'thumbs_up' END"
+                "UPDATE events SET channel = "
+                "CASE channel WHEN 'thumbs_up' THEN 'thumbs_down' ELSE 'thumbs_up' END"
             )
             connection.commit()
         worse = subprocess.run(run, check=False, capture_output=True)
-        assert worse.returncode == 3, worse.stderr
+    assert worse.returncode == 3, worse.stderr.decode()
     assert json.loads(worse.stdout)["result"] == "refused"

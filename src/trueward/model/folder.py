@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 FORMAT = 3
+_WITHOUT_MAPS = {"calibration": None, "usual": None, "language_model": False}
+#: formats of earlier releases that are read -> what their records lack
+EARLIER: dict[int, dict[str, Any]] = {1: {"composed": False, **_WITHOUT_MAPS}, 2: _WITHOUT_MAPS}
 OWN = "language_model"  # folder of a language model that was fine-tuned with the reward
 #: fields of model.json, and the types that each may have
 FIELDS: dict[str, tuple[type, ...]] = {
@@ -141,7 +144,7 @@ def read_tensors(folder: Path, record: dict[str, Any]) -> dict[str, Tensor]:
 
 
 def read_record(folder: Path) -> dict[str, Any]:
-    """Read ``model.json`` of a model folder.
+    """Read ``model.json`` of a model folder, of this format or one of `EARLIER`.
 
     Parameters
     ----------
@@ -164,7 +167,7 @@ def read_record(folder: Path) -> dict[str, Any]:
         number = int(record["format"])
     except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as e:
         raise TruewardError(f"{file} is damaged ({e}); copy or fit the model again") from e
-    if number < FORMAT:
+    if number < FORMAT and number not in EARLIER:
         raise TruewardError(
             f"{folder} was written by trueward {record.get('trueward', '?')} in format {number}, which this "
             "version no longer reads: fit it again"
@@ -176,6 +179,7 @@ def read_record(folder: Path) -> dict[str, Any]:
         )
     if record.get("digest") != _digest(record):
         raise TruewardError(f"{file} is damaged or was edited by hand; copy or fit the model again")
+    record = EARLIER.get(number, {}) | record
     wrong = [k for k, types in FIELDS.items() if not isinstance(record.get(k), types)]
     wrong += [] if "backbone" in wrong or _describes(record.get("backbone")) else ["backbone"]
     wrong = wrong or [w for w in [misfit(record["report"], REPORT, "report")] if w]

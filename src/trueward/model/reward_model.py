@@ -6,6 +6,7 @@ import json
 import logging
 import math
 from dataclasses import dataclass, field, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -329,6 +330,11 @@ def load(folder: str | Path) -> RewardModel:
     try:
         tensors = read_tensors(path, record)
         method, shape = make(record["method"], record["options"]), record["shape"]
+        if record["format"] < FORMAT and method.composed:
+            raise TruewardError(
+                f"{path} was written in format {record['format']}, in which {record['method']} was computed in "
+                "another way, so this version cannot read it: fit it again"
+            )
         own = {k[4:]: v for k, v in tensors.items() if k.startswith("net.")}
         net: Net | ComposedModel
         if record["composed"]:
@@ -360,8 +366,10 @@ def load(folder: str | Path) -> RewardModel:
         raise
     except DAMAGE as e:
         reason = f"{type(e).__name__}: {' '.join(str(e).split())[:200]}"
+        writer, ours = record.get("trueward"), version("trueward")
+        other = "" if writer == ours else f", or one of trueward {writer} that {ours} cannot read"
         raise TruewardError(
-            f"{path} is a damaged reward model ({reason}); copy or fit it again"
+            f"{path} is a damaged reward model{other} ({reason}); copy or fit it again"
         ) from e
 
 
