@@ -20,7 +20,7 @@ MECHANISMS = (
         "users",
     ),
     *("idn", "label-and-looks", "looks-like-quality"),
-    *("lenient", "lenient-topics", "busy", "bots"),
+    *("lenient", "lenient-topics", "busy", "bots", "asked"),
     *("implicit", "misclick", "scar", "mu-z", "mu-x", "two-channel", "channels"),
     "channels-users",
 )

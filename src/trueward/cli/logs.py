@@ -9,6 +9,7 @@ import typer
 
 from .choices import MECHANISMS
 from .common import (
+    Given,
     Json,
     Map,
     Negative,
@@ -68,6 +69,7 @@ def simulate(
     threshold: Annotated[
         float | None, typer.Option(help="r* = rating > threshold [median of the levels].")
     ] = None,
+    option: Given = None,
     seed: Seed = 0,
     mapping: Map = None,
     split: Split = None,
@@ -90,6 +92,7 @@ def simulate(
         test_share=test_share,
         threshold=threshold,
         seed=seed,
+        options=pairs(option, "-o"),
     )
     folder = simulated.write(world)
     if as_json:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .lottery_columns import is_lottery
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -43,7 +45,8 @@ class LogCapabilities:
     columns : frozenset of str
         Names of the columns: ``o`` (feedback may be missing) or ``clicks`` (positive feedback only),
         ``z`` (context), ``gold``, ``group``, ``user``, ``weight``, ``gold_weight``, ``channels``,
-        ``channel.NAME``, and logged nuisances such as ``propensity``.
+        ``channel.NAME``, ``asks`` (a lottery decided whom to ask), and logged nuisances such as
+        ``propensity``.
     rows : int
         Number of rows: responses that were shown.
     rated : int
@@ -124,6 +127,7 @@ class LogCapabilities:
         columns = {renamed.get(c, c) for c in read}
         columns |= {"group", *log.channels, *(["channels"] if log.channels else [])}
         columns |= {"o"} if log.regime == "observational" else {"clicks"}
+        columns |= {"asks"} if is_lottery(log.frame) else set()
         columns |= {"z"} if any(name.startswith("context.") for name in names) else set()
         return LogCapabilities(
             columns=frozenset(columns),

@@ -95,6 +95,9 @@ class Feedback:
     gold_weight : Tensor or None
         (n,) 1 / P(labelled) of the rows with a gold label, NaN elsewhere; None if the gold rows are a random
         draw of the rows.
+    asks : Columns
+        Name -> (n,) of a lottery that decided whom to ask: ``asked``, ``p_ask``, and where the log has them
+        ``seen`` and ``ask_level``; NaN where not logged. Empty without a lottery.
     eta : Columns
         Name -> (n, ...) nuisances, logged or estimated out of fold.
     t : float
@@ -131,12 +134,13 @@ class Feedback:
     t: float = 1.0
     backbone: str | None = None
     export_scope: ExportScope | None = None
+    asks: Columns = field(default_factory=Columns)
 
     def __post_init__(self) -> None:
         """Raise if a column has another number of rows than ``x``."""
         columns = {"y": self.y, "o": self.o, "z": self.z, "gold": self.gold, "group": self.group}
         columns |= {"user": self.user, "weight": self.weight, "gold_weight": self.gold_weight}
-        columns |= {**self.channels, **self.eta}
+        columns |= {**self.channels, **self.eta, **self.asks}
         n = len(self.x)
         for name, column in columns.items():
             if column is not None and len(column) != n:
@@ -245,13 +249,14 @@ class Feedback:
         Returns
         -------
         set of str
-            Of ``o``, ``z``, ``gold``, ``group``, ``user``, ``weight``, ``gold_weight`` and ``channels``, and
-            the names in ``eta``.
+            Of ``o``, ``z``, ``gold``, ``group``, ``user``, ``weight``, ``gold_weight``, ``channels`` and
+            ``asks``, and the names in ``eta``.
 
         """
         optional = ("o", "z", "gold", "group", "user", "weight", "gold_weight")
         present = {k for k in optional if getattr(self, k) is not None}
-        return present | set(self.eta) | ({"channels"} if self.channels else set())
+        families = {k for k in ("channels", "asks") if getattr(self, k)}
+        return present | set(self.eta) | families
 
     def row_order(self, digest: Tensor | None = None) -> Tensor:
         """Return the row numbers in the order that a fit draws from, see `trueward.data.row_order`.
@@ -269,7 +274,7 @@ class Feedback:
         """
         aligned = {k: v for k, v in vars(self).items() if isinstance(v, torch.Tensor)}
         columns = {k: v for k, v in aligned.items() if k not in {"x", "group"}}
-        for name in ("channels", "eta"):
+        for name in ("channels", "eta", "asks"):
             columns |= {f"{name}.{k}": v for k, v in getattr(self, name).items()}
         return row_order(self.x, self.group, columns, digest)
 

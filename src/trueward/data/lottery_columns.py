@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import polars as pl
+
 from trueward.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -11,6 +13,7 @@ if TYPE_CHECKING:
 
 LOTTERY = ("response_id", "asked", "p_ask", "seen", "ask_level")
 NEEDED = ("asked", "p_ask")
+DRAWN = ("asked", "p_ask", "seen", "ask_level")  # what a method may read; no id
 
 
 def lottery_names(
@@ -56,3 +59,29 @@ def lottery_names(
             f"`{lacks[0]}`: write --map {lacks[0]}=NAME"
         )
     return {name: column for name, column in names.items() if name not in LOTTERY}
+
+
+def is_lottery(frame: pl.DataFrame) -> bool:
+    """Return whether a log has responses that were in a lottery of asks: p_ask above 0, and an outcome.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        Canonical columns.
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> is_lottery(pl.DataFrame({"asked": [1, 0], "p_ask": [0.5, 0.5]}))
+    True
+    >>> is_lottery(pl.DataFrame({"asked": [0, 0], "p_ask": [0.0, 0.0]}))
+    False
+
+    """
+    if not set(NEEDED) <= set(frame.columns):
+        return False
+    drawn = (pl.col("p_ask") > 0) & pl.col("asked").is_not_null()
+    return bool(frame.select(drawn.any()).item())

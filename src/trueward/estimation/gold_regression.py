@@ -13,6 +13,7 @@ from scipy.special import expit
 from trueward.core.errors import TruewardError
 from trueward.data.splits import prompt_numbers
 
+from .asked_labels import asked_labels
 from .gold_report import gold_report
 from .nuisance_types import Computed
 from .regression_design import CHUNK, design, label_weights, row_weights, scaling
@@ -174,7 +175,9 @@ def gold_coefficients(gold: RegressionData, prior: CoefficientPrior) -> Array:
     return average_coefficients(gold_posterior(gold, prior).values(), gold.design.shape[1])
 
 
-def anchoring(evidence: EvidenceFunction, prior: CoefficientPrior) -> Computed:
+def anchoring(
+    evidence: EvidenceFunction, prior: CoefficientPrior, *, asks: bool = True
+) -> Computed:
     """Return the nuisance ``anchor``: P(good) of every row with its interval, from gold labels (methods 4.2).
 
     logit P = b_0 + b . evidence + w . x, with w ~ N(0, s^2) and s averaged over by its marginal likelihood
@@ -186,6 +189,9 @@ def anchoring(evidence: EvidenceFunction, prior: CoefficientPrior) -> Computed:
         Feedback -> the (n,) log-odds of every piece of evidence.
     prior : CoefficientPrior
         Prior of the coefficients of the evidence, in the same order.
+    asks : bool
+        Whether answers to a lottery of asks count as labels where gold labels are on the silent, see
+        `asked_labels`.
 
     Returns
     -------
@@ -198,7 +204,8 @@ def anchoring(evidence: EvidenceFunction, prior: CoefficientPrior) -> Computed:
         return torch.cat([*(v[:, None] for v in evidence(b)), b.x], 1).double()
 
     def fit(train: Feedback, val: Feedback, seed: int) -> tuple[Parameters, dict[str, Any]]:
-        parts = [d[d.audited] for d in (train, val)]
+        drawn = asked_labels([train, val]) if asks else None
+        parts = [d[d.audited] for d in (train, val)] if drawn is None else drawn[0]
         labels = np.concatenate(
             [d.gold.double().cpu().numpy() for d in parts if d.gold is not None]
         )
@@ -214,6 +221,7 @@ def anchoring(evidence: EvidenceFunction, prior: CoefficientPrior) -> Computed:
         misfit = misfit_variance(value.cpu().numpy(), row_weights([train]))
         parameters["misfit"] = torch.tensor(misfit, dtype=torch.float64)
         report = gold_report(gold, prior, regression.w, posterior, seed)
+        report |= {"finding": drawn[1]} if drawn is not None else {}
         return parameters, report | {"misfit_variance": round(misfit, 4)}
 
     def apply(parameters: Parameters, b: Feedback) -> dict[str, Tensor]:

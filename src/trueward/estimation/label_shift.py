@@ -12,6 +12,7 @@ from scipy.special import chdtrc, chdtri, expit
 
 from trueward.core.weighted import effective_size
 
+from .asked_average import asked_ends
 from .mixture_segment import Segment
 from .nuisance_types import Computed
 
@@ -121,7 +122,7 @@ class Line:
         return Segment(y + low * d, y + high * d), source
 
 
-def placement(rho_01: float, rho_10: float, column: str) -> Computed:
+def placement(rho_01: float, rho_10: float, column: str, *, asks: bool = False) -> Computed:
     """Return the nuisance gamma(x) = P(good given x), if feedback depends on the label alone (methods 4.1).
 
     (P(up), P(down)) given x = gamma G + (1 - gamma) B for two points G and B. Their line is the first
@@ -136,6 +137,8 @@ def placement(rho_01: float, rho_10: float, column: str) -> Computed:
         P(observed 0 given true 1) and P(observed 1 given true 0).
     column : str
         Column of ``eta`` that gets gamma.
+    asks : bool
+        Whether a lottery of asks gives the ends of the segment where the log has one, see `asked_ends`.
 
     Returns
     -------
@@ -144,7 +147,7 @@ def placement(rho_01: float, rho_10: float, column: str) -> Computed:
 
     """
 
-    def fit(train: Feedback, _val: Feedback, _seed: int) -> tuple[Parameters, dict[str, Any]]:
+    def fit(train: Feedback, val: Feedback, _seed: int) -> tuple[Parameters, dict[str, Any]]:
         seen, up = (v.double().cpu().numpy() for v in (train.seen, train.seen * train.y))
         weight = train.row_weight.cpu().numpy()
         predicted = np.stack(_chances(train), 1)
@@ -159,6 +162,10 @@ def placement(rho_01: float, rho_10: float, column: str) -> Computed:
             "selection": "label" if p >= LEVEL else "at random given x",
             "scale": source,
         }
+        drawn = asked_ends([train, val], rho_01, rho_10) if asks and p >= LEVEL else None
+        if drawn is not None:
+            m_0, m_1 = (round(float(v), 4) for v in drawn.sum(1))
+            return {"ends": drawn}, report | {"m_1": m_1, "m_0": m_0, "scale": "asks"}
         if p >= LEVEL and (found := _at_ends(segment, source, predicted, weight)):
             report["warning"] = "; ".join(found)
         if p < LEVEL:

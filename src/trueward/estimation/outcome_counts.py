@@ -83,9 +83,9 @@ class OutcomeCounts:
         w = weight * effective_size(weight) / weight.sum()
         cell = np.arange(len(q))
         if len(q) > BINS**2:
-            cell = _bin(q, BINS) * BINS + _bin(p, BINS)
+            cell = bins(q, BINS) * BINS + bins(p, BINS)
             for v in (lenient, reacting):
-                cell = cell if v is None else cell * USER_BINS + _bin(v, USER_BINS)
+                cell = cell if v is None else cell * USER_BINS + bins(v, USER_BINS)
         _, cell = np.unique(cell, return_inverse=True)
 
         def total(v: Array) -> Array:
@@ -108,9 +108,25 @@ class OutcomeCounts:
 
     def moments(self, v: Array) -> tuple[float, float]:
         """Return the mean and the standard deviation, at least 0.02, of a (k,) column over rows."""
-        mean = float(np.average(v, weights=self.n))
-        sd = float(np.sqrt(np.average(np.square(v - mean), weights=self.n)))
-        return mean, max(sd, SMALLEST_SD)
+        return moments(v, self.n)
+
+
+def moments(v: Array, weight: Array) -> tuple[float, float]:
+    """Return the weighted mean and the standard deviation, at least 0.02, of a column.
+
+    Parameters
+    ----------
+    v, weight : ndarray, shape (k,)
+        Values, and the weight of each.
+
+    Returns
+    -------
+    (float, float)
+
+    """
+    mean = float(np.average(v, weights=weight))
+    sd = float(np.sqrt(np.average(np.square(v - mean), weights=weight)))
+    return mean, max(sd, SMALLEST_SD)
 
 
 def centred(z: Array, fold: Array, weight: Array) -> Array:
@@ -136,6 +152,21 @@ def centred(z: Array, fold: Array, weight: Array) -> Array:
     return np.asarray(z + np.average(z, weights=weight) - means[k])
 
 
-def _bin(v: Array, bins: int) -> NDArray[np.int64]:
-    edges = np.quantile(v, np.linspace(0, 1, bins + 1)[1:-1])
+def bins(v: Array, count: int) -> NDArray[np.int64]:
+    """Return the quantile bin of every value.
+
+    Parameters
+    ----------
+    v : ndarray, shape (n,)
+        Values.
+    count : int
+        Number of bins.
+
+    Returns
+    -------
+    ndarray of int, shape (n,)
+        From 0 to count - 1.
+
+    """
+    edges = np.quantile(v, np.linspace(0, 1, count + 1)[1:-1])
     return np.asarray(np.searchsorted(edges, v), dtype=np.int64)

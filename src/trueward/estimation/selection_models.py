@@ -144,7 +144,7 @@ def fit_selection_models(
         sd = np.array([LEVEL_SD, SLOPE_SD, STACKING_SD][:columns])
         centre = np.append(_correction(counts, rho_01, rho_10), np.zeros(columns - 2))
         objective = _ratings(counts, design[:, :columns], centre, sd, rho_01, rho_10)
-        w, curvature, evidence = _laplace(objective, [centre], sd, slope=1)
+        w, curvature, evidence = laplace(objective, [centre], sd, slope=1)
         models.append(
             SelectionModel(name, evidence + reacting, w, curvature, columns, by_label=False)
         )
@@ -156,7 +156,7 @@ def fit_selection_models(
         centre = np.array([*_correction(counts, *rho), 0.0, _rate(counts), 0.0])
         starts = [centre + np.array([0, 0, 0.3 * np.sign(d), 0, d]) for d in STARTS]
         objective = _outcomes(counts, design, centre, sd, *rho)
-        w, curvature, evidence = _laplace(objective, starts, sd, slope=1)
+        w, curvature, evidence = laplace(objective, starts, sd, slope=1)
         models.append(SelectionModel(name, evidence, w, curvature, 3, by_label=True))
     return models
 
@@ -221,7 +221,7 @@ def _reacting_evidence(counts: OutcomeCounts) -> float:
         return float(value), design.T @ (counts.n * expit(z) - counts.rated) + gap / sd**2
 
     start = np.array([_rate(counts), along * sd_p, sd_p])
-    return _laplace(objective, [start], sd)[2]
+    return laplace(objective, [start], sd)[2]
 
 
 def _outcomes(
@@ -274,10 +274,28 @@ def _through(by_chance: Array, m: Array | float) -> float:
     return float(by_chance @ (m * (1 - m)))
 
 
-def _laplace(
+def laplace(
     objective: Gradient, starts: list[Array], sd: Array, slope: int | None = None
 ) -> tuple[Array, Array, float]:
-    """MAP estimate from the best start, its curvature, and Laplace's approximation of the log evidence."""
+    """Return the MAP estimate from the best start, its curvature, and Laplace's log evidence.
+
+    Parameters
+    ----------
+    objective : callable
+        Parameters -> minus log posterior without its constants, and its gradient.
+    starts : list of ndarray, shape (m,)
+        Where the search begins.
+    sd : ndarray, shape (m,)
+        Prior standard deviations.
+    slope : int, optional
+        Parameter that is held at `FLATTEST` at least.
+
+    Returns
+    -------
+    (ndarray, ndarray, float)
+        (m,) parameters, (m, m) curvature, log evidence.
+
+    """
     bounds: list[tuple[float | None, None]] = [(None, None)] * len(sd)
     if slope is not None:
         bounds[slope] = (FLATTEST, None)

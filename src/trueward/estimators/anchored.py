@@ -39,6 +39,9 @@ class Anchored(Method):
     clicks) and 0 for the rest; w ~ N(0, s^2), with s averaged over by its marginal likelihood (methods
     4.2). ``low`` and ``high`` are a 95 % interval of P(preferred given the response): posterior of b, w and
     s, and a prior for what evidence and features do not explain of the true log-odds.
+    Where a lottery decided whom to ask (asked=auto), it gives the ends of three_outcome's segment; and where
+    most gold labels are on the asked who stayed silent, answers to asks count as labels beside them, each
+    weighted by what it represents, so that the labels are a draw of all responses.
     """
 
     signals: Annotated[
@@ -54,6 +57,10 @@ class Anchored(Method):
             "up: thumbs up and clicks may only raise the reward; both: thumbs down may only lower it, too"
         ),
     ] = "none"
+    asked: Annotated[
+        Literal["auto", "no"],
+        Opt("use a lottery of asks where the log has one, or leave it out"),
+    ] = "auto"
 
     paper = "ours (methods 4.2); stacking: Wolpert 1992; evidence: MacKay 1992"
     variants = (
@@ -109,8 +116,10 @@ class Anchored(Method):
     @property
     def nuisances(self) -> tuple[Estimable, ...]:
         places = any(e.kind == "place" for e in self._signals.evidence)
-        placed = (placement(0.0, 0.0, PLACE),) if places else ()
-        return (*self._signals.nuisances, *placed, anchoring(self.evidence, self.coefficient_prior))
+        asks = self.asked == "auto"
+        placed = (placement(0.0, 0.0, PLACE, asks=asks),) if places else ()
+        anchor = anchoring(self.evidence, self.coefficient_prior, asks=asks)
+        return (*self._signals.nuisances, *placed, anchor)
 
     def evidence(self, b: Feedback) -> list[Tensor]:
         """Return the (n,) log-odds of every piece of evidence."""

@@ -10,6 +10,7 @@ import torch
 from trueward.core.errors import UsageError
 from trueward.core.options import Opt
 from trueward.data.feedback import Columns, Feedback
+from trueward.estimation.asked_average import selection_with_asks
 from trueward.estimation.declarations import NOISE_RATE_01, NOISE_RATE_10
 from trueward.estimation.label_shift import label_shift
 from trueward.estimation.losses import bce, log_mixture
@@ -49,6 +50,9 @@ class ThreeOutcome(Method):
     k s, so that better answers among the good may get more feedback.
     The noise rates are given, not learned: with free rates nothing is identified. They matter little for
     the ranking.
+    Where a lottery decided whom to ask (asked=auto), form=averaged fits who reacts in every arm t: logit m_r =
+    c_t + h(x) + (b + d 1[asked]) (r - 1/2), with g the same in all arms, and gold labels of any draw. Where
+    fewer than 20 % of the asked answer, asks bound the share of good responses and nothing more.
     """
 
     form: Annotated[
@@ -64,6 +68,10 @@ class ThreeOutcome(Method):
     ] = "label"
     rho_01: Annotated[float, NOISE_RATE_01] = 0.0
     rho_10: Annotated[float, NOISE_RATE_10] = 0.0
+    asked: Annotated[
+        Literal["auto", "no"],
+        Opt("use a lottery of asks where the log has one (averaged), or leave it out"),
+    ] = "auto"
 
     paper = (
         "ours (methods 4.1); evidence: MacKay 1992; label shift: Saerens et al. 2002, Lipton et al. 2018; "
@@ -103,7 +111,8 @@ class ThreeOutcome(Method):
         if self.form == "two_step":  # the segment is one of probabilities over all users
             of_all = (replace(nu, of_users="") for nu in chances)
             return (*of_all, label_shift(self.rho_01, self.rho_10))
-        return (*chances, naive, selection_average(self.rho_01, self.rho_10))
+        average = selection_with_asks if self.asked == "auto" else selection_average
+        return (*chances, naive, average(self.rho_01, self.rho_10))
 
     @property
     def consistent_if(self) -> Claims:

@@ -9,6 +9,7 @@ import torch
 
 from trueward.data.capabilities import CATEGORIES
 from trueward.data.feedback import Columns, Feedback, Labelled
+from trueward.data.lottery_columns import DRAWN, is_lottery
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -51,6 +52,7 @@ def to_feedback(log: Log, x: Tensor, backbone: str | None) -> Feedback:
         eta=Columns(known),
         backbone=backbone,
         export_scope=log.export_scope,
+        asks=Columns({k: _floats(frame[k]) for k in DRAWN if k in names} if is_lottery(frame) else {}),
     )
 
 

@@ -1,7 +1,7 @@
-"""The mechanisms of `selection`, `appearance`, `raters` and `clicks`, by name.
+"""The mechanisms of `selection`, `appearance`, `raters`, `asks` and `clicks`, by name.
 
 Every function there that is annotated to return a `Selection` is a mechanism. It takes the rows
-(`LogRows`), alpha in (0, 1], the rate in (0, 1] and a random generator.
+(`LogRows`), alpha in (0, 1], the rate in (0, 1] and a random generator; `asked` takes its `AskOptions`, too.
 """
 
 from __future__ import annotations
@@ -12,19 +12,17 @@ from typing import TYPE_CHECKING
 from trueward.core.errors import UsageError
 from trueward.core.suggest import suggestion
 
-from . import appearance, clicks, raters, selection
+from . import appearance, asks, clicks, raters, selection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import numpy as np
-
-    from .selection import LogRows, Selection
+    from .selection import Selection
 
 #: Name -> mechanism.
-MECHANISMS: dict[str, Callable[[LogRows, float, float, np.random.Generator], Selection]] = {
+MECHANISMS: dict[str, Callable[..., Selection]] = {
     name: f
-    for module in (selection, appearance, raters, clicks)
+    for module in (selection, appearance, raters, asks, clicks)
     for name, f in vars(module).items()
     if inspect.isfunction(f)
     and not name.startswith("_")

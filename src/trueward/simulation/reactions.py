@@ -223,9 +223,11 @@ def _activity(
     if selection.user is not None:
         columns.append(pl.Series("user_id", [f"user {u}" for u in selection.user]))
     columns += [v.alias(f"context.{k}") for k, v in selection.context.items()]
+    columns += selection.columns
     truth = {"propensity": selection.propensity}
     if not selection.channels:
-        return rng.random(len(label)) < selection.propensity, columns, truth
+        reacts = selection.propensity if selection.reacts is None else selection.reacts
+        return rng.random(len(label)) < reacts, columns, truth
     active = np.zeros(len(label), dtype=bool)
     for k, mu in selection.channels.items():
         channel = rng.random(len(label)) < mu

@@ -79,6 +79,10 @@ class Selection:
         Weight of a row in the noise rate of its class. None: equal weights.
     truth : dict of str to array of float, shape (n,)
         Further columns of the truth.
+    reacts : array of float, shape (n,), or None
+        P(user reacts) where asks add to the propensity. None: the propensity.
+    columns : list of polars.Series
+        Further columns of the log.
 
     """
 
@@ -91,6 +95,8 @@ class Selection:
     opinion: Array | None = None
     flip_weight: Array | None = None
     truth: dict[str, Array] = field(default_factory=dict)
+    reacts: Array | None = None
+    columns: list[pl.Series] = field(default_factory=list)
 
 
 def mcar(r: LogRows, alpha: float, rate: float, rng: np.random.Generator) -> Selection:

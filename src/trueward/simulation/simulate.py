@@ -6,7 +6,7 @@ Each of these steps has its own random stream, so a change of one does not chang
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +15,11 @@ import polars as pl
 
 from trueward.core.atomic_io import replacing
 from trueward.core.errors import TruewardError, UsageError
+from trueward.core.options import check_names
+from trueward.core.options import options as option_fields
 from trueward.core.random import numpy_stream
 
+from .asks import AskOptions
 from .mechanisms import CLICKS, MECHANISMS, mechanism_named
 from .rated import RatedTable, read_rated
 from .reactions import draw_reactions, sparse
@@ -24,6 +27,8 @@ from .scores import text_statistics
 from .selection import LogRows
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
@@ -114,6 +119,7 @@ def simulate(
     threshold: float | None = None,
     seed: int = 0,
     features: NDArray[Any] | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> World:
     """Simulate a log of selective, noisy feedback on rated answers.
 
@@ -143,6 +149,9 @@ def simulate(
     features : array of float, shape (n, d), optional
         The x of mechanisms that depend on it, one row for each row of ``rated``. None: lengths,
         punctuation and hashed words of the text.
+    options : mapping of str to Any, optional
+        Options of the mechanism ``asked``, fields of `AskOptions`: the share of asks, who answers, and how
+        asking changes that. Values may be text, as on a command line.
 
     Returns
     -------
@@ -166,17 +175,20 @@ def simulate(
     name = mechanism_named(mechanism)
     rate = (CLICK_RATE if name in CLICKS else RATE) if rate is None else rate
     _check(name, alpha, rate, rho_01 + rho_10)
+    more = _own_options(name, options or {}, seed)
     table = read_rated(rated, threshold, features)
     rows, held = table.split(test_share, seed)
     context = numpy_stream(seed, "context")
-    selection = MECHANISMS[name](_log_rows(table, rows), alpha, rate, context)
+    selection = MECHANISMS[name](_log_rows(table, rows), alpha, rate, context, *more)
     label = table.label[rows]
     reactions = draw_reactions(selection, label, rho_01, rho_10, seed)
     settings = {"mechanism": name, "alpha": alpha, "rate": rate, "rho_01": rho_01, "rho_10": rho_10}
     settings |= {"gold": gold, "test_share": test_share, "threshold": table.threshold, "seed": seed}
+    settings |= {"options": asdict(more[0])} if more else {}
     frame = table.frame.with_columns(pl.Series("label", table.label))
+    among = _silent(reactions.columns) if more and more[0].gold_on == "silent" else None
     return World(
-        log=frame[rows].select(_TEXT).with_columns(*reactions.columns, *_gold(label, gold, seed)),
+        log=frame[rows].select(_TEXT).with_columns(*reactions.columns, *_gold(label, gold, seed, among)),
         test=frame[held].select(*_TEXT, "label", "rating"),
         truth=frame[rows].select("label", "rating").hstack(pl.DataFrame(reactions.truth)),
         scenario=settings | _sizes(table, rows, held) | {"realised": reactions.realised(label)},
@@ -213,15 +225,44 @@ def _log_rows(table: RatedTable, rows: NDArray[np.int64]) -> LogRows:
     return LogRows(scaled, table.label[rows], features, table.group[rows])
 
 
-def _gold(label: Array, count: int, seed: int) -> list[pl.Series]:
-    """Draw ``count`` gold labels uniformly; a larger draw contains a smaller one."""
-    if not 0 <= count <= len(label):
+def _own_options(name: str, given: Mapping[str, Any], seed: int) -> list[AskOptions]:
+    """Return the options of the mechanism ``asked``; no other mechanism has any."""
+    if name != "asked":
+        if given:
+            raise UsageError(
+                f"the mechanism {name} has no options, found {', '.join(given)}: only `asked` has some"
+            )
+        return []
+    known = option_fields(AskOptions)
+    check_names(given, known, "the mechanism asked")
+    values = {
+        k: known[k].parse(v, "the mechanism asked") if isinstance(v, str) else v
+        for k, v in given.items()
+    }
+    chosen = AskOptions(**values)
+    return [replace(chosen, key=chosen.key or f"simulated-{seed}")]
+
+
+def _silent(columns: list[pl.Series]) -> NDArray[np.bool_]:
+    """(n,) whether a response was asked about, the question seen, and no feedback given."""
+    log = pl.DataFrame(columns)
+    shown = pl.col("seen") == 1 if "seen" in log.columns else pl.lit(value=True)
+    return log.select((pl.col("asked") == 1) & shown & pl.col("feedback").is_null()).to_series().to_numpy()
+
+
+def _gold(
+    label: Array, count: int, seed: int, among: NDArray[np.bool_] | None = None
+) -> list[pl.Series]:
+    """Draw ``count`` gold labels uniformly over some rows; a larger draw contains a smaller one."""
+    rows = len(label) if among is None else int(among.sum())
+    if not 0 <= count <= rows:
+        what = f"a log of {rows} rows" if among is None else f"{rows} asked and silent responses"
         raise UsageError(
-            f"gold={count} is out of range for a log of {len(label)} rows; use a number from 0 to "
-            f"{len(label)}"
+            f"gold={count} is out of range for {what}; use a number from 0 to {rows}"
         )
     drawn = np.zeros(len(label), dtype=bool)
-    drawn[numpy_stream(seed, "gold").permutation(len(label))[:count]] = True
+    order = numpy_stream(seed, "gold").permutation(len(label))
+    drawn[(order if among is None else order[among[order]])[:count]] = True
     return [sparse("gold", label, drawn)] if count else []
 
 

@@ -1,0 +1,363 @@
+"""P(good given x) from a log in which a lottery decided whom to ask, or the bounds where too few answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from scipy.optimize import brentq
+from scipy.special import expit
+
+from trueward.asking.answers import FEWEST, FEWEST_ANSWER
+from trueward.core.random import numpy_stream
+
+from .asked_counts import AskedCounts
+from .asked_selection import AskedModel, fit_asked_models
+from .outcome_counts import SMALLEST_SD
+from .reward_form import odds
+from .selection_average import DRAWS, SHARES, WIDE, gold_labels, selection_average
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from trueward.data.feedback import Feedback
+
+    from .nuisance_types import Computed, Parameters
+
+    Array = NDArray[np.float64]
+
+#: log prior odds of the models against ``asked``
+LOG_PRIOR = {"at_random": -1.0, "asked": 0.0}
+GATE = 0.5  # weight of ``asked`` from which the ranking may leave that of naive
+
+
+@dataclass(frozen=True)
+class AskedAverage:
+    """P(good given x) = sum_k w_k sigmoid(f_k), over models of who reacts that a lottery of asks identifies.
+
+    Attributes
+    ----------
+    models : list of AskedModel
+        Models of who reacts.
+    weights : ndarray, shape (k,)
+        Posterior shares of the models: evidence times prior.
+    counts : AskedCounts
+        The rows that they were fitted on.
+    as_naive : (float, float)
+        Intercept and slope of the line that gives the logit of naive the mean and the spread of q.
+
+    """
+
+    models: list[AskedModel]
+    weights: Array
+    counts: AskedCounts
+    as_naive: tuple[float, float]
+
+    @staticmethod
+    def fit(
+        counts: AskedCounts, rho_01: float, rho_10: float, as_naive: tuple[float, float] = (0.0, 0.0)
+    ) -> AskedAverage:
+        """Fit the models and weigh them.
+
+        Parameters
+        ----------
+        counts : AskedCounts
+            The rows.
+        rho_01, rho_10 : float
+            P(observed 0 given true 1) and P(observed 1 given true 0).
+        as_naive : (float, float)
+            Intercept and slope of the line from the logit of naive to q; a slope of 0 leaves naive out.
+
+        """
+        models = fit_asked_models(counts, rho_01, rho_10)
+        score = np.array([m.log_evidence + LOG_PRIOR[m.name] for m in models])
+        weights = np.exp(score - score.max())
+        return AskedAverage(models, weights / weights.sum(), counts, as_naive)
+
+    @property
+    def uses_unrated(self) -> bool:
+        """Whether the evidence is enough for unrated responses to change the ranking."""
+        return bool(1 - self.weights[0] >= GATE)
+
+    @cached_property
+    def coefficients(self) -> tuple[Array, Array]:
+        """The components of the mixture, as of `SelectionAverage`: one a model, or naive's own network.
+
+        In the components of the models, q is the mean of itself and of naive's logit on its scale: two
+        networks of the same ratings rank better than one.
+
+        Returns
+        -------
+        weights : ndarray, shape (k,)
+        coefficients : ndarray, shape (k, 4)
+            Of f_k on 1, q, p and the logit of naive.
+
+        """
+        rows = np.array([np.append(m.log_odds(self.counts), 0.0) for m in self.models])
+        level, slope = self.as_naive
+        if self.uses_unrated:
+            if slope > 0:
+                half = rows[:, 1] / 2
+                rows = np.stack([rows[:, 0] + half * level, half, rows[:, 2], half * slope], 1)
+            return self.weights, rows
+        share = self.weights @ [self._share(*row[:3]) for row in rows]
+        shift = brentq(lambda v: self._share(v, 1.0, 0.0) - share, -30.0, 30.0, xtol=1e-6)
+        return np.ones(1), np.array([[shift, 0.0, 0.0, 1.0]])
+
+    def share_range(self, seed: int) -> tuple[float, float]:
+        """Return the 5 and 95 % quantiles of the share of good responses, given the models.
+
+        A model by its weight, and its parameters from the Laplace approximation; d, which two arms do not
+        identify, is one of them.
+
+        Parameters
+        ----------
+        seed : int
+            Seed of the draws.
+
+        """
+        rng = numpy_stream(seed, "asked range")
+        roots = [np.linalg.cholesky(np.linalg.inv(m.curvature)) for m in self.models]
+        shares = []
+        for k in rng.choice(len(self.models), DRAWS, p=self.weights):
+            m = self.models[k]
+            drawn = m.parameters + roots[k] @ rng.standard_normal(len(m.parameters))
+            shares.append(self._share(*m.log_odds(self.counts, drawn)))
+        low, high = np.quantile(shares, SHARES)
+        return float(low), float(high)
+
+    def report(self, seed: int) -> dict[str, Any]:
+        """Return the weights, the share of good responses with its range, and what the asks say.
+
+        Parameters
+        ----------
+        seed : int
+            Seed of the draws of the range.
+
+        """
+        rows = [m.log_odds(self.counts) for m in self.models]
+        share = float(self.weights @ [self._share(*row) for row in rows])
+        low, high = self.share_range(seed)
+        low, high = min(low, share), max(high, share)
+        b, d = (float(self.weights @ v) for v in zip(*(m.strength() for m in self.models), strict=True))
+        needed = gold_labels(low, high)
+        report: dict[str, Any] = {
+            "weights": {m.name: round(float(w), 4) for m, w in zip(self.models, self.weights, strict=True)},
+            "uses_unrated": self.uses_unrated,
+            "odds_ratio": round(float(np.exp(b)), 3),
+            "odds_ratio_asked": round(float(np.exp(b + d)), 3),
+            "share_good": round(share, 4),
+            "share_good_range": [round(low, 4), round(high, 4)],
+            "gold_labels": needed,
+            "asks": facts(self.counts),
+        }
+        found = (
+            f"a lottery of asks shows who reacts: odds ratio {np.exp(b):.2g} of reacting to a good and to a bad "
+            f"answer (missing at random has the weight {self.weights[0]:.2f})"
+        )
+        warnings = []
+        if high - low >= WIDE:
+            warnings.append(
+                f"{found}. The share of good responses may lie between {low:.2f} and {high:.2f} (estimate: "
+                f"{share:.2f}); {needed} gold labels on the asked who stayed silent would say more"
+            )
+        least, most = self.counts.bounds
+        if not least <= share <= most:
+            warnings.append(
+                f"the estimated share of good responses ({share:.2f}) lies outside of what the reactions allow "
+                f"whoever answers ({least:.2f} to {most:.2f}): the model of who answers is wrong here; label "
+                "some of the asked who stayed silent (trueward ask check --gold)"
+            )
+        flat = [m.name for m, w in zip(self.models, self.weights, strict=True) if m.on_bound and w > 0.05]
+        if flat:
+            report["on_bound"] = flat
+            warnings.append(f"the slope of the ratings is at its bound, 0, in {', '.join(flat)}")
+        return report | ({"warning": "; ".join(warnings)} if warnings else {"finding": found})
+
+    def _share(self, a: float, b: float, c: float) -> float:
+        f = a + b * self.counts.q + c * self.counts.p
+        return float(np.average(expit(f), weights=self.counts.n))
+
+
+def facts(counts: AskedCounts) -> dict[str, Any]:
+    """Return what a lottery of asks says without a model, as plain data.
+
+    Parameters
+    ----------
+    counts : AskedCounts
+        Its rows.
+
+    Returns
+    -------
+    dict
+        ``rows`` and ``answering`` of every arm, ``gold`` labels, and ``bounds`` of the share of good responses.
+
+    """
+    return {
+        "rows": [round(float(v), 1) for v in np.bincount(counts.arm, counts.n)],
+        "answering": [round(float(v), 4) for v in counts.answering],
+        "gold": round(float(counts.gold.sum()), 1),
+        "bounds": [round(v, 4) for v in counts.bounds],
+    }
+
+
+def selection_with_asks(rho_01: float, rho_10: float) -> Computed:
+    """Return the nuisance ``selection`` that uses a lottery of asks where the log has one (methods 4.1).
+
+    Without a lottery it is `selection_average`, bit for bit. Where fewer than 20 % of the asked answer, and
+    fewer than 10 gold labels are on responses of the lottery, it is `selection_average` as well, and the
+    report has bounds of the share of good responses in place of an estimate.
+
+    Parameters
+    ----------
+    rho_01, rho_10 : float
+        P(observed 0 given true 1) and P(observed 1 given true 0).
+
+    Returns
+    -------
+    Computed
+        Column ``target``; parameters as of `selection_average`.
+
+    """
+    without = selection_average(rho_01, rho_10)
+
+    def fit(train: Feedback, val: Feedback, seed: int) -> tuple[Parameters, dict[str, Any]]:
+        parts = [train, val]
+        counts = AskedCounts.of(parts) if train.asks else None
+        if counts is None:
+            return without.fit(train, val, seed)
+        if not usable(counts):
+            parameters, report = without.fit(train, val, seed)
+            return parameters, bounded(report, counts)
+        average = AskedAverage.fit(counts, rho_01, rho_10, line_of_naive(val))
+        names = ("weights", "coefficients")
+        pairs = zip(names, map(torch.from_numpy, average.coefficients), strict=True)
+        report = average.report(seed)
+        if unseen := not_logged(parts):
+            report["warning"] = "; ".join([*([report["warning"]] if "warning" in report else []), unseen])
+        return dict(pairs), report
+
+    return replace(without, fit=fit)
+
+
+def asked_ends(parts: list[Feedback], rho_01: float, rho_10: float) -> torch.Tensor | None:
+    """Return (P(up), P(down)) of a bad and of a good answer, from the lottery of a log.
+
+    Parameters
+    ----------
+    parts : list of Feedback
+        Parts of a log, with ``eta.noisy`` and ``eta.responds``.
+    rho_01, rho_10 : float
+        P(observed 0 given true 1) and P(observed 1 given true 0).
+
+    Returns
+    -------
+    Tensor, shape (2, 2), or None
+        None without a lottery whose answers say more than bounds, and where missing at random fits better.
+
+    """
+    counts = AskedCounts.of(parts) if all(d.asks for d in parts) else None
+    if counts is None or not usable(counts):
+        return None
+    average = AskedAverage.fit(counts, rho_01, rho_10)
+    if not average.uses_unrated:
+        return None
+    bad, good = average.models[-1].reacting(counts)
+    ends = [[rho_10 * bad, (1 - rho_10) * bad], [(1 - rho_01) * good, rho_01 * good]]
+    return torch.tensor(ends, dtype=torch.float64)
+
+
+def line_of_naive(held: Feedback) -> tuple[float, float]:
+    """Return intercept and slope of the line that gives naive's logit the mean and the spread of q.
+
+    Parameters
+    ----------
+    held : Feedback
+        Rows on which neither network was trained.
+
+    Returns
+    -------
+    (float, float)
+        (0, 0) where one of them does not vary.
+
+    """
+    q, n = (odds(held.eta[k]).cpu().numpy() for k in ("noisy", "naive"))
+    if len(q) < 2 or min(q.std(), n.std()) < SMALLEST_SD:
+        return 0.0, 0.0
+    slope = float(q.std() / n.std())
+    return float(q.mean() - slope * n.mean()), slope
+
+
+def usable(counts: AskedCounts) -> bool:
+    """Return whether the answers of a lottery say more than bounds.
+
+    Parameters
+    ----------
+    counts : AskedCounts
+        Its rows.
+
+    Returns
+    -------
+    bool
+
+    """
+    answered = np.bincount(counts.arm, counts.rated)
+    enough = bool((answered >= 1).all() and answered[1:].sum() >= FEWEST)
+    gold = float(counts.gold.sum())
+    return enough and (float(counts.answering[1:].max()) >= FEWEST_ANSWER or gold >= FEWEST)
+
+
+def bounded(report: dict[str, Any], counts: AskedCounts) -> dict[str, Any]:
+    """Return a report with the bounds of the share of good responses in place of an estimate.
+
+    Parameters
+    ----------
+    report : dict
+        Of `selection_average`.
+    counts : AskedCounts
+        The rows of the lottery.
+
+    Returns
+    -------
+    dict
+
+    """
+    least, most = counts.bounds
+    low, high = (f(least, most) for f in (min, max))
+    answering = float(counts.answering[1:].max())
+    said = {k: v for k, v in report.items() if k not in {"warning", "finding"}}
+    return said | {
+        "share_good": None,
+        "share_good_range": [round(low, 4), round(high, 4)],
+        "gold_labels": gold_labels(low, high),
+        "asks": facts(counts),
+        "warning": (
+            f"{answering:.0%} of the asked answered, and below {FEWEST_ANSWER:.0%} asks give bounds only: the share "
+            f"of good responses lies between {low:.2f} and {high:.2f}, and the level of the rewards is not "
+            "identified. Make answering easier, or label some of the asked who stayed silent"
+        ),
+    }
+
+
+def not_logged(parts: list[Feedback]) -> str:
+    """Return a warning where the log does not say who saw the question; else an empty text.
+
+    Parameters
+    ----------
+    parts : list of Feedback
+        Parts of a log with a lottery.
+
+    Returns
+    -------
+    str
+
+    """
+    if any("seen" in d.asks and bool((~d.asks.seen.isnan()).any()) for d in parts):
+        return ""
+    return (
+        "the log does not say who saw the question (`seen`): the asked who did not see it count as silent, "
+        "and the share of good responses is then wrong"
+    )

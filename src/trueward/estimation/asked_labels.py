@@ -1,0 +1,86 @@
+"""Answers to a lottery of asks, as labels beside the gold labels on the asked who stayed silent (two-phase)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import torch
+
+from trueward.asking.answers import FEWEST
+from trueward.data.lottery_arms import arms
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from trueward.data.feedback import Feedback
+
+MOST = 0.5  # share of the gold labels that must be on silent responses
+
+
+def asked_labels(parts: list[Feedback]) -> tuple[list[Feedback], str] | None:
+    """Return the asked responses with a label, weighted so that they represent all of the lottery.
+
+    An answer is its own label, unless a gold label is there; a silent response counts for all silent ones by
+    its gold label. A weighted mean over these rows is the two-phase estimate of `asked_share`, so they are a
+    draw of the responses whoever answers. Gold labels elsewhere are left out: their draw is another one.
+
+    Parameters
+    ----------
+    parts : list of Feedback
+        Parts of a log.
+
+    Returns
+    -------
+    parts : list of Feedback
+        Labelled rows of each part, with `gold`, `weight` and `gold_weight`.
+    sentence : str
+        What was used.
+    None
+        Without a lottery, with fewer than 10 gold labels on silent responses, or where fewer than half of the
+        gold labels are on these.
+
+    """
+    if any(not d.asks or d.gold is None or d.o is None for d in parts):
+        return None
+    masks = [_masks(d) for d in parts]
+    labels = sum(len(d.audited) for d in parts)
+    on_silent = sum(int(known.sum()) for _, _, known, _ in masks)
+    answers = sum(int(answered.sum()) for answered, *_ in masks)
+    if on_silent < FEWEST or on_silent < MOST * labels or not answers:
+        return None
+    # what all silent responses weigh, over what the labelled ones represent
+    silent = sum(float(w[rows].sum()) for _, rows, _, w in masks)
+    labelled = sum(
+        float((w * _gold_weight(d))[known].sum())
+        for d, (_, _, known, w) in zip(parts, masks, strict=True)
+    )
+    found = []
+    for d, (answered, _, known, w) in zip(parts, masks, strict=True):
+        assert d.gold is not None
+        gold = torch.where(answered & d.gold.isnan(), d.y, d.gold)
+        counts = torch.where(answered, 1.0, _gold_weight(d) * silent / labelled)
+        full = replace(d, gold=gold, weight=w, gold_weight=counts)
+        found.append(full[(answered | known).nonzero().squeeze(-1)])
+    left_out = labels - on_silent - sum(
+        int((answered & ~d.gold.isnan()).sum())  # type: ignore[union-attr]
+        for d, (answered, *_) in zip(parts, masks, strict=True)
+    )
+    sentence = f"{answers} answers to asks count as labels, and {on_silent} gold labels for the silent"
+    return found, sentence + (f"; {left_out} gold labels on other responses are left out" if left_out else "")
+
+
+def _masks(d: Feedback) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Answered, silent, and labelled silent rows of the asked; and (n,) weight / p_ask."""
+    assert d.gold is not None
+    arm, _ = arms(d)
+    asked = (arm > 0).to(d.y.device)
+    answered, silent = asked & (d.seen > 0), asked & (d.seen == 0)
+    chance = torch.where(asked, d.asks.p_ask.double(), 1.0)
+    return answered, silent, silent & ~d.gold.isnan(), d.row_weight / chance
+
+
+def _gold_weight(d: Feedback) -> Tensor:
+    """(n,) 1 / P(labelled) of each gold label; 1 without ``gold_weight``."""
+    one = torch.ones(len(d), dtype=torch.float64, device=d.y.device)
+    return one if d.gold_weight is None else d.gold_weight.double()
