@@ -63,7 +63,9 @@ FITS: dict[str, tuple[str, dict[str, Any], bool]] = {  # method, options, with g
 }
 
 
-def table(name: str, data: Path, folder: Path) -> tuple[pl.DataFrame, np.ndarray[Any, Any], float | None]:
+def table(
+    name: str, data: Path, folder: Path
+) -> tuple[pl.DataFrame, np.ndarray[Any, Any], float | None]:
     """Return the rated answers of a set, their features, and the threshold; features are kept in a file."""
     kept = folder / f"asks_{name}.npz"
     answers = SETS[name].read(Location(data=data, rows=ROWS))
@@ -73,7 +75,9 @@ def table(name: str, data: Path, folder: Path) -> tuple[pl.DataFrame, np.ndarray
         some = prompts.sample(fraction=ROWS / len(frame), seed=0)
         frame = frame.filter(pl.col("prompt").is_in(some.implode()))
     if not kept.exists():
-        x = features(backbone("wordllama"), frame["prompt"].to_list(), frame["response"].to_list(), None)
+        x = features(
+            backbone("wordllama"), frame["prompt"].to_list(), frame["response"].to_list(), None
+        )
         x = x.float()
         x = (x - x.mean(0)) / (x.std(0) + 1e-6)
         torch.manual_seed(0)
@@ -97,13 +101,28 @@ def fitted(
 
 
 def one(
-    frame: pl.DataFrame, x: np.ndarray[Any, Any], threshold: float | None, world: str, share: float, seed: int
+    frame: pl.DataFrame,
+    x: np.ndarray[Any, Any],
+    threshold: float | None,
+    world: str,
+    share: float,
+    seed: int,
 ) -> list[dict[str, Any]]:
     """Draw one world and fit every method on it."""
     options = {"share": share, "answering": ANSWERING} | WORLDS[world]
-    settings = {"alpha": options.pop("alpha", ALPHA), "rate": RATE, "seed": seed, "threshold": threshold}
+    settings = {
+        "alpha": options.pop("alpha", ALPHA),
+        "rate": RATE,
+        "seed": seed,
+        "threshold": threshold,
+    }
     draw = lambda gold: simulate(  # noqa: E731
-        frame, mechanism="asked", features=x, gold=gold, options=options | {"gold_on": "silent"}, **settings
+        frame,
+        mechanism="asked",
+        features=x,
+        gold=gold,
+        options=options | {"gold_on": "silent"},
+        **settings,
     )
     plain = draw(0)
     silent = plain.log.filter((pl.col("asked") == 1) & pl.col("feedback").is_null())
@@ -112,7 +131,9 @@ def one(
     row_of = {pair: i for i, pair in enumerate(frame.select("prompt", "response").iter_rows())}
 
     def inputs(rows: pl.DataFrame) -> torch.Tensor:
-        return torch.from_numpy(x[[row_of[p] for p in rows.select("prompt", "response").iter_rows()]]).float()
+        return torch.from_numpy(
+            x[[row_of[p] for p in rows.select("prompt", "response").iter_rows()]]
+        ).float()
 
     label, held = plain.test["label"].to_numpy(), inputs(plain.test)
     log_share = float(plain.truth["label"].mean())  # type: ignore[arg-type]

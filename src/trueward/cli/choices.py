@@ -26,7 +26,7 @@ MECHANISMS = (
 )
 CHECKS = (
     *("permuted_feedback", "placebo_feedback", "random_common_cause", "subset_stability"),
-    *("duplicate_prompts", "leaked_label", "null_channel"),
+    *("duplicate_prompts", "leaked_label", "null_channel", "asked_arms"),
 )
 TRAINING_DATA = ("trl-pairs", "trl-kto", "nemo", "verl")
 REPORT_ROWS = 20_000  # rows of a log or test that a report reads at most

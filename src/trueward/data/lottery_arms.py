@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 
     from .feedback import Feedback
 
-OUT = -1  # the arm of responses that were not in the lottery, or whose question was never on the screen
+OUT = (
+    -1
+)  # the arm of responses that were not in the lottery, or whose question was never on the screen
 
 
 def arms(data: Feedback) -> tuple[Tensor, Tensor]:

@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from scipy.optimize import brentq
 from scipy.special import expit
 
 from trueward.asking.answers import FEWEST, FEWEST_ANSWER
 from trueward.core.random import numpy_stream
 
-from .asked_counts import AskedCounts
 from .asked_selection import AskedModel, fit_asked_models
-from .outcome_counts import SMALLEST_SD
-from .reward_form import odds
-from .selection_average import DRAWS, SHARES, WIDE, gold_labels, selection_average
+from .selection_average import DRAWS, SHARES, WIDE, gold_labels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from trueward.data.feedback import Feedback
-
-    from .nuisance_types import Computed, Parameters
+    from .asked_counts import AskedCounts
 
     Array = NDArray[np.float64]
 
@@ -58,7 +52,10 @@ class AskedAverage:
 
     @staticmethod
     def fit(
-        counts: AskedCounts, rho_01: float, rho_10: float, as_naive: tuple[float, float] = (0.0, 0.0)
+        counts: AskedCounts,
+        rho_01: float,
+        rho_10: float,
+        as_naive: tuple[float, float] = (0.0, 0.0),
     ) -> AskedAverage:
         """Fit the models and weigh them.
 
@@ -142,10 +139,14 @@ class AskedAverage:
         share = float(self.weights @ [self._share(*row) for row in rows])
         low, high = self.share_range(seed)
         low, high = min(low, share), max(high, share)
-        b, d = (float(self.weights @ v) for v in zip(*(m.strength() for m in self.models), strict=True))
+        b, d = (
+            float(self.weights @ v) for v in zip(*(m.strength() for m in self.models), strict=True)
+        )
         needed = gold_labels(low, high)
         report: dict[str, Any] = {
-            "weights": {m.name: round(float(w), 4) for m, w in zip(self.models, self.weights, strict=True)},
+            "weights": {
+                m.name: round(float(w), 4) for m, w in zip(self.models, self.weights, strict=True)
+            },
             "uses_unrated": self.uses_unrated,
             "odds_ratio": round(float(np.exp(b)), 3),
             "odds_ratio_asked": round(float(np.exp(b + d)), 3),
@@ -155,8 +156,8 @@ class AskedAverage:
             "asks": facts(self.counts),
         }
         found = (
-            f"a lottery of asks shows who reacts: odds ratio {np.exp(b):.2g} of reacting to a good and to a bad "
-            f"answer (missing at random has the weight {self.weights[0]:.2f})"
+            f"a lottery of asks shows who reacts: odds ratio {np.exp(b):.2g} of reacting to a good and to a "
+            f"bad answer (missing at random has the weight {self.weights[0]:.2f})"
         )
         warnings = []
         if high - low >= WIDE:
@@ -167,11 +168,15 @@ class AskedAverage:
         least, most = self.counts.bounds
         if not least <= share <= most:
             warnings.append(
-                f"the estimated share of good responses ({share:.2f}) lies outside of what the reactions allow "
-                f"whoever answers ({least:.2f} to {most:.2f}): the model of who answers is wrong here; label "
-                "some of the asked who stayed silent (trueward ask check --gold)"
+                f"the estimated share of good responses ({share:.2f}) lies outside of what the reactions "
+                f"allow whoever answers ({least:.2f} to {most:.2f}): the model of who answers is wrong here; "
+                "label some of the asked who stayed silent (trueward ask check --gold)"
             )
-        flat = [m.name for m, w in zip(self.models, self.weights, strict=True) if m.on_bound and w > 0.05]
+        flat = [
+            m.name
+            for m, w in zip(self.models, self.weights, strict=True)
+            if m.on_bound and w > 0.05
+        ]
         if flat:
             report["on_bound"] = flat
             warnings.append(f"the slope of the ratings is at its bound, 0, in {', '.join(flat)}")
@@ -193,7 +198,8 @@ def facts(counts: AskedCounts) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``rows`` and ``answering`` of every arm, ``gold`` labels, and ``bounds`` of the share of good responses.
+        ``rows`` and ``answering`` of every arm, ``gold`` labels, and ``bounds`` of the share of good
+        responses.
 
     """
     return {
@@ -202,93 +208,6 @@ def facts(counts: AskedCounts) -> dict[str, Any]:
         "gold": round(float(counts.gold.sum()), 1),
         "bounds": [round(v, 4) for v in counts.bounds],
     }
-
-
-def selection_with_asks(rho_01: float, rho_10: float) -> Computed:
-    """Return the nuisance ``selection`` that uses a lottery of asks where the log has one (methods 4.1).
-
-    Without a lottery it is `selection_average`, bit for bit. Where fewer than 20 % of the asked answer, and
-    fewer than 10 gold labels are on responses of the lottery, it is `selection_average` as well, and the
-    report has bounds of the share of good responses in place of an estimate.
-
-    Parameters
-    ----------
-    rho_01, rho_10 : float
-        P(observed 0 given true 1) and P(observed 1 given true 0).
-
-    Returns
-    -------
-    Computed
-        Column ``target``; parameters as of `selection_average`.
-
-    """
-    without = selection_average(rho_01, rho_10)
-
-    def fit(train: Feedback, val: Feedback, seed: int) -> tuple[Parameters, dict[str, Any]]:
-        parts = [train, val]
-        counts = AskedCounts.of(parts) if train.asks else None
-        if counts is None:
-            return without.fit(train, val, seed)
-        if not usable(counts):
-            parameters, report = without.fit(train, val, seed)
-            return parameters, bounded(report, counts)
-        average = AskedAverage.fit(counts, rho_01, rho_10, line_of_naive(val))
-        names = ("weights", "coefficients")
-        pairs = zip(names, map(torch.from_numpy, average.coefficients), strict=True)
-        report = average.report(seed)
-        if unseen := not_logged(parts):
-            report["warning"] = "; ".join([*([report["warning"]] if "warning" in report else []), unseen])
-        return dict(pairs), report
-
-    return replace(without, fit=fit)
-
-
-def asked_ends(parts: list[Feedback], rho_01: float, rho_10: float) -> torch.Tensor | None:
-    """Return (P(up), P(down)) of a bad and of a good answer, from the lottery of a log.
-
-    Parameters
-    ----------
-    parts : list of Feedback
-        Parts of a log, with ``eta.noisy`` and ``eta.responds``.
-    rho_01, rho_10 : float
-        P(observed 0 given true 1) and P(observed 1 given true 0).
-
-    Returns
-    -------
-    Tensor, shape (2, 2), or None
-        None without a lottery whose answers say more than bounds, and where missing at random fits better.
-
-    """
-    counts = AskedCounts.of(parts) if all(d.asks for d in parts) else None
-    if counts is None or not usable(counts):
-        return None
-    average = AskedAverage.fit(counts, rho_01, rho_10)
-    if not average.uses_unrated:
-        return None
-    bad, good = average.models[-1].reacting(counts)
-    ends = [[rho_10 * bad, (1 - rho_10) * bad], [(1 - rho_01) * good, rho_01 * good]]
-    return torch.tensor(ends, dtype=torch.float64)
-
-
-def line_of_naive(held: Feedback) -> tuple[float, float]:
-    """Return intercept and slope of the line that gives naive's logit the mean and the spread of q.
-
-    Parameters
-    ----------
-    held : Feedback
-        Rows on which neither network was trained.
-
-    Returns
-    -------
-    (float, float)
-        (0, 0) where one of them does not vary.
-
-    """
-    q, n = (odds(held.eta[k]).cpu().numpy() for k in ("noisy", "naive"))
-    if len(q) < 2 or min(q.std(), n.std()) < SMALLEST_SD:
-        return 0.0, 0.0
-    slope = float(q.std() / n.std())
-    return float(q.mean() - slope * n.mean()), slope
 
 
 def usable(counts: AskedCounts) -> bool:
@@ -335,29 +254,8 @@ def bounded(report: dict[str, Any], counts: AskedCounts) -> dict[str, Any]:
         "gold_labels": gold_labels(low, high),
         "asks": facts(counts),
         "warning": (
-            f"{answering:.0%} of the asked answered, and below {FEWEST_ANSWER:.0%} asks give bounds only: the share "
-            f"of good responses lies between {low:.2f} and {high:.2f}, and the level of the rewards is not "
-            "identified. Make answering easier, or label some of the asked who stayed silent"
+            f"{answering:.0%} of the asked answered, and below {FEWEST_ANSWER:.0%} asks give bounds only: "
+            f"the share of good responses lies between {low:.2f} and {high:.2f}, and the level of the "
+            "rewards is not identified. Make answering easier, or label some of the asked who stayed silent"
         ),
     }
-
-
-def not_logged(parts: list[Feedback]) -> str:
-    """Return a warning where the log does not say who saw the question; else an empty text.
-
-    Parameters
-    ----------
-    parts : list of Feedback
-        Parts of a log with a lottery.
-
-    Returns
-    -------
-    str
-
-    """
-    if any("seen" in d.asks and bool((~d.asks.seen.isnan()).any()) for d in parts):
-        return ""
-    return (
-        "the log does not say who saw the question (`seen`): the asked who did not see it count as silent, "
-        "and the share of good responses is then wrong"
-    )

@@ -37,6 +37,7 @@ class AskedCounts:
         Sums of weights of the rows without gold label: thumbs up, thumbs down, unrated.
     gold : ndarray, shape (2, 2, k)
         The same of rows with a gold label: by label (bad, good), and by whether they were rated (no, yes).
+
     """
 
     q: Array
@@ -71,14 +72,19 @@ class AskedCounts:
             return np.asarray(torch.cat(values).double().cpu().numpy()[kept], dtype=np.float64)
 
         fold = column(
-            [d.eta.fold if "fold" in d.eta else torch.full((len(d),), -1.0 - i) for i, d in enumerate(parts)]
+            [
+                d.eta.fold if "fold" in d.eta else torch.full((len(d),), -1.0 - i)
+                for i, d in enumerate(parts)
+            ]
         )
         w = weight[kept] * effective_size(weight[kept]) / weight[kept].sum()
         q, p = (
             centred(column([odds(d.eta[k]) for d in parts]), fold, w) for k in ("noisy", "responds")
         )
         rated, up = column([d.seen for d in parts]), column([d.seen * d.y for d in parts])
-        gold = column([torch.full((len(d),), torch.nan) if d.gold is None else d.gold for d in parts])
+        gold = column(
+            [torch.full((len(d),), torch.nan) if d.gold is None else d.gold for d in parts]
+        )
         cell = np.arange(len(q)) if len(q) <= BINS**2 else bins(q, BINS) * BINS + bins(p, BINS)
         _, cell = np.unique(cell * len(levels) + arm, return_inverse=True)
 

@@ -1,4 +1,4 @@
-"""Answers to a lottery of asks, as labels beside the gold labels on the asked who stayed silent (two-phase)."""
+"""Answers to a lottery of asks, as labels beside gold labels on the asked who stayed silent (two-phase)."""
 
 from __future__ import annotations
 
@@ -55,19 +55,20 @@ def asked_labels(parts: list[Feedback]) -> tuple[list[Feedback], str] | None:
         float((w * _gold_weight(d))[known].sum())
         for d, (_, _, known, w) in zip(parts, masks, strict=True)
     )
-    found = []
+    found, left_out = [], labels
     for d, (answered, _, known, w) in zip(parts, masks, strict=True):
         assert d.gold is not None
+        left_out -= int(((answered | known) & ~d.gold.isnan()).sum())
         gold = torch.where(answered & d.gold.isnan(), d.y, d.gold)
         counts = torch.where(answered, 1.0, _gold_weight(d) * silent / labelled)
         full = replace(d, gold=gold, weight=w, gold_weight=counts)
         found.append(full[(answered | known).nonzero().squeeze(-1)])
-    left_out = labels - on_silent - sum(
-        int((answered & ~d.gold.isnan()).sum())  # type: ignore[union-attr]
-        for d, (answered, *_) in zip(parts, masks, strict=True)
+    sentence = (
+        f"{answers} answers to asks count as labels, and {on_silent} gold labels for the silent"
     )
-    sentence = f"{answers} answers to asks count as labels, and {on_silent} gold labels for the silent"
-    return found, sentence + (f"; {left_out} gold labels on other responses are left out" if left_out else "")
+    return found, sentence + (
+        f"; {left_out} gold labels on other responses are left out" if left_out else ""
+    )
 
 
 def _masks(d: Feedback) -> tuple[Tensor, Tensor, Tensor, Tensor]:

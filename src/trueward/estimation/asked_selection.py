@@ -12,19 +12,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import expit, log_expit, logit
 
-from .selection_models import (
-    LABEL_SLOPE_SD,
-    LABEL_STACKING_SD,
-    RATE_SD,
-    FLATTEST,
-    laplace,
-)
+from .laplace import FLATTEST, laplace
+from .selection_models import LABEL_SLOPE_SD, LABEL_STACKING_SD, RATE_SD
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .asked_counts import AskedCounts
-    from .selection_models import Gradient
+    from .laplace import Gradient
 
     Array = NDArray[np.float64]
 
@@ -40,8 +35,8 @@ STARTS = (0.0, 1.5, -1.5)  # values of b from which the likelihood is maximised
 class AskedModel:
     """A fitted model of who reacts to a product that asks some of its users.
 
-    f = q + b0 + b1 (q - mean q) + b2 p~ - b; logit P(react given r, x, t) = c_t + a1 q~ + a2 p~ + (b + d 1[t >
-    0]) (r - 1/2).
+    f = q + b0 + b1 (q - mean q) + b2 p~ - b; logit P(react given r, x, t) = c_t + a1 q~ + a2 p~ + (b + d
+    1[t > 0]) (r - 1/2).
 
     Attributes
     ----------
@@ -122,11 +117,11 @@ class AskedModel:
 def fit_asked_models(counts: AskedCounts, rho_01: float, rho_10: float) -> list[AskedModel]:
     """Fit the models of who reacts to the rows of a lottery.
 
-    The outcomes of a response of arm t are up, down and none, with P(up) = (1 - rho_01) pi_t1 g + rho_10 pi_t0
-    (1 - g), P(down) = rho_01 pi_t1 g + (1 - rho_10) pi_t0 (1 - g), g = sigmoid(f) and pi_tr = P(react given r,
-    x, t). A gold label r adds log P(r given x) + log P(outcome given r, x, t): it may be drawn by arm and
-    outcome, such as from the asked who stayed silent. The instrument is excluded: asking changes who reacts
-    and not how good a response is.
+    The outcomes of a response of arm t are up, down and none, with P(up) = (1 - rho_01) pi_t1 g + rho_10
+    pi_t0 (1 - g), P(down) = rho_01 pi_t1 g + (1 - rho_10) pi_t0 (1 - g), g = sigmoid(f) and pi_tr = P(react
+    given r, x, t). A gold label r adds log P(r given x) + log P(outcome given r, x, t): it may be drawn by
+    arm and outcome, such as from the asked who stayed silent. The instrument is excluded: asking changes who
+    reacts and not how good a response is.
 
     Parameters
     ----------
@@ -203,9 +198,7 @@ def _outcomes(
             1 - good - bad,
         )
         chances = tuple(np.maximum(chance, 1e-12) for chance in chances)
-        value = sum(
-            float(n @ np.log(c)) for n, c in zip(counts.outcome, chances, strict=True)
-        )
+        value = sum(float(n @ np.log(c)) for n, c in zip(counts.outcome, chances, strict=True))
         value += good_gold @ log_expit(f) + bad_gold @ log_expit(-f)
         value += good_rated @ log_expit(h + half) + good_silent @ log_expit(-h - half)
         value += bad_rated @ log_expit(h - half) + bad_silent @ log_expit(half - h)
@@ -219,7 +212,11 @@ def _outcomes(
         by_own = (by_half.sum() - by_f.sum(), by_half @ asked)
         gap = v - centre
         gradient = np.concatenate(
-            [level.T @ by_f, looks.T @ (by_m_1 + by_m_0), [x for x, k in zip(by_own, free, strict=True) if k]]
+            [
+                level.T @ by_f,
+                looks.T @ (by_m_1 + by_m_0),
+                [x for x, k in zip(by_own, free, strict=True) if k],
+            ]
         )
         return -float(value - 0.5 * np.square(gap / sd).sum()), -(gradient - gap / sd**2)
 

@@ -190,8 +190,7 @@ def anchoring(
     prior : CoefficientPrior
         Prior of the coefficients of the evidence, in the same order.
     asks : bool
-        Whether answers to a lottery of asks count as labels where gold labels are on the silent, see
-        `asked_labels`.
+        Whether `asked_labels` of a lottery are used.
 
     Returns
     -------

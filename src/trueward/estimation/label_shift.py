@@ -12,7 +12,7 @@ from scipy.special import chdtrc, chdtri, expit
 
 from trueward.core.weighted import effective_size
 
-from .asked_average import asked_ends
+from .asked_nuisances import asked_ends
 from .mixture_segment import Segment
 from .nuisance_types import Computed
 

@@ -10,18 +10,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.optimize import minimize
 from scipy.special import expit, logit
 
+from .laplace import FLATTEST, laplace
 from .outcome_counts import SMALLEST_SD, OutcomeCounts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
+    from .laplace import Gradient
+
     Array = NDArray[np.float64]
-    Gradient = Callable[[Array], tuple[float, Array]]
 
 LEVEL_SD, SLOPE_SD, STACKING_SD = 0.3, 0.3, 0.5  # priors of b0, b1, b2 under missing at random
 LABEL_LEVEL_SD, LABEL_SLOPE_SD, LABEL_STACKING_SD = (
@@ -36,7 +37,6 @@ ALIGNED_SD, ALONG_SD = (
     1.5,
 )  # priors of k1 and k2, in sd of p: how P(rated) varies with q and beside q
 STARTS = (0.0, 2.0, -2.0)  # values of d from which the likelihood is maximised
-FLATTEST = -1.0  # smallest b1: the slope of q is not negative
 
 
 @dataclass(frozen=True)
@@ -272,42 +272,3 @@ def _through(by_chance: Array, m: Array | float) -> float:
     if np.ndim(m) == 0:
         return float(by_chance.sum() * m * (1 - m))
     return float(by_chance @ (m * (1 - m)))
-
-
-def laplace(
-    objective: Gradient, starts: list[Array], sd: Array, slope: int | None = None
-) -> tuple[Array, Array, float]:
-    """Return the MAP estimate from the best start, its curvature, and Laplace's log evidence.
-
-    Parameters
-    ----------
-    objective : callable
-        Parameters -> minus log posterior without its constants, and its gradient.
-    starts : list of ndarray, shape (m,)
-        Where the search begins.
-    sd : ndarray, shape (m,)
-        Prior standard deviations.
-    slope : int, optional
-        Parameter that is held at `FLATTEST` at least.
-
-    Returns
-    -------
-    (ndarray, ndarray, float)
-        (m,) parameters, (m, m) curvature, log evidence.
-
-    """
-    bounds: list[tuple[float | None, None]] = [(None, None)] * len(sd)
-    if slope is not None:
-        bounds[slope] = (FLATTEST, None)
-    fits = [
-        minimize(objective, s, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 100})
-        for s in starts
-    ]
-    best = min(fits, key=lambda fit: float(fit.fun))
-    step = 1e-3 * np.eye(len(sd))
-    rows = [(objective(best.x + e)[1] - objective(best.x - e)[1]) / 2e-3 for e in step]
-    hessian = (np.array(rows) + np.array(rows).T) / 2
-    size, axes = np.linalg.eigh(hessian)
-    size = np.maximum(size, 1e-2)
-    evidence = -float(best.fun) - 0.5 * float(np.log(size).sum() + 2 * np.log(sd).sum())
-    return np.asarray(best.x), np.asarray((axes * size) @ axes.T), evidence

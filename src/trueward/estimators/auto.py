@@ -100,14 +100,8 @@ def choice(capabilities: LogCapabilities) -> Choice:
             "fire independently for a satisfied user.",
             audit,
         )
-    if "o" in has and "unrated" in has and capabilities.rated >= FEWEST_RATINGS:
-        return Choice(
-            ThreeOutcome(),
-            f"The log has ratings and too few gold labels for anchored: {rated}.",
-            "Selected: three_outcome. Unrated responses count as evidence as far as the log shows that who "
-            "reacts depends on how good the answer is; otherwise the ranking is that of naive.",
-            f"Known rates of wrong ratings (-o rho_01, -o rho_10) would correct the scale. {audit}",
-        )
+    if {"o", "unrated"} <= has and capabilities.rated >= FEWEST_RATINGS:
+        return _of_ratings(rated, audit, asks="asks" in has)
     if "o" in has and "unrated" in has:
         return Choice(
             Naive(),
@@ -128,6 +122,26 @@ def choice(capabilities: LogCapabilities) -> Choice:
             f"Log every response that was shown. {audit}",
         )
     return _of_clicks(has, audit)
+
+
+def _of_ratings(rated: str, audit: str, *, asks: bool) -> Choice:
+    """Select three_outcome, with what a lottery of asks adds to it."""
+    if asks:
+        return Choice(
+            ThreeOutcome(),
+            f"The log has ratings, a lottery of asks and too few gold labels for anchored: {rated}.",
+            "Selected: three_outcome. The lottery shows whether good and bad answers get a reaction equally "
+            "often, so that unrated responses count as evidence; where few answer, it gives bounds.",
+            f"{ENOUGH_GOLD} gold labels or more on the asked who stayed silent need no model of who answers "
+            "(anchored).",
+        )
+    return Choice(
+        ThreeOutcome(),
+        f"The log has ratings and too few gold labels for anchored: {rated}.",
+        "Selected: three_outcome. Unrated responses count as evidence as far as the log shows that who "
+        "reacts depends on how good the answer is; otherwise the ranking is that of naive.",
+        f"Known rates of wrong ratings (-o rho_01, -o rho_10) would correct the scale. {audit}",
+    )
 
 
 def _of_clicks(has: frozenset[str], audit: str) -> Choice:

@@ -10,7 +10,7 @@ import torch
 from trueward.core.errors import UsageError
 from trueward.core.options import Opt
 from trueward.data.feedback import Columns, Feedback
-from trueward.estimation.asked_average import selection_with_asks
+from trueward.estimation.asked_nuisances import selection_with_asks
 from trueward.estimation.declarations import NOISE_RATE_01, NOISE_RATE_10
 from trueward.estimation.label_shift import label_shift
 from trueward.estimation.losses import bce, log_mixture
@@ -50,8 +50,8 @@ class ThreeOutcome(Method):
     k s, so that better answers among the good may get more feedback.
     The noise rates are given, not learned: with free rates nothing is identified. They matter little for
     the ranking.
-    Where a lottery decided whom to ask (asked=auto), form=averaged fits who reacts in every arm t: logit m_r =
-    c_t + h(x) + (b + d 1[asked]) (r - 1/2), with g the same in all arms, and gold labels of any draw. Where
+    Where a lottery decided whom to ask (asked=auto), form=averaged fits who reacts in every arm t: logit m_r
+    = c_t + h(x) + (b + d 1[asked]) (r - 1/2), with g the same in all arms, and gold labels of any draw. Where
     fewer than 20 % of the asked answer, asks bound the share of good responses and nothing more.
     """
 

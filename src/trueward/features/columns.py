@@ -52,7 +52,9 @@ def to_feedback(log: Log, x: Tensor, backbone: str | None) -> Feedback:
         eta=Columns(known),
         backbone=backbone,
         export_scope=log.export_scope,
-        asks=Columns({k: _floats(frame[k]) for k in DRAWN if k in names} if is_lottery(frame) else {}),
+        asks=Columns(
+            {k: _floats(frame[k]) for k in DRAWN if k in names} if is_lottery(frame) else {}
+        ),
     )
 
 

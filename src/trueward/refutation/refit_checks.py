@@ -174,7 +174,8 @@ def _halves(t: Trial, k: int) -> list[Trial]:
 def permuted(d: Feedback, g: torch.Generator) -> Feedback:
     """Permute the feedback among the rows: y, o, channels, propensity and weight together.
 
-    Gold labels are permuted among gold rows, with their gold weights. Features, context and any other
+    Gold labels are permuted among gold rows, with their gold weights; with a lottery of asks both move with
+    the feedback, because gold labels may be on the asked who stayed silent. Features, context and any other
     nuisance stay. A weight moves with the feedback, so that the weighted rate of feedback stays as it is.
 
     Parameters
@@ -196,6 +197,7 @@ def permuted(d: Feedback, g: torch.Generator) -> Feedback:
     if gold is not None:
         rows, place = d.audited, torch.arange(len(d))
         place[rows] = rows[torch.randperm(len(rows), generator=g)]
+        place = i if d.asks else place
         gold, gold_weight = gold[place], None if gold_weight is None else gold_weight[place]
     return replace(
         d,
@@ -206,6 +208,7 @@ def permuted(d: Feedback, g: torch.Generator) -> Feedback:
         weight=None if d.weight is None else d.weight[i],
         gold_weight=gold_weight,
         eta=Columns(moved),
+        asks=d.asks[i],
     )
 
 

@@ -15,6 +15,7 @@ from trueward.data.splits import prompt_numbers, sample_prompts
 from trueward.estimation.requirements import require
 from trueward.fitting.fit import configure
 
+from .ask_checks import asked_arms
 from .log_checks import duplicate_prompts, leaked_label
 from .refit_checks import (
     null_channel,
@@ -42,6 +43,7 @@ CHECKS: dict[str, Callable[[Trial], Check]] = {
         duplicate_prompts,
         leaked_label,
         null_channel,
+        asked_arms,
     )
 }
 FLOORS = frozenset({"random_common_cause", "subset_stability", "null_channel"})
@@ -142,7 +144,7 @@ def refute(
     -------
     Refutation
         One `Check` for each name. Limits are 3 standard deviations of fits to noise, judged by held-out
-        answers and clustered by prompt.
+        answers and clustered by prompt; that of ``asked_arms`` is p = .01.
 
     Raises
     ------

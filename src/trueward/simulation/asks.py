@@ -50,14 +50,16 @@ class AskOptions:
     ] = 0.1
     answering: Annotated[
         float,
-        Opt("share of answers among those who see the question", 0, 1, open_low=True, open_high=True),
+        Opt(
+            "share of answers among those who see the question", 0, 1, open_low=True, open_high=True
+        ),
     ] = 0.4
     levels: Annotated[
         int, Opt("ways to ask; of two, the second halves the share of silent users", 1, 2)
     ] = 1
-    seen: Annotated[
-        float, Opt("share of the asked who see the question", 0, 1, open_low=True)
-    ] = 1.0
+    seen: Annotated[float, Opt("share of the asked who see the question", 0, 1, open_low=True)] = (
+        1.0
+    )
     log_seen: Annotated[bool, Opt("whether the log says who saw the question")] = True
     liked: Annotated[bool, Opt("good answers get more reactions; false: bad ones")] = True
     looks: Annotated[float, Opt("standard deviation of h(x), what the features add", 0)] = 0.6

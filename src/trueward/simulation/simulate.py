@@ -188,7 +188,9 @@ def simulate(
     frame = table.frame.with_columns(pl.Series("label", table.label))
     among = _silent(reactions.columns) if more and more[0].gold_on == "silent" else None
     return World(
-        log=frame[rows].select(_TEXT).with_columns(*reactions.columns, *_gold(label, gold, seed, among)),
+        log=frame[rows]
+        .select(_TEXT)
+        .with_columns(*reactions.columns, *_gold(label, gold, seed, among)),
         test=frame[held].select(*_TEXT, "label", "rating"),
         truth=frame[rows].select("label", "rating").hstack(pl.DataFrame(reactions.truth)),
         scenario=settings | _sizes(table, rows, held) | {"realised": reactions.realised(label)},
@@ -247,7 +249,11 @@ def _silent(columns: list[pl.Series]) -> NDArray[np.bool_]:
     """(n,) whether a response was asked about, the question seen, and no feedback given."""
     log = pl.DataFrame(columns)
     shown = pl.col("seen") == 1 if "seen" in log.columns else pl.lit(value=True)
-    return log.select((pl.col("asked") == 1) & shown & pl.col("feedback").is_null()).to_series().to_numpy()
+    return (
+        log.select((pl.col("asked") == 1) & shown & pl.col("feedback").is_null())
+        .to_series()
+        .to_numpy()
+    )
 
 
 def _gold(
@@ -257,9 +263,7 @@ def _gold(
     rows = len(label) if among is None else int(among.sum())
     if not 0 <= count <= rows:
         what = f"a log of {rows} rows" if among is None else f"{rows} asked and silent responses"
-        raise UsageError(
-            f"gold={count} is out of range for {what}; use a number from 0 to {rows}"
-        )
+        raise UsageError(f"gold={count} is out of range for {what}; use a number from 0 to {rows}")
     drawn = np.zeros(len(label), dtype=bool)
     order = numpy_stream(seed, "gold").permutation(len(label))
     drawn[(order if among is None else order[among[order]])[:count]] = True
