@@ -177,7 +177,17 @@ def test_no_module_has_a_name_that_says_nothing():
 
 
 def test_heavy_libraries_are_loaded_only_by_leaves():
-    heavy = {"transformers", "accelerate", "peft", "trl", "fastapi", "uvicorn", "altair", "ray", "pandas"}
+    heavy = {
+        "transformers",
+        "accelerate",
+        "peft",
+        "trl",
+        "fastapi",
+        "uvicorn",
+        "altair",
+        "ray",
+        "pandas",
+    }
     for path in PATHS:
         body = ast.parse(path.read_text("utf-8")).body
         names = {a.name.split(".")[0] for n in body if isinstance(n, ast.Import) for a in n.names}

@@ -273,7 +273,7 @@ def test_the_command_line_names_an_address_anywhere_in_the_line(server, monkeypa
         with pytest.raises(SystemExit) as stop:
             main(["methods", "naive", *words])
         assert not stop.value.code
-        assert endpoint.ALLOWED == {server.url}
+        assert {server.url} == endpoint.ALLOWED
     with pytest.raises(SystemExit) as stop:
         main(["methods", "--allow-endpoint", "ftp://host"])
     assert stop.value.code == 2

@@ -191,7 +191,9 @@ class Service:
         """
         bounds, about = self.settings.requests, self.about
         assert self.engine is not None
-        request.state.digest = about["digest"]  # of the model that scores, also if a reload comes between
+        request.state.digest = about[
+            "digest"
+        ]  # of the model that scores, also if a reload comes between
         if len(texts) > bounds.rows:
             raise RequestError(
                 413,
