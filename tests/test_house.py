@@ -141,6 +141,7 @@ LONG_MODULES = {
 }
 LONG_FUNCTIONS = {
     ("cli/reporting.py", "report"): "every option of the command is a parameter",
+    ("cli/evaluating.py", "evaluate"): "every option of the command is a parameter",
     ("cli/fitting.py", "fit"): "every option of the command is a parameter",
     ("cli/serving.py", "serve"): "every option of the command is a parameter",
 }

@@ -35,10 +35,10 @@ def world(rated, tmp_path, done):
 
 
 def test_a_world_becomes_a_model_that_scores_and_is_measured(world, tmp_path, done):
-    assert "naive" in done("inspect", world / "log.parquet")
+    assert "naive" in done("inspect", world / "log.parquet", "--methods")
     told = done("fit", "causalrm", world / "log.parquet", "--out", tmp_path / "rm",
-                "-o", "estimator=snips", "-o", "rho_01=0.1", "-o", "rho_10=0.2")  # fmt: skip
-    assert "effective sample size" in told
+                "-o", "estimator=snips", "-o", "rho_01=0.1", "-o", "rho_10=0.2", "-v")  # fmt: skip
+    assert "effective sample size" in " ".join(told.split())
     done("score", tmp_path / "rm", world / "test.parquet", "--out", tmp_path / "s.parquet")
     scored = pl.read_parquet(tmp_path / "s.parquet")
     assert {"prompt", "response", "reward", "preferred", "spread"} <= set(scored.columns)
@@ -55,7 +55,8 @@ def test_a_world_becomes_a_model_that_scores_and_is_measured(world, tmp_path, do
 def test_a_fit_on_channels_says_how_often_each_fires_and_what_was_estimated(rated, tmp_path, done):
     words = ("--map", "prompt=question", "--mechanism", "two-channel", "--rate", "0.5")
     done("simulate", rated, tmp_path / "world", *words)
-    told = done("fit", "channels", tmp_path / "world" / "log.parquet", "--out", tmp_path / "rm")
+    log, out = tmp_path / "world" / "log.parquet", ("--out", tmp_path / "rm")
+    told = " ".join(done("fit", "channels", log, *out, "--verbose").split())
     assert re.search(
         r"copy logged \d+, fires \d+, like logged \d+, fires \d+, together copy&like \d+", told
     )

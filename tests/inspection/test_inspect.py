@@ -104,7 +104,8 @@ def test_json_is_plain_data_and_round_trips():
 
 
 def test_the_report_is_aligned_plain_text_of_at_most_100_columns():
-    text = str(inspect(log(100, feedback=cycle([1.0, 0.0], 100))))
+    found = inspect(log(100, feedback=cycle([1.0, 0.0], 100)))
+    text = str(found)
     lines = text.splitlines()
     assert lines[0] == (
         "hand.csv: 100 rows, 50 prompts, users unknown, observational, 100% with feedback"
@@ -113,11 +114,27 @@ def test_the_report_is_aligned_plain_text_of_at_most_100_columns():
     assert len(set(starts)) == 1
     assert max(map(len, lines)) <= 100
     assert "\x1b" not in text
+    assert lines[-1] == f"This log supports {len(found.supported)} of 31 methods."
+    assert lines[-2].startswith("`auto` selects naive. ")
+    lines = found.methods_text().splitlines()
+    assert max(map(len, lines)) <= 100
     assert lines.index("supported methods") < lines.index("not supported")
     assert lines[-2:] == [
         "benchmark only",
         "  oracle: needs the true label of every row, which no log has",
     ]
+
+
+@pytest.mark.parametrize("width", [50, 80])
+def test_the_report_follows_the_width_of_the_terminal(monkeypatch, width):
+    monkeypatch.setenv("COLUMNS", str(width))
+    found = inspect(log(100))
+    for text in (str(found), found.methods_text()):
+        assert max(map(len, text.splitlines())) <= width
+
+
+def test_a_log_that_no_method_can_be_fitted_on_has_no_selected_method():
+    assert inspect(log(100, feedback=None)).selected is None
 
 
 def test_text_of_a_log_cannot_steer_the_terminal():

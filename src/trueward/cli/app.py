@@ -36,6 +36,7 @@ from . import (
     training,
 )
 from .config import expand
+from .help_groups import GroupedHelp
 from .outputs import NO_CLOBBER, outputs
 from .terminal import escaped_output, shortened, stop_code, stop_signals, stoppable
 
@@ -49,8 +50,12 @@ OUT_OF_MEMORY = (
     "annot allocate memory",
 )
 
+QUIET, NO_COLOUR = "--quiet", "--no-color"
+ANYWHERE = {"--debug", NO_CLOBBER, QUIET, NO_COLOUR}  # flags of every command, anywhere in the line
+
 app = typer.Typer(
     name="trueward",
+    cls=GroupedHelp,
     help="Reward models from the feedback a product already logs.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -110,6 +115,12 @@ def root(
     no_clobber: bool = typer.Option(
         False, NO_CLOBBER, help="Replace no file and no folder; anywhere in the line."
     ),
+    quiet: bool = typer.Option(
+        False, QUIET, help="Print results, warnings and errors only; anywhere in the line."
+    ),
+    no_color: bool = typer.Option(
+        False, NO_COLOUR, help="Print without colours, as with NO_COLOR=1; anywhere in the line."
+    ),
     config: str = typer.Option(
         "", "--config", metavar="RUN.YAML", help="Options of the command by name, from a file."
     ),
@@ -121,10 +132,11 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 the data or the model is wrong, 2 the request is."""
     given = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in given
-    with stop_signals(), escaped_output(), outputs(keep=NO_CLOBBER in given):
+    look = {"colour": NO_COLOUR not in given, "say_little": QUIET in given}
+    with stop_signals(), escaped_output(**look), outputs(keep=NO_CLOBBER in given):
         try:
             app(
-                args=expand([w for w in _allow(given) if w not in {"--debug", NO_CLOBBER}]),
+                args=expand([w for w in _allow(given) if w not in ANYWHERE]),
                 prog_name="trueward",
                 obj=shlex.join(["trueward", *given]),  # for what keeps the command that made it
             )

@@ -5,22 +5,24 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import sys
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from trueward.core.errors import TruewardError, UsageError
+from trueward.core.wrapping import wrapped
 
 from .outputs import claim_output
+from .progress import finish_progress as finish_progress  # noqa: PLC0414 - other commands import it from here
+from .progress import progress as progress  # noqa: PLC0414
 from .terminal import stop_code
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from trueward.core.processes import Processes
-    from trueward.training.loop import Progress
 
 Map = Annotated[
     list[str] | None,
@@ -114,24 +116,14 @@ def writable(path: Path, kinds: tuple[str, ...], option: str = "--out") -> None:
     claim_output(path, option)
 
 
-def progress() -> Progress:
-    """A bar on a terminal; elsewhere one plain line a stage, so that logs stay short."""
-    if not sys.stderr.isatty():
-        seen: set[str] = set()
+def say_next(*words: str, why: str = "") -> None:
+    """Print the command to run next, unbroken, so that it can be pasted."""
+    typer.echo(f"next: {shlex.join(words)}{why and f'  # {why}'}")
 
-        def line(stage: str, _epoch: int, _of: int, _loss: float) -> None:
-            if stage not in seen:
-                seen.add(stage)
-                typer.echo(f"fitting {stage} ...", err=True)
 
-        return line
-
-    def bar(stage: str, epoch: int, of: int, loss: float) -> None:
-        done = round(24 * epoch / of)
-        text = f"{stage:<12} {'█' * done}{'·' * (24 - done)} epoch {epoch}/{of}  loss {loss:.4f}"
-        typer.echo(f"\r\x1b[K{text}", nl=False, err=True)
-
-    return bar
+def paragraph(text: str, head: str = "", *, err: bool = False) -> None:
+    """Print a text in lines that fit the terminal."""
+    typer.echo("\n".join(wrapped(head, text, further=" " * len(head))), err=err)
 
 
 @contextlib.contextmanager
@@ -161,9 +153,3 @@ def first_alone(*, several: bool) -> Iterator[Processes]:
         if team.main:
             raise
         raise typer.Exit(stop_code(e)) from None
-
-
-def finish_progress() -> None:
-    """End the bar's line."""
-    if sys.stderr.isatty():
-        typer.echo("\r\x1b[K", nl=False, err=True)

@@ -9,6 +9,7 @@ import typer
 
 from .common import Json, Seed, show_json, writable
 from .outputs import claim_output
+from .progress import note
 
 
 def demo(
@@ -28,7 +29,7 @@ def demo(
     writable(out, (".html",))
     if world is not None:
         claim_output(world, "--world")
-    result = run(lambda line: typer.echo(line, err=True), seed=seed)
+    result = run(note, seed=seed)
     result.page(context.obj).save(out)
     if world is not None:
         write_world(world, seed)

@@ -3,20 +3,38 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Annotated, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from trueward.core.errors import UsageError
 
-from .common import Gold, Json, Map, Model, PerRated, Seed, Split, pairs, show_json
-from .reading import read, with_features
+from .common import (
+    Gold,
+    Json,
+    Map,
+    Model,
+    PerRated,
+    Seed,
+    Split,
+    pairs,
+    paragraph,
+    say_next,
+    show_json,
+)
+from .progress import Steps, finish_progress
+from .reading import log_words, read, with_features
+from .verdict import beside as beside_table
+from .verdict import held_out_line, needs_calibration, verdict
 
 if TYPE_CHECKING:
     from trueward.data.feedback import Feedback
     from trueward.data.log import Log
+    from trueward.evaluation.audit import Audit
     from trueward.evaluation.measure import Metrics
     from trueward.evaluation.preference_pairs import PairScores
+    from trueward.model.reward_model import RewardModel
 
 PairsFile = Annotated[
     str | None,
@@ -41,6 +59,14 @@ JudgeFile = Annotated[
     ),
 ]
 
+Beside = Annotated[
+    Path | None,
+    typer.Option(
+        "--beside",
+        metavar="MODEL",
+        help="Test table: a second model to show beside, such as a fit of naive.",
+    ),
+]
 ClusterBy = Annotated[
     Literal["prompt", "user", "both"],
     typer.Option("--cluster", help="Units that the intervals are clustered by, where ids exist."),
@@ -79,6 +105,7 @@ def evaluate(
     ] = None,
     cluster: ClusterBy = "both",
     per_rated: PerRated = "auto",
+    beside: Beside = None,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
@@ -94,21 +121,94 @@ def evaluate(
     _only_with_log(flags if log is None else {})
     _only_with_test({"--draws": draws is not None} if test is None else {})
     _only_with_test({"--cluster": cluster != "both"} if pairs_file else {})
+    _only_with_test({"--beside": beside is not None} if test is None else {})
     rm = load(model)
     if pairs_file is not None and benchmark is not None:
         columns = pairs(mapping, "--map")
         _show(evaluate_pairs(rm, pairs_file, benchmark, mapping=columns, split=split), as_json)
         return
     if log is not None:
+        step = Steps(1, 4, 5)
+        step("reading the log")
         rows = _with_judge(read(log, gold, mapping, split, sample=(per_rated, seed)), judge)
+        step("computing features")
         data = _clustered(with_features(rm, rows), cluster)
+        step("predicting the labels that the log lacks")
         audited = audit(rm, data, future=future, chosen=chosen, seed=seed)
-        show_json(audited.to_json()) if as_json else typer.echo(str(audited))
+        finish_progress()
+        _show_audit(audited, rm, model, as_json)
+    else:
+        how: dict[str, Any] = {"cluster": cluster, "draws": draws or 1000, "seed": seed}
+        labels = read_test(str(test), mapping=pairs(mapping, "--map"), split=split)
+        other = None if beside is None else load(beside)
+        found = measure(rm, labels, **how)
+        against = None if other is None else (str(beside), measure(other, labels, **how))
+        _show_metrics(found, against, rm, model, as_json)
+        words = log_words(str(test), None, mapping, split)
+        if not as_json and not needs_calibration(found):
+            say_next("trueward", "report", str(model), "--test", *words)
+
+
+def _show_metrics(
+    found: Metrics,
+    against: tuple[str, Metrics] | None,
+    rm: RewardModel,
+    folder: Path,
+    as_json: bool,
+) -> None:
+    """Print a verdict and a table, and what to do where P(preferred) is of no use."""
+    if as_json:
+        show_json(found.to_json() | ({"beside": against[1].to_json()} if against else {}))
+        for warning in found.warnings:
+            typer.echo(f"warning: {warning}", err=True)
         return
-    assert test is not None
-    table = read_test(test, mapping=pairs(mapping, "--map"), split=split)
-    found = measure(rm, table, cluster=cluster, draws=draws or 1000, seed=seed)
-    _show(found, as_json)
+    paragraph(f"verdict: {verdict(found)}")
+    if against is not None:
+        paragraph(f"{against[0]}: {verdict(against[1])}")
+    elif line := held_out_line(rm.report):
+        paragraph(line)
+    typer.echo("")
+    if against is not None:
+        typer.echo(beside_table(found, str(folder), against[1], against[0]))
+    else:
+        typer.echo(str(found))
+    if needs_calibration(found):
+        _advise_calibration(rm, folder)
+
+
+def _advise_calibration(rm: RewardModel, folder: Path) -> None:
+    """Say how to mend a P(preferred) that is worse than a constant."""
+    if rm.calibration is not None:
+        paragraph(
+            "R2 is negative although the model is calibrated: calibrate it again, on gold labels of "
+            "responses like these",
+            "warning: ",
+        )
+        return
+    paragraph(
+        "R2 is negative: calibrate on gold labels, or on feedback with --feedback", "warning: "
+    )
+    known = rm.report.get("log")
+    log = known.get("path") if isinstance(known, dict) else None
+    words = ("trueward", "calibrate", str(folder), str(log or "LOG"))
+    say_next(*words, "--gold", "GOLD", "--out", f"{str(folder).rstrip('/')}-calibrated")
+
+
+def _show_audit(audited: Audit, rm: RewardModel, folder: Path, as_json: bool) -> None:
+    """Print a verdict and the table of an audit."""
+    if as_json:
+        show_json(audited.to_json())
+        return
+    paragraph(f"verdict: {verdict(audited)}")
+    if "gold" in rm.estimator.needs:
+        paragraph("This is too good if the model was fitted on these labels (see the warning).")
+    if line := held_out_line(rm.report):
+        paragraph(line)
+    typer.echo(f"\n{audited}")
+    if needs_calibration(audited):
+        _advise_calibration(rm, folder)
+    else:
+        say_next("trueward", "report", str(folder))
 
 
 def _with_judge(rows: Log, file: str | None) -> Log:
@@ -131,8 +231,8 @@ def _require_one_source(
         )
 
 
-def _show(found: Metrics | PairScores, as_json: bool) -> None:
-    """Print metrics; as JSON without the warnings, which go to stderr."""
+def _show(found: PairScores, as_json: bool) -> None:
+    """Print the scores of a benchmark; as JSON without the warnings, which go to stderr."""
     if not as_json:
         typer.echo(str(found))
         return

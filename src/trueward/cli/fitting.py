@@ -28,20 +28,21 @@ from .common import (
     Split,
     Track,
     Unrated,
-    finish_progress,
     first_alone,
     pairs,
-    progress,
     show_json,
 )
+from .fit_summary import summarize
 from .outputs import claim_output
-from .reading import read, require_fittable, warn_of_export_scope
+from .progress import finish_progress, progress
+from .reading import log_words, read, require_fittable, warn_of_export_scope
 from .recorded_log import portable_command, recorded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from trueward.core.processes import Processes
+    from trueward.data.feedback import Feedback
     from trueward.model.reward_model import RewardModel
 
 
@@ -93,9 +94,12 @@ def fit(
         bool, typer.Option("--gradient-checkpointing", help="--tune: less memory, more time.")
     ] = False,
     track: Track = None,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Print also losses, nuisances and reasons.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Fit a reward model on a log; --resume continues an interrupted fit."""
+    """Fit a reward model on a log; `auto` selects the method. --resume continues an interrupted fit."""
     from trueward.features import encode
     from trueward.fitting.finetune.tune import tune
     from trueward.fitting.fit import fit as fit_model
@@ -117,26 +121,54 @@ def fit(
         )
         values = {"positive": positive, "negative": negative, "unrated": unrated}
         how: dict[str, Any] = {"checkpoint": saved, "progress": progress()}
+        ranking: dict[str, Any] = {}
         with _checkpoint_kept(saved, resume, team):
             table = read(log, gold, mapping, split, values, (per_rated, seed))
             warn_of_export_scope(table)
             if tuned is None:
                 train, held = encode(table, backbone=backbone, memory=memory).split(val, seed)
                 model = fit_model(method, train, held, **how, **chosen)
+                ranking = _held_out(model, train, held, chosen)
             else:
                 how |= {"how": tuned, "rank": rank, "frozen": frozen, "val": val}
                 how |= {"backbone": backbone, "gradient_checkpointing": checkpointing}
                 how |= {"track": track or (), "run": out.resolve().name}
                 model = tune(method, table, into=saved / OWN, **how, **chosen)
-            report = model.report | {
-                "command": portable_command(context.obj),
-                "log": recorded(table, log, gold, mapping, split, values, (per_rated, seed)),
-            }
+            logged = recorded(table, log, gold, mapping, split, values, (per_rated, seed))
+            report = (
+                model.report
+                | ranking
+                | {"command": portable_command(context.obj), "log": logged}
+            )
             if team.main:
-                dataclasses.replace(model, report=report).save(out)
+                model = dataclasses.replace(model, report=report)
+                model.save(out)
         if team.main:
             shutil.rmtree(saved, ignore_errors=True)
-        show_json(report) if as_json else _summarize(model, out)
+        if as_json:
+            show_json(report)
+        else:
+            summarize(model, out, log_words(log, gold, mapping, split, values), verbose=verbose)
+
+
+def _held_out(
+    model: RewardModel, train: Feedback, held: Feedback, chosen: dict[str, Any]
+) -> dict[str, Any]:
+    """Return what the report adds: the ranking of held-out ratings beside naive, and the gold labels."""
+    from trueward.fitting.held_out_ranking import held_out_ranking
+
+    report = progress()
+    ranking = held_out_ranking(
+        model,
+        train,
+        held,
+        progress=lambda _stage, *rest: report("naive, to compare", *rest),
+        **chosen,
+    )
+    return {
+        "gold": len(train.audited),
+        **({} if ranking is None else {"held_out": ranking}),
+    }
 
 
 @contextlib.contextmanager
@@ -170,47 +202,3 @@ def _checkpoint(out: Path, resume: bool) -> Path:
             f"{saved} holds an interrupted fit: add --resume to continue it, or delete that folder"
         )
     return saved
-
-
-def _summarize(model: RewardModel, out: Path) -> None:
-    rows, rated = model.report["rows"], model.report["rated"]
-    loss = model.report["training"]["validation_loss"]
-    for sentence in model.report.get("reasons", ()):
-        typer.echo(sentence)
-    typer.echo(
-        f"{out}: {model.method} on {rows['train']} rows ({rated['train']} with feedback), "
-        + (
-            f"validation loss {sum(loss) / len(loss):.4f}"
-            if loss
-            else "computed from these nuisances:"
-        )
-    )
-    spread = model.report["spread"]
-    if spread["members"] > 1:
-        low, high = spread["lowest_mean"], spread["highest_mean"]
-        typer.echo(
-            f"  {spread['members']} members: spread of P {spread['mean_sd']:.3f} on average, "
-            f"mean P from {low:.3f} to {high:.3f}"
-        )
-    for name, about in model.report["nuisances"].items():
-        typer.echo(f"  {name}: {_figures(about)}")
-    if beside := model.report.get("beside_naive"):
-        typer.echo(
-            f"  ranking of {beside['rated']} held-out ratings: AUROC {beside['auroc']:.3f}, naive "
-            f"{beside['naive_auroc']:.3f} (difference {beside['difference']:+.3f}, 95 % interval "
-            f"{beside['low']:+.3f} to {beside['high']:+.3f})"
-        )
-    for warning in model.report["warnings"]:
-        typer.echo(f"  warning: {warning}")
-
-
-def _figures(report: dict[str, Any]) -> str:
-    words = []
-    for k, v in report.items():
-        if isinstance(v, dict) and "value" in v:
-            words.append(f"{k} {v['value']:.3f} [{v['low']:.3f}, {v['high']:.3f}]")
-        elif isinstance(v, int | float) and v is not False and k != "quantile":
-            words.append(k.replace("_", " ") + ("" if v is True else f" {v:g}"))
-    return ", ".join(
-        words or [f"{k} {_figures(v)}" for k, v in report.items() if isinstance(v, dict)]
-    )

@@ -18,10 +18,12 @@ from .common import (
     Split,
     Unrated,
     pairs,
+    paragraph,
+    say_next,
     show_json,
 )
 from .outputs import claim_output
-from .reading import read
+from .reading import log_words, read
 
 
 def inspect(
@@ -34,9 +36,15 @@ def inspect(
     positive: Positive = None,
     negative: Negative = None,
     unrated: Unrated = None,
+    with_methods: Annotated[
+        bool,
+        typer.Option(
+            "--methods", help="List the methods that the log supports, and why not others."
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Say what a log can and cannot identify, and which methods it supports."""
+    """Say what a log shows and what it hides, and what to fit on it."""
     from trueward.core.postponed import postpone
 
     postpone("torch")  # methods only declare here what they need; loading it would take two seconds
@@ -44,7 +52,20 @@ def inspect(
 
     values = {"positive": positive, "negative": negative, "unrated": unrated}
     inspection = inspect_log(read(log, gold, mapping, split, values))
-    show_json(inspection.to_json()) if as_json else typer.echo(str(inspection))
+    if as_json:
+        show_json(inspection.to_json())
+        return
+    text = str(inspection)
+    if with_methods:
+        text += f"\n\n{inspection.methods_text()}"
+    else:
+        text = f"{text.removesuffix('.')}: see --methods."
+    typer.echo(f"{text}\n")
+    if inspection.selected is None:
+        paragraph("next: mend what is marked as error, and inspect again")
+    else:
+        words = log_words(log, gold, mapping, split, values)
+        say_next("trueward", "fit", "auto", *words, "--out", "rm")
 
 
 def simulate(

@@ -6,9 +6,9 @@ import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import typer
-
 from trueward.core.errors import TruewardError
+
+from .progress import note
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -112,5 +112,5 @@ def claim_output(path: Path, option: str = "--out", *, say: bool = False) -> Pat
         )
     run.locks.enter_context(only_writer(path))
     if exists and say:
-        typer.echo(f"{path} exists; the result replaces it when this command ends", err=True)
+        note(f"{path} exists; the result replaces it when this command ends")
     return path

@@ -93,3 +93,18 @@ def with_features(model: RewardModel, table: Log) -> Feedback:
             "library on a Feedback with features made the same way"
         )
     return encode(table, backbone=model.backbone)
+
+
+def log_words(
+    log: str,
+    gold: str | None,
+    mapping: list[str] | None,
+    split: str | None,
+    values: dict[str, list[str] | None] | None = None,
+) -> list[str]:
+    """Return a log with the options that read it, as words of another command."""
+    words = [log, *(["--gold", gold] if gold else []), *(["--split", split] if split else [])]
+    words += [w for one in mapping or () for w in ("--map", one)]
+    return words + [
+        w for k, v in (values or {}).items() for one in v or () for w in (f"--{k}", one)
+    ]

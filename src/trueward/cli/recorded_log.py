@@ -10,10 +10,9 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from trueward.core.errors import TruewardError
 
+from .progress import note
 from .reading import read
 
 if TYPE_CHECKING:
@@ -104,7 +103,7 @@ def fitted_on(
         raise TruewardError(
             f"the log that the model was fitted on, {path}{size}, does not exist in this folder: give the log"
         )
-    typer.echo(f"reading {path}, the log that the model was fitted on", err=True)
+    note(f"reading {path}, the log that the model was fitted on")
     table = read(
         path,
         gold or old_gold,

@@ -17,12 +17,21 @@ from .common import (
     Named,
     Seed,
     Split,
-    finish_progress,
     pairs,
-    progress,
     show_json,
 )
+from .progress import finish_progress, note, progress
 from .reading import read, require_fittable
+
+_REAL, _NOISE = {"the log"}, {"permuted 1", "permuted 2", "permuted 3"}
+#: Check -> its fits, which checks share; a result near its limit takes more.
+FITS = {
+    "permuted_feedback": _REAL | _NOISE,
+    "placebo_feedback": _REAL | _NOISE | {"seed", "placebo 1", "placebo 2"},
+    "random_common_cause": _REAL | {"seed", "columns"},
+    "subset_stability": _REAL | _NOISE | {"one half", "the other half"},
+    "null_channel": _REAL | {"seed", "channel"},
+}
 
 
 def refute(
@@ -49,7 +58,7 @@ def refute(
     names = None if only is None else selected_checks(name.strip() for name in only.split(","))
     table = read(log, gold, mapping, split)
     if len(table) > ROWS:
-        typer.echo(f"{len(table):,} rows: fits use a sample of {ROWS:,}", err=True)
+        note(f"{len(table):,} rows: fits use a sample of {ROWS:,}")
     prompts = table.frame["prompt"].to_list()
     try:
         result = try_to_refute(
@@ -58,7 +67,7 @@ def refute(
             texts=prompts,
             seed=seed,
             only=names,
-            progress=progress(),
+            progress=progress(_fits(names, channels=bool(table.channels))),
             **chosen,
         )
     finally:
@@ -66,3 +75,9 @@ def refute(
     show_json(result.to_json()) if as_json else typer.echo(str(result))
     if not result.passed:
         raise typer.Exit(1)
+
+
+def _fits(names: list[str] | None, *, channels: bool) -> int:
+    """Count the fits of the checks, without those that are repeated."""
+    chosen = [n for n in names or CHECKS if channels or n != "null_channel"]
+    return len(set().union(*(FITS.get(n, set[str]()) for n in chosen)))

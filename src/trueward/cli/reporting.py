@@ -11,6 +11,7 @@ from trueward.core.errors import TruewardError, UsageError
 
 from .choices import REPORT_ROWS
 from .common import Gold, Map, Seed, Split, pairs, writable
+from .progress import Steps, finish_progress
 from .reading import read
 from .recorded_log import fitted_on
 
@@ -68,7 +69,7 @@ def report(
         except TruewardError as e:
             if gold is not None:
                 raise
-            typer.echo(f"no log on the page: {e}", err=True)
+            typer.echo(f"warning: no log on the page: {e}", err=True)
     clean = None if test is None else read_test(test, mapping=pairs(mapping, "--map"), split=split)
     page = page_of(
         models,
@@ -77,8 +78,9 @@ def report(
         seed=seed,
         rows=rows,
         command=command,
-        say=lambda line: typer.echo(line, err=True),
+        say=Steps(),
     )
+    finish_progress()
     page.save(out)
     typer.echo(f"{out}: {page.title}. {page.lead}")
 

@@ -25,6 +25,22 @@ CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 CONTROL_BUT_PROGRESS = re.compile(r"(\x1b\[[0-9;]*[KAm])|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
+TONE = re.compile(r"^(\s*)(error|warning|next|verdict)(?=:|  )", re.MULTILINE)
+TONES = {
+    "error": "31",
+    "warning": "33",
+    "next": "1",
+    "verdict": "1",
+}  # codes of colours: red, yellow, bold
+
+_said_little: list[bool] = []  # whether --quiet was given to the command that runs
+
+
+def quiet() -> bool:
+    """Return whether the command that runs prints results, warnings and errors only."""
+    return bool(_said_little) and _said_little[-1]
+
+
 class Stopped(KeyboardInterrupt):
     """A signal to stop, which every place that cleans up after Ctrl-C cleans up after, too.
 
@@ -124,15 +140,18 @@ class EscapedStream:
         Where the text goes.
     pattern : re.Pattern
         What to escape; a match with a group is left as it is.
+    colour : bool, default False
+        Colour the words error, warning, next and verdict where they begin a line.
 
     """
 
-    def __init__(self, stream: TextIO, pattern: re.Pattern[str]) -> None:
-        self._stream, self._pattern = stream, pattern
+    def __init__(self, stream: TextIO, pattern: re.Pattern[str], *, colour: bool = False) -> None:
+        self._stream, self._pattern, self._colour = stream, pattern, colour
 
     def write(self, text: str) -> int:
         """Write a text with its control characters escaped."""
-        self._stream.write(self._pattern.sub(_escaped, text))
+        escaped = self._pattern.sub(_escaped, text)
+        self._stream.write(TONE.sub(_coloured, escaped) if self._colour else escaped)
         return len(text)
 
     def __getattr__(self, name: str) -> Any:
@@ -143,13 +162,34 @@ def _escaped(match: re.Match[str]) -> str:
     return match[0] if match.lastindex else f"\\x{ord(match[0]):02x}"
 
 
+def _coloured(match: re.Match[str]) -> str:
+    return f"{match[1]}\x1b[{TONES[match[2]]}m{match[2]}\x1b[0m"
+
+
 @contextlib.contextmanager
-def escaped_output() -> Iterator[None]:
-    """Escape control characters in all that is printed; standard error keeps its progress bars."""
-    with Path(os.devnull).open("w") as nowhere:
-        out, err = (
-            EscapedStream(stream or nowhere, pattern)  # None where the shell has closed it
-            for stream, pattern in ((sys.stdout, CONTROL), (sys.stderr, CONTROL_BUT_PROGRESS))
-        )
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            yield
+def escaped_output(*, colour: bool = True, say_little: bool = False) -> Iterator[None]:
+    """Escape control characters in all that is printed; standard error keeps its progress bars.
+
+    Parameters
+    ----------
+    colour : bool, default True
+        Use colours on a terminal, unless NO_COLOR is set or the terminal is dumb.
+    say_little : bool, default False
+        Print no progress.
+
+    """
+    colour = colour and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    _said_little.append(say_little)
+    try:
+        with Path(os.devnull).open("w") as nowhere:
+            out, err = (
+                EscapedStream(stream, pattern, colour=colour and stream.isatty())
+                for stream, pattern in (  # None where the shell has closed it
+                    (sys.stdout or nowhere, CONTROL),
+                    (sys.stderr or nowhere, CONTROL_BUT_PROGRESS),
+                )
+            )
+            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+                yield
+    finally:
+        _said_little.pop()

@@ -31,11 +31,17 @@ def card(method: str | type[Method]) -> str:
 
     """
     cls = methods()[method] if isinstance(method, str) else method
-    name = cls.name
-    module = inspect.getmodule(cls)
-    title = inspect.cleandoc((module and module.__doc__) or "").split("\n")[0]
     shown = cls(**cls.variants[0])
-    lines = [f"# {name}", "", title, "", "```text", inspect.cleandoc(cls.__doc__ or ""), "```", ""]
+    lines = [
+        f"# {cls.name}",
+        "",
+        title(cls),
+        "",
+        "```text",
+        inspect.cleandoc(cls.__doc__ or ""),
+        "```",
+        "",
+    ]
     lines += [f"**Assumptions** {shown.assumption}.", ""]
     lines += ["**Needs** " + _needs(cls) + ".  ", f"**Nuisances** {_estimates(cls)}.  "]
     lines += [f"**Unbiased risk** {_claims(cls, 'unbiased_if')}.  "]
@@ -50,6 +56,23 @@ def card(method: str | type[Method]) -> str:
         text = " ".join(f"{k}={v}" for k, v in chosen.items())
         lines += [f"`-o preset={preset}` is `{text}`.", ""]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def title(method: str | type[Method]) -> str:
+    """Return what a method does, in one plain sentence: the first line of its module.
+
+    Parameters
+    ----------
+    method : str or type
+        Name or class of a method.
+
+    Returns
+    -------
+    str
+
+    """
+    module = inspect.getmodule(methods()[method] if isinstance(method, str) else method)
+    return inspect.cleandoc((module and module.__doc__) or "").split("\n")[0]
 
 
 def summary(name: str) -> str:

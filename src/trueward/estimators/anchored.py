@@ -1,4 +1,4 @@
-"""Gold labels regressed on the signals of the log: signals as evidence, gold labels as the scale."""
+"""Few gold labels fix the scale; feedback, as evidence for them, gives the ranking."""
 
 from __future__ import annotations
 

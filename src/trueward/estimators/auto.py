@@ -1,4 +1,4 @@
-"""Select the method that fits the log, with the reasons in three sentences."""
+"""Select the method that the log supports best, and say why."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several channels: which channels fire together separates satisfaction from activity."""
+"""Several signals per response: which fire together separates satisfaction from activity."""
 
 from __future__ import annotations
 

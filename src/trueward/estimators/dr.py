@@ -1,4 +1,4 @@
-"""Doubly robust learning."""
+"""Doubly robust learning: imputed labels on all rows, corrected on rated rows by 1 / P(rated)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Inverse propensity scoring."""
+"""Inverse propensity scoring: each rated row counts 1 / P(rated)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Self-normalised inverse propensity scoring."""
+"""Self-normalised inverse propensity scoring: weights 1 / P(rated), divided by their sum."""
 
 from __future__ import annotations
 

@@ -71,18 +71,21 @@ class Plan:
 
     def __str__(self) -> str:
         """Format the plan as a sentence."""
-        aim = f"a 95 % interval of {self.metric} of width {self.width:g} needs about {self.needed} gold "
+        aim = f"a 95 % interval of {self.metric} of width {self.width:g} needs"
         if self.needed_worst_case is not None:
             of, then = "", "then plan again with these labels"
             if self.gold_weight is not None:
                 of, then = " of a uniform draw", "and keep their gold_weight"
             return (
-                f"{aim}labels{of} if the model's P(preferred) is right, and at most "
-                f"{self.needed_worst_case} {_worst_case(self.metric)}; the log has 0: label "
-                f"{len(self.rows)}, {then}"
+                f"{aim} {self.needed} to {self.needed_worst_case} gold labels{of}: {self.needed} if the "
+                f"model's P(preferred) is right, at most {self.needed_worst_case} "
+                f"{_worst_case(self.metric)}; the log has 0: label {len(self.rows)}, {then}"
             )
         more = f"label {len(self.rows)} more" if len(self.rows) else "that is enough"
-        return f"{aim}labels; the log has {self.now}: {more}"
+        return (
+            f"{aim} about {self.needed} gold labels, as estimated from the {self.now} that the log has: "
+            f"{more}"
+        )
 
 
 def plan(

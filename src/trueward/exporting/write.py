@@ -225,8 +225,9 @@ def _write_scorer(request: ExportRequest, path: Path) -> list[str]:
     request.refuse_normalize()
     if not request.allow_code:
         raise TruewardError(
-            "the default features are computed by code, which no stock folder has: carry it, without torch, "
-            "with --allow-remote-code, or fit on stock features with --backbone NAME_OR_PATH"
+            "TRL, veRL and vLLM need a language-model backbone, and this model was fitted on the default "
+            "features: fit again with --backbone NAME_OR_FOLDER, or write a scorer in numpy that carries "
+            "its code, with --allow-remote-code"
         )
     networks = require_networks(request.model, request.features)
     save_file(networks.tensors(), path / "model.safetensors")

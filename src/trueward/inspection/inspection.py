@@ -5,15 +5,15 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from dataclasses import dataclass
-from textwrap import wrap
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from trueward.core.errors import TruewardError
+from trueward.core.wrapping import text_width, wrapped
 from trueward.data.capabilities import LogCapabilities
 
 from . import findings
 from .finding import Finding, percent, pluralised, shortened
-from .verdicts import Choice, Verdicts, verdicts
+from .verdicts import Choice, Verdicts, selected_by_auto, verdicts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     FindingFunction = Callable[[Log], Iterable[Finding]]
 
 T = TypeVar("T")
-WIDTH = 100  # characters of a line of the report
+NARROW = 72  # characters of a line below which findings have no columns
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,8 @@ class Inspection:
     export_scope: ExportScope | None = None
     #: Number of shown responses that the rows represent; None where the log has no ``weight``.
     represents: float | None = None
+    #: Method that `auto` selects on the whole log, and why; None where the log supports no fit.
+    selected: str | None = None
 
     @property
     def supported(self) -> tuple[str, ...]:
@@ -97,20 +99,32 @@ class Inspection:
         }
 
     def __str__(self) -> str:
-        """Format the report as aligned plain text."""
-        lines = [self._header(), "", *self._finding_lines(), "", "supported methods"]
-        lines += self._supported_lines()
+        """Format the findings as aligned text, with the method that `auto` selects."""
+        lines = [self._header(), "", *self._finding_lines(), ""]
+        if self.selected is not None:
+            lines += wrapped("", f"`auto` selects {self.selected}", further="  ")
+        lines += wrapped("", self._count(), further="  ")
+        return "\n".join(line.rstrip() for line in lines)
+
+    def _count(self) -> str:
+        """Say how many methods the log supports."""
+        of = len(self.supported) + len(self.unsupported)
+        return f"This log supports {len(self.supported)} of {of} methods."
+
+    def methods_text(self) -> str:
+        """Format which methods the log supports, with the options that decide, as aligned text."""
+        lines = ["supported methods", *self._supported_lines()]
         if self.unsupported:
             lines += ["", "not supported"]
         for missing, names in _names_by_value(self.unsupported).items():
-            lines += _wrapped(
+            lines += wrapped(
                 "  ",
                 f"{', '.join(names)}: need{'s' if len(names) == 1 else ''} {missing}",
                 further="    ",
             )
         if self.benchmark_only:
             lines += ["", "benchmark only"]
-            lines += _wrapped(
+            lines += wrapped(
                 "  ",
                 ", ".join(self.benchmark_only)
                 + ": needs the true label of every row, which no log has",
@@ -127,21 +141,26 @@ class Inspection:
             "implicit": f"{share} with a click",
             "channels": "no feedback beside the channels",
         }.get(self.regime, f"{share} with feedback")
-        return ", ".join([f"{self.source}: {counts[0]}", *counts[1:], self.regime, feedback])
+        text = ", ".join([f"{self.source}: {counts[0]}", *counts[1:], self.regime, feedback])
+        return "\n".join(wrapped("", text, further="  "))
 
     def _finding_lines(self) -> Iterator[str]:
         pad = max((len(f.name) for f in self.findings), default=0)
+        narrow = text_width() < NARROW
         for f in self.findings:
             rows = bool(f.examples) and isinstance(f.examples[0], int)
             where = ("rows " if rows else "") + ", ".join(shortened(str(e)) for e in f.examples)
             text = f"{f.message} ({where})" if where else f.message
-            yield from _wrapped(f"{f.severity:<7}  {f.name:<{pad}}  ", text)
+            if narrow:
+                yield from wrapped(f"{f.severity}  ", f"{f.name}: {text}", further="  ")
+            else:
+                yield from wrapped(f"{f.severity:<7}  {f.name:<{pad}}  ", text)
 
     def _supported_lines(self) -> Iterator[str]:
         """Name the methods; where an option decides, one line for the values that lack the same."""
         plain = [name for name in self.supported if name not in self.options]
         if plain or not self.supported:
-            yield from _wrapped("  ", ", ".join(plain) or "none")
+            yield from wrapped("  ", ", ".join(plain) or "none")
         pad = max(map(len, self.options), default=0)
         for name, choices in self.options.items():
             head = f"  {name:<{pad}}  "
@@ -150,7 +169,7 @@ class Inspection:
                 tail = " (gives an interval, not a score)" if interval else ""
                 tail += f" needs {missing}" if missing else ""
                 text = " or ".join(values) + tail
-                yield from _wrapped(head, text, further=" " * len(head) + "  ")
+                yield from wrapped(head, text, further=" " * len(head) + "  ")
                 head = " " * len(head)
 
 
@@ -203,6 +222,7 @@ def inspect(log: Log) -> Inspection:
         verdicts=verdicts(capabilities),
         export_scope=log.export_scope,
         represents=float(log.row_weight.sum()) if "weight" in log.columns else None,
+        selected=selected_by_auto(capabilities),
     )
 
 
@@ -235,11 +255,3 @@ def _names_by_value(values: Mapping[str, T]) -> dict[T, list[str]]:
     for name, value in values.items():
         groups.setdefault(value, []).append(name)
     return groups
-
-
-def _wrapped(head: str, text: str, further: str | None = None) -> list[str]:
-    """Wrap ``text`` beside ``head``; further lines start with ``further``, or below its first word."""
-    below = " " * len(head) if further is None else further
-    room = max(40, WIDTH - max(len(head), len(below)))
-    first, *rest = wrap(text, room, break_long_words=False, break_on_hyphens=False) or [""]
-    return [head + first, *(below + line for line in rest)]

@@ -86,6 +86,27 @@ def verdicts(capabilities: LogCapabilities) -> Verdicts:
     return Verdicts(tuple(supported), unsupported, choices, tuple(benchmark_only))
 
 
+def selected_by_auto(capabilities: LogCapabilities) -> str | None:
+    """Return the method that `auto` selects and why, as sentences; None where the log does not support it.
+
+    Parameters
+    ----------
+    capabilities : LogCapabilities
+        What the log has.
+
+    Returns
+    -------
+    str or None
+        The text of `auto`'s choice after the word "Selected".
+
+    """
+    from trueward.estimators.auto import Auto, choice  # noqa: PLC0415 - loads torch
+
+    if lacking(Auto(), capabilities) is not None:
+        return None
+    return choice(capabilities).takes.removeprefix("Selected: ")
+
+
 def _missing_by_default(cls: type[Method], capabilities: LogCapabilities) -> str | None:
     """What the method lacks with default options, or in its first variant if it must have some."""
     try:

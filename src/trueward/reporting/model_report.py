@@ -73,9 +73,10 @@ def model_page(
     if log is not None:
         say("inspecting the log ...")
         sections.append(Section("The log", list(_findings(inspect(log), inputs))))
-    sections += [
-        Section(title, _blocks(inputs, *functions)) for title, functions in _contents(inputs)
-    ]
+    contents = list(_contents(inputs))
+    for k, (name, functions) in enumerate(contents, 1):
+        say(f"[{k}/{len(contents)}] {name}")
+        sections.append(Section(name, _blocks(inputs, *functions)))
     sections += [Section("Model cards" if len(models) > 1 else "Model card", list(_cards(inputs)))]
     sections += [Section("Reproduce", list(_reproduction(inputs, command)))]
     return Page(title, _lead(inputs), sections)
