@@ -53,3 +53,10 @@ def test_every_runtime_dependency_has_its_reason():
     reasons = (ROOT / "docs" / "dependencies.md").read_text("utf-8")
     for line in project["dependencies"]:
         assert f"| {re.split('[<>=]', line)[0]} |" in reasons, line
+
+
+@pytest.mark.battery
+def test_the_quickstart_shows_what_its_commands_print():
+    """Texts are the same, and numbers nearly so."""
+    page = [sys.executable, str(ROOT / "benchmarks" / "quickstart_page.py"), "--check"]
+    assert subprocess.run(page, check=False).returncode == 0

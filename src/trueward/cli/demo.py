@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .common import Json, Seed, show_json, writable
+from .common import Json, Seed, say_next, show_json, writable
 from .outputs import claim_output
 from .progress import note
 
@@ -38,3 +38,7 @@ def demo(
         return
     typer.echo(f"\nMetrics on clean test answers, with 95 % intervals:\n\n{result.table()}\n")
     typer.echo(f"The page: {out}")
+    if world is None:
+        say_next("trueward", "demo", "--world", "world", why="the log and the test, as files")
+    else:
+        say_next("trueward", "inspect", str(world / "log.parquet"))

@@ -1,0 +1,62 @@
+"""Fill the outputs of docs/quickstart.md: run every command that a block begins with ``$``, in one folder.
+
+python benchmarks/quickstart_page.py           writes the page
+python benchmarks/quickstart_page.py --check   exits 1 if a text differs, or a number by more than 0.02
+"""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+PAGE = Path(__file__).parents[1] / "docs" / "quickstart.md"
+BLOCK = re.compile(r"(?<=```console\n).*?(?=```)", re.DOTALL)
+NUMBER = re.compile(r"[-+]?\d+(?:[.,]\d+)*")
+TOLERANCE = 0.02  # of shares and metrics; other machines round differently
+
+
+def output(command: str, place: Path) -> str:
+    """Return what a command prints to standard output, 100 characters wide."""
+    words = [sys.executable, "-m", *shlex.split(command)]
+    environment = os.environ | {"COLUMNS": "100"}
+    done = subprocess.run(
+        words, cwd=place, env=environment, text=True, check=True, stdout=subprocess.PIPE
+    )
+    return done.stdout.strip("\n")
+
+
+def filled(text: str, place: Path) -> str:
+    """Return the page with the output of every command below it."""
+
+    def block(match: re.Match[str]) -> str:
+        commands = [line for line in match[0].splitlines() if line.startswith("$ ")]
+        return "".join(f"{c}\n{output(c[2:], place)}\n" for c in commands)
+
+    return BLOCK.sub(block, text)
+
+
+def alike(now: str, before: str) -> bool:
+    """Whether two pages have the same words, and numbers that are nearly equal."""
+    if NUMBER.sub("N", now).split() != NUMBER.sub("N", before).split():
+        return False
+    pairs = zip(NUMBER.findall(now), NUMBER.findall(before), strict=True)
+    numbers = [tuple(float(n.replace(",", "")) for n in pair) for pair in pairs]
+    return all(abs(a - b) <= TOLERANCE + 0.02 * abs(b) for a, b in numbers)
+
+
+def main() -> int:
+    """Write or check the page."""
+    text = PAGE.read_text("utf-8")
+    with tempfile.TemporaryDirectory() as place:
+        now = filled(text, Path(place))
+    if "--check" in sys.argv[1:]:
+        return int(not alike(now, text))
+    PAGE.write_text(now, "utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
