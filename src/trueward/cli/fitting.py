@@ -136,9 +136,7 @@ def fit(
                 model = tune(method, table, into=saved / OWN, **how, **chosen)
             logged = recorded(table, log, gold, mapping, split, values, (per_rated, seed))
             report = (
-                model.report
-                | ranking
-                | {"command": portable_command(context.obj), "log": logged}
+                model.report | ranking | {"command": portable_command(context.obj), "log": logged}
             )
             if team.main:
                 model = dataclasses.replace(model, report=report)

@@ -9,6 +9,7 @@ import typer
 from trueward.core.errors import TruewardError, UsageError
 
 from .common import pairs
+from .progress import note
 
 if TYPE_CHECKING:
     from trueward.data.feedback import Feedback
@@ -52,10 +53,9 @@ def read(
     table = read_sampled_log(log, _number(per_rated), seed, gold=gold, **how)
     if table.unrated_share is not None:
         rated = int(rated_rows(table.frame).sum())
-        typer.echo(
+        note(
             f"using {len(table):,} rows of {log}: all {rated:,} with feedback or gold labels, and a random "
-            f"{table.unrated_share:.2%} of the others with weights; --unrated-per-rated all uses every row",
-            err=True,
+            f"{table.unrated_share:.2%} of the others with weights; --unrated-per-rated all uses every row"
         )
     return table
 

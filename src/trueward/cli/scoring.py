@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -10,8 +9,9 @@ import typer
 
 from trueward.core.errors import TruewardError, UsageError
 
-from .common import Map, Model, SafeCsv, Split, finish_progress, pairs, writable
+from .common import Map, Model, SafeCsv, Split, pairs, writable
 from .outputs import NO_CLOBBER, keeps_outputs
+from .progress import Steps, finish_progress
 
 
 def score(
@@ -51,6 +51,7 @@ def score(
     if by_class and confidence is None:
         raise UsageError("--by-class needs --min-confidence: give both")
     _claimed(out, queue=queue)
+    step = Steps()
     try:
         scored = score_file(
             model,
@@ -62,7 +63,7 @@ def score(
             split=split,
             queue=queue,
             safe_csv=safe_csv,
-            progress=_progress,
+            progress=lambda done, of: step(f"[{done + 1}/{of}] scoring") if done < of > 1 else None,
         )
     except KeyboardInterrupt as e:
         parts = out.with_name(out.name + ".parts")
@@ -84,8 +85,3 @@ def _claimed(out: Path, *, queue: bool) -> None:
         raise UsageError(f"--out {out} must end in .parquet with --queue")
     if out.exists() and keeps_outputs():
         raise TruewardError(f"--out {out} exists, and {NO_CLOBBER} keeps it: give another place")
-
-
-def _progress(done: int, of: int) -> None:
-    if of > 1 and sys.stderr.isatty():
-        typer.echo(f"\r\x1b[K{done} of {of} parts scored", nl=False, err=True)
