@@ -143,6 +143,7 @@ LONG_FUNCTIONS = {
     ("cli/reporting.py", "report"): "every option of the command is a parameter",
     ("cli/evaluating.py", "evaluate"): "every option of the command is a parameter",
     ("cli/fitting.py", "fit"): "every option of the command is a parameter",
+    ("cli/monitoring.py", "monitor"): "every option of the command is a parameter",
     ("cli/serving.py", "serve"): "every option of the command is a parameter",
 }
 

@@ -306,6 +306,7 @@ OTHERS = {
     "import_log": "makes the rows",
     "load": "reads a model",
     "methods": "lists methods",
+    "monitor": "counts them, see tests/production/test_drifts",
     "precomputed": "names features",
     "simulate": "makes the rows",
     "track": "sends the metrics of a run as they are",

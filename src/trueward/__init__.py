@@ -51,6 +51,8 @@ if TYPE_CHECKING:
     from .fitting.fit import fit
     from .inspection import inspect
     from .model.reward_model import RewardModel, load
+    from .production.monitoring.monitor import monitor
+    from .production.monitoring.result import Monitor
     from .refutation import Refutation, refute
     from .reporting import report
     from .reporting.replay import track
@@ -108,6 +110,8 @@ _HOMES = {
     "Bounds": "evaluation.bounds",
     "refute": "refutation",
     "Refutation": "refutation",
+    "monitor": "production.monitoring.monitor",
+    "Monitor": "production.monitoring.result",
     "report": "reporting",
     "track": "reporting.replay",
     "export": "exporting",
@@ -173,6 +177,8 @@ __all__ = [
     "with_judge",
     "refute",
     "Refutation",
+    "monitor",
+    "Monitor",
     "report",
     "track",
     "export",

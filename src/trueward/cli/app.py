@@ -26,6 +26,7 @@ from . import (
     importing,
     labelling,
     logs,
+    monitoring,
     pipelining,
     reference,
     refuting,
@@ -83,6 +84,7 @@ for _command in (
     training.training_data,
     aligning.align,
     serving.serve,
+    monitoring.monitor,
     tracking.track,
     pipelining.pipeline,
     reference.methods,
@@ -129,7 +131,7 @@ def root(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and exit: 0 done, 1 the data or the model is wrong, 2 the request is."""
+    """Run the command line and exit: 0 done, 1 wrong data or model, 2 wrong request, 3 a check failed."""
     given = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in given
     look = {"colour": NO_COLOUR not in given, "say_little": QUIET in given}

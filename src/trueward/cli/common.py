@@ -20,9 +20,13 @@ from .progress import progress as progress  # noqa: PLC0414
 from .terminal import stop_code
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
+    from trueward.core.estimate import Estimate
     from trueward.core.processes import Processes
+    from trueward.evaluation.conditions import Condition
+
+FAILED_CHECK = 3  # exit code of a check that was asked for and failed; 1 and 2 are errors
 
 Map = Annotated[
     list[str] | None,
@@ -79,6 +83,14 @@ Track = Annotated[
     ),
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of all random numbers.")]
+FailIf = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--fail-if",
+        metavar="METRIC<NUMBER",
+        help="Exit with 3 where this holds: auroc<0.6, 'auroc.low<0.6', 'brier>0.25'; repeatable.",
+    ),
+]
 SafeCsv = Annotated[
     bool,
     typer.Option(
@@ -97,6 +109,22 @@ def pairs(given: Iterable[str] | None, flag: str) -> dict[str, str]:
             raise UsageError(f"{flag} takes NAME=VALUE, not {word!r}")
         read[key.strip()] = value.strip()
     return read
+
+
+def conditions(given: list[str] | None) -> list[Condition]:
+    """Read --fail-if before any work."""
+    from trueward.evaluation.conditions import read_condition
+
+    return [read_condition(text) for text in given or ()]
+
+
+def fail_if(conditions: list[Condition], estimates: Mapping[str, Estimate]) -> None:
+    """Exit with 3 where a condition of --fail-if holds, after stderr has said which."""
+    held = [said for c in conditions if (said := c.holds(estimates))]
+    for said in held:
+        typer.echo(f"failed: {said}", err=True)
+    if held:
+        raise typer.Exit(FAILED_CHECK)
 
 
 def show_json(value: Any) -> None:

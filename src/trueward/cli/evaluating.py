@@ -11,6 +11,7 @@ import typer
 from trueward.core.errors import UsageError
 
 from .common import (
+    FailIf,
     Gold,
     Json,
     Map,
@@ -18,6 +19,8 @@ from .common import (
     PerRated,
     Seed,
     Split,
+    conditions,
+    fail_if,
     pairs,
     paragraph,
     say_next,
@@ -107,6 +110,7 @@ def evaluate(
     per_rated: PerRated = "auto",
     beside: Beside = None,
     seed: Seed = 0,
+    failing: FailIf = None,
     as_json: Json = False,
 ) -> None:
     """Measure a model on clean labels, or on a log with a few gold labels, with 95 % intervals."""
@@ -122,11 +126,11 @@ def evaluate(
     _only_with_test({"--draws": draws is not None} if test is None else {})
     _only_with_test({"--cluster": cluster != "both"} if pairs_file else {})
     _only_with_test({"--beside": beside is not None} if test is None else {})
-    rm = load(model)
+    checks, rm, columns = conditions(failing), load(model), pairs(mapping, "--map")
     if pairs_file is not None and benchmark is not None:
-        columns = pairs(mapping, "--map")
-        _show(evaluate_pairs(rm, pairs_file, benchmark, mapping=columns, split=split), as_json)
-        return
+        scored = evaluate_pairs(rm, pairs_file, benchmark, mapping=columns, split=split)
+        _show(scored, as_json)
+        return fail_if(checks, scored)
     if log is not None:
         step = Steps(1, 4, 5)
         step("reading the log")
@@ -137,16 +141,17 @@ def evaluate(
         audited = audit(rm, data, future=future, chosen=chosen, seed=seed)
         finish_progress()
         _show_audit(audited, rm, model, as_json)
-    else:
-        how: dict[str, Any] = {"cluster": cluster, "draws": draws or 1000, "seed": seed}
-        labels = read_test(str(test), mapping=pairs(mapping, "--map"), split=split)
-        other = None if beside is None else load(beside)
-        found = measure(rm, labels, **how)
-        against = None if other is None else (str(beside), measure(other, labels, **how))
-        _show_metrics(found, against, rm, model, as_json)
-        words = log_words(str(test), None, mapping, split)
-        if not as_json and not needs_calibration(found):
-            say_next("trueward", "report", str(model), "--test", *words)
+        return fail_if(checks, audited)
+    how: dict[str, Any] = {"cluster": cluster, "draws": draws or 1000, "seed": seed}
+    labels = read_test(str(test), mapping=columns, split=split)
+    other = None if beside is None else load(beside)
+    found = measure(rm, labels, **how)
+    against = None if other is None else (str(beside), measure(other, labels, **how))
+    _show_metrics(found, against, rm, model, as_json)
+    words = log_words(str(test), None, mapping, split)
+    if not as_json and not needs_calibration(found):
+        say_next("trueward", "report", str(model), "--test", *words)
+    return fail_if(checks, found)
 
 
 def _show_metrics(

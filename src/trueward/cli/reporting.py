@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,9 @@ from .common import Gold, Map, Seed, Split, pairs, writable
 from .progress import Steps, finish_progress
 from .reading import read
 from .recorded_log import fitted_on
+
+if TYPE_CHECKING:
+    from trueward.production.monitoring.periods import By
 
 
 def report(
@@ -32,6 +35,12 @@ def report(
         ),
     ] = None,
     gold: Gold = None,
+    reference: Annotated[
+        str | None,
+        typer.Option(
+            "--reference", help="A log to compare --log with, as monitor does: adds a section."
+        ),
+    ] = None,
     test: Annotated[
         str | None, typer.Option("--test", help="A table of prompt, response, label or rating.")
     ] = None,
@@ -48,13 +57,14 @@ def report(
     from trueward.data.log import read_test
     from trueward.model.reward_model import load
     from trueward.plotting import altair
+    from trueward.production.monitoring import monitor
     from trueward.reporting import report as page_of
 
     writable(out, (".html",))
     altair()
     command = context.obj
     if any((folder / ABOUT).is_file() for folder in what):
-        if len(what) > 1 or log or test or gold:
+        if len(what) > 1 or log or test or gold or reference:
             raise UsageError("a report of a benchmark takes one folder and no other input")
         page_of(Runs.read(what[0]), command=command).save(out)
         typer.echo(f"{out}: the benchmark in {what[0]}")
@@ -71,10 +81,19 @@ def report(
                 raise
             typer.echo(f"warning: no log on the page: {e}", err=True)
     clean = None if test is None else read_test(test, mapping=pairs(mapping, "--map"), split=split)
+    drift = None
+    if reference is not None:
+        if table is None:
+            raise UsageError("--reference needs --log, the new log that is compared with it")
+        typer.echo("comparing with the reference ...", err=True)
+        usual = read(reference, None, mapping, split)
+        by: By | None = "week" if "time" in table.columns else None
+        drift = monitor(next(iter(models.values())), usual, table, by=by, seed=seed)
     page = page_of(
         models,
         table,
         clean,
+        drift=drift,
         seed=seed,
         rows=rows,
         command=command,

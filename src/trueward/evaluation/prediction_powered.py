@@ -95,6 +95,24 @@ class AuditRows(LabelDraw):
         error, _ = self._error(self._tuned(name)[1])
         return float(error**2 * self.known.sum() / max(1 - self.known.mean(), 1e-9))
 
+    def deviation(self, name: str) -> tuple[float, float, float]:
+        """Estimate a metric with its standard error, for an interval at a level of one's own.
+
+        Parameters
+        ----------
+        name : str
+            A key of `INFLUENCE_FUNCTIONS`.
+
+        Returns
+        -------
+        value, error, degrees : float
+            The estimate, its standard error, and the effective number of units with a gold label minus 1.
+
+        """
+        value, influence = self._tuned(name)
+        size = effective_size(np.bincount(self.unit, self.gold_share).astype(np.float64))
+        return value, self._error(influence)[0], size - 1
+
     def few_units(self) -> tuple[str, ...]:
         """Warn of fewer than 10 effective prompts or users among the responses."""
         units = clusters(len(self.p), group=self.group, user=self.user)

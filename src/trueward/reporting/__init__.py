@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from trueward.core.errors import UsageError
 from trueward.model.reward_model import RewardModel
 
+from .drift_section import with_drift
 from .page import Page
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from trueward.benchmark import Runs
     from trueward.data.log import Log, Test
+    from trueward.production.monitoring import Monitor
 
 ROWS = 20_000  # largest number of rows of a log, and of a test, that a report reads
 
@@ -24,6 +26,7 @@ def report(
     log: Log | None = None,
     test: Test | None = None,
     *,
+    drift: Monitor | None = None,
     seed: int = 0,
     rows: int = ROWS,
     command: str | None = None,
@@ -39,6 +42,8 @@ def report(
         Adds findings, sensitivity, scores and examples; with gold labels also an audit and calibration.
     test : Test, optional
         Adds metrics on true labels, calibration, and mean scores at every rating.
+    drift : Monitor, optional
+        Result of `trueward.monitor`: adds a section on what has changed, period by period.
     seed : int, default 0
         Seed of the intervals and of the sample of prompts.
     rows : int, default 20,000
@@ -57,7 +62,7 @@ def report(
     Raises
     ------
     UsageError
-        If a log or a test is given with the runs of a benchmark, or there are no models.
+        If a log, a test or drifts are given with the runs of a benchmark, or there are no models.
 
     Examples
     --------
@@ -75,8 +80,9 @@ def report(
     if isinstance(what, RewardModel):
         what = {what.method: what}
     if isinstance(what, Mapping):
-        return model_page(what, log, test, command=command, seed=seed, rows=rows, say=say)
-    if log is not None or test is not None:
+        page = model_page(what, log, test, command=command, seed=seed, rows=rows, say=say)
+        return page if drift is None else with_drift(page, drift)
+    if log is not None or test is not None or drift is not None:
         raise UsageError(
             "a report of a benchmark takes no log and no test: its runs have their own"
         )
