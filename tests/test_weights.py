@@ -304,6 +304,7 @@ OTHERS = {
     "evaluate_pairs": "reads pairs of published files, which have no weights",
     "export": "writes a model",
     "import_log": "makes the rows",
+    "leaderboard": "counts comparisons, which have weights of their own",
     "load": "reads a model",
     "methods": "lists methods",
     "monitor": "counts them, see tests/production/test_drifts",

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .asking.lottery import Ask, ask
     from .asking.worth import AskPlan, plan_asks
     from .core.errors import TruewardError, UsageError
+    from .data.comparisons import Pairs
     from .data.feedback import Columns, Feedback, Labelled
     from .data.log import Log, Test, read_log, read_test
     from .data.unrated_sampling import sample_unrated
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from .evaluation.judge.column import with_judge
     from .evaluation.judge.model import Judge
     from .evaluation.judge.responses import Judgements, judge_responses
+    from .evaluation.leaderboard import Leaderboard, leaderboard
     from .evaluation.preference_pairs import evaluate_pairs
     from .evaluation.sample_size import Plan, plan
     from .evaluation.sensitivity import Sensitivity, sensitivity
@@ -88,6 +90,7 @@ _HOMES = {
     "allow_endpoint": "features.endpoint",
     "Feedback": "data.feedback",
     "Columns": "data.feedback",
+    "Pairs": "data.comparisons",
     "fit": "fitting.fit",
     "fit_many": "fitting.sweep",
     "Train": "training.config",
@@ -99,6 +102,8 @@ _HOMES = {
     "Labelled": "data.feedback",
     "evaluate": "evaluation.evaluate",
     "evaluate_pairs": "evaluation.preference_pairs",
+    "leaderboard": "evaluation.leaderboard",
+    "Leaderboard": "evaluation.leaderboard",
     "audit": "evaluation.audit",
     "calibrate": "evaluation.weighted_calibration",
     "Audit": "evaluation.audit",
@@ -135,6 +140,7 @@ __all__ = [
     "precomputed",
     "Feedback",
     "Columns",
+    "Pairs",
     "fit",
     "fit_many",
     "Train",
@@ -148,6 +154,8 @@ __all__ = [
     "Labelled",
     "evaluate",
     "evaluate_pairs",
+    "leaderboard",
+    "Leaderboard",
     "audit",
     "calibrate",
     "Audit",

@@ -6,8 +6,10 @@ import pytest
 import torch
 from helpers.toy import every_variant, rates
 
+from trueward.data.comparisons import Pairs
 from trueward.data.feedback import Columns, Feedback
 from trueward.estimation.losses import bce, brier
+from trueward.estimation.pair_losses import log_outcomes, with_noise
 from trueward.estimators._registry import make
 
 RHO_01, RHO_10 = 0.1, 0.2
@@ -159,8 +161,37 @@ def channel_population(*, independent):
     return Feedback(torch.zeros(n, 1), torch.zeros(n), z=torch.zeros(n, 1), channels=channels), kind
 
 
+def pair_population(method, *, right):
+    """Four kinds of answers, of which every two are compared; outcomes count by their probabilities.
+
+    Where the model is wrong, a third of the losers of the first kind are named winners.
+    """
+    s = torch.logit(torch.tensor(TARGET).clamp(0.01, 0.99))
+    winner, loser, tie, weight = [], [], [], []
+    for i, j in itertools.combinations(range(len(TARGET)), 2):
+        first, second, tied = log_outcomes(s[i : i + 1] - s[j : j + 1], method.ties, 0.3)
+        first, second = with_noise(first, second, torch.full((1,), method.noise))
+        p, q = first.exp(), second.exp()
+        if not right and i == 0:
+            p, q = p + q / 3, q * 2 / 3
+        winner += [i, j, i]
+        loser += [j, i, j]
+        tie += [0.0, 0.0, 1.0]
+        weight += [float(v.detach()) for v in (p, q, tied.exp())]
+    kind = torch.arange(len(TARGET))
+    pairs = Pairs.of(
+        torch.tensor(winner),
+        torch.tensor(loser),
+        tie=torch.tensor(tie),
+        weight=torch.tensor(weight),
+    )
+    return Feedback(torch.zeros(4, 1), torch.zeros(4), torch.zeros(4), pairs=pairs), kind
+
+
 def population(method, right, *, noise=None):
     """Rows in exact proportion to their probability, and their kind."""
+    if method.needs == {"pairs"}:
+        return pair_population(method, right="comparisons" in right)
     if "two channels" in method.needs:
         return channel_population(independent="independent_channels" in right)
     implicit, label = "activity_rate" in right, "label_selection" in right
@@ -214,6 +245,8 @@ def saturated(method, b, kind):
 
     opt.step(closure)
     found = method.reward(Columns({h: v.detach().expand(len(GAMMA)) for h, v in free.items()}))
+    if method.needs == {"pairs"}:  # comparisons give differences alone
+        found = found - found.mean() + torch.logit(torch.tensor(TARGET).clamp(0.01, 0.99)).mean()
     return torch.sigmoid(found)
 
 
@@ -227,7 +260,13 @@ def test_a_claimed_nuisance_makes_the_minimiser_right(method, right):
 def test_without_the_claimed_nuisance_the_minimiser_is_wrong(method, right):
     if "activity_rate" in right:
         pytest.skip("the activity rate is a constant: see the prior that pins the scale")
-    wrong = right - {"propensity", "noisy", "independent_channels", "label_selection"}
+    wrong = right - {
+        "propensity",
+        "noisy",
+        "independent_channels",
+        "label_selection",
+        "comparisons",
+    }
     b, kind = population(method, wrong, noise="flip_rates" in right)
     assert not torch.allclose(saturated(method, b, kind), torch.tensor(TARGET), atol=0.02)
 

@@ -14,7 +14,12 @@ from trueward.fitting.fit import fit
 
 SHORT = {"epochs": 2, "nuisance_epochs": 1, "seed": 0}
 CLICKS = {"bpr", "counterif", "nnpu", "recrec", "rmf", "ubpr", "uprl", "upu"}
-OTHERS = {"oracle", "implicitrm"}  # true labels; an option without a default
+OTHERS = {
+    "oracle",
+    "implicitrm",
+    "bradley_terry",
+    "joint",
+}  # true labels; a needed option; comparisons
 
 
 def log(rows, rated, bad, gold=30):

@@ -15,6 +15,11 @@ BY_METHOD = {
     ],
     "auto": [{}, {"log": "clicks"}],
     "bpr": [{"log": "clicks"}],
+    "bradley_terry": [
+        {"log": "compared"},
+        {"ties": "rao_kupper", "noise": 0.1, "log": "compared"},
+        {"ties": "half", "position": False, "log": "compared"},
+    ],
     "causalrm": [
         {},
         *(
@@ -73,6 +78,7 @@ BY_METHOD = {
         {"propensity_from": "z"},
         {"log": "weighted"},
     ],
+    "joint": [{"log": "compared"}, {"base": "ratings", "log": "compared"}],
     "kmeidtm": [{}],
     "labelwave": [{}],
     "mtdr": [{}, {"view": "clicks", "log": "clicks"}],

@@ -8,7 +8,7 @@ import trueward as tw
 
 # The loss is of differences between two rewards, so the offset of all of them has no gradient but rounding
 # errors, which AdamW makes steps of: the differences are kept, and not the offset.
-PAIRWISE = ("bpr", "ubpr", "uprl log", "uprl theta")
+PAIRWISE = ("bpr", "bradley_terry", "ubpr", "uprl log", "uprl theta")
 LEFT_OUT = {"warning", "assumes", "calibration_bins"}
 
 

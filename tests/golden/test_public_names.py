@@ -66,7 +66,7 @@ def test_a_public_function_is_called_as_it_was(name):
 
 def test_the_methods_have_their_names():
     assert WANTED["methods"].keys() <= tw.methods().keys()
-    assert len(WANTED["methods"]) == 32
+    assert len(WANTED["methods"]) == 34
 
 
 def test_the_methods_declare_what_they_did():

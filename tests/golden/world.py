@@ -62,6 +62,8 @@ def stored():
 def feedback(kind="rated"):
     """(train, val) of the log: ``rated``, ``clicks``, ``logged`` clicks with propensities, or more words.
 
+    ``compared`` adds comparisons to ``rated``.
+
     ``weighted`` adds weights, ``truth`` gives clean labels.
     """
     table = stored()
@@ -77,7 +79,7 @@ def _part(t, kind):
     return tw.Feedback(
         x=t["x"],
         y=t["y"],
-        o=t["o"] if kind in {"rated", "weighted"} else None,
+        o=t["o"] if kind in {"rated", "weighted", "compared"} else None,
         z=t["z"],
         channels=tw.Columns({k: t[k] for k in ("active", "copy", "like", "share")}),
         gold=t["gold"],
@@ -85,6 +87,21 @@ def _part(t, kind):
         user=torch.arange(n) // 6,
         weight=t["weight"] if kind == "weighted" else None,
         eta=tw.Columns({"propensity": t["propensity"]} if kind == "logged" else {}),
+        pairs=_pairs(t["r"]) if kind == "compared" else None,
+    )
+
+
+def _pairs(r):
+    """Each response of a prompt against the next one: a tie between two good or two bad ones."""
+    this = torch.tensor([i for i in range(len(r) - 1) if i % 3 < 2])
+    other, less = this + 1, r[this] < r[this + 1]
+    return tw.Pairs.of(
+        torch.where(less, other, this),
+        torch.where(less, this, other),
+        tie=(r[this] == r[other]).float(),
+        source=this % 2,
+        sources=("battle", "judge"),
+        position=1.0 - 2.0 * (this % 4 < 2).float(),
     )
 
 

@@ -4,11 +4,31 @@ from dataclasses import replace
 
 import torch
 
+from trueward.data.comparisons import Pairs
 from trueward.data.feedback import Columns, Feedback
 
 
 def rates(n, rho_01=0.1, rho_10=0.2):
     return {"rho_01": torch.full((n,), rho_01), "rho_10": torch.full((n,), rho_10)}
+
+
+def compared(n):
+    """Every row of a prompt of three beats the next one, for two users; one pair is a tie."""
+    winner = torch.tensor([i for i in range(n - 1) if i % 3 < 2], dtype=torch.long)
+    m = len(winner)
+    return Pairs.of(
+        winner.repeat(2),
+        (winner + 1).repeat(2),
+        sources=("battle", "judge"),
+        styles=("length", "markdown"),
+        source=torch.arange(2) // 1 if m == 1 else torch.arange(2 * m) % 2,
+        tie=(torch.arange(2 * m) == 2).double(),
+        position=(torch.arange(2 * m) % 3 - 1).double(),
+        margin=(torch.arange(2 * m) % 2).double() / 4,
+        weight=1.0 + (torch.arange(2 * m) % 3).double(),
+        user=torch.arange(2 * m) // max(1, m),
+        style=torch.stack([(torch.arange(2 * m) % 5 - 2).double()] * 2, 1),
+    )
 
 
 def toy(n=6, seed=0, y=None, o=None, d=3):
@@ -51,6 +71,7 @@ def toy(n=6, seed=0, y=None, o=None, d=3):
         group=torch.arange(n) // 3,
         user=torch.arange(n) // 2,
         eta=eta,
+        pairs=compared(n),
     )
 
 

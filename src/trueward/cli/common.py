@@ -63,6 +63,15 @@ LogFile = Annotated[
 Gold = Annotated[
     str | None, typer.Option("--gold", help="A table of prompt, response, gold to join.")
 ]
+PairsOf = Annotated[
+    str | None,
+    typer.Option(
+        "--pairs",
+        metavar="FILE",
+        help="Comparisons of responses of the log: prompt, chosen, rejected, battles of two models, or the "
+        "pairs of an import. Without a log, their responses are the log. Columns: --map pairs.chosen=NAME.",
+    ),
+]
 Given = Annotated[
     list[str] | None,
     typer.Option("-o", metavar="NAME=VALUE", help="An option of the method; repeatable."),

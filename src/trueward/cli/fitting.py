@@ -18,10 +18,10 @@ from .common import (
     Given,
     Gold,
     Json,
-    LogFile,
     Map,
     Named,
     Negative,
+    PairsOf,
     PerRated,
     Positive,
     Seed,
@@ -49,10 +49,13 @@ if TYPE_CHECKING:
 def fit(
     context: typer.Context,
     method: Named,
-    log: LogFile,
     out: Annotated[Path, typer.Option("--out", help="The folder to write the model to.")],
+    log: Annotated[
+        str | None, typer.Argument(help="Parquet, JSONL(.gz), CSV, Arrow, SQL or dataset folder.")
+    ] = None,
     option: Given = None,
     gold: Gold = None,
+    compared: PairsOf = None,
     mapping: Map = None,
     split: Split = None,
     positive: Positive = None,
@@ -123,7 +126,7 @@ def fit(
         how: dict[str, Any] = {"checkpoint": saved, "progress": progress()}
         ranking: dict[str, Any] = {}
         with _checkpoint_kept(saved, resume, team):
-            table = read(log, gold, mapping, split, values, (per_rated, seed))
+            table = read(log, gold, mapping, split, values, (per_rated, seed), compared)
             warn_of_export_scope(table)
             if tuned is None:
                 train, held = encode(table, backbone=backbone, memory=memory).split(val, seed)
@@ -134,7 +137,7 @@ def fit(
                 how |= {"backbone": backbone, "gradient_checkpointing": checkpointing}
                 how |= {"track": track or (), "run": out.resolve().name}
                 model = tune(method, table, into=saved / OWN, **how, **chosen)
-            logged = recorded(table, log, gold, mapping, split, values, (per_rated, seed))
+            logged = recorded(table, log, gold, mapping, split, values, (per_rated, seed), compared)
             report = (
                 model.report | ranking | {"command": portable_command(context.obj), "log": logged}
             )

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from trueward.model.reward_model import RewardModel
 
 
+PAIRS = "pairs."  # before the name of a column of --pairs
+
+
 def require_fittable(method: str, chosen: dict[str, Any]) -> None:
     """Refuse a method that is fitted on true labels, and options that it does not have."""
     from trueward.fitting.fit import configure
@@ -28,36 +31,53 @@ def require_fittable(method: str, chosen: dict[str, Any]) -> None:
 
 
 def read(
-    log: str,
+    log: str | None,
     gold: str | None,
     mapping: list[str] | None,
     split: str | None,
     values: dict[str, list[str] | None] | None = None,
     sample: tuple[str, int] = ("all", 0),
+    compared: str | None = None,
 ) -> Log:
-    """Read a log and join gold labels.
+    """Read a log, join gold labels, find the rows that are compared, and sample the unrated ones.
 
-    ``values`` are those of --positive, --negative and --unrated; ``sample`` that of --unrated-per-rated, with
-    the seed.
+    ``values`` are those of --positive, --negative and --unrated, ``sample`` that of --unrated-per-rated with
+    the seed, and ``compared`` that of --pairs.
     """
     from trueward.data.log import read_log
+    from trueward.data.pair_layouts import read_comparisons
     from trueward.data.sampled_parquet import read_sampled_log
-    from trueward.data.unrated_sampling import rated_rows
 
-    words: dict[str, Any] = {name: given for name, given in (values or {}).items() if given}
-    how: dict[str, Any] = {"mapping": pairs(mapping, "--map"), "split": split, **words}
+    how: dict[str, Any] = {name: given for name, given in (values or {}).items() if given}
+    if log is None and compared is None:
+        raise UsageError("give a log, or --pairs FILE whose responses are the log, or both")
+    of_pairs, of_log = pairs_map(mapping, log)
+    how |= {"mapping": of_log, "split": split}
+    if compared is not None:
+        how["pairs"] = read_comparisons(compared, mapping=of_pairs)
     per_rated, seed = sample
     if per_rated == "all":
         table = read_log(log, **how)
-        return table.with_gold(gold) if gold else table
-    table = read_sampled_log(log, _number(per_rated), seed, gold=gold, **how)
-    if table.unrated_share is not None:
-        rated = int(rated_rows(table.frame).sum())
-        note(
-            f"using {len(table):,} rows of {log}: all {rated:,} with feedback or gold labels, and a random "
-            f"{table.unrated_share:.2%} of the others with weights; --unrated-per-rated all uses every row"
-        )
+        table = table.with_gold(gold) if gold else table
+    else:
+        table = read_sampled_log(log, _number(per_rated), seed, gold=gold, **how)
+    _say_what_is_left_out(table)
     return table
+
+
+def _say_what_is_left_out(table: Log) -> None:
+    """Say which comparisons cannot be used, and which rows a sample holds."""
+    from trueward.data.unrated_sampling import known_rows
+
+    for text in [] if table.pairs is None else table.pairs.notes():
+        note(f"note: {text}")
+    if table.unrated_share is not None:
+        known = int(known_rows(table).sum())
+        note(
+            f"using {len(table):,} rows of {table.source}: all {known:,} with feedback, gold labels or "
+            f"comparisons, and a random {table.unrated_share:.2%} of the others with weights; "
+            "--unrated-per-rated all uses every row"
+        )
 
 
 def _number(per_rated: str) -> float | str:
@@ -69,6 +89,14 @@ def _number(per_rated: str) -> float | str:
         raise UsageError(
             f"--unrated-per-rated takes a positive number, auto or all, not {per_rated!r}"
         ) from None
+
+
+def pairs_map(mapping: list[str] | None, log: str | None) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the mappings of the columns of --pairs, named ``pairs.NAME``, and of those of the log."""
+    given = pairs(mapping, "--map")
+    of_pairs = {k.removeprefix(PAIRS): v for k, v in given.items() if k.startswith(PAIRS)}
+    of_log = {k: v for k, v in given.items() if not k.startswith(PAIRS)}
+    return (of_pairs, of_log) if log is not None else (of_log | of_pairs, {})
 
 
 def warn_of_export_scope(table: Log) -> None:

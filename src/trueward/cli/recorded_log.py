@@ -25,16 +25,17 @@ QUERY = ".sql"
 
 def recorded(
     table: Log,
-    log: str,
+    log: str | None,
     gold: str | None,
     mapping: list[str] | None,
     split: str | None,
     values: dict[str, list[str] | None],
     sample: tuple[str, int] = ("all", 0),
+    compared: str | None = None,
 ) -> dict[str, Any]:
     """Return what a model remembers of its log: paths without folders of this machine, and its content."""
     record: dict[str, Any] = {
-        "path": portable(log),
+        "path": log and portable(log),
         "gold": gold and portable(gold),
         "map": mapping,
         "split": split,
@@ -43,7 +44,8 @@ def recorded(
     }
     if table.unrated_share is not None:
         record["sample"] = {"unrated_per_rated": sample[0], "seed": sample[1]}
-    return record | ({"values": values} if any(values.values()) else {})
+    record |= {"values": values} if any(values.values()) else {}
+    return record | ({"pairs": portable(compared)} if compared else {})
 
 
 def portable(path: str) -> str:
@@ -94,28 +96,26 @@ def fitted_on(
         raise TruewardError(
             "the model was fitted in Python, so it does not know the path of its log: give the log"
         )
-    path, old_gold = (_here(known.get(k), "log" if k == "path" else k) for k in ("path", "gold"))
-    if path is None:
+    path, old_gold, compared = (
+        _here(known.get(k), "log" if k == "path" else k) for k in ("path", "gold", "pairs")
+    )
+    first = path or compared
+    if first is None:
         raise TruewardError("the model has no valid record of its log: give the log")
     rows = known.get("rows")
-    if not Path(path).exists():
+    if not Path(first).exists():
         size = f" ({rows:,} rows)" if isinstance(rows, int) else ""
         raise TruewardError(
-            f"the log that the model was fitted on, {path}{size}, does not exist in this folder: give the log"
+            f"the log that the model was fitted on, {first}{size}, does not exist in this folder: give the "
+            "log"
         )
-    note(f"reading {path}, the log that the model was fitted on")
-    table = read(
-        path,
-        gold or old_gold,
-        mapping or known.get("map"),
-        split or known.get("split"),
-        known.get("values"),
-        _sample(known.get("sample")),
-    )
+    note(f"reading {first}, the log that the model was fitted on")
+    how = (mapping or known.get("map"), split or known.get("split"), known.get("values"))
+    table = read(path, gold or old_gold, *how, _sample(known.get("sample")), compared)
     wanted = known.get("fingerprint")
     if wanted is not None and mapping is None and split is None and fingerprint(table) != wanted:
         raise TruewardError(
-            f"{path} has {len(table):,} rows and is not the log that the model was fitted on, which had "
+            f"{first} has {len(table):,} rows and is not the log that the model was fitted on, which had "
             f"{rows} rows with other texts or feedback: give the log"
         )
     return table

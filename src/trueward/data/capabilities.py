@@ -15,9 +15,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from .comparisons import Pairs
     from .export_scope import ExportScope
     from .feedback import Feedback
     from .log import Log
+    from .log_pairs import LogPairs
 
 FEWEST = 2  # rows of each class that a log needs: one to learn from, and one to hold out
 MIN_PER_CLASS = (
@@ -63,6 +65,12 @@ class LogCapabilities:
         Channels, without the prefix, that are never logged, or have one value wherever they are logged.
     joint_fires : tuple of (str, str, int) or None
         Every pair of the other channels, and the rows in which both fire; None if they were not counted.
+    pair_sources : tuple of (str, int)
+        Every source of comparisons, and its number of pairs.
+    ties : int
+        Comparisons in which neither response was preferred.
+    positions : bool
+        Whether some comparisons say which response was shown first.
 
     """
 
@@ -75,6 +83,9 @@ class LogCapabilities:
     export_scope: ExportScope | None = None
     constant_channels: frozenset[str] = frozenset()
     joint_fires: tuple[tuple[str, str, int], ...] | None = None
+    pair_sources: tuple[tuple[str, int], ...] = ()
+    ties: int = 0
+    positions: bool = False
 
     @staticmethod
     def from_feedback(data: Feedback) -> LogCapabilities:
@@ -104,6 +115,7 @@ class LogCapabilities:
             gold=len(data.audited),
             export_scope=data.export_scope,
             **_channel_counts({k: data.channels[k].double().cpu().numpy() for k in data.channels}),
+            **_pair_counts(data.pairs),
         )
 
     @staticmethod
@@ -126,9 +138,10 @@ class LogCapabilities:
         read = names & {"gold", "user_id", "weight", "gold_weight", "propensity"}
         columns = {renamed.get(c, c) for c in read}
         columns |= {"group", *log.channels, *(["channels"] if log.channels else [])}
-        columns |= {"o"} if log.regime == "observational" else {"clicks"}
+        columns |= {"o"} if log.regime in ("observational", "pairs") else {"clicks"}
         columns |= {"asks"} if is_lottery(log.frame) else set()
         columns |= {"z"} if any(name.startswith("context.") for name in names) else set()
+        columns |= {"pairs"} if log.pairs is not None else set()
         return LogCapabilities(
             columns=frozenset(columns),
             rows=len(log),
@@ -140,6 +153,7 @@ class LogCapabilities:
             **_channel_counts(
                 {c.removeprefix(CHANNEL_PREFIX): log.frame[c].to_numpy() for c in log.channels}
             ),
+            **_log_pair_counts(log.pairs),
         )
 
     @property
@@ -197,6 +211,28 @@ class LogCapabilities:
         names = ", ".join(CHANNEL_PREFIX + k for k in constant)
         has, it = ("has", "it does") if len(constant) == 1 else ("have", "they do")
         return f"Left out: {names}, which {has} one value wherever logged, so {it} not separate answers."
+
+
+def _pair_counts(pairs: Pairs | None) -> dict[str, Any]:
+    """Return the numbers of pairs by source and of ties, and whether positions are known."""
+    if pairs is None:
+        return {}
+    return {
+        "pair_sources": tuple(sorted(pairs.counts().items())),
+        "ties": int(pairs.tie.sum()),
+        "positions": bool((pairs.position != 0).any()),
+    }
+
+
+def _log_pair_counts(pairs: LogPairs | None) -> dict[str, Any]:
+    """Return the same of the comparisons of a log."""
+    if pairs is None:
+        return {}
+    return {
+        "pair_sources": tuple(sorted(pairs.counts.items())),
+        "ties": int(pairs.frame["tie"].sum()),
+        "positions": bool((pairs.frame["position"] != 0).any()),
+    }
 
 
 def _channel_counts(channels: Mapping[str, NDArray[np.float64]]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import torch
 
 from trueward.core.errors import TruewardError
 
+from .comparisons import Pairs
 from .gold import missing_gold_weight
 from .row_order import ReorderedRows, row_order
 from .splits import split_rows
@@ -106,11 +107,13 @@ class Feedback:
         JSON of the backbone that computed ``x``; a model that keeps it can score text.
     export_scope : ExportScope or None
         Which responses the export behind the log holds; None if unknown.
+    pairs : Pairs or None
+        Comparisons of two rows of one prompt, by row number; None without any.
 
     Raises
     ------
     TruewardError
-        If a column has another number of rows than ``x``.
+        If a column has another number of rows than ``x``, or a pair names a row that is not there.
 
     Examples
     --------
@@ -135,9 +138,10 @@ class Feedback:
     backbone: str | None = None
     export_scope: ExportScope | None = None
     asks: Columns = field(default_factory=Columns)
+    pairs: Pairs | None = None
 
     def __post_init__(self) -> None:
-        """Raise if a column has another number of rows than ``x``."""
+        """Raise if a column has another number of rows than ``x``, or a pair a row that is not there."""
         columns = {"y": self.y, "o": self.o, "z": self.z, "gold": self.gold, "group": self.group}
         columns |= {"user": self.user, "weight": self.weight, "gold_weight": self.gold_weight}
         columns |= {**self.channels, **self.eta, **self.asks}
@@ -148,6 +152,8 @@ class Feedback:
                     f"every column needs one value for each of the {n} rows of x, but {name} has "
                     f"{len(column)}: pass one value per row"
                 )
+        if self.pairs is not None:
+            _require_rows(self.pairs, n)
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -237,7 +243,7 @@ class Feedback:
         moved: dict[str, Any] = {}
         for f in fields(self):
             column = getattr(self, f.name)
-            if isinstance(column, torch.Tensor):
+            if isinstance(column, torch.Tensor | Pairs):
                 moved[f.name] = column.to(device)
             elif isinstance(column, Columns):
                 moved[f.name] = Columns({k: v.to(device) for k, v in column.items()})
@@ -249,11 +255,11 @@ class Feedback:
         Returns
         -------
         set of str
-            Of ``o``, ``z``, ``gold``, ``group``, ``user``, ``weight``, ``gold_weight``, ``channels`` and
-            ``asks``, and the names in ``eta``.
+            Of ``o``, ``z``, ``gold``, ``group``, ``user``, ``weight``, ``gold_weight``, ``pairs``,
+            ``channels`` and ``asks``, and the names in ``eta``.
 
         """
-        optional = ("o", "z", "gold", "group", "user", "weight", "gold_weight")
+        optional = ("o", "z", "gold", "group", "user", "weight", "gold_weight", "pairs")
         present = {k for k in optional if getattr(self, k) is not None}
         families = {k for k in ("channels", "asks") if getattr(self, k)}
         return present | set(self.eta) | families
@@ -276,6 +282,8 @@ class Feedback:
         columns = {k: v for k, v in aligned.items() if k not in {"x", "group"}}
         for name in ("channels", "eta", "asks"):
             columns |= {f"{name}.{k}": v for k, v in getattr(self, name).items()}
+        if self.pairs is not None:
+            columns["pairs"] = self.pairs.wins(len(self))
         return row_order(self.x, self.group, columns, digest)
 
     def split(self, share: float, seed: int = 0) -> tuple[Feedback, Feedback]:
@@ -376,4 +384,17 @@ def _rows(table: T, i: Tensor) -> T:
     for name, column in vars(table).items():
         aligned = isinstance(column, torch.Tensor | Columns)
         vars(taken)[name] = column[i] if aligned else column
+    if (pairs := getattr(table, "pairs", None)) is not None:
+        vars(taken)["pairs"] = pairs[i] if i.dim() == 1 else None
     return taken
+
+
+def _require_rows(pairs: Pairs, rows: int) -> None:
+    """Refuse pairs of rows that are not there."""
+    if len(pairs):
+        ends = torch.stack([pairs.winner, pairs.loser])
+        if int(ends.min()) < 0 or int(ends.max()) >= rows:
+            raise TruewardError(
+                f"pairs must name rows from 0 to {rows - 1}, but one names row "
+                f"{int(ends.max() if int(ends.min()) >= 0 else ends.min())}: number the rows of x from 0"
+            )

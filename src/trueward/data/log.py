@@ -29,7 +29,9 @@ from .log_columns import (
     require_texts,
     require_truth,
 )
+from .log_pairs import attach, log_of
 from .lottery_columns import lottery_names
+from .pair_layouts import read_comparisons
 from .readers import match_columns, read_table, typed_frame, wanted_columns, without_gaps
 
 if TYPE_CHECKING:
@@ -37,8 +39,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .export_scope import ExportScope
+    from .log_pairs import LogPairs
 
-Regime = Literal["observational", "implicit", "channels"]
+Regime = Literal["observational", "implicit", "channels", "pairs"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +75,8 @@ class Log:
         Rows of a pandas table that were left out because prompt or response is missing (NaN).
     unrated_share : float or None
         Share of the unrated rows that `sample_unrated` kept; None if the log was not sampled.
+    pairs : LogPairs or None
+        Comparisons of two rows; None if none were read.
 
     Examples
     --------
@@ -92,6 +97,7 @@ class Log:
     context_candidates: tuple[str, ...] = ()
     without_text: int = 0
     unrated_share: float | None = None
+    pairs: LogPairs | None = None
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -165,10 +171,13 @@ class Log:
 
     @property
     def regime(self) -> Regime:
-        """Kind of feedback: ``observational`` (1 and 0), ``implicit`` (1 only) or ``channels``."""
+        """Kind of feedback: ``observational`` (1 and 0), ``implicit`` (1 only), ``channels`` or ``pairs``."""
         feedback = self.frame["feedback"]
-        if feedback.null_count() == len(feedback) and len(self.channels) > 1:
-            return "channels"
+        if feedback.null_count() == len(feedback):
+            if len(self.channels) > 1:
+                return "channels"
+            if self.pairs is not None:
+                return "pairs"
         return "observational" if (feedback == 0).any() else "implicit"
 
     @cached_property
@@ -298,8 +307,9 @@ class Test:
 
 
 def read_log(
-    source: str | os.PathLike[str] | object,
+    source: str | os.PathLike[str] | object | None,
     *,
+    pairs: str | os.PathLike[str] | object | None = None,
     mapping: Mapping[str, str] | None = None,
     split: str | None = None,
     positive: object = (),
@@ -313,7 +323,12 @@ def read_log(
     ----------
     source : str, Path or table
         JSON lines, JSON, CSV (each plain or ``.gz``), Parquet or Arrow; a ``.sql`` file with a query; a
-        folder of shards; or a table of polars, pandas or pyarrow.
+        folder of shards; or a table of polars, pandas or pyarrow. None: the log is made of the responses
+        that ``pairs`` compare, without ratings.
+    pairs : str, Path or table, optional
+        Comparisons of responses of the log: prompt, chosen and rejected (texts, messages, or transcripts of
+        Human and Assistant), battles of two models with their conversations, or the ``pairs.parquet`` of an
+        import. Those that cannot be used are counted in ``log.pairs.left_out``.
     mapping : mapping of str to str or None
         Canonical name -> column of the source; needed for names with a dot, such as ``context.length``.
     split : str or None
@@ -347,11 +362,17 @@ def read_log(
 
     """
     words = FeedbackWords.of(positive, negative, unrated)
+    if source is None:
+        return _log_of_pairs(pairs, mapping, columns, words, split)
     wanted = wanted_columns((*REQUIRED, *OPTIONAL), FAMILIES, mapping, **columns)
     table = read_table(source, replace(wanted, also=may_be_context), split)
     names = match_columns(wanted, table.names, table.source)
-    names = lottery_names(names, wanted.mapping, table.source)
-    require_feedback(table, names)
+    by_id = pairs is not None
+    names = lottery_names(names, wanted.mapping, table.source, compared=by_id)
+    if pairs is None or "feedback" in names:
+        require_feedback(table, names)
+    else:
+        require_texts(table, names)
     table, without_text = without_gaps(table, [names["prompt"], names["response"]])
     meanings: dict[str, tuple[float | None, int]] = {}
     if (column := names.get("feedback")) in table.columns:
@@ -363,7 +384,7 @@ def read_log(
     frame = typed_frame(table, names)
     channels = [name for name in frame.columns if name.startswith("channel.")]
     if "feedback" not in frame.columns:
-        if len(channels) < 2:
+        if len(channels) < 2 and pairs is None:
             raise no_feedback_error(table, names, channels)
         frame = frame.with_columns(pl.lit(None, pl.Float64).alias("feedback"))
     frame = frame.select(log_order(frame.columns))
@@ -378,7 +399,29 @@ def read_log(
         feedback_values=meanings,
         context_candidates=context_candidates(table, names),
         without_text=without_text,
+        pairs=None if pairs is None else attach(frame, read_comparisons(pairs)),
     )
+
+
+def _log_of_pairs(
+    pairs: object,
+    mapping: Mapping[str, str] | None,
+    columns: Mapping[str, str],
+    words: FeedbackWords,
+    split: str | None,
+) -> Log:
+    """Return the log that consists of the responses which pairs compare."""
+    if pairs is None:
+        raise UsageError(
+            "read_log needs a log, or pairs whose responses are the log: give one of them"
+        )
+    if words.given:
+        raise UsageError(
+            "positive, negative and unrated are values of feedback, and pairs have none"
+        )
+    found = read_comparisons(pairs, mapping={**(mapping or {}), **columns}, split=split)
+    frame = log_of(found)
+    return Log(frame, found.source, pairs=attach(frame, found))
 
 
 def read_test(

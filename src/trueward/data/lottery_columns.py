@@ -17,7 +17,7 @@ DRAWN = ("asked", "p_ask", "seen", "ask_level")  # what a method may read; no id
 
 
 def lottery_names(
-    names: Mapping[str, str], mapping: Mapping[str, str], source: str
+    names: Mapping[str, str], mapping: Mapping[str, str], source: str, *, compared: bool = False
 ) -> dict[str, str]:
     """Return the matched columns without those of a lottery, unless the source tells of one.
 
@@ -32,6 +32,8 @@ def lottery_names(
         What the user mapped.
     source : str
         Name of the table in the error.
+    compared : bool, default False
+        Whether responses are compared, which may be named by ``response_id``.
 
     Returns
     -------
@@ -52,13 +54,14 @@ def lottery_names(
     lacks = [name for name in NEEDED if name not in names]
     if not lacks:
         return dict(names)
-    mapped = [name for name in LOTTERY if name in mapping]
+    lottery = [name for name in LOTTERY if not (compared and name == "response_id")]
+    mapped = [name for name in lottery if name in mapping]
     if mapped:
         raise UsageError(
             f"`{mapped[0]}` is a column of a lottery, which needs `asked` and `p_ask`, but {source} has no "
             f"`{lacks[0]}`: write --map {lacks[0]}=NAME"
         )
-    return {name: column for name, column in names.items() if name not in LOTTERY}
+    return {name: column for name, column in names.items() if name not in lottery}
 
 
 def is_lottery(frame: pl.DataFrame) -> bool:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .log import Log
+    from .log_pairs import LogPairs
 
 WHOLE = 500_000  # rows up to which ``auto`` keeps a log as it is
 LEAST = 2.0  # unrated rows for each rated one that ``auto`` keeps at least
@@ -56,7 +57,8 @@ def sample_unrated(log: Log, per_rated: float | str = "auto", seed: int = 0) -> 
 
     Notes
     -----
-    Rated are rows with feedback or a gold label; in a log of channels only, rows where any channel fired.
+    Rated are rows with feedback, a gold label or a comparison; in a log of channels only, rows where any
+    channel fired.
     The variance of an estimate grows by a factor of about 1 + 1 / K at most (Fithian and Hastie 2014).
 
     References
@@ -73,7 +75,7 @@ def sample_unrated(log: Log, per_rated: float | str = "auto", seed: int = 0) -> 
     (11, 101.0)
 
     """
-    rated = rated_rows(log.frame)
+    rated = known_rows(log)
     prompt, row = (
         content_digests(log.frame, seed) if number_to_keep(rated, per_rated) else (rated, rated)
     )
@@ -165,7 +167,38 @@ def weighted_rows(log: Log, rated: NDArray[np.bool_], keep: NDArray[np.bool_], s
     weight = log.row_weight.to_numpy() / np.where(rated, 1.0, share)
     frame = log.frame.with_columns(pl.Series("weight", weight)).filter(pl.Series(keep))
     share *= 1.0 if log.unrated_share is None else log.unrated_share
-    return replace(log, frame=frame.select(log_order(frame.columns)), unrated_share=share)
+    rows = frame.select(log_order(frame.columns))
+    return replace(log, frame=rows, pairs=_renumbered(log.pairs, keep), unrated_share=share)
+
+
+def _renumbered(pairs: LogPairs | None, keep: NDArray[np.bool_]) -> LogPairs | None:
+    """Return comparisons with the numbers that their rows have among the kept ones."""
+    if pairs is None:
+        return None
+    place = pl.Series(np.cumsum(keep) - 1)
+    sides = [place.gather(pairs.frame[side]).alias(side) for side in ("winner", "loser")]
+    kinds = [side.cast(pairs.frame.schema[side.name]) for side in sides]
+    return replace(pairs, frame=pairs.frame.with_columns(kinds), rows=int(keep.sum()))
+
+
+def known_rows(log: Log) -> NDArray[np.bool_]:
+    """Return which rows are kept with certainty: those of `rated_rows`, and those that were compared.
+
+    Parameters
+    ----------
+    log : Log
+        The n rows.
+
+    Returns
+    -------
+    (n,) array of bool
+
+    """
+    known = rated_rows(log.frame)
+    if log.pairs is not None:
+        for side in ("winner", "loser"):
+            known[log.pairs.frame[side].to_numpy()] = True
+    return known
 
 
 def rated_rows(frame: pl.DataFrame) -> NDArray[np.bool_]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from . import samplers
 from .losses import bce
 from .objective import Objective
+from .pair_losses import score_loss
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -44,6 +45,9 @@ class Nuisance(Objective):
         probability is that of a typical user.
     average_user : bool
         Whether it is the mean probability over users instead, as inverse weights need it.
+    pairs : str
+        Source of comparisons whose score it is, in log-odds; empty for a probability of a target. ``target``
+        is then not read.
 
     """
 
@@ -56,6 +60,12 @@ class Nuisance(Objective):
     clip: float = 0.0
     of_users: Literal["", "ratings", "reactions"] = ""
     average_user: bool = False
+    pairs: str = ""
+
+    @property
+    def compares(self) -> bool:
+        """Whether it is learned from comparisons."""
+        return bool(self.pairs)
 
     @property
     def users(self) -> str:
@@ -69,8 +79,8 @@ class Nuisance(Objective):
 
     @property
     def heads(self) -> dict[str, str]:
-        """One logit, of what it reads."""
-        return {"reward": self.reads}
+        """One logit, of what it reads; of comparisons what the response shown first gains, too."""
+        return {"reward": self.reads, **({"position": "one"} if self.pairs else {})}
 
     def rows(self, data: Feedback) -> Tensor:
         """Return the numbers of the rows that carry the target."""
@@ -78,7 +88,9 @@ class Nuisance(Objective):
         return numbers
 
     def loss(self, out: Columns, b: Feedback) -> Tensor:
-        """Return the cross-entropy of the target."""
+        """Return the cross-entropy of the target, or of the outcomes of comparisons."""
+        if self.pairs:
+            return score_loss(out.reward, out.position, b.pairs and b.pairs.from_source(self.pairs))
         return bce(out.reward, self.target(b)).mean()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, dataclass_transform
 
 from trueward.core.options import check_values
@@ -63,6 +63,14 @@ class Objective:
         return ""
 
     @property
+    def compares(self) -> bool:
+        """Whether the loss reads ``b.pairs``; the rows of a prompt are then in one batch.
+
+        Pairs count by their weights, and rows are not resampled by theirs.
+        """
+        return False
+
+    @property
     def warm_up_fraction(self) -> float:
         """Fraction of the training that is warm-up; no epoch of it is kept."""
         return 0.0
@@ -116,6 +124,8 @@ class Objective:
             Row numbers of a batch.
 
         """
+        if self.compares:
+            return samplers.prompt_batches(replace(data, weight=None), rows, size, g)
         return samplers.shuffle(rows, size, g, data.weight)
 
     def mixing(self, b: Feedback, g: torch.Generator) -> tuple[Tensor, Tensor] | None:

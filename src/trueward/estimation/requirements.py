@@ -27,6 +27,7 @@ MISSING = {
     "like and not who reacts; log every response that was shown",
     "group": "a prompt_id column, or prompts: it compares answers to one prompt",
     "channels": "channel.* columns with signals per response",
+    "pairs": "comparisons of two responses to one prompt (--pairs FILE, or read_log(..., pairs=...))",
     "two channels": "two or more channel.* columns: one signal alone cannot separate satisfaction from "
     "activity (see the options of implicitrm for what else identifies it)",
 }
@@ -62,11 +63,15 @@ def lacking(method: Method, capabilities: LogCapabilities, fewest: int = FEWEST)
                 return _inseparable(capabilities)
         elif column not in capabilities.offers:
             return MISSING.get(column, f"the column {column}")
+    if "pairs" in method.needs and (few := _few_pairs(capabilities, fewest)):
+        return few
     if "gold" in method.needs and (few := _few("gold labels", capabilities.gold, MIN_PER_CLASS)):
         return few
     reads_reactions = "unrated" in method.needs  # can do without both kinds of ratings
-    signals = method.needs & {"channels", "two channels"}
+    signals = method.needs & {"channels", "two channels", "pairs"}
     reads_feedback = not reads_reactions and (not signals or capabilities.rated > 0)
+    if method.needs == {"pairs"}:
+        reads_feedback = False
     few = sparse(capabilities, reads_feedback=reads_feedback, fewest=fewest)
     if reads_reactions and not few:
         few = _few("responses with feedback", capabilities.rated, fewest)
@@ -75,6 +80,12 @@ def lacking(method: Method, capabilities: LogCapabilities, fewest: int = FEWEST)
         return few
     all_rated = fewest and _weighted(method) and "unrated" not in capabilities.offers
     return MISSING["unrated"] if all_rated else None
+
+
+def _few_pairs(capabilities: LogCapabilities, fewest: int) -> str | None:
+    """Return what a log lacks whose comparisons are none, or all ties."""
+    decided = sum(n for _, n in capabilities.pair_sources) - capabilities.ties
+    return _few("comparisons that a response won", decided, fewest)
 
 
 def _inseparable(capabilities: LogCapabilities) -> str:

@@ -114,29 +114,31 @@ class Evidence:
     - ``odds``: e = q;
     - ``up``: e = p + log sigmoid(q), that is, log P(up) / P(no rating);
     - ``down``: e = p + log sigmoid(-q), that is, log P(down) / P(no rating);
-    - ``place``: the log-odds of a `SegmentPlacement`, whose column of ``eta`` is called ``name``.
+    - ``place``: the log-odds of a `SegmentPlacement`, whose column of ``eta`` is called ``name``;
+    - ``mixture``: those of a `SelectionMixture`, of the three nuisances of which ``name`` is the column.
 
     Attributes
     ----------
     name : str
         Name of the piece.
-    kind : {"odds", "up", "down", "place"}
+    kind : {"odds", "up", "down", "place", "mixture"}
         How it is computed.
     nuisances : tuple of str
         Nuisances it reads: q, then p.
     segment : str
-        ``place`` only: the transformation that holds the ends of the segment.
+        ``place``: the transformation that holds the ends of the segment; ``mixture``: the one that holds the
+        mixture.
 
     """
 
     name: str
-    kind: Literal["odds", "up", "down", "place"]
+    kind: Literal["odds", "up", "down", "place", "mixture"]
     nuisances: tuple[str, ...]
     segment: str = "label_shift"
 
     def log_odds(self, eta: Columns) -> Tensor:
         """Return e, (n,) float64, from columns of chances."""
-        if self.kind == "place":
+        if self.kind in ("place", "mixture"):
             return odds(eta[self.name])
         q, *p = (odds(eta[k]) for k in self.nuisances)
         if self.kind == "odds":

@@ -47,6 +47,28 @@ def observed(data: Feedback) -> Tensor:
     return every(data) if data.o is None else data.o.nonzero().squeeze(-1).cpu()
 
 
+def compared(data: Feedback, source: str = "") -> Tensor:
+    """Return the numbers of the rows that are in a pair, in ascending order.
+
+    Parameters
+    ----------
+    data : Feedback
+        The log; without pairs no row counts.
+    source : str, optional
+        Only pairs of this source; default: of any.
+
+    Returns
+    -------
+    Tensor of int
+
+    """
+    if data.pairs is None:
+        return torch.arange(0)
+    pairs = data.pairs.from_source(source) if source else data.pairs
+    rows: Tensor = torch.cat([pairs.winner, pairs.loser]).unique()
+    return rows.cpu()
+
+
 def population(rows: Tensor, weight: Tensor | None, g: torch.Generator) -> Tensor:
     """Return ``rows`` as they are, or with weights each row weight / mean(weight) times on average.
 
@@ -141,8 +163,9 @@ def by_prompt(
     )  # a batch ends at the end of a prompt, unless the prompt is larger
     start = 0
     while start < len(order):
-        whole = ends[(ends > start) & (ends <= start + size)]
-        stop = int(whole[-1]) if len(whole) else min(start + size, len(order))
+        last = int(torch.searchsorted(ends, start + size, right=True)) - 1
+        whole = last >= 0 and int(ends[last]) > start
+        stop = int(ends[last]) if whole else min(start + size, len(order))
         yield order[start:stop]
         start = stop
 

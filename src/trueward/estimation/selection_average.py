@@ -285,3 +285,20 @@ def selection_average(rho_01: float, rho_10: float) -> Computed:
         return {"target": torch.sigmoid(logits)}
 
     return Computed("selection", ("target",), fit, apply)
+
+
+def placed(rho_01: float, rho_10: float) -> Computed:
+    """Return `selection_average` with the column ``placed``, for a method that computes ``target`` from it.
+
+    Parameters
+    ----------
+    rho_01, rho_10 : float
+        As there.
+
+    """
+    whole = selection_average(rho_01, rho_10)
+
+    def apply(parameters: Parameters, b: Feedback) -> dict[str, Tensor]:
+        return {"placed": whole.apply(parameters, b)["target"]}
+
+    return Computed(whole.name, ("placed",), whole.fit, apply)

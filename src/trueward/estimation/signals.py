@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from trueward.data.log_pairs import FEWEST_PAIRS
+
 from .capture_recapture import rate
 from .nuisances import clicked, noisy, responds
+from .pair_scores import PAIRS, pair_score
 from .reward_form import Evidence
 
 if TYPE_CHECKING:
@@ -35,7 +38,8 @@ class LogSignals:
     Attributes
     ----------
     names : tuple of str
-        ``ratings`` (good or bad), ``reactions`` (rated or not), ``clicks``, ``channel.NAME``.
+        ``ratings`` (good or bad), ``reactions`` (rated or not), ``clicks``, ``channel.NAME``, and
+        ``pairs.SOURCE``, the score of comparisons.
 
     """
 
@@ -53,18 +57,23 @@ class LogSignals:
         Returns
         -------
         LogSignals
-            Ratings, and reactions if the log has unrated rows; else clicks; then every channel.
+            Ratings, and reactions if the log has unrated rows; else clicks; then every channel, and every
+            source with 20 comparisons or more.
 
         """
         rated = (RATINGS, *((REACTIONS,) if "unrated" in capabilities.offers else ()))
         clicks = (CLICKS,) if capabilities.rated else ()
         feedback = rated if "o" in capabilities.columns else clicks
-        return LogSignals((*feedback, *(CHANNEL + k for k in capabilities.channels)))
+        if capabilities.pair_sources and not capabilities.rated:
+            feedback = ()  # comparisons alone
+        pairs = (PAIRS + k for k, n in capabilities.pair_sources if n >= FEWEST_PAIRS)
+        return LogSignals((*feedback, *(CHANNEL + k for k in capabilities.channels), *pairs))
 
     @property
     def needs(self) -> frozenset[str]:
         """Columns that a log must have for these signals."""
-        return frozenset(FEEDBACK[s][0] if s in FEEDBACK else s for s in self.names)
+        names = (FEEDBACK[s][0] if s in FEEDBACK else s for s in self.names)
+        return frozenset("pairs" if name.startswith(PAIRS) else name for name in names)
 
     @property
     def nuisances(self) -> tuple[Nuisance, ...]:
@@ -72,6 +81,8 @@ class LogSignals:
         return tuple(
             FEEDBACK[s][1]
             if s in FEEDBACK
+            else pair_score(s.removeprefix(PAIRS))
+            if s.startswith(PAIRS)
             else replace(rate(s.removeprefix(CHANNEL)), views="both")
             for s in self.names
         )

@@ -14,6 +14,7 @@ from trueward.estimation.label_shift import placement
 from trueward.estimation.losses import bce
 from trueward.estimation.method import Method
 from trueward.estimation.nuisance_types import Estimable
+from trueward.estimation.pair_scores import PAIRS
 from trueward.estimation.reward_form import EvidenceRegression
 from trueward.estimation.ridge_logistic import CoefficientPrior
 from trueward.estimation.signals import (
@@ -34,11 +35,12 @@ class Anchored(Method):
 
     s: reward logit; l: cross-entropy; e: evidence, out-of-fold log-odds given features x: log
     P(up)/P(down) (naive's), log P(up)/P(none), log P(down)/P(none), and the log-odds that three_outcome
-    computes from these three probabilities; of clicks and of each channel, the log-odds that it fires. b ~
-    N(c, 1/ridge), with c = 1 for three_outcome's log-odds (without unrated rows: naive's, or those of
-    clicks) and 0 for the rest; w ~ N(0, s^2), with s averaged over by its marginal likelihood (methods
-    4.2). ``low`` and ``high`` are a 95 % interval of P(preferred given the response): posterior of b, w and
-    s, and a prior for what evidence and features do not explain of the true log-odds.
+    computes from these three probabilities; of clicks and of each channel, the log-odds that it fires; of
+    each source of comparisons, the score whose differences are log-odds of a win. b ~ N(c, 1/ridge), with c =
+    1 for three_outcome's log-odds (without unrated rows: naive's, or those of clicks) and 0 for the rest; w ~
+    N(0, s^2), with s averaged over by its marginal likelihood (methods 4.2). ``low`` and ``high`` are a 95 %
+    interval of P(preferred given the response): posterior of b, w and s, and a prior for what evidence and
+    features do not explain of the true log-odds.
     Where a lottery decided whom to ask (asked=auto), it gives the ends of three_outcome's segment; and where
     most gold labels are on the asked who stayed silent, answers to asks count as labels beside them, each
     weighted by what it represents, so that the labels are a draw of all responses.
@@ -47,7 +49,8 @@ class Anchored(Method):
     signals: Annotated[
         Literal["all", "none"] | tuple[str, ...],
         Opt(
-            "evidence from the log: ratings, reactions, clicks, channel.NAME; none: gold labels alone"
+            "evidence from the log: ratings, reactions, clicks, channel.NAME, pairs.SOURCE; none: gold "
+            "labels alone"
         ),
     ] = "all"
     ridge: Annotated[float, Opt("prior precision of b", 0, open_low=True)] = 1.0
@@ -73,7 +76,9 @@ class Anchored(Method):
     @property
     def needs(self) -> frozenset[str]:
         names = self.signals if isinstance(self.signals, tuple) else ()
-        only_channels = names and not FEEDBACK.keys() & set(names)
+        only_channels = any(s.startswith(CHANNEL) for s in names) and not FEEDBACK.keys() & set(
+            names
+        )
         return LogSignals(names).needs | {"gold"} | ({"channels"} if only_channels else set())
 
     def reward_form(self) -> EvidenceRegression:
@@ -93,9 +98,10 @@ class Anchored(Method):
 
     def validate(self) -> None:
         for s in self.signals if isinstance(self.signals, tuple) else ():
-            if s not in FEEDBACK and not s.startswith(CHANNEL):
+            if s not in FEEDBACK and not s.startswith((CHANNEL, PAIRS)):
                 raise UsageError(
-                    f"anchored: signals takes ratings, reactions, clicks or channel.NAME, not {s}"
+                    "anchored: signals takes ratings, reactions, clicks, channel.NAME or pairs.SOURCE, not "
+                    f"{s}"
                 )
 
     @property

@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from trueward.data.capabilities import NEGATIVE_CHANNELS, LogCapabilities
 from trueward.data.feedback import Columns, Feedback
+from trueward.data.log_pairs import FEWEST_PAIRS
 from trueward.estimation.method import Method
 
 from .anchored import Anchored
+from .bradley_terry import BradleyTerry
 from .channels import Channels
 from .implicitrm import ImplicitRM
+from .joint import Joint
 from .naive import Naive
 from .three_outcome import ThreeOutcome
 
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
 
 ENOUGH_GOLD = 30  # gold labels for anchored
 FEWEST_RATINGS = 10  # training rows with a rating, for three_outcome
+ENOUGH_RATINGS = 20  # those that weigh comparisons, for joint
 
 
 class Choice(NamedTuple):
@@ -42,7 +46,8 @@ class Choice(NamedTuple):
 class Auto(Method):
     """L = that of the method it takes: the first of these that the log supports.
 
-    30 gold labels or more: anchored. Two positive channels that fire together: channels. Ratings and unrated
+    30 gold labels or more: anchored. Comparisons (20 or more): joint with the ratings, or bradley_terry where
+    there are fewer than 20. Two positive channels that fire together: channels. Ratings and unrated
     rows: three_outcome. Ratings of every row, or fewer than 10: naive. Clicks: implicitrm, with logged
     activity or context, else as an interval. The report states what the log has, which method is selected and
     why, and what would be better (methods 4.7).
@@ -90,6 +95,8 @@ def choice(capabilities: LogCapabilities) -> Choice:
     audit = (
         f"About {10 * ENOUGH_GOLD} gold labels, drawn at random, would fix the scale (anchored)."
     )
+    if any(n >= FEWEST_PAIRS for _, n in capabilities.pair_sources):
+        return _of_pairs(capabilities, audit)
     positive = tuple(k for k in capabilities.usable_channels if k not in NEGATIVE_CHANNELS)
     if capabilities.separable(positive):
         return Choice(
@@ -141,6 +148,26 @@ def _of_ratings(rated: str, audit: str, *, asks: bool) -> Choice:
         "Selected: three_outcome. Unrated responses count as evidence as far as the log shows that who "
         "reacts depends on how good the answer is; otherwise the ranking is that of naive.",
         f"Known rates of wrong ratings (-o rho_01, -o rho_10) would correct the scale. {audit}",
+    )
+
+
+def _of_pairs(capabilities: LogCapabilities, audit: str) -> Choice:
+    """Select the method of a log with comparisons and too few gold labels for anchored."""
+    pairs = ", ".join(f"{n} of {k}" for k, n in capabilities.pair_sources)
+    rated = f"{capabilities.rated} of {capabilities.rows} rows have feedback"
+    if "o" in capabilities.offers and capabilities.rated >= ENOUGH_RATINGS:
+        return Choice(
+            Joint(),
+            f"The log has comparisons ({pairs}) and ratings, and too few gold labels for anchored: {rated}.",
+            "Selected: joint. Each source of comparisons counts as far as it predicts ratings that were not "
+            "seen, and the ratings give the level.",
+            audit,
+        )
+    return Choice(
+        BradleyTerry(),
+        f"The log has comparisons ({pairs}) and too few ratings to weigh them: {rated}.",
+        "Selected: bradley_terry. The comparisons give the ranking, and nothing gives the level.",
+        f"At least {ENOUGH_RATINGS} ratings would weigh the comparisons (joint). {audit}",
     )
 
 

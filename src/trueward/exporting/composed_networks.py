@@ -105,18 +105,27 @@ def evidence_regression(
     fitted = {k: v.double().cpu().numpy() for k, v in net.parameters(form.nuisance).items()}
     w, centre, slope = fitted["w"], fitted["centre"], fitted["w"][1:] * fitted["unit"]
     k = len(form.evidence)
-    pairs = zip(form.evidence, slope[:k].tolist(), strict=True)
-    terms = tuple(
-        _place(net, piece.segment, piece.nuisances, c)
-        if piece.kind == "place"
-        else Term(piece.kind, _net_names(piece.nuisances), c)
-        for piece, c in pairs
-    )
-    offset = np.full(net.members, w[0] - slope @ centre)
+    terms, shift = [], 0.0
+    for piece, c in zip(form.evidence, slope[:k].tolist(), strict=True):
+        if piece.kind == "place":
+            terms.append(_place(net, piece.segment, piece.nuisances, c))
+        elif piece.kind == "mixture":
+            term, more = _mixture(net, piece.segment, piece.nuisances, c)
+            terms.append(term)
+            shift += more
+        else:
+            terms.append(Term(piece.kind, _net_names(piece.nuisances), c))
+    offset = np.full(net.members, w[0] - slope @ centre + shift)
     basis = net.projection
-    linear = slope[k:] if basis is None else basis.double().cpu().numpy() @ slope[k:]
+    if len(slope) == k:  # no part linear in the features
+        linear = np.zeros(len(standard[0]))
+    else:
+        linear = slope[k:] if basis is None else basis.double().cpu().numpy() @ slope[k:]
     edge = EDGE if form.evidence else FREE
-    return Networks(*standard, _nuisance_nets(net), terms, offset, linear, edge)
+    nets = _nuisance_nets(net)
+    read = {name for term in terms for name in term.of}
+    nets = nets if all(e.kind != "mixture" for e in form.evidence) else {k: nets[k] for k in read}
+    return Networks(*standard, nets, tuple(terms), offset, linear, edge)
 
 
 def selection_mixture(net: ComposedModel, form: SelectionMixture, standard: Standard) -> Networks:
@@ -132,18 +141,25 @@ def selection_mixture(net: ComposedModel, form: SelectionMixture, standard: Stan
         Mean, scale and limit of the standardised features.
 
     """
-    fitted = net.parameters(form.nuisance)
-    rows, none = fitted["coefficients"].double(), np.zeros(len(standard[0]))
-    nets, names = _nuisance_nets(net), _net_names(form.chances)
+    nets, none = _nuisance_nets(net), np.zeros(len(standard[0]))
+    term, shift = _mixture(net, form.nuisance, form.chances, 1.0)
+    own = {k: nets[k] for k in term.of}
+    if term.kind == "odds":
+        return Networks(*standard, own, (term,), np.array([shift]), none)
+    return Networks(*standard, own, (term,), np.zeros(net.members), none, EDGE)
+
+
+def _mixture(
+    net: ComposedModel, nuisance: str, chances: tuple[str, ...], weight: float
+) -> tuple[Term, float]:
+    """The mixture as a term, or naive's network where it is the only component, and its weighted shift."""
+    fitted, names = net.parameters(nuisance), _net_names(chances)
+    rows = fitted["coefficients"].double()
     if rows[:, 3].any():
         ((shift, _, _, _),) = rows.tolist()
-        only = names[2]
-        term = Term("odds", (only,), 1.0)
-        return Networks(*standard, {only: nets[only]}, (term,), np.array([shift]), none)
+        return Term("odds", (names[2],), weight), weight * shift
     ends = torch.cat([fitted["weights"].double().log()[:, None], rows[:, :3]], 1)
-    term = Term("mixture", names[:2], 1.0, tuple(ends.flatten().tolist()))
-    pair = {k: nets[k] for k in names[:2]}
-    return Networks(*standard, pair, (term,), np.zeros(net.members), none, EDGE)
+    return Term("mixture", names[:2], weight, tuple(ends.flatten().tolist())), 0.0
 
 
 def _net_names(nuisances: tuple[str, ...]) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import torch
 from trueward.data.capabilities import CATEGORIES
 from trueward.data.feedback import Columns, Feedback, Labelled
 from trueward.data.lottery_columns import DRAWN, is_lottery
+from trueward.data.pair_tensors import pair_tensors
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,7 +33,7 @@ def to_feedback(log: Log, x: Tensor, backbone: str | None) -> Feedback:
     Returns
     -------
     Feedback
-        ``o`` is None unless the log is observational; missing weights are 1.
+        ``o`` is None unless the log is observational or has comparisons alone; missing weights are 1.
 
     """
     frame, names = log.frame, log.columns
@@ -41,7 +42,7 @@ def to_feedback(log: Log, x: Tensor, backbone: str | None) -> Feedback:
     return Feedback(
         x=x,
         y=_floats(frame["feedback"].fill_null(0)),
-        o=_floats(observed) if log.regime == "observational" else None,
+        o=_floats(observed) if log.regime in ("observational", "pairs") else None,
         z=encode_context(frame),
         channels=Columns({name.partition(".")[2]: _floats(frame[name]) for name in log.channels}),
         gold=_floats(frame["gold"]) if "gold" in names else None,
@@ -55,6 +56,7 @@ def to_feedback(log: Log, x: Tensor, backbone: str | None) -> Feedback:
         asks=Columns(
             {k: _floats(frame[k]) for k in DRAWN if k in names} if is_lottery(frame) else {}
         ),
+        pairs=None if log.pairs is None else pair_tensors(log.pairs, frame),
     )
 
 

@@ -14,6 +14,7 @@ from trueward.core.random import stream_seed, torch_stream
 from trueward.core.threads import in_threads
 from trueward.estimation.nuisance_types import Nuisance
 from trueward.estimation.nuisances import platt
+from trueward.estimation.pair_scores import pair_calibration
 from trueward.estimation.samplers import population
 from trueward.estimation.user_intercepts import USER_OFFSET
 from trueward.model.nuisance_columns import with_columns
@@ -323,6 +324,8 @@ def out_of_fold(
             own = (fold == m).nonzero().squeeze(-1)
             out = predict(problem, state.mlp.member(m), problem.train_source, own)
             held[own] += (out.reward[0].cpu() - levels[m]) / len(problems)
+    if nuisance.pairs:
+        return _pair_score(nuisance, train, held, val, [state.mlp for state in states])
     g = torch_stream(seed, "population", nuisance.name)
     rows = population(nuisance.rows(train), train.weight, g)
     target = nuisance.target(train).cpu()
@@ -351,6 +354,19 @@ def out_of_fold(
     report["tau"] = users.tau
     own, own_val = (v.to(train.y) for v in users.own)
     return NuisanceFit(p, p_val, nets, report, (own, own_val))
+
+
+def _pair_score(
+    nuisance: Nuisance, train: Feedback, held: Tensor, val: Tensor, nets: Sequence[Net]
+) -> NuisanceFit:
+    """Scale a score of comparisons so that differences are log-odds out of fold; its mean is 0."""
+    assert train.pairs is not None
+    pairs = train.pairs.from_source(nuisance.pairs)
+    slope, report, predicted = pair_calibration(held, pairs, train.group)
+    report["calibration_bins"] = calibration_bins(*predicted)
+    offset = -slope * float(held.double().mean())
+    p, p_val = (torch.sigmoid(slope * v.double() + offset).to(train.y) for v in (held, val))
+    return NuisanceFit(p, p_val, tuple(net.scaled(slope, offset) for net in nets), report)
 
 
 def _one_network(problem: TrainingProblem, state: TrainingState) -> NuisanceFit:

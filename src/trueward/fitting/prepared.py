@@ -181,6 +181,8 @@ def fingerprint(splits: Sequence[Feedback], digests: Sequence[Tensor]) -> str:
             if f.name != "x":
                 values = value if isinstance(value, Columns) else {f.name: value}
                 columns |= {f"{f.name}.{k}": v for k, v in values.items() if torch.is_tensor(v)}
+        if data.pairs is not None:
+            columns |= {f"pairs.{k}": v for k, v in data.pairs.columns().items()}
         for name, column in columns.items():
             digest.update(f"{name} {tuple(column.shape)} {column.dtype}".encode())
             digest.update(column.double().cpu().contiguous().numpy().tobytes())

@@ -141,6 +141,7 @@ def _report(
     return {
         "rows": {"train": facts[0].rows, "validation": facts[1].rows},
         "rated": {"train": facts[0].rated, "validation": facts[1].rated},
+        **_comparisons(log),
         "data": log.fingerprint,
         "training": {**training_settings(cfg), **losses},
         "nuisances": nuisances.report,
@@ -149,6 +150,14 @@ def _report(
         "warnings": [f"{k}: {v['warning']}" for k, v in reported if "warning" in v] + warnings,
         **({"reasons": list(reasons)} if reasons else {}),
     }
+
+
+def _comparisons(log: PreparedLog) -> dict[str, Any]:
+    """Numbers of comparisons of a log that has some, in both parts and by source."""
+    if log.train.pairs is None or log.val.pairs is None:
+        return {}
+    counts = {"train": len(log.train.pairs), "validation": len(log.val.pairs)}
+    return {"comparisons": {**counts, "sources": dict(log.train.pairs.counts())}}
 
 
 def training_settings(cfg: Train) -> dict[str, Any]:

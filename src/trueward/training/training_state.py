@@ -164,6 +164,7 @@ class TrainingRun:
         """Equal for runs that take the same steps and can be trained as one stacked network."""
         objective, cfg = type(self.problem.objective), replace(self.cfg, seed=0)
         plain = objective.batches is Objective.batches and objective.mixing is Objective.mixing
+        plain = plain and not self.problem.objective.compares
         if not plain or cfg.micro_batch is not None:
             return id(self)
         shape = self.state.net.shape
@@ -189,7 +190,8 @@ def plan_run(problem: TrainingProblem, cfg: Train) -> TrainingRun:
     objective = problem.objective
     rows, val_rows = objective.rows(problem.train), objective.rows(problem.val)
     g = torch_stream(cfg.seed, "validation", problem.stream)
-    val_rows = population(val_rows, problem.val.weight, g)
+    if not objective.compares:
+        val_rows = population(val_rows, problem.val.weight, g)
     size = cfg.batch_size or min(1024, max(64, -(-len(rows) // 12)))
     epochs = cfg.epochs or default_epochs(len(rows), problem.train.x.shape[1])
     _require_epochs(problem, epochs)

@@ -1,0 +1,198 @@
+"""Ratings and comparisons in one reward: a source counts as far as it predicts unseen ratings."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+import trueward as tw
+from trueward.core.influence import auroc_influence
+from trueward.data.capabilities import LogCapabilities
+from trueward.data.comparisons import Pairs
+from trueward.data.feedback import Feedback
+from trueward.estimation.joint_regression import _level, _weights
+from trueward.estimation.pair_scores import agreement, contradictions, pair_calibration
+from trueward.estimators._registry import make
+from trueward.exporting.to_networks import model_logits, networks_of
+
+SHORT = {
+    "hidden": (),
+    "nuisance_epochs": 25,
+    "nuisance_lr": 0.02,
+    "epochs": 12,
+    "lr": 0.02,
+    "seed": 0,
+}
+
+
+def world(seed=0, n=500, rate=0.15, backwards=False):
+    """Two answers a prompt; a fifth of the battles and all votes of the judge are about something else."""
+    g = torch.Generator().manual_seed(seed)
+    x = torch.randn(2 * n, 6, generator=g)
+    u = 1.5 * x[:, 0] - x[:, 1]
+    r = (torch.rand(2 * n, generator=g) < torch.sigmoid(u)).float()
+    o = (torch.rand(2 * n, generator=g) < rate).float()
+    i = 2 * torch.arange(n)
+
+    def battle(lead):
+        won = torch.rand(n, generator=g) < torch.sigmoid(lead[i] - lead[i + 1])
+        return torch.where(won, i, i + 1), torch.where(won, i + 1, i)
+
+    of_users, of_judge = battle(u + x[:, 2]), battle(-3 * u if backwards else 3 * x[:, 3])
+    pairs = Pairs.of(
+        torch.cat([of_users[0], of_judge[0]]),
+        torch.cat([of_users[1], of_judge[1]]),
+        source=torch.arange(2 * n) // n,
+        sources=("battle", "judge"),
+    )
+    return Feedback(x, r * o, o, group=torch.arange(2 * n) // 2, pairs=pairs), u
+
+
+@pytest.fixture(scope="module")
+def log():
+    return world()
+
+
+@pytest.fixture(scope="module")
+def joint(log):
+    return tw.fit("joint", *log[0].split(0.2), **SHORT)
+
+
+def rank(model, x, u):
+    r = (u > 0).float()
+    return auroc_influence(
+        model.score_features(x).reward.double().numpy(), r.double().numpy()
+    ).theta
+
+
+def test_comparisons_help_and_a_source_about_something_else_is_left_out(log, joint):
+    data, _ = log
+    g = torch.Generator().manual_seed(9)
+    x = torch.randn(2000, 6, generator=g)
+    u = 1.5 * x[:, 0] - x[:, 1]
+    train, val = data.split(0.2)
+    ratings = tw.fit("naive", train, val, **SHORT)
+    assert rank(joint, x, u) > rank(ratings, x, u) + 0.01
+    weights = joint.report["nuisances"]["joint"]["weights"]
+    assert weights["battle"] > 3 * weights["judge"]
+    assert joint.report["nuisances"]["pairs.battle"]["accuracy"]["low"] > 0.6
+    assert joint.report["comparisons"] == {
+        "train": 800, "validation": 200, "sources": {"battle": 400, "judge": 400}
+    }  # fmt: skip
+
+
+def test_the_level_is_that_of_the_ratings(log, joint):
+    data, u = log
+    mean = float(joint.score_features(data.x).preferred.mean())
+    assert mean == pytest.approx(float(torch.sigmoid(u).mean()), abs=0.08)
+
+
+def test_a_source_that_contradicts_the_ratings_gets_no_weight_and_is_named():
+    data, _ = world(1, backwards=True)
+    model = tw.fit("joint", *data.split(0.2), **SHORT)
+    about = model.report["nuisances"]["joint"]
+    assert about["weights"]["judge"] == 0
+    assert "ratings and judge contradict each other" in about["warning"]
+    assert "the comparisons of judge are not used" in about["warning"]
+
+
+def test_the_networks_of_an_export_give_the_reward(log, joint):
+    data, _ = log
+    networks = networks_of(joint, data.x[:50])  # raises if they differ from the model
+    assert networks is not None
+    assert len(model_logits(joint, data.x[:50])) == 50
+
+
+def test_a_saved_model_scores_as_before(joint, log, tmp_path):
+    joint.save(tmp_path / "rm")
+    again = tw.load(tmp_path / "rm")
+    x = log[0].x[:20]
+    assert torch.equal(again.score_features(x).reward, joint.score_features(x).reward)
+    assert again.estimator.sources == ("battle", "judge")
+
+
+def test_auto_takes_joint_bradley_terry_or_anchored_by_what_the_log_has(log):
+    data, _ = log
+    facts = LogCapabilities.from_feedback(data)
+    assert make("auto").resolve(facts)[0].name == "joint"
+    silent = replace(data, y=0 * data.y, o=0 * data.o)
+    assert make("auto").resolve(LogCapabilities.from_feedback(silent))[0].name == "bradley_terry"
+    gold = torch.full((1000,), torch.nan)
+    gold[:40] = (torch.arange(40) % 2).float()
+    taken, _ = make("auto").resolve(LogCapabilities.from_feedback(replace(data, gold=gold)))
+    assert taken.signals == ("ratings", "reactions", "pairs.battle", "pairs.judge")
+
+
+def test_anchored_takes_comparisons_as_evidence_even_without_ratings(log):
+    data, u = log
+    gold = torch.full((1000,), torch.nan)
+    gold[::12] = (u[::12] > 0).float()
+    silent = replace(data, gold=gold, y=0 * data.y, o=0 * data.o)
+    model = tw.fit("anchored", *silent.split(0.2), **SHORT)
+    assert [e.name for e in model.estimator._signals.evidence] == ["pairs.battle", "pairs.judge"]
+    assert rank(model, data.x, u) > 0.9
+
+
+def test_few_ratings_few_pairs_and_unknown_sources_are_told(log):
+    data, _ = log
+    few = replace(data, o=data.o * (torch.arange(1000) < 60), y=data.y * (torch.arange(1000) < 60))
+    model = tw.fit("joint", *few.split(0.2), **{**SHORT, "nuisance_epochs": 2})
+    assert (
+        "ratings are too few to weigh comparisons" in model.report["nuisances"]["joint"]["warning"]
+    )
+    facts = replace(
+        LogCapabilities.from_feedback(data), pair_sources=(("battle", 900), ("edit", 3))
+    )
+    method, reasons = make("joint").resolve(facts)
+    assert method.sources == ("battle",)
+    assert reasons == ("Left out: comparisons of edit (3), fewer than 20.",)
+    with pytest.raises(tw.UsageError, match="has no comparisons of human"):
+        make("joint", {"sources": ("human",)}).resolve(facts)
+    with pytest.raises(tw.TruewardError, match="joint needs comparisons"):
+        tw.fit("joint", *replace(data, pairs=None).split(0.2), **SHORT)
+
+
+# the parts
+def test_weights_are_never_negative_and_the_level_is_kept():
+    g = torch.Generator().manual_seed(0)
+    f = torch.randn(400, 3, generator=g).double().numpy()
+    y = (
+        torch.rand(400, generator=g).numpy() < 1 / (1 + 2.718 ** (-f[:, 0] - f[:, 1] + f[:, 2]))
+    ) * 1.0
+    w, enough = _weights(np.c_[np.ones(400), f], y, np.ones(400))
+    assert enough
+    assert w[2] > 0.5
+    assert w[3] == 0
+    assert _weights(np.c_[np.ones(400), f][:19], y[:19], np.ones(19))[0].tolist() == [0, 1, 0, 0]
+    c = _level(f[:, 0], 0.3, np.ones(400))
+    assert (1 / (1 + np.exp(-f[:, 0] - c))).mean() == pytest.approx(0.3, abs=1e-9)
+
+
+def test_the_scale_of_a_source_makes_differences_log_odds():
+    """Scores half as far apart as the log-odds: the scale is 2; backwards scores get 0."""
+    g = torch.Generator().manual_seed(2)
+    s = torch.randn(8000, generator=g)
+    i = 2 * torch.arange(4000)
+    won = torch.rand(4000, generator=g) < torch.sigmoid(2 * (s[i] - s[i + 1]) + 0.5)
+    pairs = Pairs.of(
+        torch.where(won, i, i + 1), torch.where(won, i + 1, i), position=torch.where(won, 1.0, -1.0)
+    )
+    slope, report, (p, wins) = pair_calibration(s, pairs, None)
+    assert slope == pytest.approx(2, abs=0.25)
+    assert report["first_gains"] == pytest.approx(0.5, abs=0.15)
+    assert float(p.mean()) == pytest.approx(float(wins.mean()), abs=1e-3)
+    assert report["accuracy"]["low"] < report["accuracy"]["value"] < report["accuracy"]["high"]
+    assert pair_calibration(-s, pairs, None)[0] == 0
+
+
+def test_two_kinds_of_feedback_that_contradict_each_other_are_named():
+    i = 2 * torch.arange(50)
+    pairs = Pairs.of(i, i + 1, sources=("judge",))
+    s = (torch.arange(100) % 2).double()  # the losers score higher
+    data = Feedback(
+        torch.zeros(100, 1), s, torch.ones(100), group=torch.arange(100) // 2, pairs=pairs
+    )
+    table = agreement({"ratings": s}, data)
+    assert table["ratings"]["judge"]["value"] == 0
+    assert contradictions(table)[0].startswith("ratings and judge contradict each other")
