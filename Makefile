@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test batteries fuzz kill check lint types docs clean
+.PHONY: demo test batteries fuzz kill check lint types docs dist test-dist test-wheel clean
 
 demo: .venv/demo           ## run the main job: simulate, inspect, fit six ways, compare
 	$(BIN)/trueward demo
@@ -34,6 +34,20 @@ docs: .venv/ready          ## the generated pages must have no diff
 
 check: lint types docs test
 
+dist: .venv/ready          ## wheel and sdist, in dist/
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
+
+test-dist: dist            ## the demo from the wheel and from the sdist, each in an environment of its own
+	for file in dist/*.whl dist/*.tar.gz; do \
+	  rm -rf .venv-dist && $(PYTHON) -m venv .venv-dist && .ci/install .venv-dist "$$file" && \
+	  (cd .venv-dist && bin/trueward demo --out demo.html && test -s demo.html) || exit 1; done
+
+test-wheel: dist           ## the tests on the built wheel, such as of another Python: make test-wheel PYTHON=python3.13
+	rm -rf .venv-wheel && $(PYTHON) -m venv .venv-wheel
+	.ci/install .venv-wheel "trueward[dev] @ file://$$(ls $(CURDIR)/dist/*.whl)"
+	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 .venv-wheel/bin/python -m pytest -q -n 2 --dist loadfile -m "not battery" $(TESTS)
+
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "trueward needs Python 3.11 or newer; set PYTHON=python3.11")'
 	$(PYTHON) -m venv .venv
@@ -47,4 +61,4 @@ $(BIN)/python:
 	touch .venv/demo $@
 
 clean:
-	rm -rf .venv dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-dist .venv-wheel dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -9,7 +9,7 @@ with() {
 with hadolint Dockerfile
 with check-jsonschema --builtin-schema vendor.compose-spec compose/compose.yaml
 with check-jsonschema --builtin-schema vendor.github-workflows github/retrain.yaml ../.github/workflows/*.yaml
-with check-jsonschema --builtin-schema vendor.dependabot ../.github/dependabot.yaml
+with check-jsonschema --builtin-schema vendor.dependabot ../.github/dependabot.yml
 with check-jsonschema --builtin-schema vendor.github-issue-forms ../.github/ISSUE_TEMPLATE/[!c]*.yaml
 with check-jsonschema --builtin-schema vendor.github-issue-config ../.github/ISSUE_TEMPLATE/config.yml
 with check-jsonschema --builtin-schema vendor.citation-file-format ../CITATION.cff

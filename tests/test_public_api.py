@@ -41,3 +41,9 @@ def test_names_stay_functions_after_their_modules_are_imported():
 @pytest.mark.parametrize("module", [trueward.estimation.losses, trueward.core.random])
 def test_examples_in_docstrings_hold(module):
     assert doctest.testmod(module).failed == 0
+
+
+def test_the_version_is_that_of_the_package():
+    from importlib.metadata import version
+
+    assert tw.__version__ == version("trueward")

@@ -203,7 +203,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """Import a public name when it is first used."""
+    """Import a public name when it is first used, and read the version."""
+    if name == "__version__":
+        from importlib.metadata import version  # noqa: PLC0415 - it takes longer than the rest
+
+        return version("trueward")
     if name not in _HOMES:
         raise AttributeError(f"module 'trueward' has no attribute {name!r}")
     value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,7 +1,7 @@
 """Models that earlier versions saved: read with the scores of then, or refused in a sentence.
 
-Each folder was written by the code of its format, on 400 random rows of three features, with the scores that it
-gave for ``x``.
+Each folder was written by the code of its format, on 400 random rows of three features, with the scores
+that it gave for ``x``.
 """
 
 import json
@@ -35,5 +35,5 @@ def test_a_model_of_an_earlier_format_scores_as_it_did(name, tmp_path):
 
 @pytest.mark.parametrize("name", ["1-three_outcome", "2-anchored"])
 def test_a_reward_that_was_computed_in_another_way_is_refused(name):
-    with pytest.raises(tw.TruewardError, match="was computed in another way.*fit it again"):
+    with pytest.raises(tw.TruewardError, match="was computed in another way, so"):
         tw.load(FOLDER / name)

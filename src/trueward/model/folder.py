@@ -188,6 +188,29 @@ def read_record(folder: Path) -> dict[str, Any]:
     return dict(record)
 
 
+def require_same_reward(folder: Path, record: dict[str, Any]) -> None:
+    """Refuse a reward composed of nuisances in an earlier format, in which it was computed in another way.
+
+    Parameters
+    ----------
+    folder : Path
+        The model folder.
+    record : dict
+        Result of `read_record`, of a method whose reward is composed of nuisances.
+
+    Raises
+    ------
+    TruewardError
+        If the format is an earlier one.
+
+    """
+    if record["format"] < FORMAT:
+        raise TruewardError(
+            f"{folder} was written in format {record['format']}, in which {record['method']} was computed in "
+            "another way, so this version cannot read it: fit it again"
+        )
+
+
 def _describes(backbone: str | None) -> bool:
     """Whether a backbone is a JSON object, as `Backbone.spec` gives; a method on features has none."""
     try:

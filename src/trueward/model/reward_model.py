@@ -23,7 +23,15 @@ from trueward.training.problem import member_logits
 
 from .calibration import MAPS, Calibration
 from .composed_model import ComposedModel
-from .folder import FORMAT, OWN, claim, read_record, read_tensors, write_folder
+from .folder import (
+    FORMAT,
+    OWN,
+    claim,
+    read_record,
+    read_tensors,
+    require_same_reward,
+    write_folder,
+)
 from .scores import Scores
 
 if TYPE_CHECKING:
@@ -330,11 +338,8 @@ def load(folder: str | Path) -> RewardModel:
     try:
         tensors = read_tensors(path, record)
         method, shape = make(record["method"], record["options"]), record["shape"]
-        if record["format"] < FORMAT and method.composed:
-            raise TruewardError(
-                f"{path} was written in format {record['format']}, in which {record['method']} was computed in "
-                "another way, so this version cannot read it: fit it again"
-            )
+        if method.composed:
+            require_same_reward(path, record)
         own = {k[4:]: v for k, v in tensors.items() if k.startswith("net.")}
         net: Net | ComposedModel
         if record["composed"]:
