@@ -36,7 +36,12 @@ INPUTS = (
     "pairs_file",
     "model",
 )  # what must exist
-NO_FILES = ("method", "source", "kind")  # parameters whose values are never paths
+NO_FILES = (  # whose values are never paths
+    ("fit", "method"),
+    ("refute", "method"),
+    ("import", "source"),
+    ("training-data", "kind"),
+)
 ANYWHERE = ("--debug", NO_CLOBBER)  # flags of the command line itself
 ENDLESS = ("pipeline", "serve")
 GRACE = 60.0  # seconds that a command has to end after a signal to stop
@@ -90,21 +95,24 @@ def _parsed(group: Any, given: list[str], options: dict[str, Any]) -> CommandLin
     from trueward.production.pipeline import CommandLine
 
     words = expand(with_options(given, option_words(options)))
-    command, name, rest = _command(group, [w for w in words if w not in ANYWHERE])
     try:
-        values = command.make_context(name, _without_endpoints(rest)).params
+        command, name, values = _values(
+            group, _without_endpoints([w for w in words if w not in ANYWHERE])
+        )
     except typer.Exit as e:
-        raise UsageError(f"{name}: --help is no step") from e
+        raise UsageError(f"{words[0]}: --help is no step") from e
     except Exception as e:  # of click, which typer carries under several names
         if not callable(message := getattr(e, "format_message", None)):
             raise
-        raise UsageError(f"{name}: {' '.join(message().split())}") from e
+        raise UsageError(f"{words[0]}: {' '.join(message().split())}") from e
+    if name in ENDLESS:
+        raise UsageError(f"{name} cannot be a step: it has steps or no end of its own")
     reads, needs, writes = [], [], []
     for parameter in command.params:
         found = _texts(values.get(parameter.name))
         if parameter.name in OUTPUTS:
             writes += found
-        elif parameter.name not in NO_FILES:
+        elif (name, parameter.name) not in NO_FILES:
             reads += [_path(v) for v in found]
             if parameter.name in INPUTS:
                 needs += [v for v in found if "://" not in v]
@@ -114,17 +122,20 @@ def _parsed(group: Any, given: list[str], options: dict[str, Any]) -> CommandLin
     )
 
 
-def _command(group: Any, words: list[str]) -> tuple[Any, str, list[str]]:
-    """Return the command that words name, its name, and the words after it."""
-    command, name = group, ""
+def _values(group: Any, words: list[str]) -> tuple[Any, str, dict[str, Any]]:
+    """Return the command that words name, its name, and its parameters as the parser reads them."""
+    command, names = group, list[str]()
     while (known := getattr(command, "commands", None)) is not None:
-        if not words or words[0] not in known:
-            found = words[0] if words else "nothing"
-            raise UsageError(f"trueward {name}has no command {found!r}: {suggestion(found, known)}")
-        command, name, words = known[words[0]], f"{name}{words[0]} ", words[1:]
-    if name.strip() in ENDLESS:
-        raise UsageError(f"{name.strip()} cannot be a step: it has steps or no end of its own")
-    return command, name.strip(), words
+        context = command.make_context(names[-1] if names else "trueward", words or ["nothing"])
+        parts: list[str] = [*context._protected_args, *context.args]  # noqa: SLF001 - of click
+        if parts[0] not in known:
+            group_of = " ".join(["trueward", *names])
+            raise UsageError(
+                f"{group_of} has no command {parts[0]!r}: {suggestion(parts[0], known)}"
+            )
+        command, words = known[parts[0]], parts[1:]
+        names.append(parts[0])
+    return command, " ".join(names), command.make_context(names[-1], words).params
 
 
 def _without_endpoints(words: list[str]) -> list[str]:
