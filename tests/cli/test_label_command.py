@@ -83,6 +83,7 @@ def test_a_log_of_asks_gives_a_plan_of_the_silent(told, made):
     said = told(*words, "--width", "0.3", "--out", "next.csv", "--twice", "0")
     drawn = pl.read_csv(made / "next.csv")
     assert f"label {drawn.height} more" in said
+    assert "stand for the asked who stayed silent" in said
     silent = log.filter(pl.col("feedback").is_null())
     assert drawn.join(silent, on=["prompt", "response"], how="anti").is_empty()
     assert drawn["gold_weight"].to_list() == pytest.approx(

@@ -92,6 +92,15 @@ def test_copies_are_labelled_once():
         tw.label_page(rows.with_columns(gold_weight=pl.Series([1.0, 2.0, 3.0])))
 
 
+def test_a_chance_that_some_rows_lack_and_a_whole_log_are_refused():
+    rows = pl.DataFrame({"prompt": ["a", "b"], "response": ["x", "y"], "gold_weight": [2.0, None]})
+    with pytest.raises(TruewardError, match=r"1 of 2 rows of .* have none"):
+        tw.label_page(rows)
+    many = pl.select(prompt=pl.int_range(10_001).cast(pl.String), response=pl.lit("r"))
+    with pytest.raises(UsageError, match="at most 10,000: draw those"):
+        tw.label_page(many)
+
+
 @pytest.mark.parametrize(
     ("rows", "said"),
     [

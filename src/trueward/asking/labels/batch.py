@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 COLUMNS = ("prompt", "response", "gold_weight", "labels", "plan")
 MARK = "p"  # before the digest in a file, so that no spreadsheet takes it for a number
 TWICE = 0.15  # share of the responses that two annotators label
+MOST_ROWS = 10_000
 MOST_LABELS = 9  # annotators of one response
 
 
@@ -169,7 +170,9 @@ def read_batch(source: object, mapping: Mapping[str, str] | None = None) -> Batc
     Raises
     ------
     TruewardError
-        If a column is missing, there is no row, or the file of a plan was changed.
+        If a column is missing, there is no row, a weight is missing, or the file of a plan was changed.
+    UsageError
+        If it has more than 10,000 rows.
 
     """
     wanted = wanted_columns(COLUMNS, (), mapping)
@@ -182,6 +185,7 @@ def read_batch(source: object, mapping: Mapping[str, str] | None = None) -> Batc
     frame = typed_frame(table, typed)
     if not frame.height:
         raise TruewardError(f"{table.source} has no row, so there is nothing to label")
+    _require_weights(frame, table.source)
     stated = {
         name: [None if v is None else str(v) for v in table.columns[names[name]]]
         for name in ("labels", "plan")
@@ -222,6 +226,21 @@ def _checked_digest(frame: pl.DataFrame, stated: set[str | None], source: str) -
             "label the file as `trueward plan` wrote it (skip rows on the page instead of deleting them)"
         )
     return digest
+
+
+def _require_weights(frame: pl.DataFrame, source: str) -> None:
+    """Refuse a chance that only some rows have, and more rows than anybody labels on one page."""
+    if frame.height > MOST_ROWS:
+        raise UsageError(
+            f"{source} has {frame.height:,} responses, and a batch has at most {MOST_ROWS:,}: draw those to "
+            "label by trueward plan"
+        )
+    lacks = frame["gold_weight"].null_count() if "gold_weight" in frame.columns else 0
+    if lacks:
+        raise TruewardError(
+            f"`gold_weight` is 1 / P(drawn) of every row, but {lacks} of {frame.height} rows of {source} "
+            "have none: write it there, or drop the column where the draw was uniform"
+        )
 
 
 def _weights(frame: pl.DataFrame) -> list[float | None]:

@@ -74,7 +74,7 @@ def require_one_batch(files: list[LabelFile]) -> None:
     Raises
     ------
     TruewardError
-        With both batches.
+        With both batches, or if only some labels have a weight.
 
     """
     first = files[0]
@@ -84,6 +84,12 @@ def require_one_batch(files: list[LabelFile]) -> None:
                 f"{first.path} is of batch {first.batch} ({first.rows} responses) and {file.path} of batch "
                 f"{file.batch} ({file.rows} responses), whose chances differ: merge each batch by itself"
             )
+    weighted = {v.gold_weight is None for file in files for v in file.labels.values()}
+    if len(weighted) > 1:
+        raise TruewardError(
+            f"only some labels of batch {first.batch} have a gold_weight: give the files as they were "
+            "downloaded"
+        )
 
 
 def require_plan(files: list[LabelFile], batch: Batch) -> None:

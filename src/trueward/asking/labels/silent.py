@@ -16,6 +16,11 @@ from trueward.core.random import numpy_stream
 if TYPE_CHECKING:
     from trueward.data.log import Log
 
+ONLY_SILENT = (
+    "these labels stand for the asked who stayed silent and not for the log: read them by trueward ask check "
+    "--gold FILE"
+)
+
 
 @dataclass(frozen=True)
 class SilentPlan:
@@ -37,6 +42,8 @@ class SilentPlan:
     rows: np.ndarray[tuple[int], np.dtype[np.int64]]
     #: 1 / P(labelled) of each, among the asked who stayed silent; None beside labels that have none.
     gold_weight: float | None
+    #: What these labels are for.
+    warnings: tuple[str, ...] = (ONLY_SILENT,)
 
     def __str__(self) -> str:
         """Format the plan as a sentence."""

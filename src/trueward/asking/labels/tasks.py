@@ -81,7 +81,7 @@ def _label_studio(batch: Batch, item: Item) -> dict[str, Any]:
 
 def _argilla(batch: Batch, item: Item) -> dict[str, Any]:
     fields = {"prompt": item.prompt, "response": item.response}
-    return {"id": item.item, "fields": fields, "metadata": {**_weight(item), "batch": batch.digest}}
+    return {"id": f"{batch.digest}-{item.item}", "fields": fields, "metadata": _weight(item)}
 
 
 def _langfuse(batch: Batch, item: Item) -> dict[str, Any]:
