@@ -5,7 +5,10 @@ import json
 import polars as pl
 import pytest
 from helpers.commands import run
+from helpers.labels import label_file
 
+from trueward.asking.labels.batch import read_batch
+from trueward.asking.labels.merge import merge_labels
 from trueward.data.log import read_log
 from trueward.features import encode
 from trueward.fitting.fit import fit
@@ -106,6 +109,8 @@ def test_a_calibrated_model_abstains_where_it_is_not_sure(told, made, capsys):
     ("words", "code", "said"),
     [
         (("plan", "--width", "2"), 2, "between 0 and 1"),
+        (("plan", "--width", "0.1", "--twice", "2"), 2, "--twice takes a share"),
+        (("evaluate", "test.parquet", "--judge", "j.parquet"), 2, "only one of them"),
         (("plan", "--width", "0.1", "--metric", "ece"), 2, "not 'ece'"),
         (("plan", "--width", "0.1", "--out", "next.xlsx"), 2, "must end in .csv, .jsonl"),
         (("sensitivity", "--figure", "curve.pdf"), 2, "--figure curve.pdf must end in .svg, .png"),
@@ -161,3 +166,50 @@ def test_a_draw_by_chance_writes_the_weights_of_its_labels(told, made):
     text = told("evaluate", "--gold", made / "labelled.csv", log="once.parquet")
     assert "of equal weight" in text
     assert "were not drawn at random" not in text
+    # the same labels given on a page by two people, 15 % of them twice, and merged
+    batch = read_batch(made / "next.csv")
+    rows = labelled.select("prompt", "response", "gold").iter_rows()
+    truth = {(prompt, response): gold for prompt, response, gold in rows}
+    labels = {item.item: truth[item.prompt, item.response] for item in batch.items}
+    twice = {item.item: labels[item.item] for item in batch.items if item.labels > 1}
+    assert len(twice) == round(0.15 * drawn.height)
+    files = [
+        label_file(made / "anna.jsonl", batch, "anna", labels),
+        label_file(made / "ben.jsonl", batch, "ben", twice),
+    ]
+    merge_labels(files, plan=made / "next.csv").frame.write_parquet(made / "gold.parquet")
+    log = read_log(made / "once.parquet")
+    direct, merged = (log.with_gold(made / f).frame for f in ("labelled.csv", "gold.parquet"))
+    assert merged.equals(direct)
+    assert told("evaluate", "--gold", made / "gold.parquet", log="once.parquet") == text
+
+
+def test_a_judge_beside_the_gold_labels_narrows_an_audit_and_is_no_label(told, made):
+    log = pl.read_parquet(made / "world" / "log.parquet")
+    wrong = pl.int_range(pl.len()) % 10 == 0
+    judged = log.select("prompt", "response").with_columns(
+        judge=pl.when(wrong).then(1 - log["gold"].fill_null(0.5)).otherwise(log["gold"])
+    )
+    judged.unique(["prompt", "response"], keep="first").write_parquet(made / "judge.parquet")
+    found = json.loads(told("evaluate", "--judge", made / "judge.parquet", "--json"))
+    width = [e["high"] - e["low"] for e in (found["metrics"]["good"], found["gold_alone"]["good"])]
+    assert found["gold"] == 80
+    assert width[0] < width[1]
+
+
+def test_a_log_of_asks_gives_a_plan_of_the_silent(told, made):
+    log = pl.read_parquet(made / "world" / "log.parquet").drop("gold")
+    log = log.unique(["prompt", "response"], keep="first").with_columns(asked=1, p_ask=0.9)
+    log.write_parquet(made / "asks.parquet")
+    words = ("plan", "--draw", "asked-silent", "--width", "0.3")
+    assert "needs --out" in told(*words, log="asks.parquet", code=2)
+    assert "no lottery" in told(*words, "--out", made / "next.csv", code=1)
+    text = told(*words, "--out", made / "next.csv", "--twice", "0", log="asks.parquet")
+    drawn = read_batch(made / "next.csv").items
+    assert f"label {len(drawn)} more" in text
+    assert "stand for the asked who stayed silent" in text
+    silent = log.filter(pl.col("feedback").is_null()).select("prompt", "response").rows()
+    assert {(item.prompt, item.response) for item in drawn} <= set(silent)
+    assert {item.labels for item in drawn} == {1}
+    (weight,) = {item.gold_weight for item in drawn}
+    assert weight == pytest.approx(len(silent) / len(drawn))
