@@ -225,6 +225,19 @@ def test_every_annotator_has_an_order_of_their_own_that_is_the_same_again(page):
     assert orders[0] == orders[2]
 
 
+def test_another_person_can_go_on_in_the_same_browser_and_the_first_comes_back(page):
+    begin(page)
+    press(page, "1", "1")
+    page.find_element("id", "leave").click()
+    begin(page, "Ben")
+    assert text(page, "count") == "0 of 50 done"
+    page.find_element("id", "leave").click()
+    buttons = page.find_elements("css selector", "#again button")
+    assert [b.text for b in buttons] == ["Anna, 2 done", "Ben, 0 done"]
+    buttons[0].click()
+    assert text(page, "count") == "2 of 50 done"
+
+
 def test_a_second_annotator_can_take_only_those_that_are_labelled_twice(page):
     page.find_element("css selector", "input[value=twice]").click()
     begin(page, "Cleo")

@@ -133,6 +133,7 @@ function show(view) {
   for (const id of ["start", "item", "end"]) at(id).hidden = id !== view;
   at("answers").hidden = view === "start";
   at("bar").hidden = view === "start";
+  at("leave").hidden = view === "start";
   for (const id of ["good", "bad", "skip"]) at(id).disabled = view !== "item";
 }
 function next(focus) {
@@ -274,6 +275,10 @@ document.addEventListener("keydown", (event) => {
   if (typing || !state) return;
   const action = { 1: () => decide(1, null), 0: () => decide(0, null), s: () => shown && ask(), u: undo }[event.key.toLowerCase()];
   if (action) { event.preventDefault(); action(); }
+});
+at("leave").addEventListener("click", () => {
+  try { localStorage.removeItem(KEY); } catch { /* no storage */ }
+  location.reload();
 });
 document.addEventListener("visibilitychange", pause);
 window.addEventListener("storage", (event) => {
