@@ -151,3 +151,17 @@ def test_ordinary_columns_of_these_names_are_left_alone():
     assert set(log.ignored) == {"seen", "asked"}
     with pytest.raises(tw.UsageError, match="has no `p_ask`"):
         tw.read_log(frame, seen="seen")
+
+
+def test_a_lottery_among_some_users_only_is_named():
+    """Users 0 to 74 of 300 take part at .4, and the log says .1 of all."""
+    user = [i % 300 for i in range(N)]
+    frame = drawn(p=0.4).with_columns(user_id=pl.Series([f"u{u}" for u in user]), p_ask=pl.lit(0.1))
+    part = pl.Series([u < 75 for u in user])
+    frame = frame.with_columns(
+        pl.when(part).then(pl.col(k)).otherwise(0).alias(k) for k in ("asked", "ask_level")
+    )
+    check = check_asks(tw.read_log(frame))
+    assert any("some users were asked more often" in text for text in check.problems)
+    fair = drawn().with_columns(user_id=pl.Series([f"u{u}" for u in user]))
+    assert check_asks(tw.read_log(fair)).fair

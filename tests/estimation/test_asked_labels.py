@@ -54,7 +54,11 @@ def test_gold_weights_and_changes_of_p_count():
     weight = pl.when(pl.col("gold") == 1).then(2.0).when(pl.col("gold") == 0).then(6.0)
     assert mean(labels(log(gold_weight=weight))[0]) == pytest.approx(0.4 * 0.75 + 0.6 * 0.5)
     halves = log().with_columns(
-        p_ask=pl.when(pl.int_range(pl.len()) < 30).then(0.5).otherwise(pl.lit(0.25))
+        p_ask=pl.when(pl.col("asked") == 0)
+        .then(0.675)
+        .when(pl.int_range(pl.len()) < 30)
+        .then(0.5)
+        .otherwise(0.25)  # 100 asked are expected
     )
     share = tw.asked_share(tw.read_log(halves)).share.value
     assert mean(labels(halves)[0]) == pytest.approx(share)
@@ -82,7 +86,7 @@ def test_anchored_counts_answers_as_labels_unless_told_not_to():
     gold = torch.where((answered == 0) & (torch.rand(n, generator=g) < 0.4), good, torch.nan)
     data = Feedback(
         torch.randn(n, 2, generator=g), good * answered, answered, gold=gold,
-        group=torch.arange(n), asks=Columns(asked=torch.ones(n), p_ask=torch.full((n,), 0.5)),
+        group=torch.arange(n), asks=Columns(asked=torch.ones(n), p_ask=torch.ones(n)),
     )  # fmt: skip
     shares = []
     for asked in ("auto", "no"):

@@ -220,3 +220,30 @@ def test_three_outcome_reads_the_asks_by_default_and_scores_the_reported_share()
     assert list(report["weights"]) == ["at_random", "asked"]
     p = torch.sigmoid(model.score_features(data.x).reward).mean()
     assert float(p) == pytest.approx(report["share_good"], abs=0.03)
+
+
+# --- asks that were no lottery -------------------------------------------------------------------
+
+
+def only_some(data, asked):
+    """The same log, where others were asked; the answers stay where they are."""
+    return replace(data, asks=data.asks | {"asked": asked.float()})
+
+
+@pytest.mark.parametrize(
+    ("who", "words"),
+    [
+        (lambda data: data.x[:, 0] > 0.84, "who was asked depends on the response"),
+        (lambda data: data.asks.asked * (torch.arange(len(data)) % 2), "are expected"),
+        (lambda data: (data.user % 5 == 0) & (data.user >= 0), "some users were asked more often"),
+    ],
+)
+def test_asks_that_were_no_lottery_are_left_out_with_a_warning(who, words):
+    data, _ = log(2000)
+    data = replace(data, user=torch.arange(2000) // 20)
+    data = only_some(data, who(data))
+    parameters, report = selected(data)
+    assert "no fair lottery and are left out: " in report["warning"]
+    assert words in report["warning"]
+    assert "asks" not in report
+    assert same(parameters, selected(data, selection_average(0.0, 0.0))[0])

@@ -9,9 +9,11 @@ import numpy as np
 import polars as pl
 
 from .answers import FEWEST_ANSWER, answering_rate, in_lottery
-from .lottery_tests import contradictions, dependence_test, mismatches, share_test
+from .lottery_tests import contradictions, dependence_test, mismatches, share_test, users_test
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from trueward.core.estimate import Estimate
     from trueward.data.log import Log
 
@@ -96,6 +98,7 @@ def check_asks(log: Log, key: str | None = None) -> AskCheck:
     - Its share: sum asked against sum p_ask, z = (sum a - sum p) / sqrt(sum p (1 - p)).
     - Its independence: the score test of a - p on what is known before the question: lengths of prompt and
       response, time, model, and context. For p alike it is that of a logistic regression.
+    - Its spread over users, where the log has them: see `trueward.asking.lottery_tests.users_test`.
     - Recomputation: asked = [H(key, id) < p_ask 2^64], see `ask`.
 
     Parameters
@@ -143,6 +146,11 @@ def check_asks(log: Log, key: str | None = None) -> AskCheck:
             f"who was asked depends on the response (p = {dependence[0]:.1e}), most of all on "
             f"{dependence[1]}: only some users or responses were asked"
         )
+    if (users_p := _users(frame, a, p)) is not None and users_p < ALARM:
+        problems.append(
+            f"some users were asked more often than the lottery asks (p = {users_p:.1e}): only some of the "
+            "users take part; set p_ask to 0 for the others"
+        )
     mismatched = None if key is None else mismatches(log, frame, key, problems)
     rates = frame.group_by("p_ask").len().sort("p_ask").rows()
     if len(rates) > 1:
@@ -170,6 +178,15 @@ def check_asks(log: Log, key: str | None = None) -> AskCheck:
         tuple(problems),
         tuple(notes),
     )
+
+
+def _users(frame: pl.DataFrame, a: NDArray[np.float64], p: NDArray[np.float64]) -> float | None:
+    """P-value of the spread of asks over users; None without users."""
+    if "user_id" not in frame.columns:
+        return None
+    known = frame["user_id"].is_not_null().to_numpy()
+    user = frame["user_id"].drop_nulls().rank("dense").cast(pl.Int64).to_numpy() - 1
+    return users_test(user, a[known], p[known])
 
 
 def _share_up(frame: pl.DataFrame) -> float:

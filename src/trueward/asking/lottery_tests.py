@@ -81,6 +81,40 @@ def share_test(a: Array, p: Array) -> float | None:
     return float(2 * ndtr(-max(abs(a.sum() - p.sum()) - 0.5, 0) / variance**0.5))
 
 
+def users_test(user: NDArray[np.int64], a: Array, p: Array) -> float | None:
+    """Return the p-value of asks that are spread over users as a lottery spreads them.
+
+    With S_u = sum over the responses of user u of (a - p) and V_u its variance, z = sum_u (S_u^2 - V_u) /
+    sqrt sum_u Var S_u^2 is large where some users are asked more often than others.
+
+    Parameters
+    ----------
+    user : ndarray of int, shape (n,)
+        Number of the user, from 0.
+    a, p : ndarray, shape (n,)
+        ``asked`` and ``p_ask``.
+
+    Returns
+    -------
+    float or None
+        One-sided; None where no user has two responses.
+
+    Examples
+    --------
+    >>> user, half = np.repeat(np.arange(40), 10), np.repeat([1.0, 0.0], 200)
+    >>> users_test(user, half, np.full(400, 0.5)) < 1e-9
+    True
+
+    """
+    v = p * (1 - p)
+    count = np.bincount(user)
+    if not len(count) or count.max() < 2 or not v.sum():
+        return None
+    excess = np.square(np.bincount(user, a - p)) - np.bincount(user, v)
+    variance = 2 * np.square(np.bincount(user, v)) + np.bincount(user, v * (1 - 6 * v))
+    return float(ndtr(-excess.sum() / max(float(variance.sum()), 1e-12) ** 0.5))
+
+
 def dependence_test(frame: pl.DataFrame, a: Array, p: Array) -> tuple[float, str] | None:
     """Return the p-value of the score test of asked on columns of a response, and the column of largest z.
 

@@ -10,6 +10,8 @@ import torch
 from trueward.asking.answers import FEWEST
 from trueward.data.lottery_arms import arms
 
+from .asked_fairness import unfair
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -37,8 +39,8 @@ def asked_labels(parts: list[Feedback]) -> tuple[list[Feedback], str] | None:
     sentence : str
         What was used.
     None
-        Without a lottery, with fewer than 10 gold labels on silent responses, or where fewer than half of the
-        gold labels are on these.
+        Without a fair lottery, with fewer than 10 gold labels on silent responses, or where fewer than half
+        of the gold labels are on these.
 
     """
     if any(not d.asks or d.gold is None or d.o is None for d in parts):
@@ -47,7 +49,7 @@ def asked_labels(parts: list[Feedback]) -> tuple[list[Feedback], str] | None:
     labels = sum(len(d.audited) for d in parts)
     on_silent = sum(int(known.sum()) for _, _, known, _ in masks)
     answers = sum(int(answered.sum()) for answered, *_ in masks)
-    if on_silent < FEWEST or on_silent < MOST * labels or not answers:
+    if on_silent < FEWEST or on_silent < MOST * labels or not answers or unfair(parts):
         return None
     # what all silent responses weigh, over what the labelled ones represent
     silent = sum(float(w[rows].sum()) for _, rows, _, w in masks)

@@ -9,6 +9,7 @@ import torch
 
 from .asked_average import AskedAverage, bounded, usable
 from .asked_counts import AskedCounts
+from .asked_fairness import unfair
 from .outcome_counts import SMALLEST_SD
 from .reward_form import odds
 from .selection_average import selection_average
@@ -24,7 +25,8 @@ def selection_with_asks(rho_01: float, rho_10: float) -> Computed:
 
     Without a lottery it is `selection_average`, bit for bit. Where fewer than 20 % of the asked answer, and
     fewer than 10 gold labels are on responses of the lottery, it is `selection_average` as well, and the
-    report has bounds of the share of good responses in place of an estimate.
+    report has bounds of the share of good responses in place of an estimate. Asks that were no fair lottery
+    are left out, with a warning.
 
     Parameters
     ----------
@@ -44,6 +46,13 @@ def selection_with_asks(rho_01: float, rho_10: float) -> Computed:
         counts = AskedCounts.of(parts) if train.asks else None
         if counts is None:
             return without.fit(train, val, seed)
+        if why := unfair(parts):
+            parameters, report = without.fit(train, val, seed)
+            said = [report["warning"]] if "warning" in report else []
+            left_out = (
+                f"the asks are no fair lottery and are left out: {why}; see trueward ask check"
+            )
+            return parameters, report | {"warning": "; ".join([left_out, *said])}
         if not usable(counts):
             parameters, report = without.fit(train, val, seed)
             return parameters, bounded(report, counts)
@@ -77,7 +86,7 @@ def asked_ends(parts: list[Feedback], rho_01: float, rho_10: float) -> torch.Ten
 
     """
     counts = AskedCounts.of(parts) if all(d.asks for d in parts) else None
-    if counts is None or not usable(counts):
+    if counts is None or not usable(counts) or unfair(parts):
         return None
     average = AskedAverage.fit(counts, rho_01, rho_10)
     if not average.uses_unrated:
