@@ -60,3 +60,45 @@ def test_the_quickstart_shows_what_its_commands_print():
     """Texts are the same, and numbers nearly so."""
     page = [sys.executable, str(ROOT / "benchmarks" / "quickstart_page.py"), "--check"]
     assert subprocess.run(page, check=False).returncode == 0
+
+
+IDENTIFY = (ROOT / "docs" / "identify.md").read_text("utf-8")
+
+
+def exported(product, folder):
+    """A small export of a product with the lottery of the page: key autumn, p .1."""
+    from helpers import asked_exports
+
+    return getattr(asked_exports, product)(folder / f"{product}.jsonl")
+
+
+@pytest.mark.parametrize("product", ["langfuse", "otel", "posthog"])
+def test_the_recipe_of_a_product_runs_from_its_export_to_a_model(
+    product, tmp_path, monkeypatch, capsys
+):
+    """Every command of the page; the fit of one product, with fewer epochs and folds than by default."""
+    from helpers.commands import run
+
+    (block,) = [
+        b for b in re.findall(r"```bash\n(.*?)```", IDENTIFY, re.DOTALL) if f"{product}.jsonl" in b
+    ]
+    commands = block.strip().splitlines()
+    assert [line.split()[1] for line in commands] == ["ask", "import", "ask", "fit"]
+    monkeypatch.chdir(tmp_path)
+    exported(product, tmp_path)
+    for line in commands:
+        words = line.partition(" > ")[0].split()[1:]
+        if words[0] == "fit":
+            assert words == ["fit", "auto", f"{product}-log/", "--out", f"{product}-rm/"]
+            if product != "langfuse":  # the logs of the three products differ in their ids only
+                continue
+            words += ["--epochs", "1", "-o", "nuisance_epochs=1", "-o", "folds=2", "--json"]
+        code, out, err = run(words, capsys)
+        assert code == 0, (line, out, err)
+        if words[1] == "snippet":
+            compile(out, "ask.py", "exec")
+        if words[1] == "check":
+            assert "the lottery is fair" in out
+    assert (
+        ("three_outcome" in out) == (tmp_path / f"{product}-rm").is_dir() == (product == "langfuse")
+    )

@@ -48,24 +48,40 @@ def share(average):
     return float(weights @ np.average(expit(f), axis=1, weights=average.counts.n))
 
 
+def named(average, name):
+    return next(m for m in average.models if m.name == name)
+
+
 @pytest.mark.parametrize("b", [np.log(3), -np.log(3)])
 def test_the_asks_tell_how_much_more_good_answers_react(b):
     """20,000 rows, a tenth asked, 60 % answer: b with an error of about .2, the share to .02."""
     average = AskedAverage.fit(world(b), 0.0, 0.0)
-    assert average.models[-1].strength()[0] == pytest.approx(b, abs=0.2)
-    assert average.uses_unrated
+    assert named(average, "asked").strength()[0] == pytest.approx(b, abs=0.2)
+    assert average.by_label > 0.99
     assert share(average) == pytest.approx(GAMMA.mean(), abs=0.02)
     low, high = average.share_range(0)
     assert low < GAMMA.mean() < high
     assert high - low < 0.2
 
 
-def test_under_missing_at_random_the_network_of_naive_is_kept():
+def test_without_evidence_for_stacking_the_ranking_is_that_of_the_ratings():
+    """P(rated) adds nothing to q where it is a function of it: no component has a coefficient of p."""
+    for b in (0.0, np.log(3)):
+        average = AskedAverage.fit(world(b), 0.0, 0.0, (0.1, 0.8))
+        assert not average.uses_unrated
+        weights, rows = average.coefficients
+        assert rows[:, 2].tolist() == [0, 0]
+        assert (rows[:, 1] > 0).all()
+        assert rows[:, 3] == pytest.approx(
+            0.8 * rows[:, 1]
+        )  # q and naive's logit on its scale, half each
+        assert weights.sum() == pytest.approx(1)
+
+
+def test_under_missing_at_random_the_level_is_that_of_the_ratings():
     average = AskedAverage.fit(world(0.0), 0.0, 0.0)
-    assert not average.uses_unrated
-    (weight,), ((_, *rest),) = average.coefficients
-    assert weight == 1
-    assert rest == [0, 0, 1]
+    assert share(average) == pytest.approx(GAMMA.mean(), abs=0.01)
+    assert average.by_label < 0.5
 
 
 def test_gold_labels_on_the_silent_identify_what_asking_changes():
@@ -73,7 +89,7 @@ def test_gold_labels_on_the_silent_identify_what_asking_changes():
     b = np.log(9)
     without, labelled = (AskedAverage.fit(world(b, -b / 2, gold=k), 0.0, 0.0) for k in (0, 200))
     assert share(labelled) == pytest.approx(GAMMA.mean(), abs=0.02)
-    assert labelled.models[-1].strength() == (
+    assert named(labelled, "asked").strength() == (
         pytest.approx(b, abs=0.4),
         pytest.approx(-b / 2, abs=0.4),
     )
@@ -170,7 +186,7 @@ def same(one, two):
 def test_the_lottery_of_a_log_is_read_and_reported():
     data, good = log()
     _, report = selected(data)
-    assert list(report["weights"]) == ["at_random", "asked"]
+    assert list(report["weights"]) == ["at_random", "stacked", "asked", "asked_stacked"]
     assert sum(report["asks"]["rows"]) == pytest.approx(4000)
     assert report["asks"]["answering"][1] == pytest.approx(0.6, abs=0.06)
     low, high = report["share_good_range"]
@@ -217,7 +233,7 @@ def test_three_outcome_reads_the_asks_by_default_and_scores_the_reported_share()
     data, _ = log(800)
     model = fit("three_outcome", *data.split(0.2), nuisance_epochs=2, epochs=2, folds=2, seed=1)
     report = model.report["nuisances"]["selection"]
-    assert list(report["weights"]) == ["at_random", "asked"]
+    assert list(report["weights"]) == ["at_random", "stacked", "asked", "asked_stacked"]
     p = torch.sigmoid(model.score_features(data.x).reward).mean()
     assert float(p) == pytest.approx(report["share_good"], abs=0.03)
 

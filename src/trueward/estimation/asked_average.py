@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 #: log prior odds of the models against ``asked``
-LOG_PRIOR = {"at_random": -1.0, "asked": 0.0}
-GATE = 0.5  # weight of ``asked`` from which the ranking may leave that of naive
+LOG_PRIOR = {"at_random": -1.0, "stacked": -3.0, "asked": 0.0, "asked_stacked": -2.0}
+GATE = 0.5  # weight of the stacked models from which the chance of a rating may change the ranking
 
 
 @dataclass(frozen=True)
@@ -77,14 +77,25 @@ class AskedAverage:
     @property
     def uses_unrated(self) -> bool:
         """Whether the evidence is enough for unrated responses to change the ranking."""
-        return bool(1 - self.weights[0] >= GATE)
+        return bool(self.weights[self._stacked].sum() >= GATE)
+
+    @property
+    def by_label(self) -> float:
+        """Posterior share of the models in which the label decides who reacts."""
+        return float(self.weights @ [m.by_label for m in self.models])
+
+    @property
+    def _stacked(self) -> NDArray[np.bool_]:
+        return np.array([m.stacked for m in self.models])
 
     @cached_property
     def coefficients(self) -> tuple[Array, Array]:
-        """The components of the mixture, as of `SelectionAverage`: one a model, or naive's own network.
+        """The components of the mixture, as of `SelectionAverage`.
 
-        In the components of the models, q is the mean of itself and of naive's logit on its scale: two
-        networks of the same ratings rank better than one.
+        One a model; without enough evidence only of the models in which f is a line in q, which rank as the
+        networks of the ratings do, shifted so that the share of good responses is that of all models. q is
+        the mean of itself and of naive's logit on its scale: two networks of the same ratings rank better
+        than one.
 
         Returns
         -------
@@ -93,16 +104,23 @@ class AskedAverage:
             Of f_k on 1, q, p and the logit of naive.
 
         """
-        rows = np.array([np.append(m.log_odds(self.counts), 0.0) for m in self.models])
+        rows = np.array([m.log_odds(self.counts) for m in self.models])
+        weights = self.weights
+        if not self.uses_unrated:
+            share = weights @ [self._share(*row) for row in rows]
+            rows, weights = rows[~self._stacked], weights[~self._stacked]
+            weights = weights / weights.sum()
+            shift = brentq(
+                lambda v: weights @ [self._share(a + v, b, c) for a, b, c in rows] - share,
+                -30.0,
+                30.0,
+                xtol=1e-6,
+            )
+            rows = rows + np.array([shift, 0.0, 0.0])
         level, slope = self.as_naive
-        if self.uses_unrated:
-            if slope > 0:
-                half = rows[:, 1] / 2
-                rows = np.stack([rows[:, 0] + half * level, half, rows[:, 2], half * slope], 1)
-            return self.weights, rows
-        share = self.weights @ [self._share(*row[:3]) for row in rows]
-        shift = brentq(lambda v: self._share(v, 1.0, 0.0) - share, -30.0, 30.0, xtol=1e-6)
-        return np.ones(1), np.array([[shift, 0.0, 0.0, 1.0]])
+        half = rows[:, 1] / 2 if slope > 0 else 0.0 * rows[:, 1]
+        columns = [rows[:, 0] + half * level, rows[:, 1] - half, rows[:, 2], half * slope]
+        return weights, np.stack(columns, 1)
 
     def share_range(self, seed: int) -> tuple[float, float]:
         """Return the 5 and 95 % quantiles of the share of good responses, given the models.
@@ -157,7 +175,7 @@ class AskedAverage:
         }
         found = (
             f"a lottery of asks shows who reacts: odds ratio {np.exp(b):.2g} of reacting to a good and to a "
-            f"bad answer (missing at random has the weight {self.weights[0]:.2f})"
+            f"bad answer (missing at random has the weight {1 - self.by_label:.2f})"
         )
         warnings = []
         if high - low >= WIDE:

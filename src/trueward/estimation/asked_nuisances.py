@@ -14,6 +14,8 @@ from .outcome_counts import SMALLEST_SD
 from .reward_form import odds
 from .selection_average import selection_average
 
+SOME = 0.5  # weight of selection by the label from which the lottery gives the ends of a segment
+
 if TYPE_CHECKING:
     from trueward.data.feedback import Feedback
 
@@ -89,9 +91,10 @@ def asked_ends(parts: list[Feedback], rho_01: float, rho_10: float) -> torch.Ten
     if counts is None or not usable(counts) or unfair(parts):
         return None
     average = AskedAverage.fit(counts, rho_01, rho_10)
-    if not average.uses_unrated:
+    if average.by_label < SOME:
         return None
-    bad, good = average.models[-1].reacting(counts)
+    best = max((m for m in average.models if m.by_label), key=lambda m: m.log_evidence)
+    bad, good = best.reacting(counts)
     ends = [[rho_10 * bad, (1 - rho_10) * bad], [(1 - rho_01) * good, rho_01 * good]]
     return torch.tensor(ends, dtype=torch.float64)
 

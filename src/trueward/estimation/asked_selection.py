@@ -27,7 +27,13 @@ LEVEL_SD = 1.0  # prior of b0
 LOOKS_SD = 1.0  # prior of a1 and a2: how the chance of a reaction varies with q and p
 STRENGTH_SD = 1.0  # prior of b, the log odds ratio of reacting to a good and to a bad answer
 CHANGE_SD = 0.7  # prior of d, what asking adds to it
-FITTED = {"at_random": (False, False), "asked": (True, True)}  # model -> whether b and d are free
+#: model -> whether b and d are free, and the number of coefficients b0, b1, b2 of f
+FITTED = {
+    "at_random": (False, 2),
+    "stacked": (False, 3),
+    "asked": (True, 2),
+    "asked_stacked": (True, 3),
+}
 STARTS = (0.0, 1.5, -1.5)  # values of b from which the likelihood is maximised
 
 
@@ -41,15 +47,18 @@ class AskedModel:
     Attributes
     ----------
     name : str
-        ``at_random`` (b = d = 0) or ``asked``.
+        ``at_random`` (b = d = 0, b2 = 0), ``stacked`` (b = d = 0), ``asked`` (b2 = 0) or ``asked_stacked``.
     log_evidence : float
         Laplace's approximation of the log marginal likelihood.
     parameters : ndarray, shape (m,)
-        MAP estimate of b0, b1, b2, a1, a2, the T rates c_t, and b and d where they are free.
+        MAP estimate of b0, b1 and, of stacked models, b2; then a1, a2, the T rates c_t, and b and d where the
+        label selects.
     curvature : ndarray, shape (m, m)
         Hessian of the negative log posterior.
-    free : (bool, bool)
-        Whether b and d are free.
+    by_label : bool
+        Whether b and d are free: the label decides who reacts.
+    columns : int
+        Number of coefficients b0, b1, b2.
 
     """
 
@@ -57,7 +66,13 @@ class AskedModel:
     log_evidence: float
     parameters: Array
     curvature: Array
-    free: tuple[bool, bool]
+    by_label: bool
+    columns: int
+
+    @property
+    def stacked(self) -> bool:
+        """Whether the chance of a rating helps to rank the responses."""
+        return self.columns == 3
 
     @property
     def on_bound(self) -> bool:
@@ -74,9 +89,7 @@ class AskedModel:
 
         """
         v = self.parameters if parameters is None else parameters
-        own = iter(v[len(v) - sum(self.free) :])
-        b, d = (float(next(own)) if free else 0.0 for free in self.free)
-        return b, d
+        return (float(v[-2]), float(v[-1])) if self.by_label else (0.0, 0.0)
 
     def reacting(self, counts: AskedCounts) -> tuple[float, float]:
         """Return P(react given bad) and P(react given good), averaged over the rows of all arms.
@@ -88,7 +101,8 @@ class AskedModel:
 
         """
         b, d = self.strength()
-        h = _looks(counts) @ self.parameters[3 : len(self.parameters) - sum(self.free)]
+        last = len(self.parameters) - 2 * self.by_label
+        h = _looks(counts) @ self.parameters[self.columns : last]
         half = (b + d * (counts.arm > 0)) / 2
         bad, good = (float(np.average(expit(h + v), weights=counts.n)) for v in (-half, half))
         return bad, good
@@ -110,8 +124,9 @@ class AskedModel:
         """
         v = self.parameters if parameters is None else parameters
         (mean_q, _), (mean_p, sd_p) = counts.moments(counts.q), counts.moments(counts.p)
-        level = v[0] - self.strength(v)[0] - v[1] * mean_q - v[2] * mean_p / sd_p
-        return np.array([level, 1 + v[1], v[2] / sd_p])
+        stacking = v[2] if self.stacked else 0.0
+        level = v[0] - self.strength(v)[0] - v[1] * mean_q - stacking * mean_p / sd_p
+        return np.array([level, 1 + v[1], stacking / sd_p])
 
 
 def fit_asked_models(counts: AskedCounts, rho_01: float, rho_10: float) -> list[AskedModel]:
@@ -133,32 +148,34 @@ def fit_asked_models(counts: AskedCounts, rho_01: float, rho_10: float) -> list[
     Returns
     -------
     list of AskedModel
-        ``at_random``, ``asked``.
+        ``at_random``, ``stacked``, ``asked``, ``asked_stacked``.
 
     """
     looks = _looks(counts)
     mean_q, _ = counts.moments(counts.q)
-    design = (np.stack([np.ones(len(looks)), counts.q - mean_q, looks[:, 1]], 1), looks)
+    level = np.stack([np.ones(len(looks)), counts.q - mean_q, looks[:, 1]], 1)
     rates = logit(np.clip(counts.answering, 1e-4, 1 - 1e-4))
     models = []
-    for name, free in FITTED.items():
-        own = [s for s, k in zip((STRENGTH_SD, CHANGE_SD), free, strict=True) if k]
+    for name, (by_label, columns) in FITTED.items():
+        own = [STRENGTH_SD, CHANGE_SD] if by_label else []
         sd = np.array(
             [
-                *(LEVEL_SD, LABEL_SLOPE_SD, LABEL_STACKING_SD, LOOKS_SD, LOOKS_SD),
+                *(LEVEL_SD, LABEL_SLOPE_SD, LABEL_STACKING_SD)[:columns],
+                *(LOOKS_SD, LOOKS_SD),
                 *np.full(len(rates), RATE_SD),
                 *own,
             ]
         )
-        centre = np.array([*np.zeros(5), *rates, *np.zeros(len(own))])
-        objective = _outcomes(counts, design, centre, sd, free, (rho_01, rho_10))
+        centre = np.array([*np.zeros(columns + 2), *rates, *np.zeros(len(own))])
+        design = (level[:, :columns], looks)
+        objective = _outcomes(counts, design, centre, sd, (rho_01, rho_10), by_label=by_label)
         starts = [centre]
         if own:
             starts = [centre.copy() for _ in STARTS]
             for start, b in zip(starts, STARTS, strict=True):
                 start[len(centre) - len(own)] = b
         v, curvature, evidence = laplace(objective, starts, sd, slope=1)
-        models.append(AskedModel(name, evidence, v, curvature, free))
+        models.append(AskedModel(name, evidence, v, curvature, by_label, columns))
     return models
 
 
@@ -175,8 +192,9 @@ def _outcomes(
     design: tuple[Array, Array],
     centre: Array,
     sd: Array,
-    free: tuple[bool, bool],
     rho: tuple[float, float],
+    *,
+    by_label: bool,
 ) -> Gradient:
     """Minus log posterior of all parameters, from outcomes and gold labels."""
     level, looks = design
@@ -184,12 +202,13 @@ def _outcomes(
     asked = (counts.arm > 0).astype(np.float64)
     (bad_silent, bad_rated), (good_silent, good_rated) = counts.gold
     good_gold, bad_gold = good_silent + good_rated, bad_silent + bad_rated
-    last = 3 + looks.shape[1]
+    columns = level.shape[1]
+    last = columns + looks.shape[1]
 
     def objective(v: Array) -> tuple[float, Array]:
-        own = iter(v[last:])
-        b, d = (float(next(own)) if k else 0.0 for k in free)
-        f, h, half = counts.q - b + level @ v[:3], looks @ v[3:last], (b + d * asked) / 2
+        b, d = v[last:] if by_label else (0.0, 0.0)
+        f, h = counts.q - b + level @ v[:columns], looks @ v[columns:last]
+        half = (b + d * asked) / 2
         g, m_1, m_0 = expit(f), expit(h + half), expit(h - half)
         good, bad = m_1 * g, m_0 * (1 - g)
         chances = (
@@ -209,15 +228,9 @@ def _outcomes(
         by_m_1 = by_good * g * m_1 * (1 - m_1) + good_rated * (1 - m_1) - good_silent * m_1
         by_m_0 = by_bad * (1 - g) * m_0 * (1 - m_0) + bad_rated * (1 - m_0) - bad_silent * m_0
         by_half = (by_m_1 - by_m_0) / 2
-        by_own = (by_half.sum() - by_f.sum(), by_half @ asked)
+        by_own = [by_half.sum() - by_f.sum(), by_half @ asked] if by_label else []
         gap = v - centre
-        gradient = np.concatenate(
-            [
-                level.T @ by_f,
-                looks.T @ (by_m_1 + by_m_0),
-                [x for x, k in zip(by_own, free, strict=True) if k],
-            ]
-        )
+        gradient = np.concatenate([level.T @ by_f, looks.T @ (by_m_1 + by_m_0), by_own])
         return -float(value - 0.5 * np.square(gap / sd).sum()), -(gradient - gap / sd**2)
 
     return objective
