@@ -15,6 +15,7 @@ from trueward.estimation.asked_counts import AskedCounts
 from trueward.estimation.asked_nuisances import selection_with_asks
 from trueward.estimation.asked_selection import fit_asked_models
 from trueward.estimation.selection_average import selection_average
+from trueward.exporting.to_networks import networks_of
 from trueward.fitting.fit import fit
 
 Z = np.linspace(-2.5, 2.5, 41)
@@ -229,13 +230,17 @@ def test_an_estimate_outside_of_what_the_reactions_allow_is_warned_of():
     assert "outside of what the reactions allow" in average.report(0)["warning"]
 
 
-def test_three_outcome_reads_the_asks_by_default_and_scores_the_reported_share():
+def test_three_outcome_reads_the_asks_by_default_and_its_export_scores_the_same():
     data, _ = log(800)
     model = fit("three_outcome", *data.split(0.2), nuisance_epochs=2, epochs=2, folds=2, seed=1)
     report = model.report["nuisances"]["selection"]
     assert list(report["weights"]) == ["at_random", "stacked", "asked", "asked_stacked"]
-    p = torch.sigmoid(model.score_features(data.x).reward).mean()
-    assert float(p) == pytest.approx(report["share_good"], abs=0.03)
+    reward = model.score_features(data.x).reward
+    assert float(torch.sigmoid(reward).mean()) == pytest.approx(report["share_good"], abs=0.03)
+    carried = networks_of(model, data.x)  # what an export has: naive's network is one more of q
+    assert carried is not None
+    assert model.net.parameters("selection")["coefficients"][:, 3].any()
+    assert np.abs(carried(data.x.numpy()) - reward.double().numpy()).max() < 1e-4
 
 
 # --- asks that were no lottery -------------------------------------------------------------------

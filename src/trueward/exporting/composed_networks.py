@@ -105,12 +105,12 @@ def evidence_regression(
     fitted = {k: v.double().cpu().numpy() for k, v in net.parameters(form.nuisance).items()}
     w, centre, slope = fitted["w"], fitted["centre"], fitted["w"][1:] * fitted["unit"]
     k = len(form.evidence)
-    terms, shift = [], 0.0
+    terms, shift, nets = [], 0.0, _nuisance_nets(net)
     for piece, c in zip(form.evidence, slope[:k].tolist(), strict=True):
         if piece.kind == "place":
             terms.append(_place(net, piece.segment, piece.nuisances, c))
         elif piece.kind == "mixture":
-            term, more = _mixture(net, piece.segment, piece.nuisances, c)
+            term, more, nets = _mixture(net, piece.segment, piece.nuisances, c, nets)
             terms.append(term)
             shift += more
         else:
@@ -122,7 +122,6 @@ def evidence_regression(
     else:
         linear = slope[k:] if basis is None else basis.double().cpu().numpy() @ slope[k:]
     edge = EDGE if form.evidence else FREE
-    nets = _nuisance_nets(net)
     read = {name for term in terms for name in term.of}
     nets = nets if all(e.kind != "mixture" for e in form.evidence) else {k: nets[k] for k in read}
     return Networks(*standard, nets, tuple(terms), offset, linear, edge)
@@ -142,7 +141,7 @@ def selection_mixture(net: ComposedModel, form: SelectionMixture, standard: Stan
 
     """
     nets, none = _nuisance_nets(net), np.zeros(len(standard[0]))
-    term, shift = _mixture(net, form.nuisance, form.chances, 1.0)
+    term, shift, nets = _mixture(net, form.nuisance, form.chances, 1.0, nets)
     own = {k: nets[k] for k in term.of}
     if term.kind == "odds":
         return Networks(*standard, own, (term,), np.array([shift]), none)
@@ -150,16 +149,38 @@ def selection_mixture(net: ComposedModel, form: SelectionMixture, standard: Stan
 
 
 def _mixture(
-    net: ComposedModel, nuisance: str, chances: tuple[str, ...], weight: float
-) -> tuple[Term, float]:
-    """The mixture as a term, or naive's network where it is the only component, and its weighted shift."""
+    net: ComposedModel,
+    nuisance: str,
+    chances: tuple[str, ...],
+    weight: float,
+    nets: dict[str, tuple[Layers, ...]],
+) -> tuple[Term, float, dict[str, tuple[Layers, ...]]]:
+    """The mixture as a term (naive's network where that is all), its weighted shift, and the networks."""
     fitted, names = net.parameters(nuisance), _net_names(chances)
     rows = fitted["coefficients"].double()
-    if rows[:, 3].any():
+    if rows[:, 1].any() and rows[:, 3].any():
+        rows, both = _with_naive(rows, nets, names)
+        names = (f"{names[0]}_{names[2]}", *names[1:])
+        nets = nets | {names[0]: both}
+    elif rows[:, 3].any():
         ((shift, _, _, _),) = rows.tolist()
-        return Term("odds", (names[2],), weight), weight * shift
+        return Term("odds", (names[2],), weight), weight * shift, nets
     ends = torch.cat([fitted["weights"].double().log()[:, None], rows[:, :3]], 1)
-    return Term("mixture", names[:2], weight, tuple(ends.flatten().tolist())), 0.0
+    return Term("mixture", names[:2], weight, tuple(ends.flatten().tolist())), 0.0, nets
+
+
+def _with_naive(
+    rows: torch.Tensor, nets: dict[str, tuple[Layers, ...]], names: tuple[str, ...]
+) -> tuple[torch.Tensor, tuple[Layers, ...]]:
+    """Read b q + b slope n of a component as 2 b times the mean of q and slope n: one more network of q."""
+    slope = float(rows[0, 3] / rows[0, 1])
+    views, (naive,) = nets[names[0]], nets[names[2]]
+    members = len(views[0].biases[0])
+    weights, biases = ([np.repeat(v, members, 0) for v in part] for part in vars(naive).values())
+    weights[-1], biases[-1] = weights[-1] * slope, biases[-1] * slope
+    own = Layers(tuple(weights), tuple(biases))
+    doubled = rows * torch.tensor([1.0, 2.0, 1.0, 0.0], dtype=rows.dtype)
+    return doubled, (*views, *[own] * len(views))
 
 
 def _net_names(nuisances: tuple[str, ...]) -> tuple[str, ...]:
