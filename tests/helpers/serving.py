@@ -1,7 +1,9 @@
 """A server without sockets, and scorers that do what a test says."""
 
 import asyncio
+import contextlib
 import json
+import logging
 from dataclasses import dataclass, field
 
 from trueward.production.serving.app import application
@@ -96,6 +98,20 @@ def texts(*responses, prompt="Q"):
     return [Text(prompt, r) for r in responses]
 
 
+@contextlib.contextmanager
+def restored_logging():
+    """Give the library's loggers their handlers back, which a server replaces."""
+    before = [
+        (g, g.handlers, g.propagate, g.level)
+        for g in map(logging.getLogger, ("trueward", "uvicorn"))
+    ]
+    try:
+        yield
+    finally:
+        for logger, logger.handlers, logger.propagate, level in before:
+            logger.setLevel(level)
+
+
 def dies_with(word):
     """A problem: the process ends with every batch that has a text with this word."""
     return lambda batch: ScorerDiedError() if any(word in t.response for t in batch) else None
@@ -153,9 +169,11 @@ async def ask(app, path, body=None, *, method=None, headers=(), gone=None):
 class Server:
     """An application over one stub scorer, or over what `scorer` makes."""
 
-    def __init__(self, scorer=StubScorer, *, batches=None, log=None, keys=(), **requests):
+    def __init__(
+        self, scorer=StubScorer, *, batches=None, log=None, keys=(), stall=0.2, **requests
+    ):
         settings = Settings(
-            Start("rm", stall=0.2),
+            Start("rm", stall=stall),
             BatchLimits(**(batches or {})),
             RequestLimits(**requests),
             tuple(keys),
@@ -169,6 +187,8 @@ class Server:
         return self
 
     async def __aexit__(self, *_):
+        if self.service.engine and hasattr(self.scorer, "free"):
+            self.scorer.free.set()  # after a failed assertion, too
         await self.service.end()
 
     @property

@@ -25,6 +25,10 @@ class RefusedRequestError(TruewardError):
     """The server refuses the content of a request, such as a text that is too long for its model."""
 
 
+class NoAnswerError(TruewardError):
+    """A server gave no answer in all tries; a later request may succeed."""
+
+
 class JsonRequest(NamedTuple):
     """A request with a JSON body."""
 
@@ -86,7 +90,7 @@ def request_json(request: JsonRequest) -> Any:
             problem, wait = "an answer that is not JSON", None
         if k < TRIES - 1:
             time.sleep(_backoff(k) if wait is None else wait)
-    raise TruewardError(
+    raise NoAnswerError(
         f"{request.url} did not answer in {TRIES} tries, the last with {problem}: check the address and "
         "the server, and run the same command again; what is finished is kept"
     )

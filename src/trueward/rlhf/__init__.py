@@ -5,6 +5,7 @@ from .data import KINDS, training_data
 from .grpo import Align
 from .policy import Policy
 from .prompts import read_prompts
+from .remote import remote
 from .reward import Reward, best_of_n
 from .stacks import openrlhf, trl, verl
 
@@ -17,6 +18,7 @@ __all__ = [
     "best_of_n",
     "openrlhf",
     "read_prompts",
+    "remote",
     "training_data",
     "trl",
     "verl",

@@ -5,7 +5,7 @@ import json
 import logging
 
 import pytest
-from helpers.serving import ABOUT, Server, StubScorer, answered
+from helpers.serving import ABOUT, Server, StubScorer, answered, restored_logging
 
 from trueward.core.errors import TruewardError
 from trueward.production.serving import logs
@@ -415,19 +415,9 @@ def test_only_a_server_with_a_key_lets_a_request_name_another_model():
 
 
 def test_the_log_level_hides_requests(capsys):
-    before = {
-        n: (logging.getLogger(n).handlers, logging.getLogger(n).propagate)
-        for n in ("trueward", "uvicorn")
-    }
-    try:
+    with restored_logging():
         logs.to_stderr("warning")
         logging.getLogger("trueward.serve").info("request")
         logging.getLogger("trueward.serve").warning("shown", extra={"status": 503})
-    finally:
-        for name, (handlers, propagate) in before.items():
-            logging.getLogger(name).handlers, logging.getLogger(name).propagate = (
-                handlers,
-                propagate,
-            )
     lines = capsys.readouterr().err.splitlines()
     assert [json.loads(line)["event"] for line in lines] == ["shown"]

@@ -76,7 +76,7 @@ def turns(text: str) -> list[dict[str, str]]:
 
     """
     heads = list(TURN.finditer(text))
-    ends = [head.start() for head in heads[1:]] + [len(text)]
+    ends = [*(head.start() for head in heads), len(text)][1:]
     found = []
     for head, end in zip(heads, ends, strict=True):
         role = head[head.lastindex or 0].lower()

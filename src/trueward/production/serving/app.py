@@ -23,8 +23,6 @@ from .protocols.route import Call, openai_error
 from .service import GONE
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from .protocols.route import Route
@@ -94,12 +92,16 @@ def _path(service: Service, route: Route) -> Path:
             body = {} if route.method == "GET" else await _body(request, service)
             return JSONResponse(await route.handler(Call(service, request), body))
         except RequestError as e:
-            code, content = route.failure(e)
-            headers = {"Retry-After": str(e.retry_after)} if e.retry_after else None
-            request.state.problem = e.message
-            return JSONResponse(content, code, headers)
+            problem = e
         except ClientDisconnect:
             return Response(status_code=GONE)
+        except Exception as e:  # noqa: BLE001 - one line in the log, no traceback, no text
+            request.state.error = _where(e)
+            problem = RequestError(500, "the server failed at this request")
+        code, content = route.failure(problem)
+        headers = {"Retry-After": str(problem.retry_after)} if problem.retry_after else None
+        request.state.problem = problem.message
+        return JSONResponse(content, code, headers)
 
     return Path(route.path, answer, methods=[route.method])
 
@@ -157,7 +159,7 @@ class Guard:
         number = given if ID.fullmatch(given) else secrets.token_hex(8)
         state = scope.setdefault("state", {})
         state["id"] = number
-        began, status = time.perf_counter(), 500
+        began, status = time.perf_counter(), 0
 
         async def sending(message: Message) -> None:
             nonlocal status
@@ -176,8 +178,10 @@ class Guard:
             else:
                 await self._app(scope, receive, sending)
         except Exception as e:  # noqa: BLE001 - the last guard: one line, no traceback, no text
-            state["error"] = _where(e)
-            await self._broken(scope, receive, sending, status)
+            state.setdefault("error", _where(e))
+            if not status:
+                problem = RequestError(500, "the server failed at this request")
+                await JSONResponse(openai_error(problem), 500)(scope, receive, sending)
         finally:
             self._count(scope, state, status, time.perf_counter() - began)
 
@@ -198,17 +202,6 @@ class Guard:
         return RequestError(
             401, "the key is missing or wrong: send Authorization: Bearer KEY or X-API-Key"
         )
-
-    async def _broken(
-        self,
-        scope: Scope,
-        receive: Receive,
-        send: Callable[[Message], Awaitable[None]],
-        status: int,
-    ) -> None:
-        if status == 500:  # nothing was sent yet
-            e = RequestError(500, "the server failed at this request")
-            await JSONResponse(openai_error(e), 500)(scope, receive, send)
 
     def _count(self, scope: Scope, state: dict[str, Any], status: int, seconds: float) -> None:
         path = scope["path"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-OVERHEAD = 64  # tokens that a template and the tokenizer may add to a text
+MARGIN = 8  # tokens that the template may add beside what it adds to empty texts
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,12 +24,15 @@ class ReadingLimit:
         ``characters`` of the prompt and of the response, each; or ``tokens`` of both together.
     rendering : PromptRendering or None
         Tokenizes, without a limit, where the unit is tokens.
+    overhead : int
+        Tokens that the template adds to a text, at most.
 
     """
 
     most: int | None
     unit: str
     rendering: Any = None
+    overhead: int = 0
 
     @staticmethod
     def of(spec: str | None) -> ReadingLimit:
@@ -53,7 +56,9 @@ class ReadingLimit:
         if not isinstance(model, Transformer):
             return ReadingLimit(None, "characters")
         most = model.reading.max_length
-        return ReadingLimit(most, "tokens", replace(model.rendering, max_length=2**31))
+        rendering = replace(model.rendering, max_length=2**31)
+        (empty,), _ = rendering.tokenize([""], [""])
+        return ReadingLimit(most, "tokens", rendering, len(empty.ids) + MARGIN)
 
     def excess(self, prompts: Sequence[str], responses: Sequence[str]) -> list[int | None]:
         """Return the size of each pair of texts that the model cannot read whole, else None.
@@ -89,4 +94,4 @@ class ReadingLimit:
         """Whether the texts fit without a count: an ASCII character is at most one token."""
         assert self.most is not None
         ascii_only = prompt.isascii() and response.isascii()
-        return ascii_only and len(prompt) + len(response) + OVERHEAD <= self.most
+        return ascii_only and len(prompt) + len(response) + self.overhead <= self.most

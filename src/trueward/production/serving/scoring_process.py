@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from .frames import Text
 
-MODULE = "trueward.production.serving.worker"
+#: starts a process; the folder of its model follows
+COMMAND = (sys.executable, "-m", "trueward.production.serving.worker")
 LARGEST = 1 << 30  # bytes of one message
 END = 5.0  # seconds that a process gets to end by itself
 
@@ -95,8 +96,8 @@ class ScoringProcess:
         """
         await self.end()
         self.starts += 1
-        self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", MODULE, self._start.folder, *self._start.endpoints),
+        self._process = process = await asyncio.create_subprocess_exec(
+            *(*COMMAND, self._start.folder, *self._start.endpoints),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             env=self._start.environment(self._index),
@@ -108,7 +109,7 @@ class ScoringProcess:
         except ScorerDiedError:
             raise TruewardError(
                 f"the scoring process ended while it loaded {self._start.folder} (exit code "
-                f"{self._process.returncode}): is there enough memory for the model?"
+                f"{process.returncode}): is there enough memory for the model?"
             ) from None
         if "failed" in about:
             raise TruewardError(about["failed"])

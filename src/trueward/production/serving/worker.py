@@ -122,12 +122,14 @@ def _scored(model: RewardModel, limit: ReadingLimit, batch: dict[str, list[Any]]
     kept = [i for i, size in enumerate(refused) if size is None]
     if len(kept) < len(prompts):
         prompts, responses = [prompts[i] for i in kept], [responses[i] for i in kept]
-    scores = model.score(prompts, responses)
+    scores = model.score(prompts, responses) if kept else None
     found: dict[str, list[Any]] = {}
     for name in ("reward", "preferred", "spread", "out_of_distribution", "low", "high"):
-        found[name] = _spread_out(getattr(scores, name), kept, len(refused))
+        found[name] = _spread_out(getattr(scores, name, None), kept, len(refused))
     decided = _decisions(
-        model, scores.preferred, [(batch["level"][i], batch["by_class"][i]) for i in kept]
+        model,
+        scores and scores.preferred,
+        [(batch["level"][i], batch["by_class"][i]) for i in kept],
     )
     found["decision"] = _spread_out(decided, kept, len(refused))
     found["truncated"] = [s is not None for s in sizes]

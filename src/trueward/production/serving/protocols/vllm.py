@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import struct
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +15,7 @@ from trueward.production.serving.queue import token_count
 from .route import Call, Route
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 CHAT = "<|im_start|>user\nName a colour.<|im_end|>\n<|im_start|>assistant\nBlue.<|im_end|>\n"
 MESSAGES = [
@@ -38,21 +40,17 @@ async def classify(call: Call, body: dict[str, Any]) -> Any:
 
 async def pooling(call: Call, body: dict[str, Any]) -> Any:
     """Answer with one number for each text."""
-    if body.get("encoding_format") not in {None, "float"}:
-        raise fields.invalid("encoding_format", "float", found="another one")
-    texts = _texts(body)
+    encoded, texts = _encoding(body), _texts(body)
     found = await _values(call, body, texts)
-    data = [{"index": i, "object": "pooling", "data": [v]} for i, v in enumerate(found)]
+    data = [{"index": i, "object": "pooling", "data": encoded(v)} for i, v in enumerate(found)]
     return _list(call, body, "pooling", texts, data)
 
 
 async def embeddings(call: Call, body: dict[str, Any]) -> Any:
     """Answer SGLang's reward models: the reward is the only number of the embedding."""
-    if body.get("encoding_format") not in {None, "float"}:
-        raise fields.invalid("encoding_format", "float", found="another one")
-    texts = _templated(body, "input")
-    found = [r for r, _, _ in await call.numbers(texts)]
-    data = [{"index": i, "object": "embedding", "embedding": [r]} for i, r in enumerate(found)]
+    encoded, texts = _encoding(body), _templated(body, "input")
+    found = [encoded(r) for r, _, _ in await call.numbers(texts)]
+    data = [{"index": i, "object": "embedding", "embedding": r} for i, r in enumerate(found)]
     return _list(call, body, "embd", texts, data)
 
 
@@ -140,6 +138,16 @@ def documents_of(value: Any, name: str) -> list[str]:
     return found
 
 
+def _encoding(body: dict[str, Any]) -> Callable[[float], Any]:
+    """How a number is written: as a list, or as base64 of a little-endian float32."""
+    kind = body.get("encoding_format") or "float"
+    if kind not in {"float", "base64"}:
+        raise fields.invalid("encoding_format", "float or base64", found="another one")
+    if kind == "float":
+        return lambda v: [v]
+    return lambda v: base64.b64encode(struct.pack("<f", v)).decode()
+
+
 def _cut(body: dict[str, Any]) -> bool:
     """Whether the request asks for truncation; the model's own length is the limit."""
     return body.get("truncate_prompt_tokens") is not None or bool(body.get("truncate"))
@@ -175,13 +183,16 @@ def _list(
 
 _PAIR = {"queries": "Name a colour.", "documents": ["Blue.", "No."]}
 ROUTES = (
-    Route(
-        "/classify",
-        "POST",
-        "Rewards, or P(preferred) with use_activation; SGLang's text gives bare embeddings.",
-        "vLLM, veRL, SGLang (text)",
-        classify,
-        {"model": "rm", "messages": MESSAGES, "use_activation": False},
+    *(
+        Route(
+            path,
+            "POST",
+            "Rewards, or P(preferred) with use_activation; SGLang's text gives bare embeddings.",
+            "vLLM, veRL, SGLang",
+            classify,
+            {"model": "rm", "messages": MESSAGES, "use_activation": False},
+        )
+        for path in ("/classify", "/v1/classify")
     ),
     Route(
         "/pooling",
