@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -94,6 +94,7 @@ def serve(
     from trueward.model.conformal import known_level
     from trueward.model.folder import read_record
     from trueward.production.serving.batcher import BatchLimits
+    from trueward.production.serving.description import require_text
     from trueward.production.serving.logs import to_stderr
     from trueward.production.serving.scoring_process import Start
     from trueward.production.serving.server import bound_socket
@@ -106,7 +107,7 @@ def serve(
     keys = tuple(k.strip() for k in key or () if k.strip())
     if key and not keys:
         raise UsageError("--api-key is empty: give a key, or leave the option and the variable out")
-    read_record(model)
+    require_text(model, read_record(model)["backbone"])
     settings = Settings(
         start=Start(str(model), workers, tuple(sorted(ALLOWED)), stall),
         batches=BatchLimits(batch_tokens, queue_tokens=queue_tokens),
@@ -123,7 +124,13 @@ def serve(
             f"warning: everyone who reaches {host} may ask; --api-key restricts that", err=True
         )
 
-    def started(address: str) -> None:
+    def started(address: str, about: dict[str, Any]) -> None:
         typer.echo(f"{model} is served at {address}; routes: {address}/docs")
+        if about["interval_only"]:
+            typer.echo(
+                "the model identifies only an interval of P(preferred): only /v1/rewards gives it"
+            )
+        elif about["calibration"] is None:
+            typer.echo("the model is not calibrated and decides nothing: trueward calibrate")
 
     run(settings, own, grace, started)

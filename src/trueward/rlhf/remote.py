@@ -73,7 +73,7 @@ def remote(url: str, *, key: str | None = None, name: str = "trueward_remote") -
         free = asyncio.Semaphore(AT_ONCE)
 
         async def part(start: int) -> list[dict[str, Any] | None]:
-            body = {"rows": rows[start : start + ROWS], "truncate": True}
+            body: dict[str, Any] = {"rows": rows[start : start + ROWS], "truncate": True}
             request = JsonRequest(address, body, key or api_key(address))
             async with free:
                 try:

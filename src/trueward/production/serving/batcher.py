@@ -220,7 +220,7 @@ class Batcher:
             await asyncio.sleep(RESTARTS[min(k, len(RESTARTS) - 1)])
             try:
                 await scorer.start()
-            except Exception as e:  # noqa: BLE001 - whatever it is, the next start may succeed
+            except Exception as e:  # whatever it is, the next start may succeed
                 reason = str(e) if isinstance(e, TruewardError) else type(e).__name__
                 LOG.exception("a scoring process cannot be started", extra={"error": reason})
                 continue

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from trueward.core.errors import TruewardError
+
 if TYPE_CHECKING:
     from trueward.model.reward_model import RewardModel
 
@@ -30,17 +32,12 @@ def described(folder: str, model: RewardModel) -> dict[str, Any]:
         If the model reads features in place of text.
 
     """
-    from trueward.core.errors import TruewardError  # noqa: PLC0415
     from trueward.features import identity  # noqa: PLC0415
     from trueward.model.folder import read_record  # noqa: PLC0415
 
     from .reading_limit import ReadingLimit  # noqa: PLC0415
 
-    if model.backbone is None:
-        raise TruewardError(
-            f"{folder} was fitted on features from outside and cannot read text, so it cannot be served: fit "
-            "with a backbone that reads text"
-        )
+    require_text(folder, model.backbone)
     path = Path(folder)
     record = read_record(path)
     limit = ReadingLimit.of(model.backbone)
@@ -63,3 +60,26 @@ def described(folder: str, model: RewardModel) -> dict[str, Any]:
         "limit": {"most": limit.most, "unit": limit.unit},
         "card": model.card,
     }
+
+
+def require_text(folder: str | Path, backbone: str | None) -> None:
+    """Refuse a model that reads features in place of text.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Where it is.
+    backbone : str or None
+        JSON description of its backbone.
+
+    Raises
+    ------
+    TruewardError
+        If it has none.
+
+    """
+    if backbone is None:
+        raise TruewardError(
+            f"{folder} was fitted on features from outside and cannot read text, so it cannot be served: fit "
+            "with a backbone that reads text"
+        )

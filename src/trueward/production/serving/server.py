@@ -9,7 +9,7 @@ import logging
 import signal
 import socket
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trueward.core.errors import TruewardError, missing_extra
 
@@ -68,7 +68,10 @@ def bound_socket(host: str, port: int) -> socket.socket:
 
 
 def serve(
-    settings: Settings, own: socket.socket, grace: int = 30, started: Callable[[str], None] = print
+    settings: Settings,
+    own: socket.socket,
+    grace: int = 30,
+    started: Callable[[str, dict[str, Any]], None] = lambda _address, _about: None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; then answer what was accepted.
 
@@ -81,7 +84,7 @@ def serve(
     grace : int, default 30
         Seconds that accepted requests get at the end.
     started : callable
-        Called with the address when requests are scored.
+        Called with the address and what is known of the model when requests are scored.
 
     Raises
     ------
@@ -89,6 +92,16 @@ def serve(
         If the extra ``serve`` is not installed, or the model cannot be loaded.
 
     """
+    with own:
+        _serve(settings, own, grace, started)
+
+
+def _serve(
+    settings: Settings,
+    own: socket.socket,
+    grace: int,
+    started: Callable[[str, dict[str, Any]], None],
+) -> None:
     try:
         import uvicorn  # noqa: PLC0415 - of the extra
 
@@ -128,7 +141,10 @@ def serve(
 
 
 async def _begin(
-    service: Service, server: uvicorn.Server, own: socket.socket, started: Callable[[str], None]
+    service: Service,
+    server: uvicorn.Server,
+    own: socket.socket,
+    started: Callable[[str, dict[str, Any]], None],
 ) -> None:
     """Load the model while the server listens; end the server if that fails."""
     host, port = own.getsockname()[:2]
@@ -136,7 +152,7 @@ async def _begin(
     if service.failed is not None:
         server.should_exit = True
         return
-    started(f"http://{f'[{host}]' if ':' in host else host}:{port}")
+    started(f"http://{f'[{host}]' if ':' in host else host}:{port}", service.about)
 
 
 @contextlib.contextmanager

@@ -128,7 +128,7 @@ def _scored(model: RewardModel, limit: ReadingLimit, batch: dict[str, list[Any]]
         found[name] = _spread_out(getattr(scores, name, None), kept, len(refused))
     decided = _decisions(
         model,
-        scores and scores.preferred,
+        None if scores is None else scores.preferred,
         [(batch["level"][i], batch["by_class"][i]) for i in kept],
     )
     found["decision"] = _spread_out(decided, kept, len(refused))
