@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from trueward.core.errors import TruewardError
 
 from .frames import packed, read
+from .logs import to_stderr
 from .reading_limit import ReadingLimit
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def main(folder: str, endpoints: Sequence[str]) -> None:
     """
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints must not come between messages
+    to_stderr("error")  # truncated texts are counted in the metrics
     batches = sys.stdin.buffer
 
     def send(value: Any) -> None:
