@@ -7,6 +7,8 @@ import socket
 import pytest
 import torch
 
+from trueward.core.wording import flags_in_messages
+
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 torch.set_num_threads(1)
 
@@ -26,6 +28,13 @@ def no_network(monkeypatch):
 @pytest.fixture(autouse=True)
 def own_cache(monkeypatch, tmp_path_factory):
     monkeypatch.setenv("TRUEWARD_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture(autouse=True)
+def flags_in_errors():
+    """Read messages as the command line prints them; `test_wording` reads them as Python does."""
+    with flags_in_messages():
+        yield
 
 
 @pytest.fixture(autouse=True)

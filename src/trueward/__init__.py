@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from .evaluation.bounds import Bounds, bounds
     from .evaluation.weighted_calibration import calibrate
     from .exporting import export, verify_export
+    from .fitting.classifier import TruewardClassifier
     from .fitting.sweep import fit_many
     from .importers import import_log
     from .rlhf import align, training_data
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from .production.monitoring.result import Monitor
     from .refutation import Refutation, refute
     from .reporting import report
+    from .reporting.plots import Plots
     from .reporting.replay import track
     from .simulation import simulate
     from .training.config import Train
@@ -97,6 +99,7 @@ _HOMES = {
     "tune": "fitting.finetune.tune",
     "RewardModel": "model.reward_model",
     "load": "model.reward_model",
+    "TruewardClassifier": "fitting.classifier",
     "read_test": "data.log",
     "Test": "data.log",
     "Labelled": "data.feedback",
@@ -118,6 +121,7 @@ _HOMES = {
     "monitor": "production.monitoring.monitor",
     "Monitor": "production.monitoring.result",
     "report": "reporting",
+    "Plots": "reporting.plots",
     "track": "reporting.replay",
     "export": "exporting",
     "verify_export": "exporting",
@@ -147,6 +151,7 @@ __all__ = [
     "tune",
     "RewardModel",
     "load",
+    "TruewardClassifier",
     "allow_endpoint",
     "read_test",
     "Test",
@@ -188,6 +193,7 @@ __all__ = [
     "monitor",
     "Monitor",
     "report",
+    "Plots",
     "track",
     "export",
     "verify_export",

@@ -499,10 +499,10 @@ def saved_data_set_with_a_lost_file(d):
     read_log(d)
 
 
-@says("polars, pandas or pyarrow table", "list")
+@says("polars, pandas, pyarrow or datasets table", "set")
 def something_that_is_no_table(d):
     yield
-    read_log([{"prompt": "p"}])
+    read_log({"p", "r"})
 
 
 @says("none of the 1 gold rows", "must be equal")

@@ -19,6 +19,7 @@ from trueward.core.errors import TruewardError, UsageError
 from trueward.core.estimate import Estimate
 from trueward.core.intervals import student_interval
 from trueward.data.feedback import Labelled
+from trueward.data.log import read_test
 from trueward.evaluation import metrics
 from trueward.evaluation.evaluate import evaluate
 from trueward.evaluation.influence_functions import INFLUENCE_FUNCTIONS
@@ -558,7 +559,8 @@ def test_text_is_encoded_with_the_backbone_of_the_model(monkeypatch):
         return Labelled(torch.tensor([[1.0], [-1.0]]), torch.tensor([1.0, 0.0]), backbone=backbone)
 
     monkeypatch.setattr("trueward.features.encode", encode, raising=False)
-    assert evaluate(FirstFeature('{"name": "a"}'), object())["auroc"].value == 1
+    texts = read_test({"prompt": ["a", "a"], "response": ["b", "c"], "label": [1, 0]})
+    assert evaluate(FirstFeature('{"name": "a"}'), texts)["auroc"].value == 1
     assert asked == ['{"name": "a"}']
 
 

@@ -12,6 +12,8 @@ from scipy.special import ndtri
 from trueward.core.clustering import Clusters, clusters
 from trueward.core.errors import TruewardError
 from trueward.core.estimate import Estimate
+from trueward.core.overview import Shown
+from trueward.data.log import as_log
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,8 +26,8 @@ FEWEST_ANSWER = 0.2  # answering rate of the asked below which asks alone say no
 FEWEST = 10  # gold labels on silent responses from which their share of good ones is estimated
 
 
-@dataclass(frozen=True)
-class AskedShare:
+@dataclass(frozen=True, repr=False)
+class AskedShare(Shown):
     """The share of good responses, from a lottery that decided whom to ask; ``str()`` is a text.
 
     See Also
@@ -91,7 +93,7 @@ def answering_rate(log: Log, *, asked: bool) -> Estimate:
     return _mean(arm, arm.frame["feedback"].is_not_null().cast(pl.Float64).to_numpy())
 
 
-def asked_share(log: Log) -> AskedShare:
+def asked_share(log: Log | object) -> AskedShare:
     """Estimate the share of good responses from a lottery that decided whether to ask.
 
     E[r] = A q + (1 - A) m over the asked who saw the question: A is the share that answered, q the share of
@@ -105,7 +107,7 @@ def asked_share(log: Log) -> AskedShare:
 
     Parameters
     ----------
-    log : Log
+    log : Log, path or table
         With ``asked``, ``p_ask``, and where possible ``seen`` and ``gold``.
 
     Returns
@@ -139,6 +141,7 @@ def asked_share(log: Log) -> AskedShare:
     0.6
 
     """
+    log = as_log(log, "asked_share")
     in_lottery(log)
     arm = _arm(log, asked=True)
     if not len(arm):

@@ -8,6 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from trueward.core.arguments import TEXT, require_kinds
+from trueward.core.overview import Shown
+from trueward.data.log import as_log
+
 from .answers import FEWEST_ANSWER, answering_rate, in_lottery
 from .lottery_tests import contradictions, dependence_test, mismatches, share_test, users_test
 
@@ -20,8 +24,8 @@ if TYPE_CHECKING:
 ALARM = 0.001  # a fair lottery raises each alarm once in a thousand logs
 
 
-@dataclass(frozen=True)
-class AskCheck:
+@dataclass(frozen=True, repr=False)
+class AskCheck(Shown):
     """What a log says about the lottery that decided whether to ask; ``str()`` is a text.
 
     See Also
@@ -92,7 +96,7 @@ class AskCheck:
         return "\n".join([*lines, "the lottery is fair" if self.fair else "not a fair lottery"])
 
 
-def check_asks(log: Log, key: str | None = None) -> AskCheck:
+def check_asks(log: Log | object, key: str | None = None) -> AskCheck:
     """Check that the lottery of a log was fair.
 
     - Its share: sum asked against sum p_ask, z = (sum a - sum p) / sqrt(sum p (1 - p)).
@@ -103,7 +107,7 @@ def check_asks(log: Log, key: str | None = None) -> AskCheck:
 
     Parameters
     ----------
-    log : Log
+    log : Log, path or table
         With ``asked`` and ``p_ask``.
     key : str or None
         The key of the lottery; recomputation needs it, and ``response_id``.
@@ -131,6 +135,8 @@ def check_asks(log: Log, key: str | None = None) -> AskCheck:
     (True, False)
 
     """
+    require_kinds("check_asks", key=(key, TEXT.or_none))
+    log = as_log(log, "check_asks")
     frame = in_lottery(log)
     a, p = (frame[name].to_numpy().astype(np.float64) for name in ("asked", "p_ask"))
     problems, notes = contradictions(log.frame), []

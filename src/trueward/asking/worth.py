@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from trueward.core.arguments import NUMBER, WHOLE, require_kinds
 from trueward.core.errors import UsageError
+from trueward.core.overview import Overview, Shown
 
 from .answers import FEWEST_ANSWER
 from .ask_information import share_error
@@ -23,6 +25,7 @@ ODDS_RATIOS = (1 / 3, 1.0, 3.0)  # of reacting, good against bad; the worst of t
 CHANGE_SD = 0.7  # prior of d: what asking adds to b
 NO_CHANGE_SD = 1e-6  # d = 0
 Z = 1.959964
+HEADS = ("p", "asked", "answers", "width by asks alone", "worth in gold", "labels of the silent")
 
 
 @dataclass(frozen=True)
@@ -54,8 +57,8 @@ class AskOption:
     labels: int | None
 
 
-@dataclass(frozen=True)
-class AskPlan:
+@dataclass(frozen=True, repr=False)
+class AskPlan(Shown):
     """How many responses to ask about; ``str()`` is a table.
 
     See Also
@@ -85,30 +88,33 @@ class AskPlan:
             "options": [vars(option) for option in self.options],
         }
 
+    def _rows(self) -> list[tuple[str, ...]]:
+        """One row of text for each probability of asking, in the order of `HEADS`."""
+        rows: list[tuple[str, ...]] = []
+        for o in self.options:
+            width = "-" if o.width is None else "{:.2f} to {:.2f}".format(*o.width)
+            worth = "-" if o.worth is None else "{1:,.0f} to {0:,.0f}".format(*o.worth)
+            labels = "-" if o.labels is None else f"{o.labels:,}"
+            rows.append((f"{o.p:g}", f"{o.asked:,.0f}", f"{o.answers:,.0f}", width, worth, labels))
+        return rows
+
+    def _overview(self) -> Overview:
+        title, gold, *rest = str(self).splitlines()
+        return Overview(title, HEADS, self._rows(), [gold, *rest[len(self.options) + 3 :]])
+
     def __str__(self) -> str:
         """Format the plan as a table, and name the cheapest ways to the width."""
-        heads = (
-            "p",
-            "asked",
-            "answers",
-            "width by asks alone",
-            "worth in gold",
-            "labels of the silent",
-        )
         sizes = (6, 9, 9, 21, 15, 22)
         aim = f"wanted: a 95 % interval of the share of good responses of width {self.width:g}"
         lines = [
             f"{self.responses:,} responses, of the asked {self.answering:.0%} answer; {aim}",
             f"random gold labels alone: {self.gold:,}",
             "",
-            "".join(f"{head:>{n}}" for head, n in zip(heads, sizes, strict=True)),
+            *(
+                "".join(f"{cell:>{n}}" for cell, n in zip(cells, sizes, strict=True))
+                for cells in (HEADS, *self._rows())
+            ),
         ]
-        for o in self.options:
-            width = "-" if o.width is None else "{:.2f} to {:.2f}".format(*o.width)
-            worth = "-" if o.worth is None else "{1:,.0f} to {0:,.0f}".format(*o.worth)
-            labels = "-" if o.labels is None else f"{o.labels:,}"
-            cells = (f"{o.p:g}", f"{o.asked:,.0f}", f"{o.answers:,.0f}", width, worth, labels)
-            lines.append("".join(f"{cell:>{n}}" for cell, n in zip(cells, sizes, strict=True)))
         lines.append("")
         alone = [o for o in self.options if o.width is not None and o.width[0] <= self.width]
         if self.answering < FEWEST_ANSWER:
@@ -183,6 +189,14 @@ def plan_asks(
     (385, 0.03)
 
     """
+    require_kinds(
+        "plan_asks",
+        responses=(responses, WHOLE),
+        width=(width, NUMBER),
+        answering=(answering, NUMBER),
+        unasked=(unasked, NUMBER),
+        up=(up, NUMBER),
+    )
     for name, value in {
         "width": width,
         "answering": answering,

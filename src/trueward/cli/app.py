@@ -11,6 +11,7 @@ from importlib.metadata import version as installed
 import typer
 
 from trueward.core.errors import TruewardError
+from trueward.core.wording import flags_in_messages
 
 from . import (
     aligning,
@@ -137,7 +138,12 @@ def main(arguments: list[str] | None = None) -> None:
     given = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in given
     look = {"colour": NO_COLOUR not in given, "say_little": QUIET in given}
-    with stop_signals(), escaped_output(**look), outputs(keep=NO_CLOBBER in given):
+    with (
+        flags_in_messages(),
+        stop_signals(),
+        escaped_output(**look),
+        outputs(keep=NO_CLOBBER in given),
+    ):
         try:
             app(
                 args=expand([w for w in _allow(given) if w not in ANYWHERE]),

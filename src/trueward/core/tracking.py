@@ -92,7 +92,7 @@ def known_trackers(names: Iterable[str]) -> tuple[str, ...]:
         with contextlib.suppress(ImportError):
             known |= set(_classes())
     for name in asked:
-        if name not in known:
+        if not isinstance(name, str) or name not in known:
             raise UsageError(f"--track: there is no tracker {name!r}: {suggestion(name, TRIED)}")
     return asked
 

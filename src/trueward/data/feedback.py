@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 import torch
 
 from trueward.core.errors import TruewardError
+from trueward.core.overview import Overview, Shown
 
 from .comparisons import Pairs
 from .gold import missing_gold_weight
@@ -65,8 +66,8 @@ class Columns(dict[str, "Tensor"]):
         return Columns({k: v[i] for k, v in self.items()})
 
 
-@dataclass(frozen=True, eq=False)
-class Feedback:
+@dataclass(frozen=True, eq=False, repr=False)
+class Feedback(Shown):
     """Everything a method may learn from: features and feedback, row by row.
 
     True labels have no field here, so that no method can use them by mistake. Indexing with a tensor of
@@ -224,6 +225,10 @@ class Feedback:
             weight[rows] *= chance
         return weight
 
+    def _overview(self) -> Overview:
+        rated = "clicks only" if self.o is None else f"{int((self.o > 0).sum()):,} with feedback"
+        return _sizes(self, f", {rated}, {len(self.audited):,} with a gold label")
+
     def to(self, device: torch.device) -> Feedback:
         """Return the same data on a device.
 
@@ -318,8 +323,8 @@ class Feedback:
         return _part(self, train), _part(self, validation)
 
 
-@dataclass(frozen=True, eq=False)
-class Labelled:
+@dataclass(frozen=True, eq=False, repr=False)
+class Labelled(Shown):
     """Features with true labels, for `evaluate`, `benchmark` and the method ``oracle`` only.
 
     Attributes
@@ -368,6 +373,20 @@ class Labelled:
     def __getitem__(self, i: Tensor) -> Labelled:
         """Return the rows ``i`` of every column."""
         return _rows(self, i)
+
+    def _overview(self) -> Overview:
+        return _sizes(self, ", true labels" if self.r is not None else ", ratings")
+
+
+def _sizes(table: Feedback | Labelled, what: str) -> Overview:
+    """State the size of every column."""
+    columns = {k: v for k, v in vars(table).items() if isinstance(v, torch.Tensor)}
+    columns |= {
+        f"{n}.{k}": v for n in ("channels", "eta") for k, v in vars(table).get(n, {}).items()
+    }
+    title = f"{len(table.x):,} rows of {table.x.shape[-1]:,} features{what}"
+    rows = [[name, str(tuple(v.shape)), str(v.dtype)] for name, v in columns.items()]
+    return Overview(title, ("column", "shape", "type"), rows)
 
 
 def _part(log: Feedback, rows: Tensor) -> Feedback:

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
+from trueward.core.arguments import MAPPING, TEXT, require_kinds
 from trueward.core.errors import TruewardError, UsageError
+from trueward.core.overview import Overview, Shown, cell
 
+from .converted import to_dataset, to_pandas
 from .digests import fingerprint
 from .feedback_column import read_feedback
 from .feedback_words import FeedbackWords
@@ -38,14 +41,20 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Mapping
 
+    import datasets
+    import pandas as pd
+
     from .export_scope import ExportScope
     from .log_pairs import LogPairs
 
 Regime = Literal["observational", "implicit", "channels", "pairs"]
 
 
-@dataclass(frozen=True, eq=False)
-class Log:
+SHOWN = 5  # rows of a table in a notebook
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Log(Shown):
     """The log of a product: one row per response that was shown.
 
     `read_log` makes it. The columns have canonical names. ``prompt``, ``response`` and ``prompt_id`` are
@@ -185,6 +194,21 @@ class Log:
         """SHA-256 of the content, the same for every file format."""
         return fingerprint(self.frame)
 
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the canonical columns as a ``pandas.DataFrame``."""
+        return to_pandas(self.frame)
+
+    def to_dataset(self) -> datasets.Dataset:
+        """Return the canonical columns as a ``datasets.Dataset``; `read_log` reads one, too."""
+        return to_dataset(self.frame)
+
+    def _overview(self) -> Overview:
+        rate = f"{self.feedback_rate:.1%} with feedback" if len(self) else "no feedback"
+        notes = [f"columns not used: {', '.join(self.ignored)}"] if self.ignored else []
+        if self.without_text:
+            notes.append(f"{self.without_text:,} rows without a text were left out")
+        return _preview(self.frame, f"{self.source}: {{}}, {self.regime}, {rate}", notes)
+
     def with_gold(
         self,
         source: object,
@@ -259,8 +283,8 @@ class Log:
         return replace(self, frame=frame, gold_unmatched=self.gold_unmatched + unmatched)
 
 
-@dataclass(frozen=True, eq=False)
-class Test:
+@dataclass(frozen=True, eq=False, repr=False)
+class Test(Shown):
     """A test set with the truth about each response.
 
     `read_test` makes it. ``prompt``, ``response`` and ``prompt_id`` are String without nulls. There is a
@@ -305,6 +329,102 @@ class Test:
         """SHA-256 of the content, the same for every file format."""
         return fingerprint(self.frame)
 
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the canonical columns as a ``pandas.DataFrame``."""
+        return to_pandas(self.frame)
+
+    def to_dataset(self) -> datasets.Dataset:
+        """Return the canonical columns as a ``datasets.Dataset``; `read_test` reads one, too."""
+        return to_dataset(self.frame)
+
+    def _overview(self) -> Overview:
+        notes = [f"columns not used: {', '.join(self.ignored)}"] if self.ignored else []
+        return _preview(self.frame, f"{self.source}: {{}}", notes)
+
+
+def _preview(frame: pl.DataFrame, title: str, notes: list[str]) -> Overview:
+    """Show the first rows of a table; ``{}`` in the title becomes its size."""
+    shown = frame.drop("prompt_id", strict=False)
+    rows = [[cell(v) for v in row] for row in shown.head(SHOWN).iter_rows()]
+    size = f"{len(frame):,} rows, {frame['prompt_id'].n_unique():,} prompts"
+    more = [f"the first {SHOWN} of {len(frame):,} rows"] if len(frame) > SHOWN else []
+    return Overview(title.replace("{}", size, 1), shown.columns, rows, [*more, *notes])
+
+
+def as_log(source: object, function: str) -> Log:
+    """Return a log, or read what `read_log` reads.
+
+    Parameters
+    ----------
+    source : Log, path or table
+        The log.
+    function : str
+        Name of the function that needs it; begins the error.
+
+    Returns
+    -------
+    Log
+
+    Raises
+    ------
+    UsageError
+        If the source is neither.
+    TruewardError
+        If it cannot be read.
+
+    """
+    if isinstance(source, Log):
+        return source
+    if isinstance(source, Test):
+        raise UsageError(
+            f"{function} takes a log of feedback, and was given a test with true labels"
+        )
+    if type(source).__module__ == "trueward.data.feedback":  # which would load torch
+        raise UsageError(
+            f"{function} takes a log with its texts, and was given {type(source).__name__}, which has "
+            "features only: pass what read_log returns"
+        )
+    if source is None or isinstance(source, int | float):
+        raise UsageError(
+            f"{function} takes a log, or a table or file to read one from, not {source!r}"
+        )
+    return read_log(source)
+
+
+def as_test(source: object, function: str) -> Test:
+    """Return a test, or read what `read_test` reads.
+
+    Parameters
+    ----------
+    source : Test, path or table
+        The test.
+    function : str
+        Name of the function that needs it; begins the error.
+
+    Returns
+    -------
+    Test
+
+    Raises
+    ------
+    UsageError
+        If the source is neither.
+    TruewardError
+        If it cannot be read.
+
+    """
+    if isinstance(source, Test):
+        return source
+    if isinstance(source, Log) or type(source).__module__ == "trueward.data.feedback":
+        raise UsageError(
+            f"{function} takes a test with true labels and texts, and was given {type(source).__name__}"
+        )
+    if source is None or isinstance(source, int | float):
+        raise UsageError(
+            f"{function} takes a test, or a table or file to read one from, not {source!r}"
+        )
+    return read_test(source)
+
 
 def read_log(
     source: str | os.PathLike[str] | object | None,
@@ -323,8 +443,8 @@ def read_log(
     ----------
     source : str, Path or table
         JSON lines, JSON, CSV (each plain or ``.gz``), Parquet or Arrow; a ``.sql`` file with a query; a
-        folder of shards; or a table of polars, pandas or pyarrow. None: the log is made of the responses
-        that ``pairs`` compare, without ratings.
+        folder of shards; a table of polars, pandas, pyarrow or `datasets`; a list of dictionaries; or a
+        dictionary of columns. None: the log is made of the responses that ``pairs`` compare, without ratings.
     pairs : str, Path or table, optional
         Comparisons of responses of the log: prompt, chosen and rejected (texts, messages, or transcripts of
         Human and Assistant), battles of two models with their conversations, or the ``pairs.parquet`` of an
@@ -332,7 +452,7 @@ def read_log(
     mapping : mapping of str to str or None
         Canonical name -> column of the source; needed for names with a dot, such as ``context.length``.
     split : str or None
-        Which split of a folder to read.
+        Which split of a folder or of a ``DatasetDict`` to read.
     positive, negative, unrated : value or sequence of values
         Values of feedback that mean good, bad, and none: words, numbers, or conditions such as ``">=4"``.
         Words such as ``like``, ``thumbs down`` or ``yes``, -1/0/1, and stars of 1 to 5 or 1 to 10 are known
@@ -361,6 +481,7 @@ def read_log(
     [1.0, None]
 
     """
+    require_kinds("read_log", mapping=(mapping, MAPPING.or_none), split=(split, TEXT.or_none))
     words = FeedbackWords.of(positive, negative, unrated)
     if source is None:
         return _log_of_pairs(pairs, mapping, columns, words, split)
@@ -465,6 +586,7 @@ def read_test(
     [1.0]
 
     """
+    require_kinds("read_test", mapping=(mapping, MAPPING.or_none), split=(split, TEXT.or_none))
     wanted = wanted_columns(TEST_COLUMNS, (), mapping, **columns)
     table = read_table(source, wanted, split)
     names = match_columns(wanted, table.names, table.source)

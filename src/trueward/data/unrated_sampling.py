@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from trueward.core.arguments import NUMBER, SEED, TEXT, require_kinds
 from trueward.core.errors import UsageError
 from trueward.core.random import numpy_stream
 
+from .log import as_log
 from .log_columns import log_order
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ LEAST = 2.0  # unrated rows for each rated one that ``auto`` keeps at least
 EXPECTED = "should be a positive number or 'auto' (unrated rows to keep for each rated one)"
 
 
-def sample_unrated(log: Log, per_rated: float | str = "auto", seed: int = 0) -> Log:
+def sample_unrated(log: Log | object, per_rated: float | str = "auto", seed: int = 0) -> Log:
     r"""Keep all rated rows and a random sample of the unrated ones, each with weight 1 / P(kept).
 
     With :math:`m` rated and :math:`u` unrated rows, an unrated row is kept with probability
@@ -37,7 +39,7 @@ def sample_unrated(log: Log, per_rated: float | str = "auto", seed: int = 0) -> 
 
     Parameters
     ----------
-    log : Log
+    log : Log, path or table
         The n rows.
     per_rated : float or "auto", default "auto"
         K, the number of unrated rows to keep for each rated one. ``"auto"`` keeps a log of at most 500,000
@@ -75,6 +77,10 @@ def sample_unrated(log: Log, per_rated: float | str = "auto", seed: int = 0) -> 
     (11, 101.0)
 
     """
+    require_kinds("sample_unrated", seed=(seed, SEED))
+    if not TEXT.admits(per_rated):
+        require_kinds("sample_unrated", per_rated=(per_rated, NUMBER))
+    log = as_log(log, "sample_unrated")
     rated = known_rows(log)
     prompt, row = (
         content_digests(log.frame, seed) if number_to_keep(rated, per_rated) else (rated, rated)

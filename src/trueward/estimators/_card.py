@@ -6,23 +6,30 @@ import inspect
 import re
 from dataclasses import MISSING
 
+from trueward.core.arguments import described
+from trueward.core.errors import UsageError
 from trueward.core.options import format_value, options
 from trueward.estimation.method import Method
 from trueward.estimation.nuisance_types import Nuisance
-from trueward.estimators._registry import methods
+from trueward.estimators._registry import method_class, methods
 
 
-def card(method: str | type[Method]) -> str:
+def card(method: str | type[Method] | Method) -> str:
     """Return the card of a method as Markdown: formula, assumptions, columns, claims, options, paper.
 
     Parameters
     ----------
-    method : str or type
-        Name or class of a method.
+    method : str, type or Method
+        Name, class or instance of a method.
 
     Returns
     -------
     str
+
+    Raises
+    ------
+    UsageError
+        If there is no such method; it suggests the nearest name.
 
     Examples
     --------
@@ -30,7 +37,13 @@ def card(method: str | type[Method]) -> str:
     # oracle
 
     """
-    cls = methods()[method] if isinstance(method, str) else method
+    if isinstance(method, Method):
+        method = type(method)
+    if not isinstance(method, str) and not (
+        isinstance(method, type) and issubclass(method, Method)
+    ):
+        raise UsageError(f"card takes the name of a method, not {described(method)}")
+    cls = method_class(method) if isinstance(method, str) else method
     shown = cls(**cls.variants[0])
     lines = [
         f"# {cls.name}",

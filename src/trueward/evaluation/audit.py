@@ -2,110 +2,54 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
+from trueward.core.arguments import FLAG, WHOLE, require_kinds
 from trueward.core.errors import TruewardError
 from trueward.core.random import stream_seed
 from trueward.core.weighted import effective_size
 from trueward.data.splits import fold_of, prompt_numbers
 from trueward.estimation.gold_regression import enough, gold_coefficients
 from trueward.estimation.ridge_logistic import CoefficientPrior, RegressionData, out_of_fold
+from trueward.features.given import feedback_of
+from trueward.model.reward_model import RewardModel
 
-from .evaluate import require_same_features
+from .estimates import Audit
+from .evaluate import require_same_features, scorer_of
 from .influence_functions import INFLUENCE_FUNCTIONS
 from .likeness import draw_warnings
 from .log_signals import evidence_columns
-from .measure import Estimates
-from .prediction_powered import AuditRows, interval_width
+from .prediction_powered import AuditRows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from trueward.core.estimate import Estimate
     from trueward.data.feedback import Feedback
-    from trueward.model.reward_model import RewardModel
+    from trueward.data.log import Log
+
+    from .evaluate import FeatureScorer
 
     Array = NDArray[np.float64]
     Index = NDArray[np.int64]
 
+__all__ = ["Audit", "audit", "audit_rows", "gold_probability"]
+
 FOLDS = 5  # of gold prompts: the fit that predicts a row never saw its label
 
 
-@dataclass(frozen=True)
-class Audit(Estimates):
-    """Estimates of an audit by the name of their metric; ``str()`` is a table.
-
-    See `audit`, which computes them and lists the metrics.
-    """
-
-    #: The same metrics estimated from the gold labels alone, without the log.
-    gold_alone: dict[str, Estimate]
-    #: Number of logged responses.
-    rows: int
-    #: Number of responses with a gold label.
-    gold: int
-    #: Reasons why the estimates may be biased.
-    warnings: tuple[str, ...] = ()
-    #: Number of equal weights that the gold labels are worth; None where it was not computed.
-    effective_gold: float | None = None
-
-    def narrower(self, name: str) -> float | None:
-        """Return by which share the log narrows the interval of a metric; negative where it widens it.
-
-        Parameters
-        ----------
-        name : str
-            Name of the metric.
-
-        Returns
-        -------
-        float or None
-            1 - width with the log / width from gold labels alone; None where one has no interval.
-
-        """
-        now, before = (interval_width(e[name]) for e in (self.estimates, self.gold_alone))
-        return 1 - now / before if 0 < before < np.inf and now < np.inf else None
-
-    def to_json(self) -> dict[str, Any]:
-        """Return every estimate with both intervals, the counts and the warnings as plain data."""
-        return {
-            "metrics": {k: e.to_json() for k, e in self.estimates.items()},
-            "gold_alone": {k: e.to_json() for k, e in self.gold_alone.items()},
-            "rows": self.rows,
-            "gold": self.gold,
-            "effective_gold": self.effective_gold,
-            "warnings": list(self.warnings),
-        }
-
-    def __str__(self) -> str:
-        """Format a table with one metric a line, beside the interval from the gold labels alone."""
-        lines = [f"{'metric':<15}{'value':>9}  {'95 % interval':<20}{'gold labels alone':<20}"]
-        for name, e in self.estimates.items():
-            if e.value is None:
-                lines.append(f"{name:<15}{'-':>9}  ({e.reason})")
-                continue
-            alone, share = self.gold_alone[name], self.narrower(name)
-            gain = ""
-            if share is not None:
-                gain = f"{abs(share):.0%} {'wider' if share < 0 else 'narrower'}"
-            lines.append(
-                f"{name:<15}{e.value:>9.4f}  {_span(e):<20}{_span(alone):<20}{gain}".rstrip()
-            )
-        worth = self.effective_gold
-        uneven = worth is not None and worth < 0.999 * self.gold
-        worth_text = f", worth {worth:.0f} of equal weight" if uneven else ""
-        lines.append(f"{self.rows} logged responses, {self.gold} with a gold label{worth_text}")
-        return "\n".join([*lines, *(f"warning: {w}" for w in self.warnings)])
-
-
 def audit(
-    model: RewardModel, log: Feedback, *, future: bool = False, chosen: bool = False, seed: int = 0
+    model: FeatureScorer | str | Path,
+    log: Feedback | Log | object,
+    *,
+    future: bool = False,
+    chosen: bool = False,
+    seed: int = 0,
 ) -> Audit:
     """Estimate the metrics of a model on a log of which a random draw of rows has gold labels.
 
@@ -115,10 +59,10 @@ def audit(
 
     Parameters
     ----------
-    model : RewardModel
-        A fitted model.
-    log : Feedback
-        A log with gold labels on some of its rows.
+    model : RewardModel, str or Path
+        A fitted model or its folder, or any object with its ``backbone`` and ``score_features``.
+    log : Feedback, Log, path or table
+        A log with gold labels on some of its rows; texts are encoded with the model's backbone.
     future : bool, default False
         Estimate the metrics on future prompts instead of the logged ones: wider intervals, which include
         the draw of the logged prompts.
@@ -164,6 +108,9 @@ def audit(
     True
 
     """
+    require_kinds("audit", future=(future, FLAG), chosen=(chosen, FLAG), seed=(seed, WHOLE))
+    model = scorer_of(model, "audit")
+    log = feedback_of(log, model.backbone, "audit")
     if not len(log.audited):
         raise TruewardError(
             "an audit needs gold labels on rows of the log, and found none: give --gold"
@@ -185,7 +132,7 @@ def audit(
 
 
 def audit_rows(
-    model: RewardModel, log: Feedback, *, future: bool, seed: int
+    model: FeatureScorer, log: Feedback, *, future: bool, seed: int
 ) -> tuple[AuditRows, tuple[Array, Array]]:
     """Score a log and predict its labels, for an audit or a plan.
 
@@ -282,14 +229,12 @@ def gold_probability(
     )
 
 
-def _fitted(model: RewardModel) -> Iterator[str]:
+def _fitted(model: FeatureScorer) -> Iterator[str]:
     """Warn of labels that the model was fitted on."""
+    if not isinstance(model, RewardModel):
+        return
     if "gold" in model.estimator.needs or model.estimator.takes_truth:
         yield (
             f"{model.method} is fitted on gold labels: if on these, the estimates are too good; audit it "
             "with labels that it was not fitted on"
         )
-
-
-def _span(e: Estimate) -> str:
-    return "-" if e.low is None else f"{e.low:.4f} to {e.high:.4f}"

@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from trueward.core.arguments import MAPPING, NUMBER, SEVERAL, TEXT, WHOLE, require_kinds
 from trueward.core.clustering import few_warnings
 from trueward.core.errors import TruewardError, UsageError
+from trueward.core.overview import Overview, Shown
 from trueward.core.suggest import suggestion
+from trueward.features.given import feedback_of
+from trueward.model.reward_model import fitted
 
 from .bounded_pairs import blocks, pair_accuracy, pair_orders
 from .evaluate import require_same_features
@@ -23,10 +27,12 @@ from .sensitivity import odds_ratio_from_gold
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from trueward.data.feedback import Feedback
+    from trueward.data.log import Log
     from trueward.model.reward_model import RewardModel
 
     from .bounded_pairs import PairOrders
@@ -34,12 +40,13 @@ if TYPE_CHECKING:
     from .partial_labels import IdentifiedSet, PartialLabels
 
 GAMMAS = (1.0, 1.5, 2.0, 3.0, WORST)
+HEAD = ("odds ratio", "mean P(good)", "pair accuracy", "certain orders of pairs")
 HELD = 0.05  # share of P at 0 or 1 that is worth a note
 MODELS = 10  # most frequent models that are compared
 
 
-@dataclass(frozen=True)
-class Bounds:
+@dataclass(frozen=True, repr=False)
+class Bounds(Shown):
     """What a log says about quality under limits on who reacts; ``str()`` is a text.
 
     See Also
@@ -77,6 +84,24 @@ class Bounds:
             "notes": list(self.notes),
         }
 
+    def _overview(self) -> Overview:
+        n, rated, _ = self.counts
+        accuracy = {b.gamma: b for b in self.pair_accuracy}
+        pairs = {p.gamma: p for p in self.pairs}
+        rows = [
+            [
+                limit_name(b.gamma),
+                str(b),
+                str(accuracy.get(b.gamma, "-")),
+                str(pairs.get(b.gamma, "-")),
+            ]
+            for b in self.mean
+        ]
+        notes = [*map(str, self.comparisons), *(f"note: {note}" for note in self.notes)]
+        worst = f", mean P(good) in the worst case {self.mean[-1]}" if self.mean else ""
+        title = f"{n:,} responses, {rated:,} with feedback{worst}"
+        return Overview(title, HEAD, rows, notes)
+
     def __str__(self) -> str:
         """Format the bounds as a table, then the comparisons and the notes."""
         n, rated, gold = self.counts
@@ -101,8 +126,8 @@ class Bounds:
 
 
 def bounds(
-    model: RewardModel,
-    log: Feedback,
+    model: RewardModel | str | Path,
+    log: Feedback | Log | object,
     *,
     compare: Sequence[str | None] | None = None,
     reference: str | None = None,
@@ -119,10 +144,10 @@ def bounds(
 
     Parameters
     ----------
-    model : RewardModel
-        A fitted model; its scores order the pairs.
-    log : Feedback
-        A log with n rows, with the features that the model reads.
+    model : RewardModel, str or Path
+        A fitted model or its folder; its scores order the pairs.
+    log : Feedback, Log, path or table
+        A log with n rows; texts are encoded with the model's backbone.
     compare : sequence of str or None, optional
         (n,) model of the product that gave each response, such as ``log.frame["model"]``; None where
         unknown. Any other grouping of responses will do.
@@ -178,6 +203,17 @@ def bounds(
     True
 
     """
+    require_kinds(
+        "bounds",
+        compare=(compare, SEVERAL.or_none),
+        reference=(reference, TEXT.or_none),
+        covariates=(covariates, MAPPING.or_none),
+        rho_01=(rho_01, NUMBER),
+        rho_10=(rho_10, NUMBER),
+        seed=(seed, WHOLE),
+    )
+    model = fitted(model, "bounds")
+    log = feedback_of(log, model.backbone, "bounds")
     if not len(log):
         raise TruewardError("bounds need rows, and the log has none")
     names, reference, left_out = _names(compare, reference, len(log))

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, get_args, runtime_checkable
 
 import numpy as np
 
-from trueward.core.errors import TruewardError
-from trueward.data.feedback import Labelled
+from trueward.core.arguments import TEXT, WHOLE, described, require_kinds
+from trueward.core.clustering import Cluster
+from trueward.core.errors import TruewardError, UsageError
+from trueward.features.given import labelled_of
+from trueward.model.reward_model import load
 
 from .measure import measure
 
@@ -15,10 +20,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from trueward.core.clustering import Cluster
+    from trueward.data.feedback import Labelled
     from trueward.data.log import Test
 
-    from .measure import Metrics
+    from .estimates import Metrics
 
     Array = NDArray[np.float64]
 
@@ -35,6 +40,7 @@ class ScoredRows(Protocol):
         """(n,) P(preferred)."""
 
 
+@runtime_checkable
 class FeatureScorer(Protocol):
     """A model that scores features, as a fitted `RewardModel` does."""
 
@@ -47,8 +53,8 @@ class FeatureScorer(Protocol):
 
 
 def evaluate(
-    model: FeatureScorer,
-    test: Labelled | Test,
+    model: FeatureScorer | str | Path,
+    test: Labelled | Test | object,
     *,
     cluster: Cluster = "both",
     draws: int = 1000,
@@ -58,11 +64,11 @@ def evaluate(
 
     Parameters
     ----------
-    model : RewardModel
-        A fitted model.
-    test : Test or Labelled
+    model : RewardModel, str or Path
+        A fitted model or its folder, or any object with its ``backbone`` and ``score_features``.
+    test : Test, Labelled, path or table
         Texts, which are encoded with the model's own backbone, or features with labels ``r`` in [0, 1],
-        graded quality ``rating``, or both.
+        graded quality ``rating``, or both. Other tables are read by `read_test`.
     cluster : {"prompt", "user", "both"}, default "both"
         Units that the intervals are clustered by; ``both`` takes those whose ids the test has.
     draws : int, default 1000
@@ -112,7 +118,13 @@ def evaluate(
     1.0
 
     """
-    data = test if isinstance(test, Labelled) else _encoded(test, model.backbone)
+    require_kinds("evaluate", cluster=(cluster, TEXT), draws=(draws, WHOLE), seed=(seed, WHOLE))
+    if cluster not in get_args(Cluster):
+        raise UsageError(
+            f"evaluate: cluster is {', '.join(get_args(Cluster))}, not {described(cluster)}"
+        )
+    model = scorer_of(model, "evaluate")
+    data = labelled_of(test, model.backbone, "evaluate")
     require_same_features(model.backbone, data.backbone, "test")
     scores = model.score_features(data.x)
     if scores.preferred is None or scores.reward is None:
@@ -131,6 +143,35 @@ def evaluate(
         cluster=cluster,
         draws=draws,
         seed=seed,
+    )
+
+
+def scorer_of(model: object, function: str) -> FeatureScorer:
+    """Return what scores features: a model as it is, or the model of a folder.
+
+    Parameters
+    ----------
+    model : FeatureScorer, str or Path
+        The model or its folder.
+    function : str
+        Name of the function that needs it; begins the error.
+
+    Returns
+    -------
+    FeatureScorer
+
+    Raises
+    ------
+    UsageError
+        If it is neither.
+
+    """
+    if isinstance(model, str | PathLike):
+        return load(Path(model))
+    if isinstance(model, FeatureScorer) and not isinstance(model, type):
+        return model
+    raise UsageError(
+        f"{function} takes a fitted reward model or its folder as model, not {described(model)}"
     )
 
 
@@ -159,17 +200,6 @@ def require_same_features(model: str | None, data: str | None, what: str) -> Non
             f"the model was fit on the features {model} and the {what} has the features "
             f"{data}; encode the {what} with the model's backbone"
         )
-
-
-def _encoded(test: Test, backbone: str | None) -> Labelled:
-    if backbone is None:
-        raise TruewardError(
-            "this model was fit on features of unknown origin and cannot read text; evaluate "
-            "it on a Labelled with features made the same way"
-        )
-    from trueward.features import encode  # noqa: PLC0415 - loads the text backbones
-
-    return encode(test, backbone=backbone)
 
 
 def _numpy(t: Tensor) -> Array:

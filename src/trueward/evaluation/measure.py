@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from trueward.core.estimate import Estimate
 
 from . import metrics
 from .ece import ece_interval
+from .estimates import Metrics
 from .influence_functions import INFLUENCE_FUNCTIONS, class_mass
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
     Index = NDArray[np.int64]
+
+__all__ = ["Metrics", "measure"]
 
 _ONE_LABEL = "all labels are equal"
 _CONSTANT = "the score or the quality is the same in every row"
@@ -49,66 +51,6 @@ SCALES: dict[str, Scale] = {
     "rmse": "error",
     "r2": "score",
 }
-
-
-@dataclass(frozen=True)
-class Estimates(Mapping[str, Estimate]):
-    """Estimates by the name of their metric; a read-only mapping."""
-
-    #: Estimates by the name of their metric.
-    estimates: dict[str, Estimate]
-
-    def __getitem__(self, name: str) -> Estimate:
-        """Return the estimate of one metric."""
-        return self.estimates[name]
-
-    def __iter__(self) -> Iterator[str]:
-        """Iterate over the names."""
-        return iter(self.estimates)
-
-    def __len__(self) -> int:
-        """Return the number of metrics."""
-        return len(self.estimates)
-
-
-@dataclass(frozen=True)
-class Metrics(Estimates):
-    """Estimates by the name of their metric, with the size of the test; ``str()`` is a table.
-
-    See Also
-    --------
-    trueward.evaluate : Computes them, and lists the metrics.
-
-    """
-
-    #: Number of rows of the test.
-    rows: int
-    #: Number of prompts of the test.
-    prompts: int
-    #: Number of users of the test; None without ids of users.
-    users: int | None = None
-    #: Effective number of the units that intervals are clustered by: (sum n_c)^2 / sum n_c^2, by unit.
-    effective: dict[str, float] = field(default_factory=dict)
-    #: Reasons why intervals may be too narrow.
-    warnings: tuple[str, ...] = ()
-
-    def to_json(self) -> dict[str, dict[str, float | str | None]]:
-        """Return ``{"auroc": {"value": .., "low": .., "high": ..}, ...}``; undefined values are null."""
-        return {name: e.to_json() for name, e in self.estimates.items()}
-
-    def __str__(self) -> str:
-        """Format a table with one metric a line."""
-        lines = [f"{'metric':<15}{'value':>9}  95 % interval"]
-        for name, e in self.estimates.items():
-            value = "-" if e.value is None else f"{e.value:.4f}"
-            span = "" if e.low is None else f"{e.low:.4f} to {e.high:.4f}"
-            note = "" if e.reason is None else f"({e.reason})"
-            lines.append(f"{name:<15}{value:>9}  {span}{note}".rstrip())
-        users = "" if self.users is None else f", {self.users} users"
-        by = " and ".join(f"{size:.0f} effective {unit}s" for unit, size in self.effective.items())
-        clustered = f"; intervals clustered by {by}" if by else ""
-        lines.append(f"{self.rows} rows, {self.prompts} prompts{users}{clustered}")
-        return "\n".join([*lines, *(f"warning: {w}" for w in self.warnings)])
 
 
 def measure(

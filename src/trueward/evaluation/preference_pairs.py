@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from trueward.core.arguments import MAPPING, TEXT, require_kinds
 from trueward.core.clustering import clusters, few_warnings
 from trueward.core.errors import TruewardError
 from trueward.core.estimate import Estimate
+from trueward.model.reward_model import fitted
 
 from . import preference_scores
-from .measure import Estimates
+from .estimates import Estimates
 from .preference_files import TIES, read_comparisons
 from .weighted_means import Part, weighted_mean
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -43,6 +46,7 @@ SIDES = {"length": ("longer", "shorter"), "style": ("richer", "plainer")}
 MARKDOWN = re.compile(r"^ {0,3}#{1,6}\s|^\s*(?:[-*+]|\d+[.)])\s|\*\*[^*\n]+\*\*", re.MULTILINE)
 
 
+@runtime_checkable
 class TextScorer(Protocol):
     """A model that scores texts, as a fitted `RewardModel` does."""
 
@@ -50,7 +54,7 @@ class TextScorer(Protocol):
         """Score n responses to n prompts; the result has ``reward``, (n,) or None."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PairScores(Estimates):
     """Scores of a benchmark by name; ``str()`` is a table.
 
@@ -73,6 +77,14 @@ class PairScores(Estimates):
         """Return ``{"score": {"value": .., "low": .., "high": ..}, ...}``; undefined values are null."""
         return {name: e.to_json() for name, e in self.estimates.items()}
 
+    def _title(self) -> str:
+        first = next(iter(self.estimates.items()), None)
+        shown = "" if first is None else f", {first[0]} {first[1]}"
+        return f"{self.benchmark}: {self.rows:,} rows, {self.prompts:,} prompts{shown}"
+
+    def _notes(self) -> list[str]:
+        return [f"warning: {w}" for w in self.warnings]
+
     def __str__(self) -> str:
         """Format a table with one score a line."""
         wide = 2 + max(len(name) for name in self.estimates)
@@ -87,7 +99,7 @@ class PairScores(Estimates):
 
 
 def evaluate_pairs(
-    model: TextScorer,
+    model: TextScorer | Path | str,
     source: str | os.PathLike[str] | object,
     benchmark: PreferenceBenchmark,
     *,
@@ -98,8 +110,8 @@ def evaluate_pairs(
 
     Parameters
     ----------
-    model : RewardModel
-        A fitted model that reads text.
+    model : RewardModel, str or Path
+        A fitted model that reads text or its folder, or any object with its ``score``.
     source : str, Path or table
         The file, as published; nothing is downloaded. Prompts and responses of messages are read as in a
         log, one line ``role: content`` each.
@@ -152,6 +164,14 @@ def evaluate_pairs(
     (0.5, 0.5)
 
     """
+    require_kinds(
+        "evaluate_pairs",
+        benchmark=(benchmark, TEXT),
+        mapping=(mapping, MAPPING.or_none),
+        split=(split, TEXT.or_none),
+    )
+    if not isinstance(model, TextScorer) or isinstance(model, type):
+        model = fitted(model, "evaluate_pairs")
     data = read_comparisons(source, benchmark, mapping=mapping, split=split)
     scores = _scored(model, data)
     group = np.array([unit_of_row(data, i) for i in range(len(data.ids))])

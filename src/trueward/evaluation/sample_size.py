@@ -10,21 +10,28 @@ import numpy as np
 import torch
 from scipy.optimize import minimize_scalar
 
+from trueward.core.arguments import NUMBER, TEXT, WHOLE, require_kinds
 from trueward.core.errors import UsageError
+from trueward.core.overview import Overview, Shown
 from trueward.core.random import torch_stream
 from trueward.estimation.gold_regression import FEWEST_GOLD
+from trueward.features.given import feedback_of
 
 from .audit import audit_rows
+from .evaluate import scorer_of
 from .influence_functions import INFLUENCE_FUNCTIONS
 from .label_strata import strata, stratified_draw
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
     from torch import Tensor
 
     from trueward.data.feedback import Feedback
-    from trueward.model.reward_model import RewardModel
+    from trueward.data.log import Log
 
+    from .evaluate import FeatureScorer
     from .prediction_powered import AuditRows
 
     Array = NDArray[np.float64]
@@ -42,8 +49,8 @@ UNBOUNDED = (
 )  # their variance has no bound over all labels: it grows as one class gets rare
 
 
-@dataclass(frozen=True)
-class Plan:
+@dataclass(frozen=True, repr=False)
+class Plan(Shown):
     """Number of gold labels that an interval needs, and the responses to label next.
 
     See Also
@@ -69,6 +76,19 @@ class Plan:
     #: Fewer than 10 effective prompts or users: intervals of future prompts would be too narrow.
     warnings: tuple[str, ...] = ()
 
+    def _overview(self) -> Overview:
+        facts = [
+            ["metric", self.metric],
+            ["width of its 95 % interval", f"{self.width:g}"],
+            ["gold labels needed", f"{self.needed:,}"],
+            ["gold labels in the log", f"{self.now:,}"],
+            ["responses to label now", f"{len(self.rows):,}"],
+        ]
+        if self.needed_worst_case is not None:
+            facts.insert(3, ["at most", f"{self.needed_worst_case:,}"])
+        notes = [f"warning: {w}" for w in self.warnings]
+        return Overview(str(self), ("", "value"), facts, notes)
+
     def __str__(self) -> str:
         """Format the plan as a sentence."""
         aim = f"a 95 % interval of {self.metric} of width {self.width:g} needs"
@@ -89,8 +109,8 @@ class Plan:
 
 
 def plan(
-    model: RewardModel,
-    log: Feedback,
+    model: FeatureScorer | str | Path,
+    log: Feedback | Log | object,
     metric: str,
     width: float,
     *,
@@ -109,10 +129,10 @@ def plan(
 
     Parameters
     ----------
-    model : RewardModel
-        A fitted model.
-    log : Feedback
-        The log whose responses are to be audited.
+    model : RewardModel, str or Path
+        A fitted model, or its folder.
+    log : Feedback, Log, path or table
+        The log whose responses are to be audited; texts are encoded with the model's backbone.
     metric : str
         ``auroc``, ``r2``, ``brier``, ``nll``, ``accuracy``, ``bias`` or ``good``.
     width : float
@@ -150,12 +170,17 @@ def plan(
     True
 
     """
+    require_kinds(
+        "plan", metric=(metric, TEXT), width=(width, NUMBER), draw=(draw, TEXT), seed=(seed, WHOLE)
+    )
+    model = scorer_of(model, "plan")
     if metric not in INFLUENCE_FUNCTIONS:
         raise UsageError(f"a plan is for one of {', '.join(INFLUENCE_FUNCTIONS)}, not {metric!r}")
     if not 0 < width < 1:
         raise UsageError(f"the width of an interval lies between 0 and 1, and is {width:g}")
     if draw not in get_args(Draw):
         raise UsageError(f"a draw is uniform, stratified or chance, not {draw!r}")
+    log = feedback_of(log, model.backbone, "plan")
     if draw != "uniform" and len(log.audited):
         raise UsageError(
             f"a draw with unequal chances is for a log without gold labels, and this one has "

@@ -3,120 +3,45 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.optimize import brentq
 from scipy.special import expit, logit
 
+from trueward.core.arguments import WHOLE, require_kinds
 from trueward.core.errors import TruewardError
+from trueward.features.given import feedback_of
+from trueward.model.reward_model import fitted
 
 from . import metrics
+from .conclusions import Conclusions, Sensitivity
 from .log_signals import signal_probabilities
 from .noise_corners import noise_corners
 from .partial_labels import tilt
 from .prompt_pairs import pairs_within_prompts
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     from trueward.data.feedback import Feedback
+    from trueward.data.log import Log
     from trueward.model.reward_model import RewardModel
 
     Array = NDArray[np.float64]
     Index = NDArray[np.int64]
 
+__all__ = ["Conclusions", "Sensitivity", "odds_ratio_from_gold", "sensitivity", "tilted"]
+
 WIDEST = 5.0  # largest odds ratio of reacting, good against bad; the smallest is its inverse
 STEPS = 21
 
 
-@dataclass(frozen=True)
-class Conclusions:
-    """Scale and ranking of the scores under one departure from the model's assumption."""
-
-    #: The odds ratio of reacting, or the prior P(satisfied), that is assumed.
-    at: float
-    #: Mean P(preferred) of the logged responses.
-    mean: float
-    #: Spearman correlation with the model's own ranking.
-    rank: float
-    #: Share of the pairs of answers to one prompt that stay in the model's order.
-    kept: float
-
-
-@dataclass(frozen=True)
-class Sensitivity:
-    """Conclusions under departures from the model's assumption on who reacts; ``str()`` is a table.
-
-    See `sensitivity`, which computes it.
-    """
-
-    #: Conclusions for 21 odds ratios of reacting, good against bad, from 1/5 to 5; empty for clicks.
-    odds: tuple[Conclusions, ...]
-    #: Lowest and highest mean P(preferred) under any selection whatever.
-    worst: tuple[float, float]
-    #: (rho_01, rho_10, mean P(preferred)) at the corners of the plausible noise rates.
-    noise: tuple[tuple[float, float, float], ...]
-    #: For a log of clicks, conclusions for 5 values of P(satisfied).
-    priors: tuple[Conclusions, ...]
-    #: Share of the pairs, such as ``"5%"`` -> the smallest odds ratio, 1 or more in either direction, that
-    #: reverses so many; None where none in the range does.
-    flips: dict[str, float | None]
-    #: Odds ratio estimated from gold labels on unrated rows, and its 95 % interval.
-    gold: tuple[float, float, float] | None
-    #: Number of logged responses.
-    rows: int
-    #: Estimates at a bound, and what could not be estimated.
-    warnings: tuple[str, ...] = ()
-
-    @property
-    def band(self) -> tuple[float, float]:
-        """Lowest and highest mean P(preferred) over the odds ratios."""
-        means = [m.mean for m in self.odds]
-        return min(means), max(means)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return all conclusions as plain data."""
-        return {
-            "odds": [vars(m) for m in self.odds],
-            "worst": list(self.worst),
-            "noise": [dict(zip(("rho_01", "rho_10", "mean"), v, strict=True)) for v in self.noise],
-            "priors": [vars(m) for m in self.priors],
-            "flips": self.flips,
-            "gold": self.gold,
-            "rows": self.rows,
-            "warnings": list(self.warnings),
-        }
-
-    def __str__(self) -> str:
-        """Format some odds ratios as a table, then one sentence for each other departure."""
-        lines = (
-            [f"{'odds ratio':>10}{'mean P':>9}{'rank':>8}{'pairs kept':>12}"] if self.odds else []
-        )
-        for m in self.odds[:: max(1, len(self.odds) // 8)]:
-            kept = "-" if np.isnan(m.kept) else f"{m.kept:.1%}"
-            lines.append(f"{m.at:>10.2f}{m.mean:>9.3f}{m.rank:>8.3f}{kept:>12}")
-        lines.append(f"any selection: mean P from {self.worst[0]:.3f} to {self.worst[1]:.3f}")
-        if self.noise:
-            means = [v[2] for v in self.noise]
-            lines.append(f"other noise rates: mean P from {min(means):.3f} to {max(means):.3f}")
-        lines += [
-            f"P(satisfied) {m.at:.2f}: mean P {m.mean:.3f}, same ranking" for m in self.priors
-        ]
-        for share, ratio in self.flips.items():
-            what = (
-                "no odds ratio in the range" if ratio is None else f"an odds ratio of {ratio:.2f}"
-            )
-            lines.append(f"{what} reverses {share} of the pairs")
-        if self.gold is not None:
-            value, low, high = self.gold
-            lines.append(
-                f"odds ratio estimated from gold labels: {value:.2f} [{low:.2f}, {high:.2f}]"
-            )
-        return "\n".join([*lines, *(f"warning: {w}" for w in self.warnings)])
-
-
-def sensitivity(model: RewardModel, log: Feedback, *, seed: int = 0) -> Sensitivity:
+def sensitivity(
+    model: RewardModel | str | Path, log: Feedback | Log | object, *, seed: int = 0
+) -> Sensitivity:
     """Compute how the scores change when reacting depends on quality more than the model assumes.
 
     P_delta = p f + (1 - p) f e^-delta / (1 - f + f e^-delta) with f the model's P(preferred),
@@ -128,10 +53,10 @@ def sensitivity(model: RewardModel, log: Feedback, *, seed: int = 0) -> Sensitiv
 
     Parameters
     ----------
-    model : RewardModel
-        A fitted model.
-    log : Feedback
-        A log, with the features that the model reads.
+    model : RewardModel, str or Path
+        A fitted model, or its folder.
+    log : Feedback, Log, path or table
+        A log, with the features that the model reads; texts are encoded with its backbone.
     seed : int, default 0
         Seed of the folds of p.
 
@@ -159,6 +84,9 @@ def sensitivity(model: RewardModel, log: Feedback, *, seed: int = 0) -> Sensitiv
     (21, True)
 
     """
+    require_kinds("sensitivity", seed=(seed, WHOLE))
+    model = fitted(model, "sensitivity")
+    log = feedback_of(log, model.backbone, "sensitivity")
     scores = model.score_features(log.x)
     if scores.preferred is None:
         raise TruewardError(

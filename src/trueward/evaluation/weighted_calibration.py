@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from trueward.core.arguments import FLAG, WHOLE, require_kinds
 from trueward.core.errors import TruewardError, UsageError
 from trueward.core.random import numpy_stream, stream_seed
 from trueward.data.splits import fold_of, prompt_numbers
@@ -17,15 +18,20 @@ from trueward.estimation.ridge_logistic import (
     RegressionData,
     out_of_fold,
 )
+from trueward.features.given import feedback_of
+from trueward.model.reward_model import fitted
 
 from .label_weights import CHOSEN, DRAWN, REACTS, REPRESENTS, LabelWeights, label_report
 from .log_signals import evidence_columns, signal_probabilities
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
     from torch import Tensor
 
     from trueward.data.feedback import Feedback
+    from trueward.data.log import Log
     from trueward.model.reward_model import RewardModel
 
     Array = NDArray[np.float64]
@@ -37,8 +43,8 @@ OTHERS = 10_000  # unlabelled rows that P(labelled) is fitted on
 
 
 def calibrate(
-    model: RewardModel,
-    log: Feedback,
+    model: RewardModel | str | Path,
+    log: Feedback | Log | object,
     *,
     chosen: bool = False,
     feedback: bool = False,
@@ -53,10 +59,10 @@ def calibrate(
 
     Parameters
     ----------
-    model : RewardModel
-        A fitted model.
-    log : Feedback
-        The log, with n rows.
+    model : RewardModel, str or Path
+        A fitted model, or its folder.
+    log : Feedback, Log, path or table
+        The log, with n rows; texts are encoded with the model's backbone.
     chosen : bool, default False
         The gold rows were chosen; P(chosen given everything logged) is a logistic regression, out of
         fold over prompts.
@@ -99,6 +105,9 @@ def calibrate(
     True
 
     """
+    require_kinds("calibrate", chosen=(chosen, FLAG), feedback=(feedback, FLAG), seed=(seed, WHOLE))
+    model = fitted(model, "calibrate")
+    log = feedback_of(log, model.backbone, "calibrate")
     if chosen and feedback:
         raise UsageError("calibrate takes chosen gold rows or feedback, not both: give one")
     if feedback:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from trueward.core.errors import UsageError
 from trueward.data.log import Log
+from trueward.data.pairs import pairs_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,8 +83,8 @@ def reference_texts(
 
     Parameters
     ----------
-    prompts : Log, sequence of str or None
-        Prompts, or a log, which has both; None gives no texts.
+    prompts : Log, table, sequence of str or None
+        Prompts, or a log or a table, which has both; None gives no texts.
     responses : sequence of str or None
         One response for each prompt; None with a log.
 
@@ -102,10 +103,8 @@ def reference_texts(
         if responses is not None:
             raise UsageError("a log has its own responses: give a log, or prompts and responses")
         return prompts.frame["prompt"].to_list(), prompts.frame["response"].to_list()
-    questions, answers = ([] if t is None else list(t) for t in (prompts, responses))
-    if len(questions) != len(answers):
-        raise UsageError(
-            f"expected one response for each prompt, found {len(questions)} prompts and {len(answers)} "
-            "responses"
-        )
-    return questions, answers
+    if prompts is None:
+        if responses is not None:
+            raise UsageError("expected a prompt for each response, found none: give prompts, too")
+        return [], []
+    return pairs_of(prompts, responses)

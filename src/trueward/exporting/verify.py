@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from trueward.core.arguments import NUMBER, PATH, TEXT, require_kinds
 from trueward.core.errors import TruewardError, UsageError
-from trueward.model.reward_model import load
+from trueward.model.reward_model import fitted
 
 from . import verify_classifier, verify_encoder, verify_scorer, verify_sentence
 from .card import SCHEMA
@@ -138,6 +139,9 @@ def verify_export(
     trueward.core.errors.TruewardError: nowhere is no export: it has no reward_card.json; ...
 
     """
+    require_kinds(
+        "verify_export", folder=(folder, PATH), url=(url, TEXT.or_none), rounding=(rounding, NUMBER)
+    )
     path = Path(folder)
     if not (path / "reward_card.json").is_file():
         raise TruewardError(
@@ -146,7 +150,7 @@ def verify_export(
     if not rounding > 0:
         raise UsageError(f"rounding: expected a number of sd above 0, found {rounding:g}")
     pairs = texts_to_score(prompts, responses)
-    exported = load(model) if isinstance(model, str | Path) else model
+    exported = None if model is None else fitted(model, "verify_export")
     try:
         kind = folder_kind(path, allow_code=allow_remote_code)
         _refuse_url(path, url, kind)

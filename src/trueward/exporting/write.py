@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from safetensors.numpy import save_file
 
+from trueward.core.arguments import PATH, TEXT, require_kinds
 from trueward.core.atomic_io import replacing
 from trueward.core.errors import TruewardError, UsageError
 from trueward.features.backbones import backbone as backbone_of
@@ -17,7 +18,7 @@ from trueward.features.builtin.wordllama import WordLlama
 from trueward.features.encoding import cached_in, features
 from trueward.features.transformers import loading
 from trueward.features.transformers.transformer import Transformer
-from trueward.model.reward_model import load
+from trueward.model.reward_model import fitted
 
 from .card import NO_REMOTE_CODE, probability_sentence, reward_card, write_cards
 from .linear_heads import exact_linear
@@ -123,6 +124,9 @@ def export(
     trueward.core.errors.UsageError: choose distil or allow_remote_code, not both
 
     """
+    require_kinds(
+        "export", folder=(folder, PATH), dtype=(dtype, TEXT.or_none), form=(form, TEXT.or_none)
+    )
     if distil and allow_remote_code:
         raise UsageError("choose distil or allow_remote_code, not both")
     if form not in (None, *FORMS):
@@ -133,7 +137,7 @@ def export(
         raise TruewardError(
             f"{target} exists and is not an export, so it is not overwritten: give another folder"
         )
-    model = load(model) if isinstance(model, str | Path) else model
+    model = fitted(model, "export")
     if model.backbone is None:
         raise TruewardError(
             "an exported folder reads text, and this model was fitted on features from outside: fit it with "

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar, overload
 
 import torch
 
+from trueward.core.arguments import FLAG, PATH, TEXT, Kind, described, require_kinds
 from trueward.core.errors import NotWrittenError, UsageError
 from trueward.core.work_parts import WorkParts
 from trueward.data.log import Log, Test
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from .backbones import Backbone
 
 T = TypeVar("T")
+BACKBONE = Kind("a name or a Backbone", lambda v: isinstance(v, str | backbones.Backbone))
+CACHE = Kind("a path, True or False", lambda v: isinstance(v, bool) or PATH.admits(v))
 LOG = logging.getLogger("trueward")
 BLOCK = 1024  # rows of one file of the cache: an interrupted run loses one block at most
 
@@ -102,10 +105,9 @@ def encode(
 
     """
     if not isinstance(table, Log | Test):
-        raise UsageError(
-            f"encode takes a Log or a Test, not {type(table).__name__}: read it with read_log or "
-            "read_test first"
-        )
+        raise UsageError(f"encode takes what read_log or read_test gives, not {described(table)}")
+    require_kinds("encode", backbone=(backbone, BACKBONE), memory=(memory, TEXT.or_none))
+    require_kinds("encode", progress=(progress, FLAG), cache=(cache, CACHE.or_none))
     if isinstance(backbone, str) and backbone.startswith("precomputed:"):
         return precomputed(backbone.removeprefix("precomputed:"), table)
     model = backbones.backbone(backbone) if isinstance(backbone, str) else backbone

@@ -143,7 +143,7 @@ def allow_endpoint(address: str) -> str:
     'http://127.0.0.1:8000/v1'
 
     """
-    checked = _checked(address)
+    checked = _checked(address if isinstance(address, str) else "")
     ALLOWED.add(checked)
     return checked
 

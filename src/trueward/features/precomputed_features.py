@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from trueward.core.arguments import PATH, TEXT, described, require_kinds
 from trueward.core.errors import TruewardError, UsageError
 from trueward.data.log import Log, Test
 
@@ -71,6 +72,11 @@ def precomputed(
             [0., 1.]])
 
     """
+    require_kinds("precomputed", key=(key, TEXT.or_none))
+    if not isinstance(source, np.ndarray | Tensor):
+        require_kinds("precomputed", source=(source, PATH))
+    if table is not None and not isinstance(table, Log | Test):
+        raise UsageError(f"precomputed takes a Log or a Test as table, not {described(table)}")
     if table is None:
         if isinstance(source, np.ndarray | Tensor):
             raise UsageError(

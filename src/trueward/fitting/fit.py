@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any, Unpack
 
+from trueward.core.arguments import FUNCTION, MAPPING, PATH, described, require_kinds
 from trueward.core.errors import UsageError
 from trueward.core.options import check_names, options
 from trueward.data.capabilities import LogCapabilities
@@ -15,14 +16,17 @@ from trueward.training.checkpoints import Checkpoints
 from trueward.training.config import Train
 from trueward.training.loop import Progress, train_net
 
+from .given import training_rows
 from .out_of_fold import estimate_nuisances
 from .prepared import PreparedLog
-from .record import composed_model, trained_model
+from .record import composed_model, stating, trained_model
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from trueward.data.log import Log
+    from trueward.features import Backbone
     from trueward.model.reward_model import RewardModel
 
     from .options import FitOptions
@@ -30,9 +34,10 @@ if TYPE_CHECKING:
 
 def fit(
     method: str | Method,
-    train: Feedback | Labelled,
-    val: Feedback | Labelled,
+    train: Feedback | Labelled | Log | object,
+    val: Feedback | Labelled | Log | float | object = 0.2,
     *,
+    backbone: str | Backbone | None = None,
     method_options: Mapping[str, Any] | None = None,
     checkpoint: str | Path | None = None,
     progress: Progress | None = None,
@@ -48,9 +53,14 @@ def fit(
     ----------
     method : str or Method
         Name of a method (`trueward.methods`), or a method with its options.
-    train, val : Feedback or Labelled
-        Training and validation rows; no prompt should be in both (`Feedback.split`). Only the method
-        ``oracle`` takes `Labelled`, which holds true labels.
+    train : Feedback, Log, path or table
+        Training rows. A `Log`, or what `read_log` reads, is encoded. Only the method ``oracle`` takes
+        `Labelled`, which holds true labels.
+    val : float, default 0.2; or Feedback, Log, path or table
+        Share of the prompts to hold out for early stopping, drawn by ``seed``; or validation rows: no prompt
+        should be in both.
+    backbone : str or Backbone, optional
+        What makes features of texts, see `encode`; ``wordllama`` by default.
     method_options : mapping, optional
         Options of the method, as ``{"clip": 0.05}``. They may also be given as keywords; a type checker
         knows only those of `FitOptions`.
@@ -87,8 +97,20 @@ def fit(
     >>> model.method, len(model.score_features(x).reward)
     ('ips', 400)
 
+    A log with texts is encoded and split:
+
+    >>> log = tw.read_log("chat_log.parquet")  # doctest: +SKIP
+    >>> model = tw.fit("auto", log)  # doctest: +SKIP
+
     """
+    require_kinds(
+        "fit",
+        method_options=(method_options, MAPPING.or_none),
+        checkpoint=(checkpoint, PATH.or_none),
+        progress=(progress, FUNCTION.or_none),
+    )
     requested, cfg = configure(method, {**chosen, **(method_options or {})})
+    train, val, said = training_rows(train, val, backbone, cfg.seed)
     resolved, reasons = resolve(requested, train)
     log = PreparedLog.of(resolved, train, val, cfg)
     store = None
@@ -98,11 +120,12 @@ def fit(
     data = log.cross_fit_data(cfg)
     nuisances = estimate_nuisances(resolved, data, None, store, progress)
     if resolved.composed and nuisances.complete:
-        return composed_model(log, resolved, cfg, nuisances, data.projection, reasons)
+        model = composed_model(log, resolved, cfg, nuisances, data.projection, reasons)
+        return stating(model, said)
     del data  # projected features, which only nuisances read
     problem = log.problem(resolved, nuisances)
     state = train_net(problem, cfg, store, progress)
-    return trained_model(log, problem, cfg, nuisances, state, reasons)
+    return stating(trained_model(log, problem, cfg, nuisances, state, reasons), said)
 
 
 def configure(method: str | Method, chosen: Mapping[str, Any]) -> tuple[Method, Train]:
@@ -126,6 +149,10 @@ def configure(method: str | Method, chosen: Mapping[str, Any]) -> tuple[Method, 
         If an option is unknown, out of its range, or belongs to a method that was given as an object.
 
     """
+    if not isinstance(method, str | Method):
+        raise UsageError(
+            f"a method is given by its name or as an object such as Ips(clip=0.05), not {described(method)}"
+        )
     training = options(Train)
     name = method if isinstance(method, str) else method.name
     own = options(method_class(name) if isinstance(method, str) else type(method))

@@ -111,6 +111,25 @@ def composed_model(
     return _model(log, method, net, report)
 
 
+def stating(model: RewardModel, line: str | None) -> RewardModel:
+    """Return a model whose report and card state how its rows were made.
+
+    Parameters
+    ----------
+    model : RewardModel
+        The model.
+    line : str or None
+        What was done; None where the rows were ready.
+
+    """
+    if line is None:
+        return model
+    report = {**model.report, "prepared": line}
+    return dataclasses.replace(
+        model, report=report, card=f"{model.card}\n**Rows** The fit {line}.\n"
+    )
+
+
 def _model(
     log: PreparedLog, method: Method, net: Net | ComposedModel, report: dict[str, Any]
 ) -> RewardModel:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Unpack
 
-from trueward.core.errors import TruewardError
+from trueward.core.arguments import SEVERAL, WHOLE, described, require_kinds
+from trueward.core.errors import TruewardError, UsageError
 from trueward.core.threads import in_threads
+from trueward.data.feedback import Feedback, Labelled
 from trueward.training.loop import train_nets
 
 from .crossfit import CrossFitData, NuisanceFits, fit_nuisances
@@ -18,7 +20,6 @@ from .record import composed_model, trained_model
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from trueward.data.feedback import Feedback, Labelled
     from trueward.estimation.method import Method
     from trueward.model.reward_model import RewardModel
     from trueward.training.config import Train
@@ -97,6 +98,16 @@ def fit_many(
     [0, 1]
 
     """
+    require_kinds("fit_many", jobs=(jobs, SEVERAL), threads=(threads, WHOLE))
+    for job in (jobs := list(jobs)):
+        if not isinstance(job, FitJob):
+            raise UsageError(f"fit_many: jobs takes a list of FitJob, not {described(job)}")
+        for data in (job.train, job.val):
+            if not isinstance(data, Feedback | Labelled):
+                raise UsageError(
+                    f"fit_many: a FitJob takes rows with features, not {described(data)}: encode and split "
+                    "the log"
+                )
     results: list[Any] = [None] * len(jobs)
     checked: dict[int, _CheckedJob] = {}
     logs: dict[tuple[object, ...], PreparedLog] = {}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 from polars.exceptions import PolarsError
 
+from trueward.core.arguments import PATH, PATHS, SEVERAL, TEXT, require_kinds
 from trueward.core.errors import TruewardError, UsageError
 from trueward.data.readers.delimited import Reading
 from trueward.data.readers.unpacked_size import require_memory_by_groups
@@ -29,7 +30,7 @@ from .scratch import Scratch
 from .sorted_ranges import no_progress
 from .staging import stage
 from .traces import check_shown
-from .user_mapping import user_mapping
+from .user_mapping import mapping_pairs, user_mapping
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -40,12 +41,16 @@ if TYPE_CHECKING:
     from .staging import StagedRows
 
 
+LISTS = ("shown", "logged", "positive", "negative", "unrated", "phone_regions")
+ARGUMENTS = {"source": TEXT, "paths": PATHS, "out": PATH.or_none, **dict.fromkeys(LISTS, SEVERAL)}
+
+
 def import_log(
     source: str,
     paths: Sequence[str | os.PathLike[str]] | str | os.PathLike[str],
     out: str | os.PathLike[str] | None = None,
     *,
-    mapping: Sequence[tuple[str, str]] = (),
+    mapping: Mapping[str, str] | Sequence[tuple[str, str]] = (),
     shown: Sequence[str] = (),
     logged: Sequence[str] = (),
     scale: tuple[float, float] | None = None,
@@ -70,7 +75,7 @@ def import_log(
         Files or folders of one export, or SQL queries (``.sql``) for the generic tables.
     out : path, optional
         Folder to write; an earlier import there is replaced. None writes nothing.
-    mapping : sequence of (str, str)
+    mapping : mapping of str to str, or sequence of (str, str)
         Pairs of our name and the name in the export: (channel, signal) or (``prompt``, path).
     shown : sequence of str
         Names of the model calls or spans whose answers users saw; by default, a call of several in one trace
@@ -120,6 +125,9 @@ def import_log(
     [('How?', 'So.', None)]
 
     """
+    given = locals()
+    require_kinds("import_log", **{name: (given[name], kind) for name, kind in ARGUMENTS.items()})
+    mapping = mapping_pairs(mapping)
     folder = None if out is None else Path(out)
     if folder is not None:
         check_output(folder)

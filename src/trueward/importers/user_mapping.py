@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from trueward.core.arguments import described
 from trueward.core.errors import UsageError
 from trueward.data.feedback_words import FeedbackWords
 
@@ -66,3 +68,30 @@ def user_mapping(
             )
     words = words or FeedbackWords()
     return UserMapping(signals, paths, shown=shown, words=words, dates=dates)
+
+
+def mapping_pairs(given: Mapping[str, str] | Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return a mapping as pairs of our name and the name in the export.
+
+    Parameters
+    ----------
+    given : mapping of str to str, or sequence of (str, str)
+        What the user gave.
+
+    Raises
+    ------
+    UsageError
+        If it is neither.
+
+    """
+    pairs = list(given.items()) if isinstance(given, Mapping) else given
+    texts = isinstance(pairs, list | tuple) and all(
+        isinstance(p, list | tuple) and len(p) == 2 and all(isinstance(t, str) for t in p)
+        for p in pairs
+    )
+    if not texts:
+        raise UsageError(
+            "import_log: mapping takes a dictionary of our names and those of the export, not "
+            f"{described(given)}"
+        )
+    return [(ours, theirs) for ours, theirs in pairs]

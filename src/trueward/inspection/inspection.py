@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from trueward.core.errors import TruewardError
+from trueward.core.overview import Overview, Shown
+from trueward.core.wording import for_reader
 from trueward.core.wrapping import text_width, wrapped
 from trueward.data.capabilities import LogCapabilities
+from trueward.data.log import as_log
 
 from . import findings
 from .finding import Finding, percent, pluralised, shortened
@@ -27,8 +30,8 @@ T = TypeVar("T")
 NARROW = 72  # characters of a line below which findings have no columns
 
 
-@dataclass(frozen=True)
-class Inspection:
+@dataclass(frozen=True, repr=False)
+class Inspection(Shown):
     """Size of a log, its findings, and the methods that it supports; ``str()`` is the report.
 
     See Also
@@ -97,6 +100,11 @@ class Inspection:
             "unsupported": dict(self.unsupported),
             "benchmark_only": list(self.benchmark_only),
         }
+
+    def _overview(self) -> Overview:
+        rows = [[f.severity, f.name, f.message] for f in self.findings]
+        notes = ["supported methods:", *self._supported_lines()]
+        return Overview(self._header(), ("", "finding", ""), rows, notes)
 
     def __str__(self) -> str:
         """Format the findings as aligned text, with the method that `auto` selects."""
@@ -173,13 +181,13 @@ class Inspection:
                 head = " " * len(head)
 
 
-def inspect(log: Log) -> Inspection:
+def inspect(log: Log | object) -> Inspection:
     """Report what a log can identify before anything is fitted on it.
 
     Parameters
     ----------
-    log : Log
-        A log with at least one row, from `read_log`.
+    log : Log, path or table
+        A log with at least one row; what is no `Log` is read by `read_log`.
 
     Returns
     -------
@@ -203,13 +211,18 @@ def inspect(log: Log) -> Inspection:
     'a fit needs at least 2 responses rated good, and found 1'
 
     """
+    log = as_log(log, "inspect")
     if not len(log):
         raise TruewardError(
             f"inspection needs at least one row, and {log.source} has none: write one row for "
             "every response that was shown"
         )
     capabilities = LogCapabilities.from_log(log)
-    results = [finding for function in finding_functions() for finding in function(log)]
+    results = [
+        replace(finding, message=for_reader(finding.message))
+        for function in finding_functions()
+        for finding in function(log)
+    ]
     users = log.frame["user_id"].drop_nulls().n_unique() if "user_id" in log.columns else None
     return Inspection(
         source=log.source,

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import logging
 import math
+import os
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from trueward.core.errors import TruewardError
+from trueward.core.arguments import PATH, described, require_kinds
+from trueward.core.errors import TruewardError, UsageError
+from trueward.core.overview import Overview, Shown, cell
+from trueward.data.pairs import pairs_of
 from trueward.estimation.method import Method, settings
 from trueward.estimators._registry import is_found, make
+from trueward.features.given import feedback_of
 from trueward.training.networks import Net, Shape
 from trueward.training.preprocessing import InputTransform, Standardizer
 from trueward.training.problem import member_logits
@@ -35,12 +42,13 @@ from .folder import (
 from .scores import Scores
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from numpy.typing import NDArray
 
     from trueward.data.feedback import Columns, Feedback
+    from trueward.data.log import Log
 
 LOG = logging.getLogger("trueward")
-__all__ = ["FORMAT", "OWN", "RewardModel", "Scores", "claim", "load"]
+__all__ = ["FORMAT", "OWN", "RewardModel", "Scores", "claim", "fitted", "load"]
 
 # name in a saved folder -> field of `Calibration`; earlier releases wrote the first two or three
 _CALIBRATION = {
@@ -52,8 +60,8 @@ _CALIBRATION = {
 }
 
 
-@dataclass(frozen=True, eq=False)
-class RewardModel:
+@dataclass(frozen=True, eq=False, repr=False)
+class RewardModel(Shown):
     """A fitted reward model.
 
     `fit`, `tune` and `load` return one.
@@ -109,14 +117,16 @@ class RewardModel:
         """Name of the method."""
         return self.estimator.name
 
-    def score(self, prompts: Sequence[str], responses: Sequence[str]) -> Scores:
+    def score(self, prompts: Any, responses: Any = None) -> Scores:
         """Score responses to prompts.
 
         Parameters
         ----------
-        prompts : sequence of str
-            n prompts, as in the log.
-        responses : sequence of str
+        prompts : sequence of str or of messages, table, Log, Test or conversations
+            n prompts, as in the log. Without ``responses``: a table of prompt and response (a file, polars,
+            pandas, pyarrow, `datasets`, a list of dictionaries), or one or several lists of chat messages
+            that end with the response.
+        responses : sequence of str or of messages, optional
             n responses, one a prompt.
 
         Returns
@@ -130,19 +140,72 @@ class RewardModel:
             If the model was fitted on features from outside, or the lengths differ.
 
         """
+        if isinstance(prompts, Tensor | np.ndarray):
+            raise UsageError(
+                "score reads texts, and was given an array: score_features takes features"
+            )
         if self.backbone is None:
             raise TruewardError(
                 "this model was fitted on features from outside, so it cannot read text; compute the "
                 "same features and call score_features"
             )
-        if len(prompts) != len(responses):
-            raise TruewardError(
-                f"scoring takes one prompt a response, and got {len(prompts)} prompts and "
-                f"{len(responses)} responses"
-            )
+        questions, answers = pairs_of(prompts, responses)
         from trueward.features import backbone, features  # noqa: PLC0415 - loads text models, which features skip
 
-        return self.score_features(features(backbone(self.backbone), prompts, responses, None))
+        return self.score_features(features(backbone(self.backbone), questions, answers, None))
+
+    def predict_proba(self, prompts: Any, responses: Any = None) -> NDArray[np.float64]:
+        """Return P(not preferred) and P(preferred) of every response, as scikit-learn does.
+
+        Parameters
+        ----------
+        prompts : as for `score`, or (n, d) Tensor or array
+            Whatever `score` takes, or features as for `score_features`.
+        responses : sequence of str or of messages, optional
+            n responses, one a prompt.
+
+        Returns
+        -------
+        (n, 2) array
+            Each row sums to 1; the second column is ``preferred`` of `Scores`.
+
+        Raises
+        ------
+        TruewardError
+            If the model identifies only an interval, or cannot read the texts or features.
+
+        """
+        if isinstance(prompts, Tensor | np.ndarray) and responses is None:
+            scores = self.score_features(torch.as_tensor(prompts))
+        else:
+            scores = self.score(prompts, responses)
+        if scores.preferred is None:
+            raise TruewardError(
+                "predict_proba needs one P(preferred) a row, and this model identifies only an interval: see "
+                "low and high of score"
+            )
+        p = scores.preferred.double().cpu().numpy()
+        return np.stack([1 - p, p], axis=1)
+
+    @property
+    def plot(self) -> Any:
+        """Charts of this model by Altair: ``plot.calibration(test)``, see `trueward.Plots`."""
+        return importlib.import_module("trueward").Plots(self)  # drawn above this layer
+
+    def _overview(self) -> Overview:
+        rows = self.report.get("rows", {}).get("train")
+        rated = self.report.get("rated", {}).get("train")
+        on = "" if rows is None else f", fitted on {rows:,} rows ({rated:,} with feedback)"
+        calibrated = "" if self.calibration is None else ", calibrated"
+        facts = [["method", self.method]]
+        facts += [[k, str(v)] for k, v in settings(self.estimator).items()]
+        facts.append(["reads", "features from outside" if self.backbone is None else self.backbone])
+        if beside := self.report.get("beside_naive"):
+            facts.append(["AUROC on held-out ratings", cell(beside["auroc"])])
+            facts.append(["AUROC of naive", cell(beside["naive_auroc"])])
+        notes = [*self.report.get("reasons", ()), *map(_warning, self.report.get("warnings", ()))]
+        shown = [[name, cell(value)] for name, value in facts]
+        return Overview(f"{self.method}{on}{calibrated}", ("", "value"), shown, notes)
 
     def score_features(self, x: Tensor) -> Scores:
         """Score rows of features.
@@ -164,6 +227,11 @@ class RewardModel:
 
         """
         width = len(self.standardizer.mean)
+        if not isinstance(x, Tensor):
+            raise UsageError(
+                f"score_features takes an (n, {width}) Tensor of features, not {described(x)}; score reads "
+                "texts"
+            )
         if x.dim() != 2 or x.shape[1] != width:
             raise TruewardError(f"this model reads (n, {width}) features, not {tuple(x.shape)}")
         transform = InputTransform(self.standardizer, None, torch.float32)
@@ -191,7 +259,7 @@ class RewardModel:
         return torch.stack(members, 1)
 
     def calibrated(
-        self, log: Feedback, *, weight: Tensor | None = None, seed: int = 0
+        self, log: Feedback | Log | object, *, weight: Tensor | None = None, seed: int = 0
     ) -> RewardModel:
         """Return a copy whose P(preferred) is calibrated on the gold labels of a log.
 
@@ -200,8 +268,8 @@ class RewardModel:
 
         Parameters
         ----------
-        log : Feedback
-            Rows with ``gold`` labels.
+        log : Feedback, Log, path or table
+            Rows with ``gold`` labels; texts are encoded with the model's backbone.
         weight : Tensor, optional
             (n,) 1 / P(row is labelled), in the place of ``gold_weight``.
         seed : int, default 0
@@ -213,6 +281,7 @@ class RewardModel:
             If the log has no or too few gold labels, or the model identifies only an interval.
 
         """
+        log = feedback_of(log, self.backbone, "calibrated")
         if not len(log.audited):
             raise TruewardError(
                 "calibrating needs gold labels on rows of the log, and found none: give --gold"
@@ -333,6 +402,7 @@ def load(folder: str | Path) -> RewardModel:
     >>> model = tw.load("rm")  # doctest: +SKIP
 
     """
+    require_kinds("load", folder=(folder, PATH))
     path = Path(folder)
     record = read_record(path)
     try:
@@ -376,6 +446,41 @@ def load(folder: str | Path) -> RewardModel:
         raise TruewardError(
             f"{path} is a damaged reward model{other} ({reason}); copy or fit it again"
         ) from e
+
+
+def fitted(model: object, function: str) -> RewardModel:
+    """Return a model, or load its folder.
+
+    Parameters
+    ----------
+    model : RewardModel, str or Path
+        The model, or the folder that `RewardModel.save` wrote.
+    function : str
+        Name of the function that needs it; begins the error.
+
+    Returns
+    -------
+    RewardModel
+
+    Raises
+    ------
+    UsageError
+        If it is neither.
+    TruewardError
+        If the folder holds no model.
+
+    """
+    if isinstance(model, RewardModel):
+        return model
+    if isinstance(model, str | os.PathLike):
+        return load(Path(model))
+    raise UsageError(
+        f"{function} takes a fitted reward model or its folder as model, not {described(model)}"
+    )
+
+
+def _warning(text: str) -> str:
+    return f"warning: {text}"
 
 
 def _moved(backbone: str, folder: Path) -> str:

@@ -5,12 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import polars as pl
+
+from trueward.core.overview import Overview, Shown, cell
+from trueward.data.converted import to_pandas
+
 if TYPE_CHECKING:
+    import pandas as pd
     from torch import Tensor
 
+SHOWN = 5  # rows in a notebook
 
-@dataclass(frozen=True)
-class Scores:
+
+@dataclass(frozen=True, repr=False)
+class Scores(Shown):
     """Scores of n responses.
 
     Attributes
@@ -51,3 +59,27 @@ class Scores:
         """
         columns = {k: v for k, v in vars(self).items() if v is not None}
         return columns | {"far": self.out_of_distribution}
+
+    def frame(self) -> pl.DataFrame:
+        """Return the scores as a polars table, one column a score."""
+        columns = {k: v for k, v in self.columns().items() if k != "far"}
+        return pl.DataFrame([pl.Series(k, v.cpu().numpy()) for k, v in columns.items()])
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the scores as a ``pandas.DataFrame``, one column a score."""
+        return to_pandas(self.frame())
+
+    def __len__(self) -> int:
+        """Return the number of responses."""
+        return len(self.spread)
+
+    def _overview(self) -> Overview:
+        frame = self.frame()
+        title = f"{len(self):,} responses"
+        if self.preferred is not None and len(self):
+            title += f", mean P(preferred) {float(self.preferred.mean()):.3f}"
+        if outside := int(self.out_of_distribution.sum()):
+            title += f", {outside:,} out of distribution"
+        rows = [[cell(v) for v in row] for row in frame.head(SHOWN).iter_rows()]
+        more = [f"the first {SHOWN} of {len(self):,} responses"] if len(self) > SHOWN else []
+        return Overview(title, frame.columns, rows, more)

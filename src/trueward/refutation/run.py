@@ -6,13 +6,17 @@ from dataclasses import asdict, dataclass
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
+from trueward.core.arguments import FUNCTION, SEVERAL, WHOLE, described, require_kinds
 from trueward.core.errors import TruewardError, UsageError
+from trueward.core.overview import Overview, Shown
 from trueward.core.random import torch_stream
 from trueward.core.suggest import suggestion
 from trueward.data.capabilities import LogCapabilities
-from trueward.data.feedback import Feedback
+from trueward.data.feedback import Feedback, Labelled
+from trueward.data.log import as_log
 from trueward.data.splits import prompt_numbers, sample_prompts
 from trueward.estimation.requirements import require
+from trueward.features.given import BACKBONE, feedback_of
 from trueward.fitting.fit import configure
 
 from .ask_checks import asked_arms
@@ -29,6 +33,7 @@ from .trial import Check, NotApplicableError, Trial
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from trueward.data.log import Log
     from trueward.estimation.method import Method
     from trueward.training.loop import Progress
 
@@ -52,8 +57,8 @@ HELD, VAL = 0.3, 0.2  # share of the prompts held out; share of the others for v
 INDENT = 48  # columns before the sentence
 
 
-@dataclass(frozen=True)
-class Refutation:
+@dataclass(frozen=True, repr=False)
+class Refutation(Shown):
     """Results of all attempts to refute a method on a log; ``str()`` is a table.
 
     See Also
@@ -82,6 +87,11 @@ class Refutation:
         """Return the results as plain data."""
         return {"passed": self.passed, **asdict(self), "checks": [asdict(c) for c in self.checks]}
 
+    def _overview(self) -> Overview:
+        head = ("check", "verdict", "found", "limit", "reason")
+        rows = [[*_columns(c), c.sentence] for c in self.checks]
+        return Overview(self._header(), head, rows)
+
     def __str__(self) -> str:
         """Format a table with one check a row, its sentence in the last column."""
         lines = [self._header(), ""]
@@ -102,21 +112,26 @@ class Refutation:
         return f"{self.method} on {rows}: {result if applied else 'no check applies'}"
 
 
-def _cells(c: Check) -> str:
+def _columns(c: Check) -> tuple[str, str, str, str]:
     verdict = {True: "pass", False: "FAIL", None: "n/a"}[c.passed]
     found = "-" if c.found is None else f"{c.found:.3f}"
     sign = ">=" if c.name in FLOORS else "<="
     limit = "" if c.limit is None else f"{sign} {c.limit:.3f}"
-    return f"{c.name:<21}{verdict:<8}{found:>6}  {limit:<11}"
+    return c.name, verdict, found, limit
+
+
+def _cells(c: Check) -> str:
+    name, verdict, found, limit = _columns(c)
+    return f"{name:<21}{verdict:<8}{found:>6}  {limit:<11}"
 
 
 def refute(
     method: str | Method,
-    log: Feedback,
+    log: Feedback | Log | object,
     *,
     texts: Sequence[str] | None = None,
     seed: int = 0,
-    only: Iterable[str] | None = None,
+    only: str | Iterable[str] | None = None,
     progress: Progress | None = None,
     **options: Any,
 ) -> Refutation:
@@ -126,14 +141,14 @@ def refute(
     ----------
     method : str or Method
         A method, or its name.
-    log : Feedback
-        The log, with n rows. Of more than 20,000 rows, fits use a random sample of whole prompts, those
-        with gold labels first.
+    log : Feedback, Log, path or table
+        The log, with n rows; texts are encoded with the default backbone. Of more than 20,000 rows, fits
+        use a random sample of whole prompts, those with gold labels first.
     texts : sequence of str, optional
-        Prompt of every row, to find copies by.
+        Prompt of every row, to find copies by; those of a Log by default.
     seed : int, default 0
         Seed of the fits, of the splits and of the changes.
-    only : iterable of str, optional
+    only : str or iterable of str, optional
         Names of the checks to run; all by default.
     progress : callable, optional
         Reports the progress of the fits, as for `fit`.
@@ -151,7 +166,7 @@ def refute(
     UsageError
         If a check or an option is unknown, or the method is fitted on true labels.
     TruewardError
-        If ``log`` is not `Feedback`, does not support the method, or does not match ``texts``.
+        If ``log`` cannot be read, does not support the method, or does not match ``texts``.
 
     Examples
     --------
@@ -163,16 +178,22 @@ def refute(
     (True, 0.0)
 
     """
+    require_kinds(
+        "refute",
+        texts=(texts, SEVERAL.or_none),
+        seed=(seed, WHOLE),
+        progress=(progress, FUNCTION.or_none),
+    )
     names = selected_checks(only)
     configured, _ = configure(method, {**options, "seed": seed})
     if configured.takes_truth:
         raise UsageError(
             f"{configured.name} is fitted on clean labels, which a log does not have: choose another method"
         )
-    if not isinstance(log, Feedback):
-        raise TruewardError(
-            f"refuting needs the feedback of a log, and was given {type(log).__name__}"
-        )
+    if not isinstance(log, Feedback | Labelled):
+        log = as_log(log, "refute")
+        texts = log.frame["prompt"].to_list() if texts is None else texts
+    log = feedback_of(log, BACKBONE, "refute")
     if texts is not None and len(texts) != len(log):
         raise TruewardError(
             f"texts must name the prompt of each of {len(log)} rows, not {len(texts)}"
@@ -217,12 +238,12 @@ def _check(name: str, trial: Trial) -> Check:
         return Check(name, None, None, None, str(e))
 
 
-def selected_checks(only: Iterable[str] | None) -> list[str]:
+def selected_checks(only: str | Iterable[str] | None) -> list[str]:
     """Return the names of the checks to run, and refuse unknown ones.
 
     Parameters
     ----------
-    only : iterable of str or None
+    only : str, iterable of str or None
         Names of checks; None for all.
 
     Returns
@@ -236,8 +257,11 @@ def selected_checks(only: Iterable[str] | None) -> list[str]:
         If a name is unknown; the message suggests the nearest one.
 
     """
-    names = list(CHECKS) if only is None else list(only)
+    names = list(CHECKS) if only is None else [only] if isinstance(only, str) else only
+    if not SEVERAL.admits(names):
+        raise UsageError(f"refute: only takes names of checks, not {described(only)}")
+    names = list(names)
     for name in names:
-        if name not in CHECKS:
+        if not isinstance(name, str) or name not in CHECKS:
             raise UsageError(f"no check is called {name!r}: {suggestion(name, CHECKS)}")
     return names

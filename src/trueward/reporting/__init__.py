@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from trueward.core.arguments import FUNCTION, TEXT, WHOLE, described, require_kinds
 from trueward.core.errors import UsageError
-from trueward.model.reward_model import RewardModel
+from trueward.data.log import as_log, as_test
+from trueward.model.reward_model import RewardModel, fitted, load
 
 from .drift_section import with_drift
 from .page import Page
@@ -22,9 +26,9 @@ ROWS = 20_000  # largest number of rows of a log, and of a test, that a report r
 
 
 def report(
-    what: RewardModel | Mapping[str, RewardModel] | Runs,
-    log: Log | None = None,
-    test: Test | None = None,
+    what: RewardModel | str | Path | Mapping[str, RewardModel | str | Path] | Runs,
+    log: Log | object | None = None,
+    test: Test | object | None = None,
     *,
     drift: Monitor | None = None,
     seed: int = 0,
@@ -36,11 +40,11 @@ def report(
 
     Parameters
     ----------
-    what : RewardModel, mapping of str to RewardModel, or Runs
-        A model, models by name, or the runs of a benchmark.
-    log : Log, optional
+    what : RewardModel, str, Path, mapping of str to RewardModel, or Runs
+        A model, models by name, the runs of a benchmark, or the folder of one of these.
+    log : Log, path or table, optional
         Adds findings, sensitivity, scores and examples; with gold labels also an audit and calibration.
-    test : Test, optional
+    test : Test, path or table, optional
         Adds metrics on true labels, calibration, and mean scores at every rating.
     drift : Monitor, optional
         Result of `trueward.monitor`: adds a section on what has changed, period by period.
@@ -74,19 +78,47 @@ def report(
     ['Summary', 'Who reacts']
 
     """
+    from trueward.benchmark.runs import Runs  # noqa: PLC0415 - loads the benchmark
+
     from .benchmark_report import benchmark_page  # noqa: PLC0415 - loads the drawing code
     from .model_report import model_page  # noqa: PLC0415 - loads the drawing code
 
+    require_kinds(
+        "report",
+        seed=(seed, WHOLE),
+        rows=(rows, WHOLE),
+        command=(command, TEXT.or_none),
+        say=(say, FUNCTION),
+    )
+    log = None if log is None else as_log(log, "report")
+    test = None if test is None else as_test(test, "report")
+    if isinstance(what, str | PathLike):
+        what = _opened(Path(what))
     if isinstance(what, RewardModel):
         what = {what.method: what}
     if isinstance(what, Mapping):
-        page = model_page(what, log, test, command=command, seed=seed, rows=rows, say=say)
+        models = {str(name): fitted(model, "report") for name, model in what.items()}
+        page = model_page(models, log, test, command=command, seed=seed, rows=rows, say=say)
         return page if drift is None else with_drift(page, drift)
     if log is not None or test is not None or drift is not None:
         raise UsageError(
             "a report of a benchmark takes no log and no test: its runs have their own"
         )
+    if not isinstance(what, Runs):
+        raise UsageError(
+            "report takes a model, a dictionary of models by name, the runs of a benchmark, or a folder of "
+            f"one of these, not {described(what)}"
+        )
     return benchmark_page(what, command=command)
+
+
+def _opened(folder: Path) -> RewardModel | Runs:
+    """The model, or the runs of a benchmark, that a folder holds."""
+    from trueward.benchmark.runs import ABOUT, Runs  # noqa: PLC0415 - loads the benchmark
+
+    if not (folder / "model.json").is_file() and (folder / ABOUT).is_file():
+        return Runs.read(folder)
+    return load(folder)
 
 
 __all__ = ["Page", "report"]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from trueward.benchmark import Runs
 from trueward.benchmark.metric_points import metric_points
 from trueward.benchmark.runs import ABOUT
+from trueward.core.arguments import PATH, SEVERAL, TEXT, require_kinds
 from trueward.core.errors import TruewardError, UsageError
 from trueward.core.tracking import METRICS, Trackers, known_trackers, read_lines
 from trueward.fitting.finetune.metrics import recorded_settings
@@ -49,10 +50,13 @@ def track(folder: str | Path, to: str | Sequence[str], *, run: str | None = None
     >>> track("policy", "tensorbord")
     Traceback (most recent call last):
     ...
-    trueward.core.errors.UsageError: --track: there is no tracker 'tensorbord': did you mean tensorboard?
+    trueward.core.errors.UsageError: track: there is no tracker 'tensorbord': did you mean tensorboard?
 
     """
-    names = [to] if isinstance(to, str) else list(to)
+    require_kinds("track", folder=(folder, PATH), run=(run, TEXT.or_none))
+    names = [to] if isinstance(to, str) else to
+    require_kinds("track", to=(names, SEVERAL))
+    names = list(names)
     if not names:
         raise UsageError("expected the name of at least one tracker, found none")
     failures: list[str] = []

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import warnings
+from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -14,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from trueward.core.arguments import MAPPING, PATH, SEVERAL, Kind, require_kinds
 from trueward.core.atomic_io import replacing
 from trueward.core.errors import NotWrittenError, TruewardError, UsageError
 from trueward.core.tracking import METRICS, Trackers, known_trackers
 from trueward.data.log import Log
+from trueward.data.pairs import texts
 
 from .grpo import Align, grpo_config, import_trl, lora_config
 from .policy import Policy, save_policy
@@ -26,19 +29,21 @@ from .prompts import as_messages, read_prompts
 from .reward_functions import reward_functions, reward_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from .prompts import Messages
     from .reward import Reward
     from .reward_functions import RewardFunction
 
 RECORD = "align.json"
+POLICY = Kind("a Policy or a path", lambda v: isinstance(v, Policy | str | Path))
+SETTINGS = Kind("Align", lambda v: isinstance(v, Align))
 
 
 def align(
     policy: Policy | str | Path,
     rewards: Sequence[Reward | RewardFunction | str | Path],
-    prompts: Log | str | Path | Sequence[str | Messages],
+    prompts: Log | object | Sequence[str | Messages],
     out: str | Path,
     settings: Align | None = None,
     *,
@@ -96,10 +101,13 @@ def align(
     >>> align("policy", ["rm-hf"], ["How do I undo a commit?"], "out", weights=[1.0, 2.0])
     Traceback (most recent call last):
     ...
-    trueward.core.errors.UsageError: expected one weight (--weight) for each of the 1 rewards, found 2
+    trueward.core.errors.UsageError: expected one weight (weights) for each of the 1 rewards, found 2
 
     """
-    settings = settings or Align()
+    settings = Align() if settings is None else settings
+    require_kinds("align", policy=(policy, POLICY), rewards=(rewards, SEVERAL), out=(out, PATH))
+    require_kinds("align", settings=(settings, SETTINGS), weights=(weights, SEVERAL.or_none))
+    require_kinds("align", origin=(origin, MAPPING.or_none), track=(track, SEVERAL))
     out = Path(out).resolve()
     check_request(out, len(rewards), weights, track)
     trl = import_trl()
@@ -173,11 +181,13 @@ def check_request(
         )
 
 
-def _messages(prompts: Log | str | Path | Sequence[str | Messages]) -> list[Messages]:
+def _messages(prompts: Any) -> list[Messages]:
     if isinstance(prompts, Log):
         return read_prompts(prompts.frame)
-    if isinstance(prompts, str | Path):
+    rows = isinstance(prompts, list | tuple)
+    if not rows or any(isinstance(p, Mapping) for p in prompts):
         return read_prompts(prompts)
+    texts([*prompts], "user")  # raises about what is neither text nor messages
     return [as_messages(p) for p in prompts]
 
 

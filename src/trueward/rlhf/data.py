@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from trueward.core.arguments import NUMBER, require_kinds
 from trueward.core.errors import TruewardError, UsageError
-from trueward.data.log import read_log
-from trueward.model.reward_model import load
+from trueward.data.log import as_log
+from trueward.model.reward_model import fitted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from trueward.data.log import Log
     from trueward.model.reward_model import RewardModel
 
 
 def training_data(
-    kind: str, model: RewardModel | str | Path, log: Log | str | Path, *, least: float = 0.5
+    kind: str, model: RewardModel | str | Path, log: Log | object, *, least: float = 0.5
 ) -> list[dict[str, Any]]:
     """Label the responses of a log for another trainer.
 
@@ -35,8 +36,8 @@ def training_data(
         prompt, with the prompt in ``extra_info``, where `verl` reads it.
     model : RewardModel, str or Path
         The model, or its folder.
-    log : Log, str or Path
-        The log, or a file that `read_log` reads. Equal pairs of prompt and response count once.
+    log : Log, path or table
+        The log, or what `read_log` reads. Equal pairs of prompt and response count once.
     least : float, default=0.5
         For ``trl-pairs`` and ``nemo``, the smallest difference of logits between the best and the worst
         response to a prompt. Other prompts are left out.
@@ -62,8 +63,8 @@ def training_data(
 
     """
     known_kind(kind)
-    model = load(model) if isinstance(model, str | Path) else model
-    log = read_log(log) if isinstance(log, str | Path) else log
+    require_kinds("training_data", least=(least, NUMBER))
+    model, log = fitted(model, "training_data"), as_log(log, "training_data")
     frame = log.frame.select("prompt", "response", "prompt_id")
     if kind != "verl":
         scores = model.score(frame["prompt"].to_list(), frame["response"].to_list())
@@ -98,7 +99,7 @@ def known_kind(kind: str) -> None:
         If there is no such kind.
 
     """
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         raise UsageError(f"expected one of {', '.join(KINDS)}, found {kind!r}")
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from trueward.core.errors import TruewardError, UsageError
-from trueward.data.readers.messages import Malformed, flatten
+from trueward.data.pairs import texts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -165,35 +165,6 @@ def best_of_n(reward: Reward, prompt: object, candidates: Sequence[object]) -> i
     if not candidates:
         raise TruewardError("expected at least one candidate, found none")
     return int(reward([prompt] * len(candidates), candidates).argmax())
-
-
-def texts(values: Sequence[object], speaker: str) -> list[str]:
-    """Turn lists of messages into the text that a log has of them.
-
-    Parameters
-    ----------
-    values : sequence of str or lists of messages
-        Prompts or responses.
-    speaker : {"user", "assistant"}
-        Who says them.
-
-    Returns
-    -------
-    list of str
-        The texts.
-
-    Raises
-    ------
-    TruewardError
-        If a value is neither text nor messages.
-
-    """
-    try:
-        return [flatten(v, speaker) for v in values]
-    except Malformed as e:
-        raise TruewardError(
-            f"a prompt or a response is text or a list of messages, but one {e}: correct it"
-        ) from e
 
 
 def _sd(scores: Scores) -> Tensor:

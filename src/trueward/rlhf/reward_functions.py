@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from trueward.core.arguments import described
 from trueward.core.errors import TruewardError, UsageError
 
 from .reward import Reward
@@ -33,6 +34,11 @@ def reward_functions(
         If one is a folder of fit.
 
     """
+    for reward in rewards:
+        if not callable(reward) and not isinstance(reward, str | Path):
+            raise UsageError(
+                f"align: rewards takes rewards, functions and folders, not {described(reward)}"
+            )
     several = sum(isinstance(r, Reward) for r in rewards) > 1
     taken = {reward_name(r) for r in rewards if not isinstance(r, Reward)}
     functions: list[RewardFunction | str] = []

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from trueward.core.arguments import MAPPING, NUMBER, TEXT, WHOLE, require_kinds
 from trueward.core.atomic_io import replacing
 from trueward.core.errors import TruewardError, UsageError
 from trueward.core.options import check_names
 from trueward.core.options import options as option_fields
 from trueward.core.random import numpy_stream
+from trueward.data.log import as_test
 
 from .asks import AskOptions
 from .mechanisms import CLICKS, MECHANISMS, mechanism_named
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from trueward.data.log import Test
+
     Array = NDArray[np.float64]
 
 _TEXT = ("prompt", "response", "prompt_id")
@@ -40,6 +44,10 @@ FILES = ("log.parquet", "test.parquet", "truth.parquet", "scenario.json")
 CHANNELS = {"two_channel", "channels", "channels_users"}
 #: Default mean propensity, for thumbs and for clicks; the values of the papers.
 RATE, CLICK_RATE = 0.2, 0.5
+
+NUMBERS = dict.fromkeys(("alpha", "rho_01", "rho_10", "test_share"), NUMBER)
+KINDS = NUMBERS | dict.fromkeys(("rate", "threshold"), NUMBER.or_none)
+KINDS |= {"mechanism": TEXT, "gold": WHOLE, "seed": WHOLE, "options": MAPPING.or_none}
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +115,7 @@ class World:
 
 
 def simulate(
-    rated: pl.DataFrame,
+    rated: pl.DataFrame | Test | object,
     *,
     mechanism: str = "rating",
     alpha: float = 0.5,
@@ -128,7 +136,7 @@ def simulate(
 
     Parameters
     ----------
-    rated : polars.DataFrame
+    rated : polars.DataFrame, Test, path or table
         Columns prompt, response, rating (or label in [0, 1]), optionally prompt_id.
     mechanism : str
         Who reacts: a key of `trueward.simulation.MECHANISMS`.
@@ -172,6 +180,10 @@ def simulate(
     (160, 40, 20)
 
     """
+    given = locals()
+    require_kinds("simulate", **{name: (given[name], kind) for name, kind in KINDS.items()})
+    if not isinstance(rated, pl.DataFrame):
+        rated = as_test(rated, "simulate").frame
     name = mechanism_named(mechanism)
     rate = (CLICK_RATE if name in CLICKS else RATE) if rate is None else rate
     _check(name, alpha, rate, rho_01 + rho_10)

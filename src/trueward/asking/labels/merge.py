@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from trueward.core.arguments import PATHS, SEVERAL, WHOLE, require_kinds
 from trueward.core.errors import TruewardError
 
 from .agreement import krippendorff_alpha
@@ -136,6 +137,9 @@ def merge_labels(
     >>> merge_labels(["anna.jsonl", "ben.jsonl"]).frame.write_parquet("gold.parquet")  # doctest: +SKIP
 
     """
+    if not (SEVERAL.admits(files) and not list(files)):
+        require_kinds("merge_labels", files=(files, PATHS))
+    require_kinds("merge_labels", adjudicated=(adjudicated, SEVERAL), seed=(seed, WHOLE))
     given = one_of_each([read_labels(path) for path in files], newest=newest)
     if not given:
         raise TruewardError("no file of labels is given: name what the annotators downloaded")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from trueward.core.arguments import MAPPING, SEVERAL, TEXT, require_kinds
 from trueward.core.atomic_io import replacing
 from trueward.core.errors import UsageError
 from trueward.core.random import numpy_stream
@@ -178,6 +179,10 @@ def label_page(
     ('2 responses to label, 0 of them twice', True)
 
     """
+    require_kinds("label_page", guideline=(guideline, TEXT), annotators=(annotators, SEVERAL))
+    require_kinds("label_page", mapping=(mapping, MAPPING.or_none))
+    for name in (annotators := list(annotators)):
+        require_kinds("label_page", annotators=(name, TEXT))
     names = tuple(name.strip() for name in annotators)
     if len({name.casefold() for name in names}) < len(names):
         raise UsageError(f"annotators need different names, and are {', '.join(names)}")

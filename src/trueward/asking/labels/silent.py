@@ -10,8 +10,10 @@ import numpy as np
 import polars as pl
 
 from trueward.asking.answers import FEWEST, in_lottery
+from trueward.core.arguments import NUMBER, WHOLE, require_kinds
 from trueward.core.errors import TruewardError, UsageError
 from trueward.core.random import numpy_stream
+from trueward.data.log import as_log
 
 if TYPE_CHECKING:
     from trueward.data.log import Log
@@ -56,7 +58,7 @@ class SilentPlan:
         )
 
 
-def plan_silent(log: Log, width: float, *, seed: int = 0) -> SilentPlan:
+def plan_silent(log: Log | object, width: float, *, seed: int = 0) -> SilentPlan:
     """Compute how many of the asked who stayed silent to label, and draw them uniformly.
 
     The variance of `asked_share` with M labels on the silent, in the worst case of their share of good ones:
@@ -64,7 +66,7 @@ def plan_silent(log: Log, width: float, *, seed: int = 0) -> SilentPlan:
 
     Parameters
     ----------
-    log : Log
+    log : Log, path or table
         With ``asked``, ``p_ask`` and where possible ``seen``.
     width : float
         Wanted width of the 95 % interval of the share of good responses, in (0, 1).
@@ -94,6 +96,8 @@ def plan_silent(log: Log, width: float, *, seed: int = 0) -> SilentPlan:
     ((900, 500, 0), True, 400)
 
     """
+    require_kinds("plan_silent", width=(width, NUMBER), seed=(seed, WHOLE))
+    log = as_log(log, "plan_silent")
     if not 0 < width < 1:
         raise UsageError(f"the width of an interval lies between 0 and 1, and is {width:g}")
     in_lottery(log)

@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import polars as pl
-import pyarrow as pa
+from typing import TYPE_CHECKING
 
 from trueward.core.errors import TruewardError, UsageError
 
-from .cell_types import Place
 from .columnar import read_arrow, read_parquet
 from .csv_files import read_csv
 from .databases import refuse_uri
 from .folders import read_folder
+from .in_memory import read_memory
 from .json_lines import read_json
 from .queries import read_query
 from .sheets import EXCEL, SQLITE, read_excel, read_sqlite
-from .table import Table, expanded, settled
+from .table import Table, expanded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .cell_types import Column
     from .column_names import WantedColumns
 
 
@@ -57,8 +53,8 @@ def read_table(source: object, wanted: WantedColumns, split: str | None = None) 
     Parameters
     ----------
     source : str, Path or table
-        A file in one of the formats of `READERS`, a folder with a data set, or a table of polars,
-        pandas or pyarrow.
+        A file in one of the formats of `READERS`, a folder with a data set, or a table in memory, see
+        `read_memory`.
     wanted : WantedColumns
         The columns to read; see `wanted_columns`.
     split : str or None
@@ -99,10 +95,8 @@ def read_table(source: object, wanted: WantedColumns, split: str | None = None) 
                 f"{path} should be readable, but the system refuses ({e.strerror or e}): check the "
                 "path and the disk"
             ) from e
-    elif split is not None:
-        raise UsageError(f"split={split} chooses from a folder of splits: drop it for a table")
     else:
-        table = _from_memory(source, wanted)
+        table = read_memory(source, wanted, split)
     if not table.names or not any(len(column) for column in table.columns.values()):
         _refuse_rowless(table)
     return expanded(table)
@@ -140,54 +134,3 @@ def _from_path(path: Path, wanted: WantedColumns, split: str | None) -> Table:
             f"{path} should hold a table, but it is empty: check the program that wrote it"
         )
     return READERS[ending](path, wanted)
-
-
-def _from_memory(source: object, wanted: WantedColumns) -> Table:
-    library = type(source).__module__.partition(".")[0]
-    if library == "pandas" and type(source).__name__ == "DataFrame":
-        return _from_pandas(source, wanted)
-    place = Place(f"the {library} {type(source).__name__}")
-    try:
-        if isinstance(source, pl.LazyFrame):
-            names = source.collect_schema().names()
-            frame = source.select([name for name in names if wanted(name)]).collect()
-        elif isinstance(source, pl.DataFrame):
-            names, frame = source.columns, source.select([n for n in source.columns if wanted(n)])
-        elif isinstance(source, pa.Table | pa.RecordBatch | pa.RecordBatchReader):
-            table = source.read_all() if isinstance(source, pa.RecordBatchReader) else source
-            names = list(table.schema.names)
-            chosen = table.select([name for name in dict.fromkeys(names) if wanted(name)])
-            frame = pl.DataFrame(pl.from_arrow(chosen))
-        else:
-            raise UsageError(
-                "a log is a path or a polars, pandas or pyarrow table, but this is "
-                f"a {type(source).__name__}: save it to a file or convert it to a table"
-            )
-    except (pl.exceptions.PolarsError, pa.ArrowException, KeyError, OSError) as e:
-        raise TruewardError(
-            f"{place.source} should hold a table, but it cannot be read "
-            f"({' '.join(str(e).split())[:200]}): correct the code that creates it"
-        ) from e
-    return Table({name: frame[name] for name in frame.columns}, tuple(names), place)
-
-
-def _from_pandas(source: Any, wanted: WantedColumns) -> Table:
-    """Convert column by column, so that only a column of mixed types becomes plain values."""
-    names = [str(name) for name in source.columns]
-    columns: dict[str, Column] = {}
-    for i, name in enumerate(names):
-        if not wanted(name):
-            continue
-        if name in columns:
-            raise TruewardError(
-                f"the pandas DataFrame should name each column once, but it has {name!r} twice: "
-                "rename or drop one"
-            )
-        values = source.iloc[:, i].reset_index(drop=True)
-        try:
-            columns[name] = pl.from_pandas(values, nan_to_null=True)
-        except (pa.ArrowException, pl.exceptions.PolarsError, TypeError, ValueError):
-            columns[name] = settled(
-                [None if null else v for v, null in zip(values, values.isna(), strict=True)]
-            )
-    return Table(columns, tuple(names), Place("the pandas DataFrame"), gaps=True)

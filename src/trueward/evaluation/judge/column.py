@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from trueward.core.arguments import MAPPING, require_kinds
 from trueward.core.errors import TruewardError
+from trueward.data.log import as_log
 from trueward.data.log_columns import log_order
 from trueward.data.readers import (
     match_columns,
@@ -26,7 +28,9 @@ COLUMN = "context.judge"
 MISSING = "context.judge_missing"
 
 
-def with_judge(log: Log, source: object, *, mapping: Mapping[str, str] | None = None) -> Log:
+def with_judge(
+    log: Log | object, source: object, *, mapping: Mapping[str, str] | None = None
+) -> Log:
     """Return the log with the answers of a judge as context, which `audit` predicts gold labels from.
 
     The audit is prediction-powered: it fits P(good given judge, score, feedback, features) on the gold
@@ -35,7 +39,7 @@ def with_judge(log: Log, source: object, *, mapping: Mapping[str, str] | None = 
 
     Parameters
     ----------
-    log : Log
+    log : Log, path or table
         A log with gold labels.
     source : str, Path or table
         ``prompt``, ``response`` and ``judge``, a number such as 1 (good) and 0 (bad), or null.
@@ -61,6 +65,8 @@ def with_judge(log: Log, source: object, *, mapping: Mapping[str, str] | None = 
     [1.0, 0.0]
 
     """
+    require_kinds("with_judge", mapping=(mapping, MAPPING.or_none))
+    log = as_log(log, "with_judge")
     named = {COLUMN: "judge", **(mapping or {})}
     wanted = wanted_columns(("prompt", "response"), ("context",), named)
     table = read_table(source, wanted, None)

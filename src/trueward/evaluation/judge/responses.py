@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from trueward.core.arguments import FUNCTION, WHOLE, Kind, require_kinds
 from trueward.core.errors import TruewardError
 from trueward.data.readers import (
     match_columns,
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
+JUDGE = Kind("a Judge", lambda v: isinstance(v, Judge))
+JOURNAL = Kind("a Journal", lambda v: isinstance(v, Journal))
 SHOWN = 60  # characters of an answer in a message
 
 
@@ -189,7 +192,10 @@ def judge_responses(
     [1.0]
 
     """
-    pairs = texts if isinstance(texts, list) else read_judged(texts)
+    require_kinds("judge_responses", judge=(judge, JUDGE), journal=(journal, JOURNAL.or_none))
+    require_kinds("judge_responses", parallel=(parallel, WHOLE), progress=(progress, FUNCTION))
+    known = isinstance(texts, list) and all(isinstance(pair, tuple) for pair in texts)
+    pairs = texts if isinstance(texts, list) and known else read_judged(texts)
     journal = Journal() if journal is None else journal
     left = [pair for pair in pairs if judge.key(*pair) not in journal.answers]
     done, refused = len(pairs) - len(left), 0

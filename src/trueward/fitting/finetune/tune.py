@@ -9,8 +9,20 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import torch
 
+from trueward.core.arguments import (
+    FUNCTION,
+    MAPPING,
+    NUMBER,
+    PATH,
+    SEVERAL,
+    TEXT,
+    WHOLE,
+    Kind,
+    require_kinds,
+)
 from trueward.core.processes import launched_processes
 from trueward.core.tracking import Trackers, known_trackers
+from trueward.data.log import as_log
 from trueward.features import cached_in, features
 from trueward.features.transformers.locate import open_model
 from trueward.features.transformers.transformer import Transformer
@@ -46,6 +58,20 @@ DEFAULTS: dict[TuneMode, tuple[int, float]] = {
     "full": (3, 2e-5),
     "head": (8, 1e-3),
 }
+HOW = Kind(", ".join(DEFAULTS), lambda v: isinstance(v, str) and v in DEFAULTS)
+KINDS = {
+    "backbone": TEXT,
+    "into": PATH,
+    "how": HOW,
+    "frozen": TEXT.or_none,
+    "rank": WHOLE,
+    "val": NUMBER,
+    "method_options": MAPPING.or_none,
+    "checkpoint": PATH.or_none,
+    "track": SEVERAL,
+    "run": TEXT.or_none,
+    "progress": FUNCTION.or_none,
+}
 RANK = 16  # of adapters
 MICRO_BATCH = 16  # rows in one forward pass with a gradient
 BLOCK = 1024  # rows that one process encodes at once
@@ -53,7 +79,7 @@ BLOCK = 1024  # rows that one process encodes at once
 
 def tune(
     method: str | Method,
-    log: Log,
+    log: Log | object,
     *,
     backbone: str,
     into: str | Path,
@@ -84,7 +110,7 @@ def tune(
     ----------
     method : str or Method
         Name of a method (`trueward.methods`), or a method with its options.
-    log : Log
+    log : Log, path or table
         The log, with text.
     backbone : str
         Language model: folder or hub name, with reading options (``,pooling=mean``).
@@ -135,7 +161,8 @@ def tune(
     >>> model = tw.tune("causalrm", log, backbone="Qwen/Qwen3-0.6B", into="tuned")  # doctest: +SKIP
 
     """
-    team = launched_processes()
+    require_kinds("tune", **_of_kinds(locals()))
+    team, log = launched_processes(), as_log(log, "tune")
     with team.raise_together():
         known_trackers(track)
         requested, cfg = configure(method, {**chosen, **(method_options or {})})
@@ -176,6 +203,11 @@ def tune(
         if fitted is not None:
             model = tuned_model(fitted, result, own_cfg, learned, x, about, Path(into))
         return team.broadcast(model)
+
+
+def _of_kinds(given: Mapping[str, Any]) -> dict[str, tuple[Any, Kind]]:
+    """The arguments of `tune` with their kinds."""
+    return {name: (given[name], kind) for name, kind in KINDS.items()}
 
 
 def _train(
