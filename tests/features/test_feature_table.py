@@ -32,6 +32,10 @@ def test_a_fit_on_features_on_disk_is_the_fit_in_memory(method, tmp_path):
         models.append(tw.fit(method, *parts, **options))
     score = [m.score(["question 1"], ["answer 9"]).reward for m in models]
     assert torch.equal(*score)
+    assert torch.equal(parts[1][torch.tensor([3, 1])].x, parts[1].x[torch.tensor([3, 1])])
+    assert torch.equal(
+        models[0].score_features(parts[1].x).reward, models[1].score_features(parts[1].x).reward
+    )
     assert models[0].report["data"] == models[1].report["data"]
     assert not list(tmp_path.glob("trueward-features-*"))
 

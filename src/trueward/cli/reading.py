@@ -124,14 +124,18 @@ def with_features(model: RewardModel, table: Log) -> Feedback:
 
 
 def log_words(
-    log: str,
+    log: str | None,
     gold: str | None,
     mapping: list[str] | None,
     split: str | None,
     values: dict[str, list[str] | None] | None = None,
 ) -> list[str]:
-    """Return a log with the options that read it, as words of another command."""
-    words = [log, *(["--gold", gold] if gold else []), *(["--split", split] if split else [])]
+    """Return a log with the options that read it, as words of another command; without a log, ``LOG``."""
+    words = [
+        log or "LOG",
+        *(["--gold", gold] if gold else []),
+        *(["--split", split] if split else []),
+    ]
     words += [w for one in mapping or () for w in ("--map", one)]
     return words + [
         w for k, v in (values or {}).items() for one in v or () for w in (f"--{k}", one)

@@ -401,7 +401,7 @@ def _part(log: Feedback, rows: Tensor) -> Feedback:
 def _rows(table: T, i: Tensor) -> T:
     taken = object.__new__(type(table))  # whose columns have one length, as those of ``table`` have
     for name, column in vars(table).items():
-        aligned = isinstance(column, torch.Tensor | Columns)
+        aligned = isinstance(column, torch.Tensor | Columns | ReorderedRows)
         vars(taken)[name] = column[i] if aligned else column
     if (pairs := getattr(table, "pairs", None)) is not None:
         vars(taken)["pairs"] = pairs[i] if i.dim() == 1 else None

@@ -132,6 +132,10 @@ class ReorderedRows:
         """Type of the features."""
         return self.x.dtype
 
+    def dim(self) -> int:
+        """Return the number of dimensions."""
+        return self.x.dim()
+
     def __getitem__(self, i: Tensor | slice | tuple[slice, slice]) -> Tensor:
         """Return rows by their numbers, or some columns of all rows."""
         if isinstance(i, slice):
