@@ -21,6 +21,7 @@ from trueward.core.arguments import PATH, described, require_kinds
 from trueward.core.errors import TruewardError, UsageError
 from trueward.core.overview import Overview, Shown, cell
 from trueward.data.pairs import pairs_of
+from trueward.data.row_order import ReorderedRows
 from trueward.estimation.method import Method, settings
 from trueward.estimators._registry import is_found, make
 from trueward.features.given import feedback_of
@@ -227,7 +228,7 @@ class RewardModel(Shown):
 
         """
         width = len(self.standardizer.mean)
-        if not isinstance(x, Tensor):
+        if not isinstance(x, Tensor | ReorderedRows):
             raise UsageError(
                 f"score_features takes an (n, {width}) Tensor of features, not {described(x)}; score reads "
                 "texts"
