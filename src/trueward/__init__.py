@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from .evaluation.sample_size import Plan, plan
     from .evaluation.sensitivity import Sensitivity, sensitivity
     from .features import encode, precomputed
-    from .features.endpoint import allow_endpoint
+    from .features.named_servers import allow_endpoint
     from .fitting.finetune.tune import tune
     from .fitting.fit import fit
     from .inspection import inspect
@@ -89,7 +89,7 @@ _HOMES = {
     "with_judge": "evaluation.judge.column",
     "encode": "features",
     "precomputed": "features",
-    "allow_endpoint": "features.endpoint",
+    "allow_endpoint": "features.named_servers",
     "Feedback": "data.feedback",
     "Columns": "data.feedback",
     "Pairs": "data.comparisons",

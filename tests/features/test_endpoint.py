@@ -13,7 +13,7 @@ from helpers.loopback import loopback_only, recorded_waits  # noqa: F401 - fixtu
 import trueward as tw
 from trueward.cli.app import main
 from trueward.core.errors import TruewardError, UsageError
-from trueward.features import backbone, endpoint, features, http_json
+from trueward.features import backbone, features, http_json, named_servers
 from trueward.features.endpoint import ROWS
 
 SECRET = "sk-very-secret"
@@ -248,7 +248,7 @@ def spec_of(server, **changes):
 
 def test_texts_and_key_go_only_to_an_address_that_the_user_has_named(server, monkeypatch):
     """A model folder holds an address, and anyone can write one."""
-    monkeypatch.setattr(endpoint, "ALLOWED", set())
+    monkeypatch.setattr(named_servers, "ALLOWED", set())
     monkeypatch.setenv("TRUEWARD_API_KEY", SECRET)
     model = backbone(spec_of(server))
     with pytest.raises(UsageError, match=f"--allow-endpoint {server.url}") as refused:
@@ -267,13 +267,13 @@ def test_texts_and_key_go_only_to_an_address_that_the_user_has_named(server, mon
 
 
 def test_the_command_line_names_an_address_anywhere_in_the_line(server, monkeypatch, capsys):
-    monkeypatch.setattr(endpoint, "ALLOWED", set())
+    monkeypatch.setattr(named_servers, "ALLOWED", set())
     for words in (["--allow-endpoint", f"{server.url}/"], [f"--allow-endpoint={server.url}"]):
-        endpoint.ALLOWED.clear()
+        named_servers.ALLOWED.clear()
         with pytest.raises(SystemExit) as stop:
             main(["methods", "naive", *words])
         assert not stop.value.code
-        assert {server.url} == endpoint.ALLOWED
+        assert {server.url} == named_servers.ALLOWED
     with pytest.raises(SystemExit) as stop:
         main(["methods", "--allow-endpoint", "ftp://host"])
     assert stop.value.code == 2

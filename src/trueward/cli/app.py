@@ -184,7 +184,7 @@ def _allow(given: list[str]) -> list[str]:
         if name != "--allow-endpoint":
             rest.append(word)
             continue
-        from trueward.features.endpoint import allow_endpoint
+        from trueward.features.named_servers import allow_endpoint
 
         allow_endpoint(address if equals else next(words, ""))
     return rest

@@ -90,7 +90,7 @@ def serve(
     ] = True,
 ) -> None:
     """Serve a model over HTTP, in the protocols of vLLM, SGLang, OpenRLHF, TEI, Cohere, LLaMA-Factory."""
-    from trueward.features.endpoint import ALLOWED
+    from trueward.features.named_servers import ALLOWED
     from trueward.model.conformal import known_level
     from trueward.model.folder import read_record
     from trueward.production.serving.batcher import BatchLimits

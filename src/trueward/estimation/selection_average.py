@@ -237,7 +237,7 @@ def gold_labels(low: float, high: float) -> int:
     return max(SOME_GOLD, int(np.ceil(middle * (1 - middle) * (1.96 / half) ** 2)))
 
 
-def selection_average(rho_01: float, rho_10: float) -> Computed:
+def selection_average(rho_01: float, rho_10: float, column: str = "target") -> Computed:
     """Return the nuisance ``selection``: P(good given x), averaged over models of who reacts (methods 4.1).
 
     Parameters
@@ -245,10 +245,13 @@ def selection_average(rho_01: float, rho_10: float) -> Computed:
     rho_01, rho_10 : float
         P(observed 0 given true 1) and P(observed 1 given true 0).
 
+    column : str
+        Name of the column; another one for a method that computes ``target`` from it.
+
     Returns
     -------
     Computed
-        Column ``target``. It reads ``eta.noisy`` and ``eta.responds`` out of fold, and ``eta.naive``.
+        It reads ``eta.noisy`` and ``eta.responds`` out of fold, and ``eta.naive``.
 
     """
 
@@ -265,12 +268,12 @@ def selection_average(rho_01: float, rho_10: float) -> Computed:
         weight = train.row_weight.cpu().numpy()
         fold = train.eta.fold.cpu().numpy() if "fold" in train.eta else None
         users = {
-            k: train.eta[column].double().cpu().numpy()
-            for k, column in (
+            k: train.eta[own].double().cpu().numpy()
+            for k, own in (
                 ("lenient", user_column("noisy")),
                 ("reacting", user_column("responds")),
             )
-            if column in train.eta
+            if own in train.eta
         }
         counts = OutcomeCounts.of(q, p, up, rated, weight, fold, **users)
         average = SelectionAverage.fit(counts, rho_01, rho_10)
@@ -282,23 +285,6 @@ def selection_average(rho_01: float, rho_10: float) -> Computed:
         at = {k: v.to(b.y.device) for k, v in parameters.items()}
         columns = (odds(b.eta.noisy), odds(b.eta.responds), odds(b.eta.naive, 1e-12))
         logits = logit_mixture(at["weights"], at["coefficients"], columns)
-        return {"target": torch.sigmoid(logits)}
+        return {column: torch.sigmoid(logits)}
 
-    return Computed("selection", ("target",), fit, apply)
-
-
-def placed(rho_01: float, rho_10: float) -> Computed:
-    """Return `selection_average` with the column ``placed``, for a method that computes ``target`` from it.
-
-    Parameters
-    ----------
-    rho_01, rho_10 : float
-        As there.
-
-    """
-    whole = selection_average(rho_01, rho_10)
-
-    def apply(parameters: Parameters, b: Feedback) -> dict[str, Tensor]:
-        return {"placed": whole.apply(parameters, b)["target"]}
-
-    return Computed(whole.name, ("placed",), whole.fit, apply)
+    return Computed("selection", (column,), fit, apply)

@@ -19,7 +19,7 @@ from trueward.estimation.nuisance_types import Estimable
 from trueward.estimation.nuisances import naive, noisy, responds
 from trueward.estimation.pair_scores import PAIRS, pair_score
 from trueward.estimation.reward_form import Evidence, EvidenceRegression
-from trueward.estimation.selection_average import placed
+from trueward.estimation.selection_average import selection_average
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -94,7 +94,7 @@ class Joint(Method):
     @property
     def nuisances(self) -> tuple[Estimable, ...]:
         chances = [replace(nu, views="both") for nu in (noisy, responds)]
-        selection = (chances[1], naive, placed(self.rho_01, self.rho_10))
+        selection = (chances[1], naive, selection_average(self.rho_01, self.rho_10, "placed"))
         of_ratings = (chances[0], *(selection if self.base == "three_outcome" else ()))
         column = "placed" if self.base == "three_outcome" else "noisy"
         return (*of_ratings, *map(pair_score, self.sources), joining(self.sources, column))

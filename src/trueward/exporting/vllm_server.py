@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 import torch
 
 from trueward.core.errors import UsageError
-from trueward.features.endpoint import api_key
 from trueward.features.http_json import JsonRequest, request_json
+from trueward.features.named_servers import api_key
 
 from .chat_format import chat
 from .verify_rules import RuleBroken

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import numpy as np
 import torch
@@ -15,6 +13,7 @@ from trueward.core.errors import TruewardError, UsageError
 
 from .backbone_names import parse_options
 from .http_json import LARGEST, JsonRequest, request_json
+from .named_servers import allow_endpoint, api_key, checked_address, require_allowed
 from .texts import BadRowError, check_pairs, replace_surrogates, row_slices
 
 if TYPE_CHECKING:
@@ -26,14 +25,10 @@ if TYPE_CHECKING:
 
 VERSION = 1  # increase it with any change of the text that is sent
 ROWS, CHARACTERS = 64, 200_000  # limits of one request; a single row may have more characters
-KEY_VARIABLE = "TRUEWARD_API_KEY"
 LARGEST_WIDTH = 1_000_000
 OPTIONS: Mapping[str, Accepted] = {"model": str, "dimensions": range(1, LARGEST_WIDTH + 1)}
 FLOAT16_MAX = 65_504.0
-ADDRESS_VARIABLE = "TRUEWARD_ENDPOINT"
 BYTES_PER_NUMBER = 64  # of an answer; 20 are usual
-
-ALLOWED: set[str] = set()  # addresses that the user has named in this process
 
 
 @dataclass(frozen=True)
@@ -115,77 +110,6 @@ class Endpoint:
         return out
 
 
-def allow_endpoint(address: str) -> str:
-    """Let this process send texts, and the key of the environment, to a server.
-
-    A model folder holds an address, and anyone can write one: texts go to it only if the user has named it,
-    here, by ``--allow-endpoint``, as ``--backbone``, or in ``TRUEWARD_ENDPOINT``.
-
-    Parameters
-    ----------
-    address : str
-        ``http://HOST/v1`` or ``https://HOST/v1``, with or without ``/embeddings``.
-
-    Returns
-    -------
-    str
-        The address without ``/embeddings``.
-
-    Raises
-    ------
-    UsageError
-        If it is no such address.
-
-    Examples
-    --------
-    >>> import trueward as tw
-    >>> tw.allow_endpoint("http://127.0.0.1:8000/v1/embeddings")
-    'http://127.0.0.1:8000/v1'
-
-    """
-    checked = _checked(address if isinstance(address, str) else "")
-    ALLOWED.add(checked)
-    return checked
-
-
-def _checked(address: str) -> str:
-    address = address.rstrip("/").removesuffix("/embeddings")
-    try:
-        parts = urlsplit(address)
-        named = parts.scheme in {"http", "https"} and parts.hostname
-    except ValueError:  # such as a bracket without its pair
-        named = None
-    if not named or parts.username or parts.password or parts.query or parts.fragment:
-        raise UsageError(
-            "the address of an endpoint should be http://HOST/v1 or https://HOST/v1 and nothing else: "
-            f"put a key into {KEY_VARIABLE}, and the model after a comma, ,model=NAME"
-        )
-    return address
-
-
-def require_allowed(address: str) -> None:
-    """Refuse to send texts to a server that the user has not named.
-
-    Parameters
-    ----------
-    address : str
-        As `allow_endpoint` returns it.
-
-    Raises
-    ------
-    UsageError
-        With the words that name it.
-
-    """
-    environment = os.environ.get(ADDRESS_VARIABLE)
-    if address not in ALLOWED and not (environment and address == _checked(environment)):
-        raise UsageError(
-            f"this model sends texts to {address}, an address that its folder names and you have not: if you "
-            f"trust it, add --allow-endpoint {address} (in Python tw.allow_endpoint(address)), or set "
-            f"{ADDRESS_VARIABLE}={address}"
-        )
-
-
 def from_name(address: str, options: Mapping[str, str]) -> Endpoint:
     """Return the endpoint at an address; one short request measures the width of its embeddings.
 
@@ -244,25 +168,7 @@ def from_spec(spec: dict[str, Any]) -> Endpoint:
         raise TruewardError(
             "an endpoint needs an address, a model and a width: fit the model again"
         )
-    return Endpoint(_checked(address), model, width, dimensions)
-
-
-def api_key(address: str) -> str | None:
-    """Return $TRUEWARD_API_KEY; for api.openai.com also $OPENAI_API_KEY, which goes nowhere else.
-
-    Parameters
-    ----------
-    address : str
-        Address of the server.
-
-    Returns
-    -------
-    str or None
-        The key; None if no variable has one.
-
-    """
-    own = "OPENAI_API_KEY" if urlsplit(address).hostname == "api.openai.com" else KEY_VARIABLE
-    return os.environ.get(KEY_VARIABLE) or os.environ.get(own)
+    return Endpoint(checked_address(address), model, width, dimensions)
 
 
 def _only_model(address: str) -> str:

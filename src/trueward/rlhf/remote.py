@@ -7,8 +7,8 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from trueward.core.errors import TruewardError, UsageError
-from trueward.features.endpoint import api_key
 from trueward.features.http_json import JsonRequest, NoAnswerError, request_json
+from trueward.features.named_servers import api_key
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence

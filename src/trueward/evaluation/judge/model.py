@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from trueward.core.errors import TruewardError, UsageError
 from trueward.data.digests import text_id
-from trueward.features.endpoint import allow_endpoint, api_key, require_allowed
 from trueward.features.http_json import JsonRequest, request_json
+from trueward.features.named_servers import allow_endpoint, api_key, require_allowed
 
 from .journal import Answer
 

@@ -63,7 +63,7 @@ def main(folder: str, endpoints: Sequence[str]) -> None:
 
 
 def _load(folder: str, endpoints: Sequence[str]) -> tuple[RewardModel, dict[str, Any]]:
-    from trueward.features.endpoint import allow_endpoint  # noqa: PLC0415 - after the signals are set
+    from trueward.features.named_servers import allow_endpoint  # noqa: PLC0415 - after the signals are set
     from trueward.model.reward_model import load  # noqa: PLC0415
 
     from .description import described  # noqa: PLC0415
