@@ -13,7 +13,7 @@ from helpers.loopback import loopback_only, recorded_waits  # noqa: F401 - fixtu
 import trueward as tw
 from trueward.cli.app import main
 from trueward.core.errors import TruewardError, UsageError
-from trueward.features import backbone, features, http_json, named_servers
+from trueward.features import backbone, endpoint, features, http_json, named_servers
 from trueward.features.endpoint import ROWS
 
 SECRET = "sk-very-secret"
