@@ -9,7 +9,6 @@ import typer
 
 from .choices import MECHANISMS
 from .common import (
-    Given,
     Json,
     Map,
     Negative,
@@ -90,7 +89,14 @@ def simulate(
     threshold: Annotated[
         float | None, typer.Option(help="r* = rating > threshold [median of the levels].")
     ] = None,
-    option: Given = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-o",
+            metavar="NAME=VALUE",
+            help="An option of the mechanism asked, such as answering=.6; repeatable.",
+        ),
+    ] = None,
     seed: Seed = 0,
     mapping: Map = None,
     split: Split = None,
