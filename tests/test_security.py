@@ -27,7 +27,8 @@ def parsed(path):
 
 
 KINDS = {
-    *("log", "config", "`.sql`", "model", "backbone", "feature file", "export", "server", "output"),
+    *("log", "config", "`.sql`", "model", "backbone", "feature file", "export", "request"),
+    *("server", "output"),
 }
 
 

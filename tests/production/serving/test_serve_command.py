@@ -6,6 +6,7 @@ import errno
 import socket
 import sys
 import threading
+import time
 
 import pytest
 import uvicorn
@@ -119,7 +120,8 @@ def test_a_missing_extra_is_named(folder, capsys, monkeypatch):
 @contextlib.contextmanager
 def running(**options):
     """A server over stub scorers on a port of this machine; its address."""
-    own, stop, servers = bound_socket("127.0.0.1", 0), threading.Event(), []
+    own, servers = bound_socket("127.0.0.1", 0), []
+    own.listen()  # connections wait until the server runs
 
     async def serve():
         async with Server(**options) as server:
@@ -132,9 +134,8 @@ def running(**options):
     try:
         yield f"http://127.0.0.1:{own.getsockname()[1]}"
     finally:
-        stop.set()
         while not servers:
-            pass
+            time.sleep(0.01)
         servers[0].should_exit = True
         thread.join()
 

@@ -113,6 +113,7 @@ def test_a_conversation_reads_as_the_log_has_it():
         ({"rows": [ONE, {"prompt": "a", "response": {}}]}, 422, "rows[1].response"),
         ({**ONE, "min_confidence": 1.0}, 422, "min_confidence"),
         ({**ONE, "min_confidence": "high"}, 422, "min_confidence"),
+        ({**ONE, "min_confidence": 10**400}, 422, "min_confidence"),
         ({**ONE, "truncate": "yes"}, 422, "truncate"),
     ],
 )

@@ -94,7 +94,7 @@ def level(body: dict[str, Any], name: str) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise invalid(name, "a number from 0.5 to below 1", value)
     if not 0.5 <= value < 1:
-        raise invalid(name, "a number from 0.5 to below 1", found=f"{value:g}")
+        raise invalid(name, "a number from 0.5 to below 1", found="another number")
     return float(value)
 
 

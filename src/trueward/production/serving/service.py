@@ -104,13 +104,14 @@ class Service:
 
     async def begin(self) -> None:
         """Load the model of the settings; an error is kept in ``failed``."""
-        engine = self._new_engine(self.settings.start.folder)
-        try:
-            await engine.start()
-        except TruewardError as e:
-            self.failed = e
-            return
-        self._serve(engine)
+        async with self._reloading:
+            engine = self._new_engine(self.settings.start.folder)
+            try:
+                await engine.start()
+            except TruewardError as e:
+                self.failed = e
+                return
+            self._serve(engine)
 
     async def reload(self, folder: str | None = None) -> dict[str, Any]:
         """Load a model and serve it; requests before are answered by the model before.
@@ -193,7 +194,7 @@ class Service:
         assert self.engine is not None
         request.state.digest = about[
             "digest"
-        ]  # of the model that scores, also if a reload comes between
+        ]  # of the model that scores, whatever is loaded meanwhile
         if len(texts) > bounds.rows:
             raise RequestError(
                 413,
