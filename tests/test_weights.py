@@ -309,6 +309,7 @@ OTHERS = {
     "methods": "lists methods",
     "monitor": "counts them, see tests/production/test_drifts",
     "precomputed": "names features",
+    "push": "sends each score once",
     "simulate": "makes the rows",
     "track": "sends the metrics of a run as they are",
     "training_data": "writes a record for every response",

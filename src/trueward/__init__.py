@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from .model.reward_model import RewardModel, load
     from .production.monitoring.monitor import monitor
     from .production.monitoring.result import Monitor
+    from .production.write_back.push import push
     from .refutation import Refutation, refute
     from .reporting import report
     from .reporting.plots import Plots
@@ -120,6 +121,7 @@ _HOMES = {
     "Refutation": "refutation",
     "monitor": "production.monitoring.monitor",
     "Monitor": "production.monitoring.result",
+    "push": "production.write_back.push",
     "report": "reporting",
     "Plots": "reporting.plots",
     "track": "reporting.replay",
@@ -192,6 +194,7 @@ __all__ = [
     "Refutation",
     "monitor",
     "Monitor",
+    "push",
     "report",
     "Plots",
     "track",

@@ -8,9 +8,12 @@ import random
 import time
 import urllib.error
 import urllib.request
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from trueward.core.errors import TruewardError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 TRIES = 7
 FIRST_WAIT, MAX_WAIT = 0.5, 30.0  # seconds
@@ -40,6 +43,10 @@ class JsonRequest(NamedTuple):
     key: str | None
     #: most bytes of the answer
     largest: int = LARGEST
+    #: scheme of the key in the header ``Authorization``
+    scheme: str = "Bearer"
+    #: error for an HTTP status that a retry cannot repair; None: that of an embeddings server
+    explain: Callable[[int], TruewardError] | None = None
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -79,6 +86,8 @@ def request_json(request: JsonRequest) -> Any:
         except urllib.error.HTTPError as e:
             with e:
                 if e.code not in RETRIED:
+                    if request.explain is not None:
+                        raise request.explain(e.code) from None
                     raise _http_error(request, e.code) from None
                 problem, wait = f"HTTP {e.code}", _retry_after(e.headers.get("Retry-After"))
         except (OSError, http.client.HTTPException) as e:  # URLError and timeouts are OSErrors
@@ -98,7 +107,7 @@ def request_json(request: JsonRequest) -> Any:
 
 def _send(request: JsonRequest) -> Any:
     headers = {"Content-Type": "application/json", "Accept": "application/json"}
-    headers |= {"Authorization": f"Bearer {request.key}"} if request.key else {}
+    headers |= {"Authorization": f"{request.scheme} {request.key}"} if request.key else {}
     body = None if request.body is None else json.dumps(request.body).encode()
     message = urllib.request.Request(request.url, body, headers)  # noqa: S310 - the callers check the scheme
     with urllib.request.build_opener(_NoRedirect).open(message, timeout=TIMEOUT) as answer:

@@ -36,6 +36,7 @@ ALLOWED = {
     "p_ask": "P(asked), from 0 to 1, or null where there was no lottery",
     "ask_level": "a whole number, 0 or more, or null",
     "response_id": "text or a number",
+    "trace_id": "text or a number",
     "context": "a finite number, a category or null",
     "time": "an ISO 8601 date or time, or a number",
     "prompt_id": "text or a number in every row",
