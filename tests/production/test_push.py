@@ -191,7 +191,9 @@ def test_the_trace_of_an_observation_is_that_of_the_log_or_looked_up(place, serv
     run(command(place, "langfuse", "--address", server.url), capsys)
     body = next(iter(server.scores.values()))
     assert (body["observationId"], body["traceId"]) == ("id 0", "trace-of-id 0")
-    frame = pl.read_parquet(place / "langfuse.parquet").with_columns(trace_id=pl.lit("t-1"))
+    frame = pl.read_parquet(place / "langfuse.parquet").with_columns(
+        trace_id=pl.lit("t-1"), time=pl.lit("2026-01-05T10:00:00+01:00")
+    )
     frame = frame.with_columns(
         response_id=pl.Series(
             [f"langfuse:trace:t-{i}" for i in range(6)] + frame["response_id"][6:].to_list()
@@ -201,6 +203,7 @@ def test_the_trace_of_an_observation_is_that_of_the_log_or_looked_up(place, serv
     tw.push(place / "rm", frame, "langfuse", address=server.url)
     ((path, sent, _),) = server.requests
     assert path == "/api/public/ingestion"
+    assert {e["timestamp"] for e in sent["batch"]} == {"2026-01-05T09:00:00.000Z"}
     bodies = [e["body"] for e in sent["batch"]]
     assert (bodies[2]["traceId"], bodies[2].get("observationId")) == ("t-1", None)
     assert (bodies[-1]["traceId"], bodies[-1]["observationId"]) == ("t-1", "id 11")
@@ -260,7 +263,7 @@ def test_a_busy_server_is_waited_for_as_long_as_it_says(place, server, waits, ca
 def test_an_interrupted_push_is_resumed_where_it_ended(place, server, capsys, tmp_path):
     done = tmp_path / "done"
     words = ("--address", server.url, "--resume", str(done))
-    server.first = [(200, {})] * 0 + [(401, {})]
+    server.first = [(401, {})]
     code, _, err = run(command(place, "mlflow", *words), capsys)
     assert code == 1
     assert "MLFLOW_TRACKING_TOKEN" in err

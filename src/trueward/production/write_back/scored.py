@@ -38,7 +38,7 @@ class ScoredResponse:
     trace : str or None
         Id of its trace, where the log has it.
     time : str or None
-        When it was shown, ISO 8601.
+        When it was shown, ISO 8601 in UTC.
     values : dict of str to float
         Name of a score -> value: ``reward`` and ``preferred``, or ``low`` and ``high`` of a model that
         identifies only an interval.
@@ -176,7 +176,8 @@ def scored_responses(
     trace = frame["trace_id"].to_list() if "trace_id" in frame.columns else [None] * len(frame)
     times = [None] * len(frame)
     if "time" in frame.columns:
-        times = [t if t is None else t.isoformat() for t in frame["time"].to_list()]
+        shown = frame["time"].dt.replace_time_zone(None).dt.strftime("%Y-%m-%dT%H:%M:%S%.3fZ")
+        times = shown.to_list()
     found = []
     for i, name in enumerate(frame["response_id"].to_list()):
         row = {k: v[i] for k, v in columns.items()}
