@@ -7,8 +7,10 @@ import pytest
 from scipy.special import expit, ndtr
 
 from trueward.core.clustering import clusters
+from trueward.evaluation.prediction_powered import AuditRows
 from trueward.production.monitoring.drift import NAMES, UNCHANGED
 from trueward.production.monitoring.drifts import Comparison
+from trueward.production.monitoring.gold_rows import gold_drift
 from trueward.production.monitoring.looks import interval_level, window_lengths
 from trueward.production.monitoring.monitor import TOLERANCE, compare
 from trueward.production.monitoring.rows import MonitoredRows
@@ -123,6 +125,21 @@ def test_what_cannot_be_told_says_why():
     assert "negative ratings" in found["calibration"].reason
     bounded = [dataclasses.replace(rows_of(rng, 1000), p=None) for _ in range(2)]
     assert "only an interval" in drifts(*bounded)["quality"].reason
+
+
+def test_gold_labels_measure_how_far_the_truth_is_from_p():
+    rng = np.random.default_rng(10)
+    n = 4000
+    p = rng.uniform(0.2, 0.8, n)
+    r = (rng.random(n) < p - 0.15) * 1.0
+    gold = np.where(rng.random(n) < 0.2, r, np.nan)
+    rows = AuditRows(p, p, gold, p - 0.1, np.arange(n))
+    found = gold_drift(rows, np.arange(1000, 4000), LEVEL, 0.05)
+    assert found.source == "gold"
+    assert found.low < -0.15 < found.high < 0
+    few = gold_drift(rows, np.arange(20), LEVEL, 0.05)
+    assert "gold labels, and 10 are needed" in few.reason
+    assert gold_drift("all of one class", np.arange(20), LEVEL, 0.05).reason == "all of one class"
 
 
 def test_users_who_come_back_widen_the_intervals():

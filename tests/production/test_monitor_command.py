@@ -8,6 +8,9 @@ import pytest
 from helpers.commands import run
 
 import trueward as tw
+from trueward.production.monitoring.periods import looks_of
+from trueward.reporting.drift_section import with_drift
+from trueward.reporting.page import Page, Section
 from trueward.simulation import helpdesk, simulate
 
 MONDAY = dt.datetime(2026, 1, 5, tzinfo=dt.UTC)
@@ -62,6 +65,7 @@ def test_a_drift_ends_with_3_and_is_named_in_every_output(place, capsys, tmp_pat
     assert not [t for t in (*texts["prompt"], *texts["response"]) if t in written]
 
 
+@pytest.mark.battery
 def test_gold_labels_measure_the_calibration_and_give_metrics(place, capsys, tmp_path):
     frame = pl.read_parquet(place / "new.parquet").select("prompt", "response")
     wrong = frame.with_columns(gold=pl.Series([1.0, 0.0, 0.0, 0.0] * 100)).sample(150, seed=0)
@@ -77,20 +81,34 @@ def test_gold_labels_measure_the_calibration_and_give_metrics(place, capsys, tmp
 
 def test_a_report_has_a_section_on_what_has_changed(place):
     reference, log = (tw.read_log(place / f"{name}.parquet") for name in ("train", "late"))
-    model = tw.load(place / "rm")
-    page = tw.report(model, drift=tw.monitor(model, reference, log, by="week"))
-    assert page.sections[1].title == "What has changed"
+    found = tw.monitor(tw.load(place / "rm"), reference, log, by="week")
+    summary, cards = Section("Summary", []), Section("Model card", [])
+    page = with_drift(Page("Reward model naive", "From the fit.", [summary, cards]), found)
+    assert [s.title for s in page.sections] == ["Summary", "What has changed", "Model card"]
     assert "Beyond tolerance: behaviour" in page.html()
+    assert "2026-01-26" in page.html()
 
 
-def test_the_level_of_a_look_counts_from_the_first_look(place):
-    reference, log = (tw.read_log(place / f"{name}.parquet") for name in ("train", "new"))
-    model = tw.load(place / "rm")
-    width = {}
-    for since in (None, dt.date(2024, 1, 1)):
-        found = tw.monitor(model, reference, log, by="week", since=since).periods[0]
-        width[since] = found.drifts["quality"].high - found.drifts["quality"].low
-    assert width[None] < width[dt.date(2024, 1, 1)]
+@pytest.mark.parametrize(
+    ("by", "names", "number"),
+    [
+        ("day", ["2026-01-04", "2026-01-05", "2026-01-06"], [1, 2, 3]),
+        ("week", ["2025-12-29", "2026-01-05"], [1, 2, 2]),
+        ("month", ["2026-01-01"], [1, 1, 1]),
+        (None, ["all"], [1, 1, 1]),
+    ],
+)
+def test_periods_are_numbered_as_looks(by, names, number):
+    days = [dt.datetime(2026, 1, d, 23, 59, tzinfo=dt.UTC) for d in (4, 5, 6)]
+    rows = {"prompt": "p", "response": "r", "feedback": [1, 0, 1], "time": days}
+    found = looks_of(tw.read_log(pl.DataFrame(rows)), by, None)
+    assert (found[0], found[1].tolist()) == (names, number)
+
+
+def test_looks_count_from_the_first_one_also_where_the_log_begins_later():
+    rows = {"prompt": ["p"], "response": ["r"], "feedback": [1], "time": [MONDAY]}
+    log = tw.read_log(pl.DataFrame(rows))
+    assert looks_of(log, "week", dt.date(2025, 12, 24))[1].tolist() == [3]
 
 
 @pytest.mark.parametrize(

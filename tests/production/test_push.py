@@ -1,6 +1,7 @@
 """Scores are written to products that speak their documented APIs, once, and to named servers only."""
 
 import base64
+import dataclasses
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -169,21 +170,10 @@ def test_every_response_has_its_scores_once_however_often_they_are_pushed(
     assert not [t for t in (*ROWS["prompt"][:N], *ROWS["response"][:N]) if t in sent]
 
 
-def test_another_model_writes_scores_of_its_own(place, server, capsys, tmp_path):
-    log = str(place / "log.parquet")
-    run(["fit", "naive", log, "--epochs", "2", "--out", str(tmp_path / "rm")], capsys)
+def test_another_model_writes_scores_of_its_own(place, server, tmp_path):
+    dataclasses.replace(tw.load(place / "rm"), card="another").save(tmp_path / "rm")
     for model in (place / "rm", tmp_path / "rm"):
-        run(
-            [
-                "push",
-                "phoenix",
-                str(model),
-                str(place / "phoenix.parquet"),
-                "--address",
-                server.url,
-            ],
-            capsys,
-        )
+        tw.push(model, place / "phoenix.parquet", "phoenix", address=server.url)
     assert len(server.scores) == 4 * N
 
 
