@@ -301,7 +301,7 @@ WRONG = [
     ("steps: [{run: benchmark}]", "has no command 'nothing'"),
     ("steps: [{run: methods, fail_if: auroc < 1}]", "belong to evaluate"),
     ("steps: [{run: evaluate raw.jsonl test.parquet, fail_if: auroc}]", "is written as"),
-    ("steps: [{run: evaluate raw.jsonl test.parquet, fail_if: auroc.mean < 1}]", "no .mean"),
+    ("steps: [{run: evaluate raw.jsonl test.parquet, fail_if: auroc.mean < 1}]", "is written as"),
     (
         "steps: [{run: evaluate raw.jsonl test.parquet, fail_if: auroc < current}]",
         "needs `current:",

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import math
-import operator
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from trueward.core.errors import UsageError
+from trueward.evaluation.conditions import OPERATORS, read_condition
 
-OPERATORS = {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt}
-NUMBER = r"\d+(?:\.\d*)?(?:e[+-]?\d+)?|\.\d+(?:e[+-]?\d+)?"
-GRAMMAR = re.compile(
-    r"\s*(?P<metric>[A-Za-z][\w.]*)\s*(?P<operator><=|>=|<|>)\s*"
-    rf"(?:(?P<current>current)\s*(?:(?P<sign>[+-])\s*(?P<margin>{NUMBER}))?|(?P<number>[+-]?(?:{NUMBER})))\s*",
-    re.IGNORECASE,
+RELATIVE = re.compile(
+    r"(?P<metric>.+?(?:<=|>=|<|>))\s*current\s*(?:(?P<sign>[+-])\s*(?P<margin>[\d.e-]+))?\s*"
 )
-PARTS = ("value", "low", "high")
 
 
 @dataclass(frozen=True)
@@ -105,19 +100,17 @@ class Condition:
         'auroc 0.7000 < 0.7100 (current - 0.01)'
 
         """
-        match = GRAMMAR.fullmatch(text)
-        if match is None:
+        match = RELATIVE.fullmatch(text)
+        margin = f"{match['sign'] or ''}{match['margin'] or 0}" if match else ""
+        try:
+            read = read_condition(f"{match['metric']} {margin}" if match else text)
+        except UsageError:
             raise UsageError(
-                f"a condition is written as 'auroc < 0.6' or 'auroc < current - 0.01', and {text!r} is not"
-            )
-        name, dot, part = match["metric"].partition(".")
-        if dot and part not in PARTS:
-            raise UsageError(f"{text!r}: a metric has .value, .low and .high, and no .{part}")
-        relative = match["current"] is not None
-        number = float(match["margin"] or 0) if relative else float(match["number"])
-        sign = -1.0 if match["sign"] == "-" else 1.0
+                "a condition is written as 'auroc < 0.6', 'auroc.low < 0.6' or 'auroc < current - 0.01', and "
+                f"{text!r} is not"
+            ) from None
         return Condition(
-            text.strip(), name, part or "value", match["operator"], sign * number, relative
+            text.strip(), read.name, read.part, read.sign, read.limit, match is not None
         )
 
     def check(self, metrics: Mapping[str, Any], current: Mapping[str, Any] | None) -> Finding:
