@@ -40,6 +40,13 @@ def test_workflows_call_targets_of_make():
     assert {"test-wheel", "test-dist"} == called <= targets
 
 
+def test_the_citation_and_the_changelog_have_the_version_of_the_package():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
+    assert citation["version"] == PROJECT["version"]
+    changes = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    assert re.search(rf"^## {re.escape(PROJECT['version'])} \(", changes, re.MULTILINE)
+
+
 def test_every_python_of_the_classifiers_is_in_the_workflow():
     listed = {c.rpartition(" ")[2] for c in PROJECT["classifiers"] if "Python :: 3." in c}
     ci = yaml.safe_load((ROOT / ".github/workflows/ci.yaml").read_text("utf-8"))
