@@ -137,6 +137,7 @@ LONG_MODULES = {
     "data/log.py": "half of its lines are docstrings of the public names",
     "model/reward_model.py": "half of its lines are docstrings of the public names",
     "fitting/crossfit.py": "half of its lines are docstrings",
+    "plotting.py": "the one module that draws figures; a third of its lines are docstrings",
     "core/options.py": "half of its lines are docstrings",
 }
 LONG_FUNCTIONS = {

@@ -7,6 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from trueward.core.atomic_io import replacing
+from trueward.core.chart_layout import fitting_domain, label_room, line_widths, spread_out
 from trueward.core.errors import TruewardError
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 INK = "currentColor"
 COLOURS = tuple(f"var(--c{k})" for k in range(1, 7))
 DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [4, 2], [1, 3])  # series also differ without colour
+LABEL = 15  # height of a label at the end of a line, in pixels
 THEME = {
     "background": "transparent",
     "aria": False,  # the page labels the figure as a whole
@@ -99,37 +101,70 @@ def lines(
     alt = altair()
     shown = [p for p in points if math.isfinite(p[y])]
     names = list(dict.fromkeys(p["series"] for p in shown))
-    scale = alt.Scale(type="log") if log else alt.Scale(**({"domain": [0, 1]} if unit else {}))
+    ends = (0.0, 1.0) if unit else fitting_domain([p[x] for p in shown], room=not log)
+    kind = {"type": "log"} if log else {}
+    scale = alt.Scale(domain=ends, nice=False, **kind)
     axis = alt.Axis(values=list(ticks)) if ticks else alt.Axis()
-    whole = alt.Scale(domain=[0, 1]) if unit or log else alt.Scale(zero=False)
-    legend = alt.Legend(orient="bottom", columns=3) if len(names) > 1 else None
+    held = [p[k] for p in shown for k in (y, "low", "high") if k in p and math.isfinite(p[k])]
+    whole = (0.0, 1.0) if unit or log else fitting_domain(held)
     base = alt.Chart(alt.Data(values=shown)).encode(
         x=alt.X(f"{x}:Q", scale=scale, axis=axis),
-        y=alt.Y(f"{y}:Q", scale=whole),
-        color=alt.Color("series:N", title=None, scale=alt.Scale(domain=names), legend=legend),
+        y=alt.Y(f"{y}:Q", scale=alt.Scale(domain=whole, nice=False)),
+        color=alt.Color("series:N", title=None, scale=alt.Scale(domain=names), legend=None),
     )
     layers = [
-        base.mark_line().encode(strokeDash=_dashes(names, legend)),
+        base.mark_line(**({} if len(names) > 1 else {"strokeWidth": 2})).encode(**_distinct(names)),
         base.mark_point(filled=True, size=36),
     ]
     if any("low" in p for p in shown):
         layers.insert(0, base.mark_rule().encode(y=alt.Y("low:Q", title=y), y2="high:Q"))
     if diagonal:
-        ends = alt.Data(values=[{x: 0, y: 0}, {x: 1, y: 1}])
-        line = alt.Chart(ends).mark_line(strokeDash=[4, 3], color=INK, opacity=0.5)
+        line = alt.Chart(alt.Data(values=[{x: 0, y: 0}, {x: 1, y: 1}]))
+        line = line.mark_line(strokeDash=[4, 3], color=INK, opacity=0.5)
         layers.insert(0, line.encode(x=f"{x}:Q", y=f"{y}:Q"))
     if log:
         one = alt.Chart().mark_rule(strokeDash=[4, 3], color="gray")
         layers.insert(0, one.encode(x=alt.datum(1.0)))
-    return alt.layer(*layers).properties(width=440, height=280)
+    last = {p["series"]: p for p in sorted(shown, key=lambda p: float(p[x]))}
+    furthest = max(float(p[x]) for p in last.values())
+    layers += _labels({k: (furthest, last[k][y]) for k in names}, whole, 280, (x, y))
+    return alt.layer(*layers).properties(width=440, height=280, padding=label_room(names))
 
 
-def _dashes(names: Sequence[str], legend: Any) -> Any:
-    """Encode the series by dashes, in one legend with their colours."""
-    alt = altair()
+def _labels(
+    places: dict[str, tuple[float, float]],
+    domain: tuple[float, float],
+    height: int,
+    keys: tuple[str, str],
+) -> list[Any]:
+    """Name every line at its place, in its colour; labels that would cover each other move apart."""
+    if len(places) < 2:
+        return []
+    alt, (x, y), (low, high) = altair(), keys, domain
+    least = LABEL * (high - low) / height
+    at = spread_out([v for _, v in places.values()], least, domain)
+    rows = [
+        {x: place, y: v, "series": name}
+        for (name, (place, _)), v in zip(places.items(), at, strict=True)
+    ]
+    texts = alt.Chart(alt.Data(values=rows)).mark_text(align="left", dx=8, fontSize=12)
+    scale = alt.Scale(domain=list(places))
+    color = alt.Color("series:N", title=None, scale=scale, legend=None)
+    return [texts.encode(x=f"{x}:Q", y=f"{y}:Q", text="series:N", color=color)]
+
+
+def _distinct(names: Sequence[str]) -> dict[str, Any]:
+    """Encode several series by dashes and widths: they differ without colour, and none hides another."""
+    if len(names) < 2:
+        return {}
+    alt, about = altair(), {"title": None, "legend": None}
     dashes = [DASHES[k % len(DASHES)] for k in range(len(names))]
-    scale = alt.Scale(domain=list(names), range=dashes)
-    return alt.StrokeDash("series:N", title=None, scale=scale, legend=legend)
+    ranges = {"strokeDash": dashes, "strokeWidth": line_widths(len(names))}
+    kinds = {"strokeDash": alt.StrokeDash, "strokeWidth": alt.StrokeWidth}
+    return {
+        k: kinds[k]("series:N", scale=alt.Scale(domain=list(names), range=v), **about)
+        for k, v in ranges.items()
+    }
 
 
 def intervals(rows: Sequence[dict[str, Any]], x: str, marks: Sequence[float] = ()) -> Any:
@@ -153,8 +188,7 @@ def intervals(rows: Sequence[dict[str, Any]], x: str, marks: Sequence[float] = (
     names = list(dict.fromkeys(r["name"] for r in rows))
     series = list(dict.fromkeys(r.get("series", "") for r in rows))
     values = [{"series": "", **r} for r in rows]
-    scale, several = alt.Scale(zero=False), len(series) > 1
-    legend = alt.Legend(orient="bottom", columns=3) if several else None
+    scale, several, legend = alt.Scale(zero=False), len(series) > 1, None
     base = alt.Chart(alt.Data(values=values)).encode(
         y=alt.Y("name:N", title=None, sort=names),
         color=alt.Color("series:N", title=None, scale=alt.Scale(domain=series), legend=legend),
@@ -168,13 +202,20 @@ def intervals(rows: Sequence[dict[str, Any]], x: str, marks: Sequence[float] = (
     )
     rule = alt.Chart().mark_rule(strokeDash=[4, 3], color="gray")
     layers = [*(rule.encode(x=alt.datum(v)) for v in marks), span, dots]
+    if several:
+        named = base.mark_text(align="left", dx=6, fontSize=11)
+        layers.append(
+            named.encode(
+                x=alt.X("high:Q", scale=scale, title=x), text="series:N", color=alt.value(INK)
+            )
+        )
     room = 5 + 2 * max(
         map(len, names)
     )  # for fonts wider than those that the labels are measured in
     return alt.layer(*layers).properties(
         width=440,
-        height=alt.Step(12 if several else 20),
-        padding={"left": room, "right": 5, "top": 5, "bottom": 5},
+        height=alt.Step(14 if several else 20),
+        padding=label_room(series) | {"left": room},
     )
 
 
@@ -200,19 +241,33 @@ def histogram(rows: Sequence[dict[str, Any]], x: str, y: str) -> Any:
         for r in rows
         for at in (r["start"], r["end"])
     ]
-    legend = alt.Legend(orient="bottom", columns=3) if len(names) > 1 else None
-    return (
+    ends = (min(p["at"] for p in points), max(p["at"] for p in points))
+    highest = (0.0, 1.08 * max(p["share"] for p in points))
+    color = alt.Color("series:N", title=None, scale=alt.Scale(domain=names), legend=None)
+    steps = (
         alt.Chart(alt.Data(values=points))
-        .mark_line(strokeWidth=2)
+        .mark_line(**({} if len(names) > 1 else {"strokeWidth": 2}))
         .encode(
-            x=alt.X("at:Q", title=x, scale=alt.Scale(domain=[0, 1])),
-            y=alt.Y("share:Q", title=y, axis=alt.Axis(format="%")),
-            color=alt.Color("series:N", title=None, scale=alt.Scale(domain=names), legend=legend),
-            strokeDash=_dashes(names, legend),
+            x=alt.X("at:Q", title=x, scale=alt.Scale(domain=ends, nice=False)),
+            y=alt.Y(
+                "share:Q",
+                title=y,
+                axis=alt.Axis(format="%"),
+                scale=alt.Scale(domain=highest, nice=False),
+            ),
+            color=color,
+            **_distinct(names),
             order=alt.Order("at:Q"),
         )
-        .properties(width=440, height=240)
     )
+    tops = {
+        name: max((r for r in rows if r["series"] == name), key=lambda r: float(r["share"]))
+        for name in names
+    }
+    labels = _labels(
+        {k: (r["end"], r["share"]) for k, r in tops.items()}, highest, 240, ("at", "share")
+    )
+    return alt.layer(steps, *labels).properties(width=440, height=240, padding=label_room(names))
 
 
 def odds_ratio_curves(results: Iterable[tuple[str, Sensitivity]], *, kept: bool = True) -> Any:

@@ -10,9 +10,9 @@ from trueward.cli.app import app
 from trueward.cli.help_groups import GROUPS, OTHERS
 from trueward.cli.progress import Steps, progress
 from trueward.cli.reference import USES
-from trueward.cli.verdict import beside, held_out_line, needs_calibration, verdict
 from trueward.core.estimate import Estimate
 from trueward.estimators._registry import methods
+from trueward.evaluation.verdict import beside, held_out_line, needs_calibration, verdict
 
 
 @pytest.fixture(scope="module")

@@ -14,14 +14,20 @@ from helpers.commands import run
 
 from trueward import report
 from trueward.benchmark import Runs
+from trueward.core.chart_layout import fitting_domain, line_widths, spread_out
 from trueward.core.clustering import clusters
 from trueward.core.errors import UsageError
+from trueward.core.estimate import Estimate
 from trueward.data.log import read_log, read_test
 from trueward.features import encode
 from trueward.fitting.fit import fit
+from trueward.reporting.charts import rounded_range
+from trueward.reporting.fit_sections import outside_interval
 from trueward.reporting.inputs import sample
-from trueward.reporting.page import Figure, Markdown, Page, Prose, Section, Table
+from trueward.reporting.metric_table import best_cells, best_rows
+from trueward.reporting.page import Callout, Figure, Markdown, Page, Prose, Section, Table, Tiles
 from trueward.reporting.quality_sections import clustered_wilson, levels, reliability
+from trueward.reporting.verdict_tiles import tiles
 from trueward.simulation import helpdesk, simulate
 
 VOID = ("meta", "link", "br", "hr", "img")
@@ -78,13 +84,150 @@ def page(made):
     return report(models["plain"], log, test, command="trueward report plain")
 
 
+def blocks(page, kind):
+    """Blocks of one kind, also those that are folded."""
+
+    def inside(found):
+        for b in found:
+            if isinstance(b, kind):
+                yield b
+            yield from inside(getattr(b, "blocks", ()))
+
+    return [b for s in page.sections for b in inside(s.blocks)]
+
+
+def test_the_verdict_comes_first_with_three_numbers_and_what_they_mean(page):
+    first = page.sections[0]
+    assert first.title == "Verdict"
+    (tiles,) = blocks(page, Tiles)
+    assert tiles in first.blocks
+    ranking, level, third = tiles.items
+    assert ranking[1].endswith("% of the time")
+    assert "chance is 50%" in ranking[2]
+    assert "R2" in level[2]
+    assert third[0] == "Feedback of the fit"  # naive has no naive beside it
+    assert "Next:" in Read(page.html()).text
+
+
+def test_internals_are_folded_and_warnings_are_not(page):
+    folded = {s.title for s in page.sections if s.folded}
+    assert folded == {
+        *("Who reacts", "Noise in the feedback", "Bounds whoever reacts", "Model card", "Reproduce")
+    }
+    said = " ".join(b.text for b in page.sections[0].blocks if isinstance(b, Callout))
+    for warning in page_warnings(page):
+        assert warning in said
+
+
+def page_warnings(page):
+    """Messages of the findings of the log that are warnings."""
+    (findings,) = (t for t in blocks(page, Table) if t.caption.startswith("Findings"))
+    return [row[2] for row in findings.rows if row[0] == "warning"]
+
+
+class Fitted:
+    """A model with a record and a method, as far as a verdict reads them."""
+
+    def __init__(self, **held):
+        counts = {"rated": {"train": 30}, "rows": {"train": 90}}
+        self.report = {**counts, **({"held_out": held} if held else {})}
+        self.method = "anchored"
+
+
+HELD = {
+    "rated": 40,
+    "auroc": 0.7,
+    "auroc_low": 0.6,
+    "auroc_high": 0.8,
+    "spread": 0.1,
+    "naive_auroc": 0.6,
+    "difference": 0.1,
+}
+
+
+@pytest.mark.parametrize(
+    ("ends", "said"),
+    [((0.02, 0.2), "better than naive"), ((-0.1, 0.2), "about as well"), ((-0.2, -0.1), "worse")],
+)
+def test_naive_stands_beside_the_model_with_what_the_interval_shows(ends, said):
+    model = Fitted(**HELD, low=ends[0], high=ends[1])
+    ranking, level, beside = tiles(model, {}, "")
+    assert said in beside[3]
+    assert ranking[1] == "70% of the time"
+    assert "40 held-out ratings" in ranking[2]
+    assert level[1] == "not known"
+
+
+def test_a_scale_that_is_of_no_use_is_said_in_the_tile():
+    r2 = {"r2": Estimate(-0.4, -0.6, -0.2)}
+    assert tiles(Fitted(), r2, "on 9 clean responses")[1][1:] == (
+        "none",
+        "R2 -0.40 [-0.60, -0.20], on 9 clean responses",
+        "Worse than one constant for all: use the order only, or calibrate.",
+    )
+    shifted = {"r2": Estimate(0.4, 0.2, 0.6), "bias": Estimate(0.2, 0.1, 0.3)}
+    assert "calibrate it before" in tiles(Fitted(), shifted, "")[1][3]
+    unsure = {"auroc": Estimate(0.55, 0.45, 0.65)}
+    assert "do not rank by it yet" in tiles(Fitted(), unsure, "")[0][3]
+
+
+def test_a_record_that_is_not_whole_gives_no_number():
+    assert tiles(Fitted(rated=3, auroc="high"), {}, "")[0][1] == "not known"
+
+
+def test_the_best_value_of_every_metric_is_marked():
+    results = {
+        "oracle": {"auroc": Estimate(0.95), "brier": Estimate(0.1), "bias": Estimate(0.0)},
+        "one": {"auroc": Estimate(0.9), "brier": Estimate(0.3), "bias": Estimate(0.1)},
+        "two": {"auroc": Estimate(0.8), "brier": Estimate(0.2), "bias": Estimate(0.0)},
+    }
+    found = best_cells(results, ["auroc", "brier", "bias"], ["oracle"])
+    assert found == {(0, 2), (1, 3)}  # bias has no better direction
+    assert best_rows([0.5, None], True) == set()
+    assert best_rows([0.5, 0.50001], True) == {0, 1}
+    table = Table("c", ["m", "a", "b"], [["auroc", "1", "2"]], best=frozenset({(0, 2)}))
+    html = Page("t", "l", [Section("s", [table])]).html()
+    assert '<strong class="best">2</strong>' in html
+    assert '<strong class="best">1</strong>' not in html
+
+
+@pytest.mark.parametrize(
+    ("rate", "source", "said"),
+    [
+        ((0.17, 0.18, 0.34), "extremes", "an extreme of the proxy"),
+        ((0.0, 0.1, 0.3), "levels", "set to 0"),
+        ((0.4, 0.1, 0.3), "levels", "which disagree with the rate"),
+    ],
+)
+def test_a_noise_rate_outside_of_its_interval_is_explained(rate, source, said):
+    value, low, high = rate
+    found = outside_interval(
+        "rho_10", "P(good)", {"value": value, "low": low, "high": high, "source": source}
+    )
+    assert said in found
+    assert f"-o rho_10={low if value < low else high:.2f}" in found
+    inside = {"value": 0.2, "low": 0.1, "high": 0.3}
+    assert outside_interval("rho_10", "P(good)", inside) == ""
+
+
+def test_axes_fit_the_data_and_labels_do_not_cover_each_other():
+    assert rounded_range(np.array([0.08, 0.31])) == pytest.approx((0.05, 0.35))
+    assert rounded_range(np.array([1.0, 1.0])) == pytest.approx((0.95, 1.0))
+    assert fitting_domain([2.0, 4.0]) == pytest.approx((1.9, 4.1))
+    assert spread_out([0.9, 0.1, 0.91, 0.9], 0.1, (0.0, 1.0)) == pytest.approx([0.8, 0.1, 1.0, 0.9])
+    widths = line_widths(3)
+    assert widths == sorted(widths, reverse=True)
+    assert line_widths(1) == [2.0]
+
+
 def titles(page):
     return [s.title for s in page.sections]
 
 
 def test_a_model_is_shown_from_its_fit_to_the_command_that_makes_the_page_again(page):
     assert titles(page) == [
-        "Summary",
+        "Verdict",
+        "What was fitted",
         "The log",
         "Who reacts",
         "Noise in the feedback",
@@ -114,7 +257,8 @@ def test_a_model_is_shown_from_its_fit_to_the_command_that_makes_the_page_again(
 def test_without_a_log_and_a_test_the_fit_is_shown_and_the_rest_said_to_be_missing(made):
     found = report(made[1]["plain"])
     assert titles(found) == [
-        "Summary",
+        "Verdict",
+        "What was fitted",
         "Who reacts",
         "Noise in the feedback",
         "Model card",

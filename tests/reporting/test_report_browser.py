@@ -122,12 +122,64 @@ def test_every_figure_is_visible_and_inside_the_page(opened):
         assert height > 30
         assert marks > 10
         assert place <= 1100
-    # what is drawn lies in what is shown: labels are not cut off at the left
+    # what is drawn lies in what is shown: labels are cut off at neither side
     cut = opened.execute_script(
-        "return [...document.querySelectorAll('.drawing text')].filter(t => t.getBoundingClientRect().left"
-        " < t.closest('.drawing').getBoundingClientRect().left - 1).map(t => t.textContent)"
+        "return [...document.querySelectorAll('.drawing text')].filter(t => {"
+        " const d = t.closest('.drawing').getBoundingClientRect(), b = t.getBoundingClientRect();"
+        " return b.left < d.left - 1 || b.right > d.right + 1}).map(t => t.textContent)"
     )
     assert cut == []
+
+
+def test_names_of_lines_stand_at_the_lines_and_cover_no_other(opened):
+    """Both models are named in the drawings, and no two names of one drawing overlap."""
+    open_all(opened)
+    covered = opened.execute_script(
+        "return [...document.querySelectorAll('.drawing')].flatMap(d => {"
+        " const t = [...d.querySelectorAll('text[fill*=\"--c\"]')];"
+        " const b = t.map(e => e.getBoundingClientRect());"
+        " return t.filter((e, i) => b.some((o, j) => j < i && o.left < b[i].right - 1 &&"
+        " b[i].left < o.right - 1 && o.top < b[i].bottom - 4 && b[i].top < o.bottom - 4))"
+        " .map(e => e.textContent)})"
+    )
+    assert covered == []
+    named = opened.execute_script(
+        "return [...document.querySelectorAll('.drawing text[fill*=\"--c\"]')].map(t => t.textContent)"
+    )
+    assert {"naive", "<b onclick=alert(1)>ips"} <= set(named)
+
+
+def open_all(browser):
+    browser.execute_script("document.querySelectorAll('details').forEach(d => d.open = true)")
+
+
+def test_the_verdict_is_on_the_first_screen_and_internals_are_folded(opened):
+    top = opened.execute_script(
+        "return document.getElementById('verdict').getBoundingClientRect().top"
+    )
+    assert top < 500
+    shut = opened.execute_script(
+        "return [...document.querySelectorAll('section > details:not([open]) h2')].map(h => h.textContent)"
+    )
+    assert "Who reacts" in shut
+    opened.execute_script("location.hash = '#who-reacts'")
+    height = opened.execute_script(
+        "return document.getElementById('who-reacts').getBoundingClientRect().height"
+    )
+    assert height > 50, "a link unfolds what it leads to"
+
+
+def test_a_table_that_scrolls_shows_that_it_does(opened):
+    size = {"width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": True}
+    opened.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    try:
+        uncued = opened.execute_script(
+            "return [...document.querySelectorAll('main .scroll')].filter(e => e.scrollWidth >"
+            " e.clientWidth + 1 && !getComputedStyle(e).backgroundAttachment.includes('local')).length"
+        )
+    finally:
+        opened.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    assert uncued == 0
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -145,7 +197,8 @@ def test_text_and_lines_stand_out_in_both_themes(opened, theme):
     assert (sum(map(int, body[4:-1].split(","))) > 380) == (theme == "light")
     for name in names:
         for ground in ("paper", "shade"):
-            wanted = 4.5 if name in ("ink", "soft", "link") else 3.0
+            # names at lines have their colours, and stand on paper
+            wanted = 4.5 if name in ("ink", "soft", "link") or ground == "paper" else 3.0
             assert contrast(value[name], value[ground]) >= wanted, (name, ground)
 
 

@@ -28,8 +28,6 @@ from .common import (
 )
 from .progress import Steps, finish_progress
 from .reading import log_words, read, with_features
-from .verdict import beside as beside_table
-from .verdict import held_out_line, needs_calibration, verdict
 
 if TYPE_CHECKING:
     from trueward.data.feedback import Feedback
@@ -118,6 +116,7 @@ def evaluate(
     from trueward.evaluation.audit import audit
     from trueward.evaluation.evaluate import evaluate as measure
     from trueward.evaluation.preference_pairs import evaluate_pairs
+    from trueward.evaluation.verdict import needs_calibration
     from trueward.model.reward_model import load
 
     _require_one_source(test, log, pairs_file, benchmark)
@@ -162,6 +161,8 @@ def _show_metrics(
     as_json: bool,
 ) -> None:
     """Print a verdict and a table, and what to do where P(preferred) is of no use."""
+    from trueward.evaluation.verdict import beside, held_out_line, needs_calibration, verdict
+
     if as_json:
         show_json(found.to_json() | ({"beside": against[1].to_json()} if against else {}))
         for warning in found.warnings:
@@ -174,7 +175,7 @@ def _show_metrics(
         paragraph(line)
     typer.echo("")
     if against is not None:
-        typer.echo(beside_table(found, str(folder), against[1], against[0]))
+        typer.echo(beside(found, str(folder), against[1], against[0]))
     else:
         typer.echo(str(found))
     if needs_calibration(found):
@@ -201,6 +202,8 @@ def _advise_calibration(rm: RewardModel, folder: Path) -> None:
 
 def _show_audit(audited: Audit, rm: RewardModel, folder: Path, as_json: bool) -> None:
     """Print a verdict and the table of an audit."""
+    from trueward.evaluation.verdict import held_out_line, needs_calibration, verdict
+
     if as_json:
         show_json(audited.to_json())
         return

@@ -75,7 +75,7 @@ def report(
     >>> log = tw.Feedback(x, (x[:, 0] > 0).float(), torch.ones(100), group=torch.arange(100) // 2)
     >>> page = tw.report(tw.fit("naive", *log.split(0.2), epochs=1))
     >>> [section.title for section in page.sections][:2]
-    ['Summary', 'Who reacts']
+    ['Verdict', 'What was fitted']
 
     """
     from trueward.benchmark.runs import Runs  # noqa: PLC0415 - loads the benchmark

@@ -85,15 +85,16 @@ def distribution(
     Returns
     -------
     Figure
-        Histograms with 24 bins.
+        Histograms with 24 bins over the range of the values.
 
     """
     rows, cells = [], []
+    ends = rounded_range(np.concatenate([v for v in parts.values() if len(v)]))
     for part, v in parts.items():
         if not len(v):
             continue
         name, w = f"{part} ({len(v):,})", None if weights is None else weights[part]
-        histogram_of = np.histogram(v, bins=BINS, range=(0.0, 1.0), weights=w)
+        histogram_of = np.histogram(v, bins=BINS, range=ends, weights=w)
         count, edges = (e.tolist() for e in histogram_of)
         total = len(v) if w is None else float(w.sum())
         rows += [
@@ -104,6 +105,25 @@ def distribution(
         cells.append([name, *(f"{q:.3f}" for q in at)])
     table = Table(quantiles, ["responses", *QUANTILES], cells)
     return figure(histogram, rows, what, "share of the responses", caption=caption, table=table)
+
+
+def rounded_range(v: Array) -> tuple[float, float]:
+    """Return the range of values in [0, 1], rounded outwards to twentieths.
+
+    Parameters
+    ----------
+    v : (n,) array
+        At least one value.
+
+    Returns
+    -------
+    tuple of float
+        Lower and upper end.
+
+    """
+    low, high = np.floor(v.min() * 20 + 1e-9) / 20, np.ceil(v.max() * 20 - 1e-9) / 20
+    high = max(high, 0.05)
+    return float(min(low, high - 0.05)), float(high)
 
 
 def rows_as_table(rows: Sequence[dict[str, Any]], caption: str) -> Table:

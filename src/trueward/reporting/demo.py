@@ -15,6 +15,7 @@ from trueward.features import encode
 from trueward.fitting.fit import fit
 from trueward.inspection import inspect
 from trueward.reporting import report
+from trueward.reporting.page import Prose
 from trueward.simulation import helpdesk, simulate
 
 if TYPE_CHECKING:
@@ -106,7 +107,10 @@ class Demo:
         """
         page = report(self.models, self.log, self.test, command=command)
         facts = ", ".join(f"{k} {v}" for k, v in self.scenario.items() if k != "realised")
-        return replace(page, title="Six reward models from one log", lead=f"{LEAD} World: {facts}.")
+        *sections, last = page.sections
+        last = replace(last, blocks=[*last.blocks, Prose(f"The simulated world: {facts}.")])
+        title = "Six reward models from one log"
+        return replace(page, title=title, lead=LEAD, sections=[*sections, last])
 
 
 def run(progress: Callable[[str], None], *, seed: int = 0, prompts: int = 1500) -> Demo:

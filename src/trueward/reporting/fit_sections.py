@@ -10,7 +10,7 @@ from trueward.core.weighted import effective_size
 from trueward.plotting import intervals, lines
 
 from .charts import cell_text, distribution, figure
-from .page import Prose, Section, Table
+from .page import Callout, Folded, Prose, Section, Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +35,7 @@ RATE_SOURCES = {  # source of a noise rate -> the rest of "the rate is ..."
 
 
 def summary(inputs: ReportInputs) -> Section:
-    """Build the first section: one row a model, assumptions of the methods, warnings of the fits.
+    """Build the section on the fits: one row a model, and the assumptions of the methods.
 
     Parameters
     ----------
@@ -50,13 +50,12 @@ def summary(inputs: ReportInputs) -> Section:
     """
     head = ["model", "method", "fitted on", "with feedback", "calibrated"]
     rows = [[name, m.method, *_counts(m)] for name, m in inputs.models.items()]
-    blocks: list[Block] = [Table("What was fitted", head, rows, frozenset({0, 1, 4}))]
+    blocks: list[Block] = [Table("Models and their rows", head, rows, frozenset({0, 1, 4}))]
     methods = dict.fromkeys(m.estimator for m in inputs.models.values())
     blocks += [Prose(f"Assumption of {method.name}: {method.assumption}.") for method in methods]
     for name, m in inputs.models.items():
         blocks += [Prose(f"{name}: {sentence}") for sentence in m.report.get("reasons", ())]
-        blocks += [Prose(f"Warning of the fit of {name}: {w}.") for w in m.report["warnings"]]
-    return Section("Summary", blocks)
+    return Section("What was fitted", blocks)
 
 
 def _counts(m: RewardModel) -> list[str]:
@@ -188,6 +187,8 @@ def noise(inputs: ReportInputs) -> Iterator[Block]:
         ):
             if rate in rates:
                 rows.append({"name": what, "series": name, **rates[rate]})
+                if outside := outside_interval(rate, what, rates[rate]):
+                    yield Callout(f"{name}: {outside}")
                 if (source := RATE_SOURCES.get(rates[rate].get("source"))) is not None:
                     yield Prose(f"{name}: {rate}, {what}, is {source}.")
             elif (given := getattr(m.estimator, rate, None)) is not None:
@@ -203,6 +204,40 @@ def noise(inputs: ReportInputs) -> Iterator[Block]:
         yield figure(
             intervals, rows, "rate", caption="Estimated noise rates with their 95 % intervals"
         )
+
+
+def outside_interval(rate: str, what: str, found: dict[str, Any]) -> str:
+    """Explain a noise rate outside of its interval; empty where it lies inside, or has none.
+
+    Parameters
+    ----------
+    rate, what : str
+        Name of the rate, and what it is the probability of.
+    found : dict
+        ``value``, ``low``, ``high`` and ``source`` of the record of the fit.
+
+    Returns
+    -------
+    str
+        Sentences.
+
+    """
+    value, low, high = (found.get(k) for k in ("value", "low", "high"))
+    if value is None or low is None or high is None or low <= value <= high:
+        return ""
+    near = low if value < low else high
+    if value == 0:
+        why = "It was set to 0, because this log does not determine it; the interval is of the estimate"
+    elif found.get("source") == "extremes":
+        why = (
+            "It is an extreme of the proxy; the interval is of the ratings of the surest responses"
+        )
+    else:
+        why = "The interval is of the ratings of the surest responses, which disagree with the rate"
+    return (
+        f"the rate {rate}, {what}, is {value:.3f} and lies outside of its interval {low:.3f} to {high:.3f}. "
+        f"{why}. Compare a fit with -o {rate}={near:.2f}"
+    )
 
 
 def other_nuisances(inputs: ReportInputs) -> Iterator[Block]:
@@ -226,7 +261,8 @@ def other_nuisances(inputs: ReportInputs) -> Iterator[Block]:
             rows += [[name, what, *cells] for cells in _figures(left)]
     if rows:
         head = ["model", "nuisance", "figure", "value", "low", "high"]
-        yield Table("Other estimated nuisances", head, rows, frozenset({0, 1, 2}))
+        table = Table("Other estimated nuisances", head, rows, frozenset({0, 1, 2}))
+        yield Folded(f"{len(rows)} other figures of the nuisances", [table])
     else:
         yield Prose("The fits estimated no other nuisances.")
 

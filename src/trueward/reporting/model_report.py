@@ -12,7 +12,8 @@ from trueward.plotting import odds_ratio_curves
 from . import bounds_sections, fit_sections, quality_sections, response_sections
 from .charts import figure, rows_as_table
 from .inputs import ReportInputs
-from .page import Code, Markdown, Page, Prose, Section, Table
+from .page import Code, Folded, Markdown, Page, Prose, Section, Table
+from .verdict_section import first_section
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from .page import Block
 
     Blocks = Callable[[ReportInputs], Iterable[Block]]
+
+#: Sections on internals, which the screen shows on demand.
+FOLDED = ("Who reacts", "Noise in the feedback", "Bounds whoever reacts")
 
 
 def model_page(
@@ -69,16 +73,22 @@ def model_page(
     inputs = ReportInputs(models, log, test, seed, rows, say)
     names = ", ".join(models)
     title = f"Reward model {names}" if len(models) == 1 else f"Reward models {names}"
-    sections = [fit_sections.summary(inputs)]
+    inspection = None
     if log is not None:
         say("inspecting the log ...")
-        sections.append(Section("The log", list(_findings(inspect(log), inputs))))
+        inspection = inspect(log)
+    serious = [] if inspection is None else inspection.findings
+    warnings = [f.message for f in serious if f.severity in ("error", "warning")]
+    sections = [first_section(inputs, warnings), fit_sections.summary(inputs)]
+    if inspection is not None:
+        sections.append(Section("The log", list(_findings(inspection, inputs))))
     contents = list(_contents(inputs))
     for k, (name, functions) in enumerate(contents, 1):
         say(f"[{k}/{len(contents)}] {name}")
-        sections.append(Section(name, _blocks(inputs, *functions)))
-    sections += [Section("Model cards" if len(models) > 1 else "Model card", list(_cards(inputs)))]
-    sections += [Section("Reproduce", list(_reproduction(inputs, command)))]
+        sections.append(Section(name, _blocks(inputs, *functions), folded=name in FOLDED))
+    cards = "Model cards" if len(models) > 1 else "Model card"
+    sections += [Section(cards, list(_cards(inputs)), folded=True)]
+    sections += [Section("Reproduce", list(_reproduction(inputs, command)), folded=True)]
     return Page(title, _lead(inputs), sections)
 
 
@@ -130,14 +140,18 @@ def _lead(inputs: ReportInputs) -> str:
 
 
 def _findings(inspection: Inspection, inputs: ReportInputs) -> Iterator[Block]:
-    yield Prose(str(inspection).partition("\n")[0] + ".")
+    yield Prose(" ".join(str(inspection).partition("\n\n")[0].split()) + ".")
     rows = [
-        [f.severity, f.name.replace("_", " "), f.message, _rows(f.examples)]
+        [
+            f.severity,
+            f.name.replace("_", " "),
+            f.message + (f" (rows {at})" if (at := _rows(f.examples)) else ""),
+        ]
         for f in inspection.findings
     ]
     if rows:
-        head = ["", "finding", "message", "rows"]
-        yield Table("Findings, worst first", head, rows, frozenset(range(4)))
+        head = ["severity", "finding", "message"]
+        yield Table("Findings, worst first", head, rows, frozenset(range(3)))
     else:
         yield Prose("The inspection found nothing to report.")
     for name, m in inputs.models.items():
@@ -181,9 +195,8 @@ def _sensitivity(inputs: ReportInputs) -> Iterator[Block]:
             table=rows_as_table(points, "Conclusions along the odds ratio"),
             kept=one,
         )
-    for name, s in results.items():
-        yield Prose(f"{name}:")
-        yield Code(str(s))
+    texts = [block for name, s in results.items() for block in (Prose(f"{name}:"), Code(str(s)))]
+    yield Folded("All numbers, with other noise rates and gold labels", texts)
 
 
 def _cards(inputs: ReportInputs) -> Iterator[Block]:

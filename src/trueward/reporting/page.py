@@ -28,6 +28,27 @@ class Prose:
 
 
 @dataclass(frozen=True)
+class Callout:
+    """A sentence that must not be missed: a warning, or what to do next."""
+
+    kind: ClassVar[str] = "callout"
+    text: str
+    #: ``warning`` or ``next``.
+    tone: str = "warning"
+    #: A command to paste below the sentence.
+    command: str = ""
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """Numbers in large type, each with its name and what it means."""
+
+    kind: ClassVar[str] = "tiles"
+    #: Name, number, where it comes from, and what it means for use.
+    items: Sequence[tuple[str, str, str, str]]
+
+
+@dataclass(frozen=True)
 class Code:
     """Preformatted text, such as a command or its output."""
 
@@ -63,6 +84,8 @@ class Table:
     rows: Sequence[Sequence[str]]
     #: Columns of text, which are aligned left; the others are numbers.
     words: frozenset[int] = frozenset({0})
+    #: Row and column of the cells with the best value, which are marked.
+    best: frozenset[tuple[int, int]] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -94,7 +117,16 @@ class Example:
     response: str
 
 
-Block = Prose | Code | Markdown | Table | Figure | Example
+@dataclass(frozen=True)
+class Folded:
+    """Blocks that the screen shows on demand; print shows them."""
+
+    kind: ClassVar[str] = "folded"
+    summary: str
+    blocks: Sequence[Block]
+
+
+Block = Prose | Callout | Tiles | Code | Markdown | Table | Figure | Example | Folded
 
 
 @dataclass(frozen=True)

@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trueward.core.clustering import clusters
-from trueward.plotting import intervals, lines
+from trueward.plotting import lines
 
 from .charts import figure
-from .page import Prose, Table
+from .metric_table import estimates, trained_on_truth
+from .page import Prose
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from numpy.typing import NDArray
     from torch import Tensor
 
     from trueward.core.clustering import Clusters
-    from trueward.core.estimate import Estimate
     from trueward.data.feedback import Feedback, Labelled
 
     from .inputs import ReportInputs
@@ -31,7 +31,6 @@ BINS = 10  # bins of a calibration curve, of equal numbers of responses
 FEWEST = 20  # responses in a bin
 LEVELS = 10  # largest number of ratings that are shown one by one
 NAMES = ("mean P(preferred)", "low", "high")
-DRAWN = ("auroc", "pair_accuracy", "r2", "brier")
 
 
 def on_test(inputs: ReportInputs) -> Iterator[Block]:
@@ -58,7 +57,7 @@ def on_test(inputs: ReportInputs) -> Iterator[Block]:
     yield Prose(
         f"On {one.rows:,} clean responses to {one.prompts:,} prompts, with 95 % intervals over prompts."
     )
-    yield from _estimates(metrics, "Metrics on the clean test")
+    yield from estimates(metrics, "Metrics on the clean test", trained_on_truth(inputs))
 
 
 def on_gold(inputs: ReportInputs) -> Iterator[Block]:
@@ -87,32 +86,9 @@ def on_gold(inputs: ReportInputs) -> Iterator[Block]:
         "in for the other labels, and the gold labels correct its mean: the estimates are unbiased even if "
         "the prediction is poor."
     )
-    yield from _estimates(audits, "Metrics on the logged responses")
+    yield from estimates(audits, "Metrics on the logged responses", trained_on_truth(inputs))
     for name, audit in audits.items():
         yield from (Prose(f"{name}: {w}.") for w in audit.warnings)
-
-
-def _estimates(results: Mapping[str, Mapping[str, Estimate]], caption: str) -> Iterator[Block]:
-    names = list(dict.fromkeys(k for metrics in results.values() for k in metrics))
-    cells = [[k, *(str(metrics.get(k, "-")) for metrics in results.values())] for k in names]
-    table = Table(caption, ["metric", *results], cells)
-    rows = [
-        {
-            "name": k.replace("_", " "),
-            "series": model,
-            "value": e.value,
-            "low": e.low,
-            "high": e.high,
-        }
-        for k in DRAWN
-        for model, metrics in results.items()
-        if (e := metrics.get(k)) is not None and e.low is not None and e.value is not None
-    ]
-    yield table
-    if rows:
-        yield figure(
-            intervals, rows, "value", caption=f"{caption}: some of them, with 95 % intervals"
-        )
 
 
 def calibration(inputs: ReportInputs) -> Iterator[Block]:

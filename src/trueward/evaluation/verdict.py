@@ -8,7 +8,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from trueward.core.estimate import Estimate
-    from trueward.evaluation.measure import Metrics
+
+    from .measure import Metrics
 
 
 def verdict(metrics: Mapping[str, Estimate]) -> str:
@@ -30,7 +31,14 @@ def verdict(metrics: Mapping[str, Estimate]) -> str:
 
 
 def needs_calibration(metrics: Mapping[str, Estimate]) -> bool:
-    """Whether P(preferred) predicts the labels worse than their mean does: R2 below 0."""
+    """Return whether P(preferred) predicts the labels worse than their mean does: R2 below 0.
+
+    Parameters
+    ----------
+    metrics : mapping of str to Estimate
+        With ``r2`` where labels are known.
+
+    """
     r2 = metrics.get("r2")
     return r2 is not None and r2.value is not None and r2.value < 0
 
@@ -48,7 +56,7 @@ def _ranking(metrics: Mapping[str, Estimate]) -> str:
     share = f"{e.value:.0%} of the time"
     if e.low is None or e.high is None:
         return f"{what} {share}, without an interval"
-    share += f" (95 % interval {e.low:.0%} to {e.high:.0%}; chance is 50 %)"
+    share += f" (95 % interval {e.low:.0%} to {e.high:.0%}; chance is 50%)"
     if e.high < 0.5:
         return f"it ranks backwards: {what} {share}"
     return f"{'it ranks' if e.low > 0.5 else 'it is not shown to rank better than chance'}: {what} {share}"
@@ -77,7 +85,14 @@ def _level(metrics: Mapping[str, Estimate]) -> str:
 
 
 def held_out_line(report: Mapping[str, Any]) -> str:
-    """Say how the model ranked held-out ratings beside naive at its fit; empty if that is not known."""
+    """Say how the model ranked held-out ratings beside naive at its fit; empty if that is not known.
+
+    Parameters
+    ----------
+    report : mapping
+        Record of the fit, which somebody else may have written.
+
+    """
     found = report.get("held_out")
     if not isinstance(found, dict):
         return ""
@@ -92,7 +107,16 @@ def held_out_line(report: Mapping[str, Any]) -> str:
 
 
 def beside(found: Metrics, name: str, other: Metrics, other_name: str) -> str:
-    """Format two models as a table, each metric with its 95 % interval, and the size of the test below."""
+    """Format two models as a table, each metric with its 95 % interval, and the size of the test below.
+
+    Parameters
+    ----------
+    found, other : Metrics
+        Metrics of both on one test.
+    name, other_name : str
+        Heads of their columns.
+
+    """
     wide = max(26, len(name), len(other_name))
     lines = [f"{'metric':<15}  {name:<{wide}}  {other_name}"]
     for metric, e in found.items():
