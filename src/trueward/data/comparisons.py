@@ -21,8 +21,8 @@ ORDER = ("winner", "loser", "source", "user", "tie", "position", "margin", "weig
 class Pairs:
     """Pairs of rows of one prompt, of which one was preferred or neither.
 
-    They are sorted, so that the order in which pairs are given changes no bit of a fit. `Pairs.of` fills what
-    is not given.
+    They are sorted by winner, and a fit sorts them by all columns, so that the order in which pairs are given
+    changes no bit of it. `Pairs.of` fills what is not given.
 
     Attributes
     ----------
@@ -146,8 +146,14 @@ class Pairs:
         winner = place.repeat_interleave(count)
         at = torch.searchsorted(known, self.loser[mine]).clamp(max=max(0, len(known) - 1))
         there = known[at] == self.loser[mine] if len(mine) else mine > 0
-        kept = self.select(mine[there])
-        return _sorted(replace(kept, winner=winner[there], loser=place[at[there]]))
+        winner, loser = winner[there], place[at[there]]
+        order = winner.argsort(stable=True)
+        kept = self.select(mine[there][order])
+        return replace(kept, winner=winner[order], loser=loser[order])
+
+    def canonical(self) -> Pairs:
+        """Return the pairs in the order that a fit begins with: by winner, loser, source, and the rest."""
+        return _sorted(self)
 
     def select(self, which: Tensor) -> Pairs:
         """Return some pairs, by their numbers or a mask; rows keep their numbers.
@@ -164,7 +170,8 @@ class Pairs:
         """Return the pairs of one source; none where there is no such source."""
         if name not in self.sources:
             return self.select(torch.zeros_like(self.source, dtype=torch.bool))
-        return self.select(self.source == self.sources.index(name))
+        own = self.source == self.sources.index(name)
+        return self if bool(own.all()) else self.select(own)
 
     def columns(self) -> dict[str, Tensor]:
         """Return the tensors by name."""
@@ -192,7 +199,7 @@ class Pairs:
 
 
 def _sorted(pairs: Pairs) -> Pairs:
-    """Return the pairs in the one order that a fit reads: by winner, loser, source, and the rest."""
+    """Return the pairs sorted by winner, loser, source, and the rest."""
     order = torch.arange(len(pairs), device=pairs.winner.device)
     for name in reversed(ORDER):
         column = getattr(pairs, name)

@@ -14,6 +14,7 @@ from .pair_losses import score_loss
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from trueward.data.comparisons import Pairs
     from trueward.data.feedback import Columns, Feedback
 
 Parameters = dict[str, "Tensor"]
@@ -67,6 +68,10 @@ class Nuisance(Objective):
         """Whether it is learned from comparisons."""
         return bool(self.pairs)
 
+    def pairs_of(self, data: Feedback) -> Pairs | None:
+        """Return the comparisons of its source."""
+        return data.pairs.from_source(self.pairs) if self.pairs and data.pairs else None
+
     @property
     def users(self) -> str:
         """What users do whose probability it is."""
@@ -90,7 +95,7 @@ class Nuisance(Objective):
     def loss(self, out: Columns, b: Feedback) -> Tensor:
         """Return the cross-entropy of the target, or of the outcomes of comparisons."""
         if self.pairs:
-            return score_loss(out.reward, out.position, b.pairs and b.pairs.from_source(self.pairs))
+            return score_loss(out.reward, out.position, self.pairs_of(b))
         return bce(out.reward, self.target(b)).mean()
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from trueward.data.comparisons import Pairs
     from trueward.data.feedback import Feedback
 
     from .reward_form import RewardForm
@@ -69,6 +70,10 @@ class Objective:
         Pairs count by their weights, and rows are not resampled by theirs.
         """
         return False
+
+    def pairs_of(self, data: Feedback) -> Pairs | None:
+        """Return the comparisons that the loss reads; None if it reads none."""
+        return data.pairs if self.compares else None
 
     @property
     def warm_up_fraction(self) -> float:

@@ -149,6 +149,15 @@ def in_row_order(data: Feedback, digest: Tensor) -> tuple[Feedback, Tensor]:
 
     """
     order = data.row_order(digest)
+    if data.pairs is not None:
+        ordered, order = _in_order(data, order)
+        assert ordered.pairs is not None
+        return dataclasses.replace(ordered, pairs=ordered.pairs.canonical()), order
+    return _in_order(data, order)
+
+
+def _in_order(data: Feedback, order: Tensor) -> tuple[Feedback, Tensor]:
+    """Return the rows in an order, and that order; the features are not copied."""
     if torch.equal(order, torch.arange(len(order))):
         return data, order
     ordered = without_features(data)[order.to(data.y.device)]

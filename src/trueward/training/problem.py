@@ -94,6 +94,7 @@ class TrainingProblem:
             (n,) fold of every training row.
 
         """
+        train, val = (replace(d, pairs=objective.pairs_of(d)) for d in (train, val))
         sources = FeatureRows(train, transform), FeatureRows(val, transform)
         return TrainingProblem(stage, objective, train, val, *sources, fold)
 
