@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test batteries fuzz kill check lint types docs dist test-dist test-wheel clean
+.PHONY: demo test batteries fuzz kill gallery check lint types docs dist test-dist test-wheel clean
 
 demo: .venv/demo           ## run the main job: simulate, inspect, fit six ways, compare
 	$(BIN)/trueward demo
@@ -21,6 +21,9 @@ fuzz: .venv/ready          ## 10,000 odd inputs; `make fuzz FUZZ="--inputs 500 -
 
 kill: .venv/ready          ## 100 commands stopped at any moment; `make kill KILL="--kills 20 --seed 7"` for others
 	$(BATTERY) kill.run $(KILL)
+
+gallery: .venv/ready       ## run the scripts of examples/gallery; their pages must have no diff
+	$(BIN)/python examples/gallery/run.py --check
 
 lint: .venv/ready
 	$(BIN)/ruff format --check .

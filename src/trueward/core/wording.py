@@ -116,6 +116,7 @@ def for_reader(message: str) -> str:
 def _arguments(text: str) -> str:
     text = _MAPS.sub(lambda m: f"mapping={{{', '.join(_pairs(m[0]))}}}", text)
     text = _OPTION.sub(lambda m: f"{m[1]}={_literal(m[2])}", text)
+    text = re.sub(r"-o ([a-z_0-9]+)(?![a-z_0-9=])", r"\1", text)
     text = text.replace("found none: give --gold", "found none: add them by log.with_gold(table)")
     text = re.sub(r"(?:fit )?--gold(?: FILE)?(?![a-z-])", "log.with_gold(table)", text)
     text = _FLAG.sub(lambda m: VALUED[m[1]] + (f"={_literal(m[2])}" if m[2] else ""), text)

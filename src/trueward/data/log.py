@@ -203,7 +203,9 @@ class Log(Shown):
         return to_dataset(self.frame)
 
     def _overview(self) -> Overview:
-        rate = f"{self.feedback_rate:.1%} with feedback" if len(self) else "no feedback"
+        rate = ", ".join(name.partition(".")[2] for name in self.channels)
+        if len(self) and self.regime != "channels":
+            rate = f"{self.feedback_rate:.1%} with feedback"
         notes = [f"columns not used: {', '.join(self.ignored)}"] if self.ignored else []
         if self.without_text:
             notes.append(f"{self.without_text:,} rows without a text were left out")

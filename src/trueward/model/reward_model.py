@@ -20,6 +20,7 @@ from torch import Tensor
 from trueward.core.arguments import PATH, described, require_kinds
 from trueward.core.errors import TruewardError, UsageError
 from trueward.core.overview import Overview, Shown, cell
+from trueward.core.wording import for_reader
 from trueward.data.pairs import pairs_of
 from trueward.data.row_order import ReorderedRows
 from trueward.estimation.method import Method, settings
@@ -204,7 +205,8 @@ class RewardModel(Shown):
         if beside := self.report.get("beside_naive"):
             facts.append(["AUROC on held-out ratings", cell(beside["auroc"])])
             facts.append(["AUROC of naive", cell(beside["naive_auroc"])])
-        notes = [*self.report.get("reasons", ()), *map(_warning, self.report.get("warnings", ()))]
+        told = [*self.report.get("reasons", ()), *map(_warning, self.report.get("warnings", ()))]
+        notes = [for_reader(note) for note in told]
         shown = [[name, cell(value)] for name, value in facts]
         return Overview(f"{self.method}{on}{calibrated}", ("", "value"), shown, notes)
 
