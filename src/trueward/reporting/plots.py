@@ -17,7 +17,8 @@ from trueward.evaluation.sensitivity import sensitivity
 from trueward.features.given import feedback_of, labelled_of
 from trueward.plotting import histogram, intervals, lines, odds_ratio_curves
 
-from .quality_sections import DRAWN, FEWEST, reliability
+from .metric_table import DRAWN
+from .quality_sections import FEWEST, reliability
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
