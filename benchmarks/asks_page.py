@@ -73,13 +73,13 @@ def error(rows: list[Row]) -> str:
 
 def table(rows: list[Row], cell: Callable[[list[Row]], str], what: str) -> list[str]:
     """Worlds by fits."""
-    lines = [f"| {what} | " + " | ".join(FITS_SHORT.values()) + " |", "|---|" + "---:|" * len(FITS)]
+    heads = [what, "draws", *FITS_SHORT.values()]
+    lines = [f"| {' | '.join(heads)} |", "|---|" + "---:|" * (len(heads) - 1)]
     worlds = by(rows, lambda r: r["world"])
     for world in (w for w in WORLDS if w in worlds):
         fits = by(worlds[world], lambda r: r["fit"])
-        lines.append(
-            f"| {world} | " + " | ".join(cell(fits[f]) if f in fits else "-" for f in FITS) + " |"
-        )
+        found = [cell(fits[f]) if f in fits else "-" for f in FITS]
+        lines.append(f"| {' | '.join([world, str(len(fits[NAIVE])), *found])} |")
     return [*lines, ""]
 
 
@@ -94,31 +94,37 @@ FITS_SHORT = {
 
 def verdict(rows: list[Row]) -> list[str]:
     """What was asked for, and whether it is met: at 10 %, in every world without violation."""
-    lines = []
+    lines, met = [], []
     for world in AS_ASSUMED:
         own = [r for r in rows if r["world"] == world and r["share"] == max(SHARES)]
         for name, part in by(own, lambda r: r["set"]).items():
             fits = by(part, lambda r: r["fit"])
-            off = fmean(r["estimate"] - r["share_good"] for r in fits[ASKS])
+            errors = [r["estimate"] - r["share_good"] for r in fits[ASKS]]
             naive = {r["seed"]: r["auroc"] for r in fits[NAIVE]}
             gains = [r["auroc"] - naive[r["seed"]] for r in fits[ASKS]]
-            se = stdev(gains) / math.sqrt(len(gains)) if len(gains) > 1 else math.nan
-            kept = "yes" if abs(off) <= MEAN_ERROR else f"**no**: {off:+.3f}"
-            ranks = "yes" if fmean(gains) >= 0 else f"**no**: {fmean(gains):+.4f} (se {se:.4f})"
-            lines.append(
-                f"| {world} | {SETS[name]} | {off:+.3f} | {kept} | {fmean(gains):+.4f} | {ranks} |"
-            )
+            spread = f" ± {stdev(errors):.3f}" if len(errors) > 1 else ""
+            met.append((abs(fmean(errors)) <= MEAN_ERROR, fmean(gains) >= 0))
+            marks = ["yes" if good else "**no**" for good in met[-1]]
+            cells = [world, SETS[name], str(len(errors)), f"{fmean(errors):+.3f}{spread}", marks[0]]
+            lines.append(f"| {' | '.join([*cells, f'{fmean(gains):+.4f}', marks[1]])} |")
+    of_error, of_auroc = (sum(m) for m in zip(*met, strict=True))
     return [
         "## Asked for and met",
         "",
         (
-            "At 10 % asked and 60 % answering, without gold labels, in the worlds that the model describes, mean over seeds: the error of mean P over the log at most "
-            ".03, and AUROC at least that of naive."
+            "At 10 % asked and 60 % answering, without gold labels, in the worlds that the model describes, mean over seeds: the error of mean P over the "
+            "log at most .03, and AUROC on held-out responses at least that of naive."
         ),
         "",
-        "| world | texts | error of mean P | at most .03 | AUROC - naive | at least 0 |",
-        "|---|---|---:|---|---:|---|",
+        "| world | texts | seeds | error of mean P | at most .03 | AUROC - naive | at least 0 |",
+        "|---|---|---:|---:|---|---:|---|",
         *lines,
+        "",
+        (
+            f"Met in {of_error} of {len(met)} (error) and {of_auroc} of {len(met)} (AUROC). Where bad responses react more, the prior of b (sd 1) "
+            "and the weight of missing at random pull the estimate towards naive. On arena the features tell little of the quality, and a log of 4,400 "
+            "responses has 440 asks: the estimate of one log then has a standard error of .05 to .1, as `ask plan` says. Labels on the silent remove both errors."
+        ),
         "",
     ]
 
@@ -213,7 +219,7 @@ def page(rows: list[Row], folder: Path) -> str:
     runs = str(most) if fewest == most else f"{fewest} to {most}"
     planned = len(SETS) * len(WORLDS) * len(SHARES) * 5
     about = (
-        f"{len(done)} draws of {planned} planned (5 seeds): {texts}; {runs} seeds of each world and share. The texts are encoded by the built-in "
+        f"{len(done)} draws of {planned} planned (5 seeds): {texts}; {runs} seeds of each world, share and set, see the column `draws`. The texts are encoded by the built-in "
         f"backbone, reduced to 64 directions; a log has 4,400 to 7,200 responses. {len(refused)} fits were refused."
     )
     parts = [HEAD, about, ""]
@@ -243,15 +249,18 @@ def page(rows: list[Row], folder: Path) -> str:
 
 
 def buys(rows: list[Row]) -> list[str]:
-    """What each kind of data buys, means over worlds and texts."""
+    """What each kind of data buys, means over the draws that were run with both shares."""
+    place = lambda r: (r["set"], r["world"], r["seed"])  # noqa: E731
+    both = set.intersection(*({place(r) for r in rows if r["share"] == s} for s in SHARES))
+    rows = [r for r in rows if place(r) in both]
     lines = [
         "| you have | AUROC | Brier | error of mean P, absolute | it costs |",
         "|---|---:|---:|---:|---|",
     ]
     low, high = min(SHARES), max(SHARES)
     kinds = [
-        ("thumbs alone (`naive`)", NAIVE, None, "-"),
-        ("thumbs and the responses without any (`auto`)", LEFT_OUT, None, "logging every response"),
+        ("thumbs alone (`naive`)", NAIVE, high, "-"),
+        ("thumbs and the responses without any (`auto`)", LEFT_OUT, high, "logging every response"),
         (f"and {low:.0%} asked", ASKS, low, "30 questions in 1,000 responses"),
         (f"and {high:.0%} asked", ASKS, high, "100 questions in 1,000 responses"),
         (
@@ -263,11 +272,16 @@ def buys(rows: list[Row]) -> list[str]:
         (f"{high:.0%} asked, labels on the silent", ANCHORED, high, "the questions and 100 labels"),
     ]
     for name, fit, share, cost in kinds:
-        own = [r for r in rows if r["fit"] == fit and share in (None, r["share"])]
+        own = [r for r in rows if r["fit"] == fit and r["share"] == share]
         auroc, brier = (fmean(r[k] for r in own) for k in ("auroc", "brier"))
         off = fmean(abs(r["mean_error"]) for r in own)
         lines.append(f"| {name} | {auroc:.3f} | {brier:.3f} | {off:.3f} | {cost} |")
-    return lines
+    worlds = len({r["world"] for r in rows})
+    return [
+        *lines,
+        "",
+        f"Means over {len(both)} draws: {worlds} worlds, {len({r['set'] for r in rows})} sets of texts.",
+    ]
 
 
 def main() -> None:
