@@ -23,6 +23,7 @@ ABOUT = {
     "interval_only": False,
     "by_class": True,
     "calibration": {"kind": "platt", "gold_labels": 9, "guarantee": "", "warning": None},
+    "batch_tokens": 16_384,
     "limit": {"most": 16_000, "unit": "characters"},
     "card": "# naive",
 }

@@ -13,6 +13,7 @@ ABOUT = {
     "interval_only": False,
     "by_class": False,
     "calibration": None,
+    "batch_tokens": 16_384,
     "limit": {"most": 100, "unit": "tokens"},
     "card": "",
 }

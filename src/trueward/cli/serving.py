@@ -47,8 +47,13 @@ def serve(
         typer.Option("--min-confidence", help="Confidence of decisions, of a calibrated model."),
     ] = 0.9,
     batch_tokens: Annotated[
-        int, typer.Option("--max-batch-tokens", min=1, help="Tokens of a batch, padding included.")
-    ] = 16_384,
+        int,
+        typer.Option(
+            "--max-batch-tokens",
+            min=0,
+            help="Tokens of a batch, padding included; 0: 16,384, and 1,024 of a language model on a CPU.",
+        ),
+    ] = 0,
     queue_tokens: Annotated[
         int,
         typer.Option(

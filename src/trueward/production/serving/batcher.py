@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from trueward.core.errors import TruewardError
 
+from .description import TOKENS
 from .errors import BatchError, MemoryShortError, RequestError, ScorerDiedError
 from .queue import ALONE, Queue
 
@@ -51,8 +52,8 @@ class Observer(Protocol):
 class BatchLimits:
     """Bounds of a batch and of the queue."""
 
-    #: largest number of rows times longest row of a batch, in tokens
-    batch_tokens: int = 16_384
+    #: largest number of rows times longest row of a batch, in tokens; 0: what suits the model
+    batch_tokens: int = 0
     #: largest number of rows of a batch
     batch_rows: int = 256
     #: largest number of tokens that wait
@@ -79,8 +80,8 @@ class Batcher:
     ----------
     queue : Queue
         The rows that wait.
-    budget : int
-        Tokens of a batch now.
+    budget, most_tokens : int
+        Tokens of a batch now, and when memory suffices.
     memory_short : bool
         Whether the last batch of a single row did not fit into memory.
     progress : float
@@ -91,7 +92,7 @@ class Batcher:
     def __init__(self, scorers: Sequence[Scorer], limits: BatchLimits, observer: Observer) -> None:
         self._scorers, self._limits, self._observer = scorers, limits, observer
         self.queue = Queue(limits.queue_tokens)
-        self.budget = limits.batch_tokens
+        self.budget = self.most_tokens = limits.batch_tokens or TOKENS
         self.memory_short = False
         self.progress = time.monotonic()
         self.alive = len(scorers)
@@ -174,7 +175,7 @@ class Batcher:
         self.memory_short = False
         self._fit += 1
         if self._fit % RECOVERY == 0:
-            self.budget = min(self._limits.batch_tokens, 2 * self.budget)
+            self.budget = min(self.most_tokens, 2 * self.budget)
 
     def _halves(self, rows: list[Row], e: Exception) -> list[list[Row]]:
         """What to score next after rows failed together; a row that failed alone gets its error."""

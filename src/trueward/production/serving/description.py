@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from trueward.core.errors import TruewardError
 
+TOKENS, CPU_TOKENS = 16_384, 1_024  # of a batch, at most
+
 if TYPE_CHECKING:
     from trueward.model.reward_model import RewardModel
 
@@ -57,9 +59,20 @@ def described(folder: str, model: RewardModel) -> dict[str, Any]:
         "interval_only": model.estimator.interval_only,
         "by_class": model.calibration is not None and model.calibration.label is not None,
         "calibration": calibration,
+        "batch_tokens": _batch_tokens(model.backbone),
         "limit": {"most": limit.most, "unit": limit.unit},
         "card": model.card,
     }
+
+
+def _batch_tokens(spec: str | None) -> int:
+    """Tokens of a batch that suit the model: a language model on a CPU gains nothing from large ones."""
+    from trueward.features import backbone  # noqa: PLC0415
+    from trueward.features.transformers.transformer import Transformer  # noqa: PLC0415 - loads torch
+
+    model = None if spec is None else backbone(spec)
+    on_cpu = isinstance(model, Transformer) and model.device.type == "cpu"
+    return CPU_TOKENS if on_cpu else TOKENS
 
 
 def require_text(folder: str | Path, backbone: str | None) -> None:

@@ -40,7 +40,7 @@ class Engine:
         observer: Observer,
         scorer: Callable[[Start, int], Any] = ScoringProcess,
     ) -> None:
-        self.start_options = start
+        self.start_options, self._limits = start, limits
         self.processes = [scorer(start, i) for i in range(start.processes)]
         self.batcher = Batcher(self.processes, limits, observer)
 
@@ -64,6 +64,8 @@ class Engine:
         except BaseException:
             await asyncio.gather(*(p.end(wait=0) for p in self.processes), return_exceptions=True)
             raise
+        if not self._limits.batch_tokens:
+            self.batcher.budget = self.batcher.most_tokens = self.about["batch_tokens"]
         self.batcher.run()
 
     def _require_one_model(self) -> None:

@@ -59,7 +59,7 @@ async def info(call: Call, _body: dict[str, Any]) -> Any:
         "model_type": {"classifier": {"id2label": {"0": "LABEL_0"}, "label2id": {"LABEL_0": 0}}},
         "max_concurrent_requests": settings.batches.queue_tokens,
         "max_input_length": about["limit"]["most"],
-        "max_batch_tokens": settings.batches.batch_tokens,
+        "max_batch_tokens": settings.batches.batch_tokens or about["batch_tokens"],
         "max_batch_requests": settings.batches.batch_rows,
         "max_client_batch_size": settings.requests.rows,
         "auto_truncate": settings.requests.truncate,
