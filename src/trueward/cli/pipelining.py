@@ -44,6 +44,7 @@ NO_FILES = (  # whose values are never paths
 )
 ANYWHERE = ("--debug", NO_CLOBBER)  # flags of the command line itself
 ENDLESS = ("pipeline", "serve")
+LOOK = 0.5  # seconds between looks at a command that runs
 GRACE = 60.0  # seconds that a command has to end after a signal to stop
 
 
@@ -177,11 +178,18 @@ def _execute(words: Sequence[str], ours: bool, keep: bool) -> Executed:
     except OSError as e:
         raise UsageError(f"{command[0]} cannot be run: {e.strerror}") from e
     try:
-        output, _ = process.communicate()
+        output = _output(process)
     except BaseException:
         _stop(process)
         raise
-    return Executed(process.returncode, output.decode("utf-8", "replace") if keep else "")
+    return Executed(process.returncode, output.decode("utf-8", "replace"))
+
+
+def _output(process: subprocess.Popen[bytes]) -> bytes:
+    """Wait for a command; look up now and then, because a signal to stop may reach another thread."""
+    while True:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return process.communicate(timeout=LOOK)[0] or b""
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

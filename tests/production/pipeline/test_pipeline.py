@@ -392,3 +392,10 @@ def test_a_signal_to_stop_reaches_the_command_and_is_recorded(commands):
     (record,) = [json.loads(f.read_text()) for f in Path("run.pipeline/runs").glob("*.json")]
     assert (record["result"], record["exit_code"]) == ("stopped", 143)
     assert [s["status"] for s in record["steps"]] == ["stopped", "not run"]
+
+
+def test_the_whole_output_of_a_command_is_kept_while_it_is_looked_at(monkeypatch):
+    monkeypatch.setattr(pipelining, "LOOK", 0.02)
+    code = "import time; print('a' * 100_000, flush=True); time.sleep(0.1); print('b')"
+    done = pipelining._execute([sys.executable, "-c", code], False, True)
+    assert (done.code, done.output.split()) == (0, ["a" * 100_000, "b"])
