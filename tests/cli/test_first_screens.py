@@ -7,6 +7,7 @@ from helpers.commands import run, table
 
 from trueward.cli import terminal
 from trueward.cli.app import app
+from trueward.cli.fit_summary import held_out
 from trueward.cli.help_groups import GROUPS, OTHERS
 from trueward.cli.progress import Steps, progress
 from trueward.cli.reference import USES
@@ -84,14 +85,30 @@ def test_a_fit_says_what_was_learned_how_good_it_seems_and_what_comes_next(told)
     out = " ".join(told["auto"].split())
     assert "three_outcome learned P(preferred)" in out
     assert "auto selected three_outcome." in out
-    assert "held-out ratings it ranks" in out
-    assert "naive, which takes the feedback as it is" in out
+    assert "held-out ratings its ranking is that of naive, which takes the feedback as it is" in out
     assert "warning: no gold label checks this model" in out
     assert "--backbone NAME_OR_FOLDER" in out
     assert told["auto"].splitlines()[-2].startswith("next: trueward plan ")
     assert told["auto"].splitlines()[-1].startswith("next: trueward report ")
     assert "validation loss" not in out  # internals, which --verbose prints
     assert "; .5 is chance." in " ".join(told["naive"].split())
+
+
+@pytest.mark.parametrize(
+    ("difference", "how"),
+    [
+        ((0.1, 0.02, 0.2), "better than"),
+        ((0.1, -0.1, 0.2), "about as well as"),
+        ((-0.1, -0.2, -0.05), "worse than"),
+    ],
+)
+def test_held_out_ratings_decide_only_what_their_interval_shows(difference, how):
+    names = ("difference", "low", "high")
+    found = dict(zip(names, difference, strict=True)) | {"rated": 40, "naive_auroc": 0.6}
+    found |= {"auroc": 0.7, "auroc_low": 0.6, "auroc_high": 0.8}
+    said = held_out({"held_out": found}, "anchored")
+    assert f"it ranks {how} naive" in said
+    assert "AUROC 0.700 [0.600, 0.800], naive 0.600" in said
 
 
 def test_evaluate_says_its_verdict_first_and_shows_a_second_model_beside(here, told, capsys):

@@ -81,6 +81,11 @@ def held_out(report: dict[str, Any], method: str) -> str:
     auroc = f"AUROC {found['auroc']:.3f} [{found['auroc_low']:.3f}, {found['auroc_high']:.3f}]"
     if method == "naive":
         return f"On {found['rated']:,} held-out ratings it ranks with {auroc}; .5 is chance."
+    if found["low"] == found["high"] == 0:
+        return (
+            f"On {found['rated']:,} held-out ratings its ranking is that of naive, which takes the feedback "
+            f"as it is: {auroc}; .5 is chance."
+        )
     span = f"{found['difference']:+.3f}, 95 % interval {found['low']:+.3f} to {found['high']:+.3f}"
     how = "about as well as"
     if found["low"] > 0 or found["high"] < 0:

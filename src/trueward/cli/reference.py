@@ -23,6 +23,7 @@ USES = {
     "who reacts: weights and imputations, the baselines of the papers": (
         *("ips", "snips", "dr", "sdr", "mtips", "mtdr", "cvib"),
     ),
+    "comparisons: which of two responses was preferred": ("bradley_terry", "joint"),
     "benchmarks only": ("oracle",),
 }
 OTHERS = "others"

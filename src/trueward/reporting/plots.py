@@ -50,7 +50,7 @@ class Plots:
     >>> log = tw.Feedback(x, r, torch.ones(100), group=torch.arange(100) // 2)
     >>> model = tw.fit("naive", *log.split(0.2), epochs=1)
     >>> type(model.plot.scores(log)).__name__
-    'Chart'
+    'LayerChart'
 
     """
 
@@ -117,7 +117,7 @@ class Plots:
 
         Returns
         -------
-        altair.Chart
+        altair.LayerChart
 
         Raises
         ------

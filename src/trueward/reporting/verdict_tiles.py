@@ -114,7 +114,9 @@ def _beside(model: RewardModel) -> Tile:
     use = (
         "Ranks about as well as naive, which takes the feedback as it is; compare the levels, too."
     )
-    if held["low"] > 0:
+    if held["low"] == held["high"] == 0:
+        use = "Its ranking is that of naive, which takes the feedback as it is; compare the levels."
+    elif held["low"] > 0:
         use = "Ranks better than naive, which takes the feedback as it is."
     elif held["high"] < 0:
         use = "Ranks worse than naive on the log's own ratings: compare both on gold labels."
