@@ -6,13 +6,14 @@ import pytest
 from helpers.commands import run, table
 
 from trueward.cli import terminal
-from trueward.cli.app import app
+from trueward.cli.app import app, main
 from trueward.cli.fit_summary import held_out
 from trueward.cli.help_groups import GROUPS, OTHERS
 from trueward.cli.progress import Steps, progress
 from trueward.cli.reference import USES
 from trueward.core.estimate import Estimate
 from trueward.estimators._registry import methods
+from trueward.evaluation.audit import Audit
 from trueward.evaluation.verdict import beside, held_out_line, needs_calibration, verdict
 
 
@@ -36,8 +37,6 @@ def told(place):
     """What `fit` printed of each model."""
     from contextlib import redirect_stdout
     from io import StringIO
-
-    from trueward.cli.app import main
 
     said = {}
     for method in ("auto", "naive"):
@@ -115,7 +114,7 @@ def test_evaluate_says_its_verdict_first_and_shows_a_second_model_beside(here, t
     code, out, _ = run(["evaluate", "auto", "test.parquet", "--draws", "20"], capsys)
     assert code == 0
     assert out.startswith("verdict: ")
-    assert "At the fit it ranked" in out
+    assert "At the fit its ranking of" in out  # that of naive: this log shows no selection
     both = ["evaluate", "auto", "test.parquet", "--draws", "20", "--beside", "naive"]
     _, out, _ = run(both, capsys)
     assert "\nnaive: " in out
@@ -248,8 +247,8 @@ def test_steps_on_a_terminal_say_the_time_left(monkeypatch):
         step(f"[{k}/4] section {k}")
     first, second, third = shown.text.split("\r\x1b[K")[1:]
     assert "left" not in first
-    assert second.endswith("section 2 (2 of 4), about 30 s left")
-    assert third.endswith("section 4 (4 of 4), about 10 s left")
+    assert second.endswith("about 30 s left: section 2 (2 of 4)")
+    assert third.endswith("about 10 s left: section 4 (4 of 4)")
 
 
 def test_fits_on_a_terminal_say_the_time_left(monkeypatch):
@@ -259,4 +258,18 @@ def test_fits_on_a_terminal_say_the_time_left(monkeypatch):
     report = progress(of=3)
     for stage in ("the log", "noise", "noise"):
         report(stage, 1, 10, 0.5)
-    assert shown.text.endswith("fit 2 of 3: noise, about 35 s left")
+    assert shown.text.endswith("about 35 s left: fit 2 of 3, noise")
+
+
+def test_an_error_does_not_stand_behind_a_bar(monkeypatch):
+    shown = Terminal()
+    monkeypatch.setattr("sys.stderr", shown)
+    with pytest.raises(SystemExit):
+        main(["inspect", "nothing.parquet"])
+    assert shown.text.startswith("\r\x1b[K")
+
+
+def test_a_log_narrows_no_interval_that_has_no_width():
+    """Gold labels that one score separates have an AUROC of 1 with an interval of rounding errors."""
+    one, none = Estimate(1.0, 0.95, 1.0), Estimate(1.0, 1.0 - 2e-16, 1.0)
+    assert Audit({"auroc": one}, {"auroc": none}, 9, 3).narrower("auroc") is None

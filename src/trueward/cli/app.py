@@ -42,6 +42,7 @@ from . import (
 from .config import expand
 from .help_groups import GroupedHelp
 from .outputs import NO_CLOBBER, outputs
+from .progress import finish_progress
 from .terminal import escaped_output, shortened, stop_code, stop_signals, stoppable
 
 STDOUT = 1  # its file descriptor
@@ -195,5 +196,6 @@ def _allow(given: list[str]) -> list[str]:
 def _fail(message: str, code: int = 1, *, debug: bool) -> None:
     if debug:
         traceback.print_exc()
+    finish_progress()  # the error does not stand behind a bar
     typer.echo(f"error: {shortened(message)}", err=True)
     sys.exit(code)

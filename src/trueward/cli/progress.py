@@ -62,8 +62,8 @@ class Steps:
             self._done = sum(self._shares[: self._count]) / sum(self._shares)
         self._count += 1
         done, spent = self._done, time.monotonic() - self._start
-        left = f", about {duration(spent / done * (1 - done))} left" if done and spent > 1 else ""
-        overwrite(f"{bar_of(done)} {text}{left}")
+        left = f"about {duration(spent / done * (1 - done))} left: " if done and spent > 1 else ""
+        overwrite(f"{bar_of(done)} {left}{text}")
 
 
 def bar_of(share: float) -> str:
@@ -107,8 +107,8 @@ def progress(of: int | None = None) -> Progress:
             return
         finished = len(seen) - 1
         left = (began - start) / max(1, finished) * (of - finished) - (now - began)
-        time_left = f", about {duration(left)} left" if finished and left > 1 else ""
-        overwrite(f"{bar_of(finished / of)} fit {len(seen)} of {of}: {stage}{time_left}")
+        time_left = f"about {duration(left)} left: " if finished and left > 1 else ""
+        overwrite(f"{bar_of(finished / of)} {time_left}fit {len(seen)} of {of}, {stage}")
 
     if quiet():
         return lambda *_: None

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from trueward.core.estimate import Estimate
 
 
+NO_WIDTH = 1e-9  # width of an interval that is only rounding, as of labels that one score separates
+
+
 @dataclass(frozen=True, repr=False)
 class Estimates(Shown, Mapping[str, "Estimate"]):
     """Estimates by the name of their metric; a read-only mapping."""
@@ -131,7 +134,7 @@ class Audit(Estimates):
 
         """
         now, before = (interval_width(e[name]) for e in (self.estimates, self.gold_alone))
-        return 1 - now / before if 0 < before < np.inf and now < np.inf else None
+        return 1 - now / before if NO_WIDTH < before < np.inf and now < np.inf else None
 
     def to_json(self) -> dict[str, Any]:
         """Return every estimate with both intervals, the counts and the warnings as plain data."""

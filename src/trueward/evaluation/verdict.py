@@ -97,6 +97,11 @@ def held_out_line(report: Mapping[str, Any]) -> str:
     if not isinstance(found, dict):
         return ""
     try:
+        if found["low"] == found["high"] == 0:
+            return (
+                f"At the fit its ranking of {found['rated']:,} held-out ratings was that of naive, AUROC "
+                f"{found['auroc']:.3f}."
+            )
         return (
             f"At the fit it ranked {found['rated']:,} held-out ratings with AUROC {found['auroc']:.3f}, "
             f"naive {found['naive_auroc']:.3f} (difference {found['difference']:+.3f}, 95 % interval "
