@@ -17,7 +17,6 @@ from trueward.evaluation.sensitivity import sensitivity
 from trueward.features.given import feedback_of, labelled_of
 from trueward.plotting import histogram, intervals, lines, odds_ratio_curves
 
-from .metric_table import DRAWN
 from .quality_sections import FEWEST, reliability
 
 if TYPE_CHECKING:
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 BINS = 24  # of a histogram of scores
+DRAWN = ("auroc", "pair_accuracy", "r2", "brier")  # metrics of a chart
 
 
 @dataclass(frozen=True)
