@@ -10,7 +10,7 @@ from trueward.fitting.sweep import FitJob
 
 # what each public function is called with; a name in capitals is made by `made`
 VALID = {
-    "read_log": {"source": "FRAME", "mapping": {}, "split": None},
+    "read_log": {"source": "FRAME", "mapping": {}, "split": None, "pairs": None},
     "import_log": {"source": "auto", "paths": "MISSING", "out": None, "mapping": {}},
     "sample_unrated": {"log": "LOG", "per_rated": 1.0, "seed": 0},
     "plan_silent": {"log": "LOG", "width": 0.1, "seed": 0},
@@ -51,7 +51,8 @@ VALID = {
     "asked_share": {"log": "LOG"},
     "refute": {"method": "naive", "log": "FEEDBACK", "only": "duplicate_prompts", "texts": None}
     | {"seed": 0, "progress": None},
-    "report": {"what": "MODEL", "log": None, "test": None, "seed": 0, "rows": 20, "command": None},
+    "report": {"what": "MODEL", "log": None, "test": None, "seed": 0, "rows": 20, "command": None}
+    | {"drift": None},
     "track": {"folder": "MISSING", "to": "tensorboard", "run": None},
     "export": {"model": "MODEL", "folder": "OUT", "prompts": ["a"], "responses": ["b"]}
     | {"dtype": None, "form": None},
@@ -63,6 +64,12 @@ VALID = {
     "simulate": {"rated": "TESTFRAME", "mechanism": "rating", "alpha": 0.5, "rate": None}
     | {"rho_01": 0.0, "rho_10": 0.0, "gold": 0, "test_share": 0.2, "threshold": None, "seed": 0}
     | {"options": None},
+    "leaderboard": {"source": "MISSING", "pairs": None, "mapping": {}, "control": ()}
+    | {"sources": (), "cluster": "both"},
+    "monitor": {"model": "MODEL", "reference": "LOG", "log": "LATER", "by": None, "since": None}
+    | {"alpha": 0.05, "tolerance": None, "seed": 0},
+    "push": {"model": "MISSING", "log": "LOG", "to": "langfuse", "address": None, "resume": None}
+    | {"per_minute": None, "mapping": None, "split": None, "dry_run": True},
     "methods": {},
     "card": {"method": "naive"},
 }
@@ -101,6 +108,7 @@ def made(frame, feedback, model, folder, tmp_path):
         "FRAME": frame.drop("label"),
         "TESTFRAME": frame.select("prompt", "response", "label"),
         "LOG": few,
+        "LATER": tw.read_log(frame.drop("label").tail(8)),
         "FEW": few,
         "FEEDBACK": feedback,
         "LABELLED": tw.Labelled(feedback.x, feedback.y, group=feedback.group),

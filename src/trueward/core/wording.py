@@ -31,6 +31,7 @@ VALUED = {
     "--micro": "micro",
     "--model": "model",
     "--negative": "negative",
+    "--pairs": "pairs",
     "--positive": "positive",
     "--reference": "prompts",
     "--rounding": "rounding",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from trueward.core.arguments import MAPPING, SEVERAL, TEXT, require_kinds
 from trueward.core.clustering import few_warnings
 from trueward.core.errors import TruewardError, UsageError
 from trueward.data.log import Log, read_log
@@ -137,8 +138,10 @@ def leaderboard(
     [('x', 0.56), ('y', 0.44)]
 
     """
+    require_kinds("leaderboard", mapping=(mapping, MAPPING.or_none), cluster=(cluster, TEXT))
+    require_kinds("leaderboard", control=(control, SEVERAL), sources=(sources, SEVERAL))
     for name in control:
-        if name not in STYLES:
+        if not isinstance(name, str) or name not in STYLES:
             raise UsageError(f"control takes {' and '.join(STYLES)}, not {name!r}")
     found = _read(source, pairs, mapping).of(sources)
     columns, names = found.covariates(control)

@@ -7,10 +7,11 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trueward.core.arguments import FUNCTION, TEXT, WHOLE, described, require_kinds
+from trueward.core.arguments import FUNCTION, TEXT, WHOLE, Kind, described, require_kinds
 from trueward.core.errors import UsageError
 from trueward.data.log import as_log, as_test
 from trueward.model.reward_model import RewardModel, fitted, load
+from trueward.production.monitoring import Monitor
 
 from .drift_section import with_drift
 from .page import Page
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     from trueward.benchmark import Runs
     from trueward.data.log import Log, Test
-    from trueward.production.monitoring import Monitor
 
 ROWS = 20_000  # largest number of rows of a log, and of a test, that a report reads
 
@@ -89,6 +89,7 @@ def report(
         rows=(rows, WHOLE),
         command=(command, TEXT.or_none),
         say=(say, FUNCTION),
+        drift=(drift, Kind("what monitor gives", lambda v: isinstance(v, Monitor)).or_none),
     )
     log = None if log is None else as_log(log, "report")
     test = None if test is None else as_test(test, "report")

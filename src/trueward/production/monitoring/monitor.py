@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 
+from trueward.core.arguments import MAPPING, NUMBER, TEXT, WHOLE, Kind, require_kinds
 from trueward.core.clustering import clusters
 from trueward.core.errors import TruewardError, UsageError
 from trueward.core.influence import auroc_influence
 from trueward.core.suggest import suggestion
+from trueward.data.log import as_log
+from trueward.model.reward_model import fitted
 
 from .drift import NAMES, Drift, named
 from .drifts import Comparison
@@ -21,7 +25,7 @@ from .rows import live_feedback, read_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import date
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -35,14 +39,15 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
     Index = NDArray[np.int64]
 
+DAY = Kind("a date", lambda v: isinstance(v, date))
 #: Changes of no concern: of the AUROC from 0.5, of the rate of reactions as a share, of two probabilities.
 TOLERANCE = {"traffic": 0.1, "behaviour": 0.2, "quality": 0.03, "calibration": 0.05}
 
 
 def monitor(
-    model: RewardModel,
-    reference: Log,
-    log: Log,
+    model: RewardModel | str | Path,
+    reference: Log | object,
+    log: Log | object,
     *,
     by: By | None = None,
     since: date | None = None,
@@ -60,11 +65,11 @@ def monitor(
 
     Parameters
     ----------
-    model : RewardModel
-        A fitted model that reads text.
-    reference : Log
+    model : RewardModel, str or Path
+        A fitted model that reads text, or its folder.
+    reference : Log, path or table
         What is normal, such as the log that the model was fitted on.
-    log : Log
+    log : Log, path or table
         The new log. ``gold`` in it, on a random draw of rows, measures the calibration itself.
     by : {"day", "week", "month"}, optional
         Periods; needs ``time`` in the log. By default the whole log is one period.
@@ -117,7 +122,10 @@ def monitor(
     (True, True)
 
     """
-    limits = _tolerances(tolerance)
+    require_kinds("monitor", alpha=(alpha, NUMBER), tolerance=(tolerance, MAPPING.or_none))
+    require_kinds("monitor", by=(by, TEXT.or_none), since=(since, DAY.or_none), seed=(seed, WHOLE))
+    model, reference = fitted(model, "monitor"), as_log(reference, "monitor")
+    log, limits = as_log(log, "monitor"), _tolerances(tolerance)
     if not 0 < alpha < 1:
         raise UsageError(f"alpha must be between 0 and 1, and is {alpha:g}")
     if by is not None and by not in get_args(By):
@@ -233,6 +241,7 @@ def _tolerances(given: Mapping[str, float] | None) -> dict[str, float]:
     for name, value in given.items():
         if name not in NAMES:
             raise UsageError(f"there is no drift {name!r}: {suggestion(name, NAMES)}")
+        require_kinds("monitor", tolerance=(value, NUMBER))
         if not 0 <= value < (0.5 if name == "traffic" else np.inf):
             raise UsageError(
                 f"the tolerance of {name} must be 0 or more{', and below 0.5' if name == 'traffic' else ''}, "

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from trueward.core.arguments import MAPPING, PATH, TEXT, WHOLE, require_kinds
 from trueward.core.errors import TruewardError, UsageError
 from trueward.core.suggest import suggestion
 from trueward.model.folder import read_record
@@ -152,6 +153,9 @@ def push(
     >>> tw.push("rm", "log.parquet", "phoenix", address="http://127.0.0.1:6006")  # doctest: +SKIP
 
     """
+    require_kinds("push", model=(model, PATH), to=(to, TEXT), address=(address, TEXT.or_none))
+    require_kinds("push", resume=(resume, PATH.or_none), per_minute=(per_minute, WHOLE.or_none))
+    require_kinds("push", mapping=(mapping, MAPPING.or_none), split=(split, TEXT.or_none))
     if to not in get_args(Product):
         raise UsageError(
             f"there is no product {to!r} to push to: {suggestion(to, get_args(Product))}"
