@@ -63,6 +63,7 @@ def test_comparisons_help_and_a_source_about_something_else_is_left_out(log, joi
     u = 1.5 * x[:, 0] - x[:, 1]
     train, val = data.split(0.2)
     ratings = tw.fit("naive", train, val, **SHORT)
+    assert "naive does not read the 960 comparisons" in ratings.report["warnings"][0]
     assert rank(joint, x, u) > rank(ratings, x, u) + 0.01
     weights = joint.report["nuisances"]["joint"]["weights"]
     assert weights["battle"] > 3 * weights["judge"]

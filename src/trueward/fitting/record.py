@@ -11,6 +11,7 @@ from trueward.core.errors import TruewardError
 from trueward.data.capabilities import LogCapabilities
 from trueward.data.feedback import Columns
 from trueward.estimation.method import Method
+from trueward.estimation.nuisance_types import Nuisance
 from trueward.estimation.requirements import scarce
 from trueward.estimators._card import card
 from trueward.model.composed_model import ComposedModel
@@ -65,7 +66,7 @@ def trained_model(
     """
     method = problem.objective
     assert isinstance(method, Method)
-    warnings = _divergence(method, state)
+    warnings = _divergence(method, state) + _unread(log, method)
     out = predict(problem, state.net, problem.val_source, method.rows(problem.val))
     losses = {"validation_loss": state.best_loss, "training_loss": state.train_loss}
     report = _report(log, cfg, nuisances, _spread(method, out), losses, warnings, reasons)
@@ -103,7 +104,7 @@ def composed_model(
     parts = [net(transform(x.cpu(), None, {"x"})) for x in log.val.x.split(4096)]
     out = Columns({k: torch.cat([p[k] for p in parts], 1) for k in parts[0]})
     losses: dict[str, list[float]] = {"validation_loss": [], "training_loss": []}
-    spread, warnings = _spread(method, out), _unused_options(cfg)
+    spread, warnings = _spread(method, out), _unused_options(cfg) + _unread(log, method)
     report = _report(log, cfg, nuisances, spread, losses, warnings, reasons)
     if "naive" in nuisances.val:
         reward, naive = out.reward.mean(0), torch.logit(nuisances.val.naive.double(), 1e-12)
@@ -205,6 +206,17 @@ def _divergence(method: Method, state: TrainingState) -> list[str]:
         fell = f"the training loss fell to {lowest:.3g}, and a risk cannot be negative"
         return [f"{fell}: this form has no lower bound; {method.bounded_alternative} has one"]
     return []
+
+
+def _unread(log: PreparedLog, method: Method) -> list[str]:
+    """Warn of comparisons that the method does not read."""
+    reads = method.compares or any(
+        isinstance(nu, Nuisance) and nu.compares for nu in method.nuisances
+    )
+    if log.train.pairs is None or reads:
+        return []
+    count, others = f"{len(log.train.pairs):,}", "joint, auto, anchored and bradley_terry do"
+    return [f"{method.name} does not read the {count} comparisons of the log: {others}"]
 
 
 def _unused_options(cfg: Train) -> list[str]:
