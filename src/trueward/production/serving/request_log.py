@@ -24,7 +24,7 @@ WAITING = 10_000  # requests that wait to be written; more are left out
 
 
 class RequestLog:
-    """Appends each scored row as one line of JSON, readable as a log: response_id, prompt, response, scores.
+    """Appends each scored row as one line of JSON: response_id, prompt, response, scores.
 
     E-mail addresses, phone numbers and secrets are replaced as `trueward import` does. Only the owner can
     read the file.
