@@ -24,6 +24,15 @@ from .common import (
 from .outputs import claim_output
 from .reading import log_words, read
 
+OfAsked = Annotated[
+    list[str] | None,
+    typer.Option(
+        "-o",
+        metavar="NAME=VALUE",
+        help="An option of the mechanism asked, such as answering=.6; repeatable.",
+    ),
+]
+
 
 def inspect(
     log: Annotated[str, typer.Argument(help="Parquet, JSONL(.gz), CSV, Arrow or dataset folder.")],
@@ -89,14 +98,7 @@ def simulate(
     threshold: Annotated[
         float | None, typer.Option(help="r* = rating > threshold [median of the levels].")
     ] = None,
-    option: Annotated[
-        list[str] | None,
-        typer.Option(
-            "-o",
-            metavar="NAME=VALUE",
-            help="An option of the mechanism asked, such as answering=.6; repeatable.",
-        ),
-    ] = None,
+    option: OfAsked = None,
     seed: Seed = 0,
     mapping: Map = None,
     split: Split = None,
