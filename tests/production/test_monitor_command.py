@@ -140,3 +140,11 @@ def test_a_metric_that_needs_gold_labels_is_no_success_without(place, capsys):
     code, _, err = run(command(place, "new.parquet", "--fail-if", "auroc<0.6"), capsys)
     assert code == 1
     assert "give --gold, or use expected_auroc" in err
+
+
+def test_a_log_that_is_too_short_for_every_drift_is_no_success(place, capsys):
+    pl.read_parquet(place / "new.parquet")[:3].write_parquet(place / "short.parquet")
+    code, out, err = run(command(place, "short.parquet"), capsys)
+    assert code == 1
+    assert out.count("cannot be told: ") == 8  # in the table, and as warnings
+    assert "nothing can be told of the newest period" in err

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from trueward.core.errors import UsageError
+from trueward.core.errors import TruewardError, UsageError
 
 from .common import (
     FAILED_CHECK,
@@ -101,6 +101,8 @@ def monitor(
             typer.echo(f"warning: {warning}", err=True)
     else:
         typer.echo(str(found))
+    if all(drift.low is None for drift in found.periods[-1].strongest.values()):
+        raise TruewardError("nothing can be told of the newest period: see the reasons above")
     fail_if(checks, found.estimates())
     if found.fires:
         typer.echo(f"failed: {', '.join(found.fires)} beyond tolerance: retrain", err=True)
