@@ -230,6 +230,13 @@ def test_style_counts_characters_and_markdown():
     assert style(texts)[:, 0].expm1().round().tolist() == [0, 34, 5]
 
 
+def test_inspect_takes_comparisons_alone_as_a_log_of_its_own():
+    rows = {"prompt": ["a", "b", "c"], "chosen": ["1", "2", "3"], "rejected": ["4", "5", "6"]}
+    inspection = tw.inspect(tw.read_log(None, pairs=pl.DataFrame(rows)))
+    assert not [f for f in inspection.findings if f.severity == "error"]
+    assert "pairs" in str(inspection).splitlines()[0]
+
+
 def test_a_log_and_its_tensors_have_the_same_capabilities():
     names = ("prompt", "chosen", "rejected", "position")
     rows = [("a", "1", "2", "first"), ("a", "2", "3", "second"), ("b", "4", "1", None)]

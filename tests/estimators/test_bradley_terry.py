@@ -176,7 +176,9 @@ def test_what_a_log_lacks_is_told():
     ties = replace(data, pairs=replace(data.pairs, tie=torch.ones(20)))
     with pytest.raises(tw.TruewardError, match="comparisons that a response won, and found 0"):
         tw.fit("bradley_terry", *ties.split(0.2))
-    with pytest.raises(tw.UsageError, match="names human, and the log has comparisons of pairs"):
+    with pytest.raises(
+        tw.TruewardError, match="comparisons of human, and the log has those of pairs"
+    ):
         tw.fit("bradley_terry", *data.split(0.2), noise_of=("human:0.1",))
     for wrong in ({"control": ("wit",)}, {"noise_of": ("judge",)}, {"noise_of": ("judge:0.7",)}):
         with pytest.raises(tw.UsageError):

@@ -13,6 +13,7 @@ from trueward.data.comparisons import Pairs
 from trueward.data.feedback import Columns, Feedback
 from trueward.estimation.joint_regression import _level, _weights, joining
 from trueward.estimation.pair_scores import agreement, contradictions, pair_calibration
+from trueward.estimation.requirements import lacking
 from trueward.estimators._registry import make
 from trueward.exporting.to_networks import model_logits, networks_of
 
@@ -135,8 +136,9 @@ def test_few_ratings_few_pairs_and_unknown_sources_are_told(log):
     method, reasons = make("joint").resolve(facts)
     assert method.sources == ("battle",)
     assert reasons == ("Left out: comparisons of edit (3), fewer than 20.",)
-    with pytest.raises(tw.UsageError, match="has no comparisons of human"):
-        make("joint", {"sources": ("human",)}).resolve(facts)
+    lacks = lacking(make("joint", {"sources": ("human",)}), facts)
+    assert lacks == "comparisons of human, and the log has those of battle, edit"
+    assert lacking(make("bradley_terry", {"noise_of": ("battle:0.1",)}), facts) is None
     with pytest.raises(tw.TruewardError, match="joint needs comparisons"):
         tw.fit("joint", *replace(data, pairs=None).split(0.2), **SHORT)
 

@@ -172,15 +172,17 @@ class LogCapabilities:
 
     @property
     def offers(self) -> frozenset[str]:
-        """Everything that a method may require: the columns and two derived facts.
+        """Everything that a method may require: the columns and derived facts.
 
         ``unrated``: some rows are known to have been shown without feedback. ``two channels``: there
         are at least two channels that vary, and two of them fire together in `MIN_PER_CLASS` rows.
+        ``pairs.SOURCE``: there are comparisons of this source.
         """
         shown = self.export_scope is None or self.export_scope.shows_unrated
         derived = {"unrated"} if shown and "o" in self.columns and self.rated < self.rows else set()
         if self.separable(self.usable_channels):
             derived.add("two channels")
+        derived |= {f"pairs.{source}" for source, _ in self.pair_sources}
         return self.columns | derived
 
     def separable(self, names: Sequence[str]) -> bool:

@@ -58,6 +58,11 @@ def lacking(method: Method, capabilities: LogCapabilities, fewest: int = FEWEST)
     # a validation part may have rated rows only, and few rows where two channels fire
     elsewhere = set() if fewest else {"unrated", "two channels"}
     for column in sorted((method.needs | context) - elsewhere):
+        if column.startswith("pairs."):
+            if fewest and "pairs" in capabilities.columns and column not in capabilities.offers:
+                has = ", ".join(source for source, _ in capabilities.pair_sources) or "no source"
+                return f"comparisons of {column.removeprefix('pairs.')}, and the log has those of {has}"
+            continue
         if column == "two channels" and len(capabilities.channels) > 1:
             if not capabilities.separable(capabilities.usable_channels):
                 return _inseparable(capabilities)
@@ -70,7 +75,7 @@ def lacking(method: Method, capabilities: LogCapabilities, fewest: int = FEWEST)
     reads_reactions = "unrated" in method.needs  # can do without both kinds of ratings
     signals = method.needs & {"channels", "two channels", "pairs"}
     reads_feedback = not reads_reactions and (not signals or capabilities.rated > 0)
-    if method.needs == {"pairs"}:
+    if all(need.startswith("pairs") for need in method.needs) and method.needs:
         reads_feedback = False
     few = sparse(capabilities, reads_feedback=reads_feedback, fewest=fewest)
     if reads_reactions and not few:

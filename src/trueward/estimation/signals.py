@@ -72,8 +72,8 @@ class LogSignals:
     @property
     def needs(self) -> frozenset[str]:
         """Columns that a log must have for these signals."""
-        names = (FEEDBACK[s][0] if s in FEEDBACK else s for s in self.names)
-        return frozenset("pairs" if name.startswith(PAIRS) else name for name in names)
+        names = frozenset(FEEDBACK[s][0] if s in FEEDBACK else s for s in self.names)
+        return names | ({"pairs"} if any(name.startswith(PAIRS) for name in names) else frozenset())
 
     @property
     def nuisances(self) -> tuple[Nuisance, ...]:

@@ -68,7 +68,8 @@ class BradleyTerry(Method):
 
     @property
     def needs(self) -> frozenset[str]:
-        return frozenset({"pairs"})
+        named = {word.rpartition(":")[0] for word in self.noise_of} | set(self.sources)
+        return frozenset({"pairs", *(f"pairs.{k}" for k in named)})
 
     @property
     def compares(self) -> bool:
@@ -123,12 +124,6 @@ class BradleyTerry(Method):
             chosen["position"] = False
         if not self.sources and len(names) > 1:
             chosen["sources"] = tuple(names[1:])
-        for word in self.noise_of:
-            if names and word.rpartition(":")[0] not in names:
-                raise UsageError(
-                    f"bradley_terry: noise_of names {word.rpartition(':')[0]}, and the log has comparisons "
-                    f"of {', '.join(names)}"
-                )
         return replace(self, **chosen), tuple(reasons)
 
     def rows(self, data: Feedback) -> Tensor:

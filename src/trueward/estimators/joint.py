@@ -55,7 +55,8 @@ class Joint(Method):
 
     @property
     def needs(self) -> frozenset[str]:
-        return frozenset({"o", "pairs"}) | ({"unrated"} if self.base == "three_outcome" else set())
+        of = {"o", "pairs", *(PAIRS + k for k in self.sources)}
+        return frozenset(of | ({"unrated"} if self.base == "three_outcome" else set()))
 
     @property
     def assumption(self) -> str:
@@ -73,11 +74,6 @@ class Joint(Method):
         if "pairs" not in capabilities.columns:
             return self, ()
         counts = dict(capabilities.pair_sources)
-        for name in self.sources:
-            if counts and name not in counts:
-                raise UsageError(
-                    f"joint: the log has no comparisons of {name}: it has those of {', '.join(counts)}"
-                )
         enough = tuple(k for k, n in counts.items() if n >= FEWEST_PAIRS)
         few = [f"{k} ({n})" for k, n in counts.items() if n < FEWEST_PAIRS]
         base: Literal["three_outcome", "ratings"] = self.base

@@ -164,9 +164,11 @@ def too_few(log: Log) -> Iterator[Finding]:
         "rated": capabilities.rated,
         "good": capabilities.good,
     }
-    missing = sparse(capabilities, reads_feedback=log.regime != "channels")
+    missing = sparse(capabilities, reads_feedback=log.regime not in ("channels", "pairs"))
     if missing is not None:
         yield Finding("too_few", "error", f"a fit needs {missing}", figures)
+        return
+    if log.regime == "pairs":
         return
     clicks = "o" not in capabilities.columns
     counts = {
