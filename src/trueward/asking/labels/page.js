@@ -238,8 +238,8 @@ function start() {
 }
 batch.reasons.forEach((reason, i) => {
   const button = node("button");
-  button.type = "submit";
-  button.value = reason;
+  button.type = "button";
+  button.addEventListener("click", () => skip(reason));
   button.append(node("kbd", "", String(i + 1)), reason);
   at("reasons").append(button);
 });
@@ -253,15 +253,18 @@ at("bad").addEventListener("click", () => decide(0, null));
 at("undo").addEventListener("click", undo);
 function ask() {
   at("other").value = "";
-  at("why").returnValue = "";
   at("why").showModal();
 }
 at("skip").addEventListener("click", ask);
-at("why").addEventListener("close", () => {
-  const value = at("why").returnValue;
-  const reason = value === "other" ? at("other").value.trim() || "no reason given" : value;
-  if (reason) decide(null, reason);
+function skip(reason) { // at once: the event `close` comes later than the next key
+  at("why").close();
+  decide(null, reason);
+}
+at("why-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  skip(at("other").value.trim() || "no reason given");
 });
+at("why-back").addEventListener("click", () => at("why").close());
 at("unfold").addEventListener("click", () => fold(!at("prompt").classList.contains("folded")));
 for (const id of ["save", "save-end"]) at(id).addEventListener("click", download);
 document.addEventListener("keydown", (event) => {
@@ -269,7 +272,7 @@ document.addEventListener("keydown", (event) => {
   const typing = ["INPUT", "SELECT", "TEXTAREA"].includes(event.target.tagName);
   if (at("why").open) {
     const reason = typing ? undefined : batch.reasons[Number(event.key) - 1];
-    if (reason) { event.preventDefault(); at("why").close(reason); }
+    if (reason) { event.preventDefault(); skip(reason); }
     return;
   }
   if (typing || !state) return;
