@@ -75,6 +75,7 @@ def read_table(source: object, wanted: WantedColumns, split: str | None = None) 
 
     Examples
     --------
+    >>> import polars as pl
     >>> frame = pl.DataFrame({"prompt": ["Hi"], "other": [1]})
     >>> from trueward.data.readers import wanted_columns
     >>> read_table(frame, wanted_columns(["prompt"], [], None)).columns["prompt"].to_list()

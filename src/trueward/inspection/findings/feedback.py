@@ -167,8 +167,7 @@ def too_few(log: Log) -> Iterator[Finding]:
     missing = sparse(capabilities, reads_feedback=log.regime not in ("channels", "pairs"))
     if missing is not None:
         yield Finding("too_few", "error", f"a fit needs {missing}", figures)
-        return
-    if log.regime == "pairs":
+    if missing is not None or log.regime == "pairs":
         return
     clicks = "o" not in capabilities.columns
     counts = {
