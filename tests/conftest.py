@@ -31,6 +31,12 @@ def own_cache(monkeypatch, tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
+def usual_width(monkeypatch):
+    """Lines are as wide as without a terminal, whatever the shell says."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
+@pytest.fixture(autouse=True)
 def flags_in_errors():
     """Read messages as the command line prints them; `test_wording` reads them as Python does."""
     with flags_in_messages():

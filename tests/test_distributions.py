@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "trueward"
-KINDS = {".py", ".typed", ".yaml", ".json", ".html", ".ts", ".js"}
+KINDS = {".py", ".typed", ".yaml", ".json", ".html", ".css", ".ts", ".js"}
 JUNK = re.compile(
     r"__pycache__|\.pyc$|\.egg-info|~$|\.(orig|rej|swp|log|tmp|bak)$|/\.|\.venv|\.hypothesis"
 )
@@ -69,8 +69,9 @@ def test_the_source_archive_builds_and_tests_the_package_and_holds_no_junk(built
         names = {m.name.partition("/")[2] for m in archive.getmembers() if m.isfile()}
     top = {n.partition("/")[0] for n in names}
     assert top - {".gitignore"} == {
-        "src", "tests", "docs", "benchmarks", "examples", "README.md", "SECURITY.md", "CHANGELOG.md",
-        "LICENSE", "Makefile", "constraints.txt", "pyproject.toml", "PKG-INFO",
+        "src", "tests", "docs", "benchmarks", "examples", "deploy", ".ci", ".github", "README.md",
+        "SECURITY.md", "CHANGELOG.md", "CODE_OF_CONDUCT.md", "CONTRIBUTING.md", "RELEASING.md",
+        "CITATION.cff", "LICENSE", "Makefile", "constraints.txt", "pyproject.toml", "PKG-INFO",
     }  # fmt: skip
     assert {f"src/{n}" for n in package_files()} == {n for n in names if n.startswith("src/")}
     assert "tests/fuzz/test_fuzz.py" in names

@@ -235,7 +235,8 @@ def _figures(found: Runs, page: Path) -> None:
             for name, values in both
             for s, v in zip(at, values, strict=True)
         ]
-        small = lines(drawn, "step", "P(good)").properties(width=210, height=150, title=arm)
+        small = lines(drawn, "step", "P(good)")
+        small = small.properties(width=210, height=150, title=arm, padding=alt.Undefined)
         believed.append(small)
     whole = lines(points, "step", "true quality")
     for name, chart in (("", whole), ("_proxy", alt.concat(*believed, columns=2))):

@@ -10,6 +10,7 @@ import sys
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from .core import wording as _wording  # noqa: F401 - words the messages of errors
 from .core.deprecated import MovedModules
 
 # Threads that wait by spinning make training 20 times slower beside another busy process; asleep they cost

@@ -385,7 +385,7 @@ def gold_labels_that_contradict_each_other(d):
     return fitting(log, d, "--gold", str(d / "gold.csv"), method="anchored")
 
 
-@case(2, "ratings, reactions, clicks or channel.NAME, not thumbs")
+@case(2, "ratings, reactions, clicks, channel.NAME or pairs.SOURCE, not thumbs")
 def a_signal_that_there_is_not(d):
     return fitting(table(d / "log.parquet"), d, "-o", "signals=thumbs", method="anchored")
 

@@ -14,7 +14,7 @@ import trueward as tw
 from trueward.core.errors import TruewardError, UsageError
 from trueward.evaluation.judge.journal import Journal
 from trueward.evaluation.judge.model import INSTRUCTIONS
-from trueward.features import endpoint
+from trueward.features import named_servers
 
 SECRET = "sk-very-secret"
 
@@ -67,7 +67,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server(monkeypatch):
-    monkeypatch.setattr(endpoint, "ALLOWED", set())
+    monkeypatch.setattr(named_servers, "ALLOWED", set())
     running = Server()
     thread = threading.Thread(target=running.serve_forever, args=(0.01,))
     thread.start()
@@ -170,7 +170,7 @@ def test_the_key_goes_to_the_named_address_only_and_is_stored_nowhere(
     found = tw.judge_responses(rows(2), tw.Judge.of(server.url, "m"), journal=journal)
     assert {key for _, key in server.requests} == {f"Bearer {SECRET}"}
     assert SECRET not in str(found.frame.to_dicts()) + (tmp_path / "a.jsonl").read_text()
-    monkeypatch.setattr(endpoint, "ALLOWED", set())
+    monkeypatch.setattr(named_servers, "ALLOWED", set())
     unnamed = tw.Judge(server.url, "m")
     with pytest.raises(UsageError, match="allow_endpoint"):
         tw.judge_responses(rows(2), unnamed)

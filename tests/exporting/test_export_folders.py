@@ -306,7 +306,7 @@ def test_the_scorer_is_refused_without_the_word_and_vectors_of_a_server_are_alwa
 
     from trueward.features.endpoint import Endpoint
 
-    with pytest.raises(TruewardError, match=r"default features .*--allow-remote-code"):
+    with pytest.raises(TruewardError, match=r"default features.*--allow-remote-code"):
         export(scorer[0], tmp_path / "out", *texts)
     served = replace(scorer[0], backbone=Endpoint("http://127.0.0.1:9/v1", "m", 5376).spec())
     with pytest.raises(TruewardError, match="vectors of a server"):

@@ -242,7 +242,7 @@ def test_from_a_shell_the_model_is_one_folder_that_every_command_reads(
     fitted = ["fit", "causalrm", log, "--out", out, *tiny, "--tune", "lora", "--epochs", "1"]
     code, said, err = run([*fitted, "--rank", "4", "--nuisance-backbone", "wordllama"], capsys)
     assert code == 0, err
-    assert "causalrm on" in said
+    assert "causalrm learned" in said
     assert (tmp_path / "rm/language_model/config.json").is_file()
     assert not list(tmp_path.glob("*.checkpoint"))
     test = str(tmp_path / "world/test.parquet")

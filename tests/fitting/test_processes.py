@@ -115,7 +115,7 @@ def test_three_processes_fit_what_one_does_though_one_of_them_has_less_memory(pl
     assert done.returncode == 0, done.stderr
     assert moved(place, "one") > 0.01
     same(place, "one", "three")
-    assert done.stdout.count("three: causalrm on") == 1
+    assert done.stdout.count("three: causalrm learned") == 1
     assert done.stderr.count("fitting reward") == 1
     assert done.stderr.count("group open: False") == 3
     assert not list(place.glob("three.checkpoint"))

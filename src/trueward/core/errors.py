@@ -1,7 +1,5 @@
 """Errors that a user can correct: wrong data or model (exit code 1), wrong request (exit code 2)."""
 
-from .wording import for_reader
-
 
 class TruewardError(ValueError):
     """The data or the model is wrong.
@@ -16,10 +14,6 @@ class TruewardError(ValueError):
     """
 
     exit_code = 1
-
-    def __str__(self) -> str:
-        """Return the message; in Python it names arguments where the command line has flags."""
-        return for_reader(super().__str__())
 
 
 class NotWrittenError(TruewardError):

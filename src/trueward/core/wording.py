@@ -6,6 +6,8 @@ import contextlib
 import re
 from typing import TYPE_CHECKING
 
+from .errors import TruewardError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -140,3 +142,12 @@ def _literal(word: str) -> str:
     if re.fullmatch(r"[\d.]+:[\d.]+", word):
         return f"({word.replace(':', ', ')})"
     return {"true": "True", "false": "False", "none": "None"}.get(word, f'"{word}"')
+
+
+def _message(error: TruewardError) -> str:
+    """Return the message of an error; in Python it names arguments where the command line has flags."""
+    return for_reader(ValueError.__str__(error))
+
+
+# here and not in the class, because the module of the errors is shipped with exports, byte by byte
+TruewardError.__str__ = _message  # type: ignore[assignment]

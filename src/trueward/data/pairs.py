@@ -102,8 +102,8 @@ def pairs_of(prompts: Any, responses: Any = None) -> tuple[list[str], list[str]]
     if responses is not None:
         both = [_listed(v, name) for v, name in ((prompts, "prompts"), (responses, "responses"))]
         if len(both[0]) != len(both[1]):
-            raise TruewardError(
-                f"scoring takes one prompt a response, and got {len(both[0])} prompts and "
+            raise UsageError(
+                f"there should be one prompt for each response, and found {len(both[0])} prompts and "
                 f"{len(both[1])} responses"
             )
         return texts(both[0], "user"), texts(both[1], "assistant")

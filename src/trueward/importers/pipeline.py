@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 from polars.exceptions import PolarsError
 
-from trueward.core.arguments import PATH, PATHS, SEVERAL, TEXT, require_kinds
+from trueward.core.arguments import PATH, PATHS, SEVERAL, TEXT, Kind, require_kinds
 from trueward.core.errors import TruewardError, UsageError
 from trueward.data.readers.delimited import Reading
 from trueward.data.readers.unpacked_size import require_memory_by_groups
@@ -41,8 +41,10 @@ if TYPE_CHECKING:
     from .staging import StagedRows
 
 
-LISTS = ("shown", "logged", "positive", "negative", "unrated", "phone_regions")
+LISTS = ("shown", "logged", "phone_regions")
+WORDS = Kind("a word or a list of words", lambda v: TEXT.admits(v) or SEVERAL.admits(v))
 ARGUMENTS = {"source": TEXT, "paths": PATHS, "out": PATH.or_none, **dict.fromkeys(LISTS, SEVERAL)}
+ARGUMENTS |= dict.fromkeys(("positive", "negative", "unrated"), WORDS)
 
 
 def import_log(

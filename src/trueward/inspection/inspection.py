@@ -104,7 +104,7 @@ class Inspection(Shown):
     def _overview(self) -> Overview:
         rows = [[f.severity, f.name, f.message] for f in self.findings]
         notes = ["supported methods:", *self._supported_lines()]
-        return Overview(self._header(), ("", "finding", ""), rows, notes)
+        return Overview(self._title(), ("", "finding", ""), rows, notes)
 
     def __str__(self) -> str:
         """Format the findings as aligned text, with the method that `auto` selects."""
@@ -140,6 +140,9 @@ class Inspection(Shown):
         return "\n".join(line.rstrip() for line in lines)
 
     def _header(self) -> str:
+        return "\n".join(wrapped("", self._title(), further="  "))
+
+    def _title(self) -> str:
         counts = [pluralised(self.rows, "row"), pluralised(self.prompts, "prompt")]
         if self.represents is not None:
             counts[0] += f" for {self.represents:,.0f} responses"
@@ -149,8 +152,7 @@ class Inspection(Shown):
             "implicit": f"{share} with a click",
             "channels": "no feedback beside the channels",
         }.get(self.regime, f"{share} with feedback")
-        text = ", ".join([f"{self.source}: {counts[0]}", *counts[1:], self.regime, feedback])
-        return "\n".join(wrapped("", text, further="  "))
+        return ", ".join([f"{self.source}: {counts[0]}", *counts[1:], self.regime, feedback])
 
     def _finding_lines(self) -> Iterator[str]:
         pad = max((len(f.name) for f in self.findings), default=0)

@@ -64,7 +64,8 @@ def training_data(
     """
     known_kind(kind)
     require_kinds("training_data", least=(least, NUMBER))
-    model, log = fitted(model, "training_data"), as_log(log, "training_data")
+    model = model if callable(getattr(model, "score", None)) else fitted(model, "training_data")
+    log = as_log(log, "training_data")
     frame = log.frame.select("prompt", "response", "prompt_id")
     if kind != "verl":
         scores = model.score(frame["prompt"].to_list(), frame["response"].to_list())

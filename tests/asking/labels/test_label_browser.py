@@ -203,7 +203,9 @@ def test_undo_shows_the_response_again_and_a_skip_needs_a_reason(page, folder):
     press(page, "s", "\ue00c")  # Escape
     assert text(page, "count") == "1 of 50 done", "no reason, no skip"
     page.find_element("id", "skip").click()
-    page.find_element("id", "other").send_keys("in Dutch 1\n")  # Enter takes the text, no listed reason
+    page.find_element("id", "other").send_keys(
+        "in Dutch 1\n"
+    )  # Enter takes the text, no listed reason
     labels = [*downloaded(page, folder / "labels-Ben.jsonl").labels.values()]
     assert [v.skipped for v in labels] == ["The text is incomplete or broken", "in Dutch 1"]
     assert all(v.gold is None for v in labels)
