@@ -236,7 +236,8 @@ def _figures(found: Runs, page: Path) -> None:
             for s, v in zip(at, values, strict=True)
         ]
         small = lines(drawn, "step", "P(good)")
-        small = small.properties(width=210, height=150, title=arm, padding=alt.Undefined)
+        small = small.properties(width=210, height=150, title=arm)
+        small.padding = alt.Undefined  # a chart beside others has none of its own
         believed.append(small)
     whole = lines(points, "step", "true quality")
     for name, chart in (("", whole), ("_proxy", alt.concat(*believed, columns=2))):

@@ -114,7 +114,7 @@ def test_the_report_is_aligned_plain_text_of_at_most_100_columns():
     assert len(set(starts)) == 1
     assert max(map(len, lines)) <= 100
     assert "\x1b" not in text
-    assert lines[-1] == f"This log supports {len(found.supported)} of 31 methods."
+    assert lines[-1] == f"This log supports {len(found.supported)} of 33 methods."
     assert lines[-2].startswith("`auto` selects naive. ")
     lines = found.methods_text().splitlines()
     assert max(map(len, lines)) <= 100
