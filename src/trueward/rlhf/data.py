@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import polars as pl
 
@@ -64,7 +64,8 @@ def training_data(
     """
     known_kind(kind)
     require_kinds("training_data", least=(least, NUMBER))
-    model = model if callable(getattr(model, "score", None)) else fitted(model, "training_data")
+    able = callable(getattr(model, "score", None))  # any object that scores as a model does
+    model = cast("RewardModel", model) if able else fitted(model, "training_data")
     log = as_log(log, "training_data")
     frame = log.frame.select("prompt", "response", "prompt_id")
     if kind != "verl":
