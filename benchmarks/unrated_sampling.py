@@ -22,7 +22,7 @@ import torch
 import trueward as tw
 from trueward.benchmark.answers import Location
 from trueward.benchmark.sets import read_set
-from trueward.data.unrated_sampling import choose, content_digests, rated_rows
+from trueward.data.unrated_sampling import choose, content_digests, number_to_keep, rated_rows
 from trueward.simulation import simulate
 
 RATE, KEPT = 0.03, (1.0, 2.0, 5.0, 10.0, 20.0, None)
@@ -31,12 +31,12 @@ RATE, KEPT = 0.03, (1.0, 2.0, 5.0, 10.0, 20.0, None)
 def sample(log, data, k, seed):
     """Return the rows of a Feedback that a sample of the log keeps, with their weights."""
     rated = rated_rows(log.frame)
-    chosen = None if k is None else choose(rated, *content_digests(log.frame, seed), k, seed)
-    if chosen is None:
+    kept = None if k is None else number_to_keep(rated, k)
+    if kept is None:
         return data
-    keep, share = torch.from_numpy(chosen[0]), chosen[1]
+    keep, share = choose(rated, content_digests(log.frame, seed), kept, seed)
     weight = torch.where(torch.from_numpy(rated), 1.0, 1 / share)
-    return replace(data, weight=weight)[keep.nonzero().squeeze(-1)]
+    return replace(data, weight=weight)[torch.from_numpy(keep).nonzero().squeeze(-1)]
 
 
 def main():

@@ -2,13 +2,12 @@
 
 import json
 import re
-import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import polars as pl
 import pytest
 from helpers.commands import run
-from helpers.loopback import loopback_only, recorded_waits  # noqa: F401 - fixtures
+from helpers.loopback import JsonAnswers, loopback_only, recorded_waits, running  # noqa: F401 - fixtures
 
 import trueward as tw
 from trueward.core.errors import TruewardError, UsageError
@@ -39,10 +38,7 @@ def number(body):
     return int(re.search(r"undo (\d+) times", body["messages"][1]["content"])[1])
 
 
-class Handler(BaseHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
-
+class Handler(JsonAnswers, BaseHTTPRequestHandler):
     def do_POST(self):
         assert self.path == "/v1/chat/completions"
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -57,24 +53,12 @@ class Handler(BaseHTTPRequestHandler):
         usage = {"prompt_tokens": 100, "completion_tokens": 2}
         return self.answer(200, self.server.change({"choices": [choice], "usage": usage}))
 
-    def answer(self, code, content):
-        raw = json.dumps(content).encode()
-        self.send_response(code)
-        self.send_header("Content-Length", str(len(raw)))
-        self.end_headers()
-        self.wfile.write(raw)
-
 
 @pytest.fixture
 def server(monkeypatch):
     monkeypatch.setattr(named_servers, "ALLOWED", set())
-    running = Server()
-    thread = threading.Thread(target=running.serve_forever, args=(0.01,))
-    thread.start()
-    yield running
-    running.shutdown()
-    thread.join()
-    running.server_close()
+    with running(Server()) as served:
+        yield served
 
 
 def rows(n=8):

@@ -3,12 +3,11 @@
 import hashlib
 import json
 import socket
-import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import torch
-from helpers.loopback import loopback_only, recorded_waits  # noqa: F401 - fixtures
+from helpers.loopback import JsonAnswers, loopback_only, recorded_waits, running  # noqa: F401 - fixtures
 
 import trueward as tw
 from trueward.cli.app import main
@@ -36,10 +35,7 @@ def vector(text):
     return [b / 255 - 0.5 for b in hashlib.sha256(text.encode()).digest()[:4]]
 
 
-class Handler(BaseHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
-
+class Handler(JsonAnswers, BaseHTTPRequestHandler):
     def do_GET(self):
         assert self.path == "/v1/models"
         self.answer(200, {"data": [{"id": name} for name in self.server.models]})
@@ -62,25 +58,11 @@ class Handler(BaseHTTPRequestHandler):
         ]
         self.answer(200, self.server.change({"data": rows[::-1], "model": body["model"]}))
 
-    def answer(self, code, content, headers=()):
-        raw = content if isinstance(content, bytes) else json.dumps(content).encode()
-        self.send_response(code)
-        for name, value in dict(headers).items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(raw)))
-        self.end_headers()
-        self.wfile.write(raw)
-
 
 @pytest.fixture
 def server():
-    running = Server()
-    thread = threading.Thread(target=running.serve_forever, args=(0.01,))
-    thread.start()
-    yield running
-    running.shutdown()
-    thread.join()
-    running.server_close()
+    with running(Server()) as served:
+        yield served
 
 
 def test_each_row_is_the_embedding_of_its_own_text(server):

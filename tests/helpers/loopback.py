@@ -1,6 +1,9 @@
 """Fixtures for tests with a server of their own on the loopback interface."""
 
+import contextlib
+import json
 import socket
+import threading
 
 import pytest
 
@@ -28,3 +31,32 @@ def recorded_waits(monkeypatch):
     seconds = []
     monkeypatch.setattr(http_json.time, "sleep", seconds.append)
     return seconds
+
+
+class JsonAnswers:
+    """Part of a request handler: answers in JSON, and writes no log."""
+
+    def log_message(self, *_):
+        pass
+
+    def answer(self, code, content, headers=()):
+        raw = content if isinstance(content, bytes) else json.dumps(content).encode()
+        self.send_response(code)
+        for name, value in dict(headers).items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(raw)))
+        self.end_headers()
+        self.wfile.write(raw)
+
+
+@contextlib.contextmanager
+def running(server):
+    """Serve requests in a thread while the block runs."""
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

@@ -3,14 +3,13 @@
 import base64
 import dataclasses
 import json
-import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
 
 import polars as pl
 import pytest
 from helpers.commands import ROWS, run, table
-from helpers.loopback import loopback_only, recorded_waits  # noqa: F401 - fixtures
+from helpers.loopback import JsonAnswers, loopback_only, recorded_waits, running  # noqa: F401 - fixtures
 
 import trueward as tw
 from trueward.cli.app import main
@@ -36,10 +35,7 @@ class Products(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_port}"
 
 
-class Handler(BaseHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
-
+class Handler(JsonAnswers, BaseHTTPRequestHandler):
     def do_GET(self):
         name = unquote(self.path.rpartition("/")[2])
         self.note(None)
@@ -95,15 +91,6 @@ class Handler(BaseHTTPRequestHandler):
     def note(self, body):
         self.server.requests.append((self.path, body, self.headers.get("Authorization")))
 
-    def answer(self, code, content, headers=()):
-        raw = json.dumps(content).encode()
-        self.send_response(code)
-        for name, value in dict(headers).items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(raw)))
-        self.end_headers()
-        self.wfile.write(raw)
-
 
 @pytest.fixture(autouse=True)
 def no_variables(monkeypatch):
@@ -113,13 +100,8 @@ def no_variables(monkeypatch):
 
 @pytest.fixture
 def server():
-    running = Products()
-    thread = threading.Thread(target=running.serve_forever, args=(0.01,))
-    thread.start()
-    yield running
-    running.shutdown()
-    thread.join()
-    running.server_close()
+    with running(Products()) as served:
+        yield served
 
 
 @pytest.fixture(scope="module")

@@ -2,11 +2,10 @@
 
 import base64
 import json
-import shutil
-import socket
 
 import numpy as np
 import pytest
+from helpers.chromium import chromium, driver_only, needs_chromium  # noqa: F401 - a fixture
 
 from trueward import report
 from trueward.data.log import read_log
@@ -15,29 +14,14 @@ from trueward.fitting.fit import fit
 from trueward.simulation import helpdesk, simulate
 
 pytest.importorskip("altair", reason="figures need the extra `report`")
-webdriver = pytest.importorskip("selenium.webdriver", reason="driving a browser needs selenium")
-CHROMIUM, DRIVER = (shutil.which(name) for name in ("chromium", "chromedriver"))
-pytestmark = pytest.mark.skipif(
-    not (CHROMIUM and DRIVER), reason="needs Debian's chromium and chromium-driver"
-)
-CONNECT = socket.socket.connect
+pytest.importorskip("selenium.webdriver", reason="driving a browser needs selenium")
+pytestmark = needs_chromium
 HOSTILE = (
     "</dd></pre><script>window.hacked = 'script'</script>"
     "<img src='http://example.org/x.png' onerror=\"window.hacked = 'image'\">"
     "<svg onload=\"window.hacked = 'svg'\"></svg><a href=\"javascript:window.hacked='link'\">x</a>"
     "{{ 7 * 7 }} ![x](http://example.org/y.png) \u202egnorw"
 )
-
-
-@pytest.fixture(autouse=True)
-def no_network(monkeypatch):
-    """As everywhere, but for the driver on this machine."""
-
-    def connect(own, address, *rest):
-        assert address[0] in ("127.0.0.1", "localhost", "::1"), "a test tried to reach the network"
-        return CONNECT(own, address, *rest)
-
-    monkeypatch.setattr(socket.socket, "connect", connect)
 
 
 @pytest.fixture(scope="module")
@@ -57,26 +41,8 @@ def file(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in (
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        "--no-first-run",
-        "--window-size=1100,900",
-        f"--user-data-dir={tmp_path_factory.mktemp('profile')}",
-    ):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    from selenium.webdriver.chrome.service import Service
-
-    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
-    yield driver
-    driver.quit()
+    with chromium(tmp_path_factory.mktemp("profile")) as driver:
+        yield driver
 
 
 @pytest.fixture

@@ -14,9 +14,10 @@ import typer
 
 from trueward.core.errors import TruewardError
 
-from .common import Map, Seed, Split, Track, finish_progress, pairs
+from .common import Map, Seed, Split, Track, pairs
 from .grouped import grouped
 from .outputs import claim_output
+from .progress import finish_progress
 from .recorded_log import fitted_on, portable
 
 if TYPE_CHECKING:

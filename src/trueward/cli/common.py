@@ -15,8 +15,6 @@ from trueward.core.errors import TruewardError, UsageError
 from trueward.core.wrapping import wrapped
 
 from .outputs import claim_output
-from .progress import finish_progress as finish_progress  # noqa: PLC0414 - other commands import it from here
-from .progress import progress as progress  # noqa: PLC0414
 from .terminal import stop_code
 
 if TYPE_CHECKING:

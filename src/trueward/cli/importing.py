@@ -12,8 +12,9 @@ import typer
 from trueward.core.errors import UsageError
 
 from .choices import products
-from .common import Json, Unrated, finish_progress, show_json
+from .common import Json, Unrated, show_json
 from .outputs import claim_output
+from .progress import finish_progress
 
 if TYPE_CHECKING:
     from trueward.importers import ImportedLog

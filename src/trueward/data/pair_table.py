@@ -17,7 +17,7 @@ from .digests import fingerprint
 from .log_columns import PAIR_COLUMNS
 from .pairs import read_pairs
 from .readers import wanted_columns
-from .readers.columnar import DAMAGE
+from .readers.columnar import DAMAGE, damaged
 from .readers.unpacked_size import require_memory_by_groups
 
 if TYPE_CHECKING:
@@ -118,10 +118,7 @@ class PairTable:
         except TruewardError:
             raise
         except DAMAGE as e:
-            raise TruewardError(
-                f"{self.source} should be a complete Parquet file, but it cannot be read "
-                f"({' '.join(str(e).split())[:150]}): write or copy it again"
-            ) from e
+            raise damaged(self.source, "Parquet", e) from e
         raise TruewardError(f"{self.source} has fewer rows than its metadata says: write it again")
 
     def _tables(self) -> Iterator[pa.Table]:

@@ -12,16 +12,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from .digests import prompt_ids
-from .export_scope import ExportScope
 from .gold import read_gold
 from .log import Log, read_log
 from .log_columns import FAMILIES, OPTIONAL, REQUIRED, may_be_context
 from .readers import match_columns, wanted_columns
+from .readers.columnar import export_scope
 from .readers.folders import is_import
 from .unrated_sampling import (
     choose,
     content_digests,
     digest,
+    number_to_keep,
     rated_rows,
     sample_unrated,
     weighted_rows,
@@ -94,12 +95,13 @@ def read_sampled_log(
     if len(facts) < len(parts) or not rated.any():  # a text is missing, or channels alone
         log = read_log(source, mapping=mapping)
         return sample_unrated(log if gold is None else log.with_gold(gold), per_rated, seed)
-    chosen = choose(rated, prompt, row, per_rated, seed)
-    keep = np.ones(len(rated), dtype=bool) if chosen is None else chosen[0]
+    kept, keep, share = number_to_keep(rated, per_rated), np.ones(len(rated), dtype=bool), 1.0
+    if kept is not None:
+        keep, share = choose(rated, (prompt, row), kept, seed)
     log = read_log(_kept_rows(path, mapping, keep), mapping=mapping)
-    log = replace(log, source=str(source), export_scope=_scope(path))
-    if chosen is not None:
-        log = weighted_rows(log, rated[keep], np.ones(len(log), dtype=bool), chosen[1])
+    log = replace(log, source=str(source), export_scope=export_scope(path))
+    if kept is not None:
+        log = weighted_rows(log, rated[keep], np.ones(len(log), dtype=bool), share)
     return log if gold is None else log.with_gold(gold)
 
 
@@ -186,8 +188,3 @@ def _kept_rows(
             kept.append(pa.Table.from_batches([batch.filter(mask)]))
             start += len(batch)
     return pl.DataFrame(pl.from_arrow(pa.concat_tables(kept)))
-
-
-def _scope(path: Path) -> ExportScope | None:
-    metadata = pq.read_schema(path).metadata or {}
-    return ExportScope.from_metadata({k.decode(): v.decode() for k, v in metadata.items()})

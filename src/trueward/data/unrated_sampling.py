@@ -82,11 +82,10 @@ def sample_unrated(log: Log | object, per_rated: float | str = "auto", seed: int
         require_kinds("sample_unrated", per_rated=(per_rated, NUMBER))
     log = as_log(log, "sample_unrated")
     rated = known_rows(log)
-    prompt, row = (
-        content_digests(log.frame, seed) if number_to_keep(rated, per_rated) else (rated, rated)
-    )
-    chosen = choose(rated, prompt, row, per_rated, seed)
-    return log if chosen is None else weighted_rows(log, rated, *chosen)
+    kept = number_to_keep(rated, per_rated)
+    if kept is None:
+        return log
+    return weighted_rows(log, rated, *choose(rated, content_digests(log.frame, seed), kept, seed))
 
 
 def number_to_keep(rated: NDArray[np.bool_], per_rated: float | str) -> float | None:
@@ -118,22 +117,18 @@ def number_to_keep(rated: NDArray[np.bool_], per_rated: float | str) -> float | 
 
 
 def choose(
-    rated: NDArray[np.bool_],
-    prompt: NDArray[Any],
-    row: NDArray[Any],
-    per_rated: float | str,
-    seed: int,
-) -> tuple[NDArray[np.bool_], float] | None:
+    rated: NDArray[np.bool_], digests: tuple[NDArray[Any], NDArray[Any]], kept: float, seed: int
+) -> tuple[NDArray[np.bool_], float]:
     """Choose the rows to keep.
 
     Parameters
     ----------
     rated : (n,) array of bool
         Rows that are kept with certainty.
-    prompt, row : (n,) array of uint64
-        Digests of the prompt and of the row, from `content_digests`.
-    per_rated : float or "auto"
-        See `sample_unrated`.
+    digests : pair of (n,) arrays of uint64
+        Of the prompt and of the row, from `content_digests`.
+    kept : float
+        Unrated rows to keep, from `number_to_keep`.
     seed : int
         Seed of the sample.
 
@@ -142,15 +137,13 @@ def choose(
     keep : (n,) array of bool
         Rows to keep.
     share : float
-        P(kept) of an unrated row. The result is None if all rows are kept.
+        P(kept) of an unrated row.
 
     """
-    kept = number_to_keep(rated, per_rated)
-    if kept is None:
-        return None
     unrated = np.flatnonzero(~rated)
     share = kept / len(unrated)
-    order = unrated[np.lexsort((row[unrated], prompt[unrated]))]
+    prompt, row = (digest[unrated] for digest in digests)
+    order = unrated[np.lexsort((row, prompt))]
     keep = rated.copy()
     start = numpy_stream(seed, "unrated rows").random()
     keep[order[every(len(order), share, start)]] = True

@@ -14,7 +14,8 @@ from trueward.asking.answers import FEWEST, FEWEST_ANSWER
 from trueward.core.random import numpy_stream
 
 from .asked_selection import AskedModel, fit_asked_models
-from .selection_average import DRAWS, SHARES, WIDE, gold_labels
+from .laplace import posterior_draws
+from .selection_average import SHARES, WIDE, gold_labels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -134,13 +135,8 @@ class AskedAverage:
             Seed of the draws.
 
         """
-        rng = numpy_stream(seed, "asked range")
-        roots = [np.linalg.cholesky(np.linalg.inv(m.curvature)) for m in self.models]
-        shares = []
-        for k in rng.choice(len(self.models), DRAWS, p=self.weights):
-            m = self.models[k]
-            drawn = m.parameters + roots[k] @ rng.standard_normal(len(m.parameters))
-            shares.append(self._share(*m.log_odds(self.counts, drawn)))
+        draws = posterior_draws(self.models, self.weights, numpy_stream(seed, "asked range"))
+        shares = [self._share(*m.log_odds(self.counts, drawn)) for m, drawn in draws]
         low, high = np.quantile(shares, SHARES)
         return float(low), float(high)
 

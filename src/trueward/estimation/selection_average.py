@@ -14,6 +14,7 @@ from scipy.special import expit
 
 from trueward.core.random import numpy_stream
 
+from .laplace import posterior_draws
 from .nuisance_types import Computed
 from .outcome_counts import OutcomeCounts
 from .reward_form import logit_mixture, odds
@@ -39,7 +40,6 @@ SETTLED = 0.8  # weight from which the log is said to show that the label decide
 TRIED_RATES = (0.05, 0.1, 0.2)  # noise rates of ``by_label_noisy``, in every pair
 OPEN_SD = 1.5  # sd of d that missing at random leaves open: 90 % within odds ratios of 1/12 and 12
 MARGIN_SD = 0.75  # the same around a fitted d
-DRAWS = 300  # of model and parameters, for the range of the share of good responses
 SHARES = (0.05, 0.95)  # quantiles of the range
 WIDE = 0.2  # width of the range that is worth a warning
 NOTED = 0.05  # weight from which a model at its bound is named
@@ -136,12 +136,8 @@ class SelectionAverage:
             Seed of the draws.
 
         """
-        rng = numpy_stream(seed, "selection range")
-        roots = [np.linalg.cholesky(np.linalg.inv(m.curvature)) for m in self.models]
-        shares = []
-        for k in rng.choice(len(self.models), DRAWS, p=self.weights):
-            m = self.models[k]
-            drawn = m.parameters + roots[k] @ rng.standard_normal(len(m.parameters))
+        rng, shares = numpy_stream(seed, "selection range"), []
+        for m, drawn in posterior_draws(self.models, self.weights, rng):
             a, b, c = m.log_odds(self.counts, drawn)
             d = rng.normal(0, MARGIN_SD if m.by_label else OPEN_SD)
             shares.append(self._share(a - d + b * self.counts.q + c * self.counts.p))

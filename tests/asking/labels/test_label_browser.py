@@ -1,39 +1,23 @@
 """The label page in a real browser: by keys, through a reload, offline, with hostile texts, on a phone."""
 
 import json
-import shutil
-import socket
 import time
 
 import polars as pl
 import pytest
+from helpers.chromium import chromium, driver_only, needs_chromium  # noqa: F401 - a fixture
 
 import trueward as tw
 from trueward.asking.labels.batch import plan_table, read_batch
 from trueward.asking.labels.label_files import read_labels
 
-webdriver = pytest.importorskip("selenium.webdriver", reason="driving a browser needs selenium")
-CHROMIUM, DRIVER = (shutil.which(name) for name in ("chromium", "chromedriver"))
-pytestmark = pytest.mark.skipif(
-    not (CHROMIUM and DRIVER), reason="needs Debian's chromium and chromium-driver"
-)
-CONNECT = socket.socket.connect
+pytest.importorskip("selenium.webdriver", reason="driving a browser needs selenium")
+pytestmark = needs_chromium
 HOSTILE = (
     "</script><script>window.hacked = 'script'</script><img src='http://example.org/x.png' "
     "onerror=\"window.hacked = 'image'\"><a href=\"javascript:window.hacked='link'\">x</a> \u202egnorw <!--"
 )
 N = 50
-
-
-@pytest.fixture(autouse=True)
-def no_network(monkeypatch):
-    """As everywhere, but for the driver on this machine."""
-
-    def connect(own, address, *rest):
-        assert address[0] in ("127.0.0.1", "localhost", "::1"), "a test tried to reach the network"
-        return CONNECT(own, address, *rest)
-
-    monkeypatch.setattr(socket.socket, "connect", connect)
 
 
 def rows():
@@ -68,31 +52,13 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory, folder):
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in (
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        "--no-first-run",
-        "--window-size=1100,900",
-        f"--user-data-dir={tmp_path_factory.mktemp('profile')}",
-    ):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    from selenium.webdriver.chrome.service import Service
-
-    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
-    where = {"behavior": "allow", "downloadPath": str(folder)}
-    driver.execute_cdp_cmd("Page.setDownloadBehavior", where)
-    driver.execute_cdp_cmd("Network.enable", {})
-    offline = {"offline": True, "latency": 0, "downloadThroughput": 0, "uploadThroughput": 0}
-    driver.execute_cdp_cmd("Network.emulateNetworkConditions", offline)
-    yield driver
-    driver.quit()
+    with chromium(tmp_path_factory.mktemp("profile")) as driver:
+        where = {"behavior": "allow", "downloadPath": str(folder)}
+        driver.execute_cdp_cmd("Page.setDownloadBehavior", where)
+        driver.execute_cdp_cmd("Network.enable", {})
+        offline = {"offline": True, "latency": 0, "downloadThroughput": 0, "uploadThroughput": 0}
+        driver.execute_cdp_cmd("Network.emulateNetworkConditions", offline)
+        yield driver
 
 
 @pytest.fixture

@@ -57,10 +57,18 @@ def read_parquet(paths: Sequence[Path], wanted: WantedColumns, source: str) -> T
 
     """
     table = _shards(paths, wanted, source, "Parquet", _parquet)
-    return replace(table, export_scope=narrowest(_export_scope(path) for path in paths))
+    return replace(table, export_scope=narrowest(export_scope(path) for path in paths))
 
 
-def _export_scope(path: Path) -> ExportScope | None:
+def export_scope(path: Path) -> ExportScope | None:
+    """Return the export scope in the metadata of a Parquet file; None if it does not say.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    """
     metadata = pq.read_schema(path).metadata or {}
     return ExportScope.from_metadata(
         {k.decode(errors="replace"): v.decode(errors="replace") for k, v in metadata.items()}
@@ -113,13 +121,29 @@ def _shards(
                 "machine with more memory"
             ) from e
         except DAMAGE as e:
-            raise TruewardError(
-                f"{path} should be a complete {form} file, but it cannot be read "
-                f"({' '.join(str(e).split())[:150]}): write or copy it again"
-            ) from e
+            raise damaged(path, form, e) from e
         names |= dict.fromkeys(columns)
         frames.append(frame)
     return Table(_stacked(frames, source), tuple(names), Place(source))
+
+
+def damaged(path: Path | str, form: str, e: BaseException) -> TruewardError:
+    """Return the error about a file that cannot be read.
+
+    Parameters
+    ----------
+    path : Path or str
+        The file.
+    form : str
+        Its format.
+    e : BaseException
+        What the reader raised; one of `DAMAGE`.
+
+    """
+    return TruewardError(
+        f"{path} should be a complete {form} file, but it cannot be read "
+        f"({' '.join(str(e).split())[:150]}): write or copy it again"
+    )
 
 
 def _stacked(frames: list[pl.DataFrame], source: str) -> dict[str, Column]:
