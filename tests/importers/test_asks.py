@@ -6,6 +6,7 @@ import pytest
 from helpers.product_exports import column, lines
 
 import trueward as tw
+from trueward.core.errors import TruewardError, UsageError
 from trueward.importers import import_log
 
 KEY, P = "k1", 0.5
@@ -147,3 +148,37 @@ def test_a_response_of_the_lottery_without_an_event_was_not_asked(tmp_path):
     at = {"at": "2026-03-02T10:00:00Z"}
     result = import_log("generic", lines(tmp_path / "g.jsonl", [*rows, event | at, vote | at]))
     assert column(result, "asked") == {IDS[0]: 1.0, IDS[1]: 0.0, IDS[2]: None}
+
+
+@pytest.mark.parametrize("product", [langfuse, otel])
+def test_an_import_with_the_key_draws_the_lottery_again(product, tmp_path):
+    exported = product(tmp_path)
+    result = import_log(product.__name__, exported, tmp_path / "log", ask_key=KEY)
+    assert column(result, "asked") == {i: float(ASKS[i].asked) for i in IDS}
+
+
+def test_an_import_whose_asks_are_not_of_the_key_is_refused_and_writes_nothing(tmp_path):
+    exported = langfuse(tmp_path)
+    differ = sum(tw.ask(i, P, "another").asked != ASKS[i].asked for i in IDS)
+    with pytest.raises(TruewardError, match=rf"in {differ} of 12 responses.*Give the key"):
+        import_log("langfuse", exported, tmp_path / "log", ask_key="another")
+    assert not (tmp_path / "log").exists()
+
+
+def test_a_key_for_an_export_without_a_lottery_is_refused(tmp_path):
+    rows = [{"response_id": "a", "prompt": "Why?", "response": "So."}]
+    with pytest.raises(UsageError, match="tells of none"):
+        import_log("generic", lines(tmp_path / "g.jsonl", rows), ask_key=KEY)
+
+
+def test_asks_that_contradict_their_chance_are_refused(tmp_path):
+    rows = [{"response_id": i, "prompt": "Why?", "response": "So.", "p_ask": 1} for i in IDS]
+    lost = [{"response_id": IDS[0], "channel": "asked", "value": 0, "source": "user"}]
+    at = {"at": "2026-03-02T10:00:00Z"}
+    others = [{"response_id": i, "channel": "asked", "value": 1, "source": "user"} for i in IDS[1:]]
+    with pytest.raises(TruewardError, match="asked is 0 where p_ask is 1, in 1 responses"):
+        import_log(
+            "generic",
+            lines(tmp_path / "g.jsonl", [*rows, *({**e, **at} for e in [*lost, *others])]),
+            ask_key=KEY,
+        )

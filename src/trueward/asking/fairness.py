@@ -157,7 +157,7 @@ def check_asks(log: Log | object, key: str | None = None) -> AskCheck:
             f"some users were asked more often than the lottery asks (p = {users_p:.1e}): only some of the "
             "users take part; set p_ask to 0 for the others"
         )
-    mismatched = None if key is None else mismatches(log, frame, key, problems)
+    mismatched = None if key is None else mismatches(frame, key, log.source, problems)
     rates = frame.group_by("p_ask").len().sort("p_ask").rows()
     if len(rates) > 1:
         texts = ", ".join(f"{rate:g} ({count:,} responses)" for rate, count in rates[:5])

@@ -15,8 +15,6 @@ from .shipped.ask import ask
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from trueward.data.log import Log
-
     Array = NDArray[np.float64]
 
 MOST_VALUES = 20  # most frequent values of a category that are compared
@@ -175,17 +173,17 @@ def _covariates(frame: pl.DataFrame) -> dict[str, Array]:
     return columns
 
 
-def mismatches(log: Log, frame: pl.DataFrame, key: str, problems: list[str]) -> int:
+def mismatches(frame: pl.DataFrame, key: str, source: str, problems: list[str]) -> int:
     """Count the responses whose ``asked`` does not follow from id and key, and say what may be the cause.
 
     Parameters
     ----------
-    log : Log
-        The log, for its name.
     frame : DataFrame
-        Its responses of the lottery.
+        The responses of the lottery.
     key : str
         The key.
+    source : str
+        Name of the log, for the error.
     problems : list of str
         Gets a sentence about them.
 
@@ -201,7 +199,7 @@ def mismatches(log: Log, frame: pl.DataFrame, key: str, problems: list[str]) -> 
     """
     if "response_id" not in frame.columns:
         raise TruewardError(
-            f"with a key, asked is computed again from `response_id`, which {log.source} lacks: add "
+            f"with a key, asked is computed again from `response_id`, which {source} lacks: add "
             "--map response_id=NAME, or leave the key out"
         )
     rows = frame.drop_nulls("response_id")

@@ -61,6 +61,12 @@ Redact = Annotated[
     bool,
     typer.Option("--redact", help="Remove e-mail addresses, phone numbers and secrets from texts."),
 ]
+AskKey = Annotated[
+    str | None,
+    typer.Option(
+        "--ask-key", metavar="KEY", help="Draw the lottery of asks again; refuse other asks."
+    ),
+]
 Separator = Annotated[
     str | None, typer.Option(metavar="CHAR", help="Separator of a CSV file, or tab [found].")
 ]
@@ -104,6 +110,7 @@ def import_(
     strict: Annotated[
         bool, typer.Option("--strict", help="Write nothing if any row is rejected.")
     ] = False,
+    ask_key: AskKey = None,
     separator: Separator = None,
     encoding: Encoding = None,
     dates: Dates = None,
@@ -132,6 +139,7 @@ def import_(
         redact=redact,
         phone_regions=phone_region or ("US",),
         strict=strict,
+        ask_key=ask_key,
         reading=Reading(separator, encoding, table, dates),
         progress=_progress,
     )

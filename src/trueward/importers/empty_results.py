@@ -192,3 +192,14 @@ def _by_count(counts: dict[str, int]) -> list[str]:
 def _listed(counts: dict[str, int]) -> str:
     first = ", ".join(f"{name!r} ({counts[name]:,})" for name in _by_count(counts)[:SHOWN])
     return f"{first} and {len(counts) - SHOWN} more" if len(counts) > SHOWN else first
+
+
+def require_none_rejected(rejected: pl.DataFrame) -> None:
+    """Raise about the first rejected row, if there is one."""
+    if not rejected.height:
+        return
+    first = rejected.row(0, named=True)
+    raise TruewardError(
+        f"a strict import takes no rejected row, and there are {rejected.height}, the first in line "
+        f"{first['line']} of {first['file']} ({first['reason']}): correct it, or import without --strict"
+    )

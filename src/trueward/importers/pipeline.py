@@ -15,12 +15,13 @@ from trueward.core.errors import TruewardError, UsageError
 from trueward.data.readers.delimited import Reading
 from trueward.data.readers.unpacked_size import require_memory_by_groups
 
+from .ask_key import check_ask_key
 from .checks import check_logged, check_paths, check_scope, unknown_calls, user_notes, widest_level
 from .columns import find_damaged
 from .dataset_info import dataset_info, read_document
 from .derive import preference_pairs, summarise_events
 from .detect import OWN_TABLE, detect_source, list_files, other_product, source_named
-from .empty_results import found_notes, labels_and_words, require_feedback
+from .empty_results import found_notes, labels_and_words, require_feedback, require_none_rejected
 from .imported import ImportedLog, check_output
 from .merge import merge_rows
 from .privacy import PUBLIC_KEY, Redactor, hash_people, read_key
@@ -40,10 +41,9 @@ if TYPE_CHECKING:
     from .sorted_ranges import Progress
     from .staging import StagedRows
 
-
-LISTS = ("shown", "logged", "phone_regions")
 WORDS = Kind("a word or a list of words", lambda v: TEXT.admits(v) or SEVERAL.admits(v))
-ARGUMENTS = {"source": TEXT, "paths": PATHS, "out": PATH.or_none, **dict.fromkeys(LISTS, SEVERAL)}
+ARGUMENTS = {"source": TEXT, "paths": PATHS, "out": PATH.or_none, "ask_key": TEXT.or_none}
+ARGUMENTS |= dict.fromkeys(("shown", "logged", "phone_regions"), SEVERAL)
 ARGUMENTS |= dict.fromkeys(("positive", "negative", "unrated"), WORDS)
 
 
@@ -63,6 +63,7 @@ def import_log(
     redact: bool = False,
     phone_regions: Sequence[str] = ("US",),
     strict: bool = False,
+    ask_key: str | None = None,
     reading: Reading | None = None,
     scratch: Path | None = None,
     progress: Progress = no_progress,
@@ -98,6 +99,8 @@ def import_log(
         Countries whose phone numbers are found as they are dialled there.
     strict : bool
         Whether to raise, and write nothing, if any row is rejected.
+    ask_key : str, optional
+        Key of the lottery of asks: draw it again, and raise if it does not give the asks of the export.
     reading : Reading, optional
         Separator, encoding, table and dates of the files, where they are not found out.
     scratch : Path, optional
@@ -147,8 +150,7 @@ def import_log(
         product = product.with_names(product, names)
     protect = _protection(product, hash_users, redactor)
     tables = _read_tables(product, files, names, protect, Scratch(scratch), progress)
-    if redactor is not None:
-        tables = _redact_reasons(tables, redactor)
+    tables = _redact_reasons(tables, redactor)
     _require_responses(product, names, tables, logged)
     product = replace(product, always_logged=product.always_logged.union(logged))
     level = widest_level(product, tables)
@@ -162,11 +164,17 @@ def import_log(
     redacted = None if redactor is None else dict(redactor.total)
     pairs = preference_pairs(tables.events)
     result = ImportedLog(product, tables, events, pairs, info, names, notes, redacted)
-    if strict and tables.rejected.height:
-        raise _some_rejected(tables.rejected)
+    _check_result(result, ask_key, strict=strict)
     if folder is not None:
         result.write(folder, progress)
     return result
+
+
+def _check_result(result: ImportedLog, ask_key: str | None, *, strict: bool) -> None:
+    if strict:
+        require_none_rejected(result.tables.rejected)
+    if ask_key is not None:
+        check_ask_key(result, ask_key)
 
 
 def _inputs(source: str, paths: list[Path]) -> tuple[list[Path], dict[str, Any], Source]:
@@ -263,8 +271,10 @@ def _damaged_table(files: Sequence[Path]) -> TruewardError | None:
     )
 
 
-def _redact_reasons(tables: Tables, redactor: Redactor) -> Tables:
+def _redact_reasons(tables: Tables, redactor: Redactor | None) -> Tables:
     """Redact the reasons of rejected and skipped rows."""
+    if redactor is None:
+        return tables
     reasons = sorted({*tables.rejected["reason"], *tables.skipped})
     redacted = {reason: redactor.redact_reason(reason) for reason in reasons}
     column = pl.col("reason").replace(list(redacted), list(redacted.values()))
@@ -287,12 +297,4 @@ def _require_responses(
     raise TruewardError(
         f"an import needs responses, and none of the {sum(tables.read.values())} records of {source.title} "
         f"became one{reason}: give the export that has the texts{wider}"
-    )
-
-
-def _some_rejected(rejected: pl.DataFrame) -> TruewardError:
-    first = rejected.row(0, named=True)
-    return TruewardError(
-        f"a strict import takes no rejected row, and there are {rejected.height}, the first in line "
-        f"{first['line']} of {first['file']} ({first['reason']}): correct it, or import without --strict"
     )
