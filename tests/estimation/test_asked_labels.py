@@ -6,7 +6,7 @@ import torch
 
 import trueward as tw
 from trueward.data.feedback import Columns, Feedback
-from trueward.estimation.asked_labels import asked_labels
+from trueward.estimation.asked_labels import asked_labels, labels_of_all
 from trueward.features.columns import to_feedback
 from trueward.fitting.fit import fit
 
@@ -95,3 +95,60 @@ def test_anchored_counts_answers_as_labels_unless_told_not_to():
         shares.append(float(torch.sigmoid(model.score_features(data.x).reward).mean()))
     assert shares[0] == pytest.approx(float(good.mean()), abs=0.06)
     assert shares[1] == pytest.approx(0.25, abs=0.09)
+
+
+def rows_of(frame):
+    x = torch.randn(len(frame), 2, generator=torch.Generator().manual_seed(0))
+    return to_feedback(tw.read_log(frame), x, None)
+
+
+def unequal(**more):
+    """Answers 75 % good; of the 60 silent 20 are labelled, 5 of them good: .4 x .75 + .6 x .25 = .45."""
+    gold = [None] * 40 + [1.0] * 5 + [0.0] * 15 + [None] * 140
+    return log(**more).with_columns(gold=pl.Series(gold, dtype=pl.Float64))
+
+
+def test_labels_of_all_keep_every_row_and_represent_the_log():
+    whole, sentence = labels_of_all(rows_of(unequal()))
+    assert len(whole) == 200
+    assert len(whole.audited) == 60
+    weight = whole.label_weight
+    assert float(weight @ whole.gold.nan_to_num(0.0).double() / weight.sum()) == pytest.approx(0.45)
+    assert whole.row_weight.tolist() == [2.0] * 100 + [0.0] * 100  # 1 / p_ask of the asked
+    assert float(weight.sum()) == pytest.approx(200)
+    assert sentence.startswith("40 answers")
+
+
+def test_responses_outside_of_the_lottery_are_not_spoken_of():
+    outside = unequal().head(50).with_columns(
+        pl.concat_str(pl.lit("q"), "prompt").alias("prompt"),
+        asked=0, p_ask=0.0, gold=None,
+    )  # fmt: skip
+    whole, sentence = labels_of_all(
+        rows_of(pl.concat([unequal(), outside], how="vertical_relaxed"))
+    )
+    assert not whole.row_weight[200:].any()
+    assert sentence.endswith("of the 200 responses in the lottery, and not of the 50 others")
+
+
+def test_a_log_without_labels_on_the_silent_stays_the_same_object():
+    data = rows_of(log().drop("asked", "p_ask"))
+    found, sentence = labels_of_all(data)
+    assert found is data
+    assert not sentence
+
+
+def test_an_audit_and_a_calibration_read_answers_beside_labels_of_the_silent():
+    """The labels of the silent alone would say .25, and the answers alone .75."""
+    data = rows_of(unequal())
+    model = fit("naive", *data.split(0.2), epochs=1)
+    found = tw.audit(model, data)
+    assert found.gold_alone["good"].value == pytest.approx(0.45)
+    assert found["good"].value == pytest.approx(0.45, abs=0.02)
+    assert found["good"].low < 0.45 < found["good"].high
+    assert any("40 answers to asks count" in w and "use a later log" in w for w in found.warnings)
+    calibrated = tw.calibrate(model, data)
+    assert float(calibrated.score_features(data.x).preferred.mean()) == pytest.approx(
+        0.45, abs=0.04
+    )
+    assert "40 answers to asks count" in calibrated.report["calibration"]["warning"]

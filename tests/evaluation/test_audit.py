@@ -146,8 +146,12 @@ def test_intervals_cover_the_truth_as_often_as_they_say(by_prompt):
         known = truth(rows, r)
         for name in METRICS:
             found, _ = rows.estimate(name)
-            covered[name].append(found.low <= known[name] <= found.high)
+            if found.value is not None:
+                covered[name].append(found.low <= known[name] <= found.high)
+            else:  # too few labels of prompts with two answers
+                assert name == "pair_accuracy"
     for name, hits in covered.items():
+        assert len(hits) > 490, name
         assert 0.91 < np.mean(hits) < 0.99, name
     assert 0.92 < np.mean([np.mean(hits) for hits in covered.values()]) < 0.98
 

@@ -148,3 +148,24 @@ def test_a_log_that_is_too_short_for_every_drift_is_no_success(place, capsys):
     assert code == 1
     assert out.count("cannot be told: ") == 8  # in the table, and as warnings
     assert "nothing can be told of the newest period" in err
+
+
+def test_answers_to_asks_and_labels_of_the_silent_measure_the_calibration(place):
+    """All 400 are asked; 160 answer, 80 % of them good, and of the 240 silent 30 % are: .5 in all."""
+    new = pl.read_parquet(place / "new.parquet")
+    row = pl.int_range(pl.len())
+    answered, good = row % 5 < 2, pl.when(row % 5 < 2).then(row % 25 < 20).otherwise(row % 10 < 3)
+    asked = new.with_columns(
+        feedback=pl.when(answered).then(good.cast(pl.Float64)),
+        gold=pl.when(~answered & (row % 3 == 0)).then(good.cast(pl.Float64)),
+        asked=1,
+        p_ask=1.0,
+    )
+    silent = asked.filter(pl.col("feedback").is_null())
+    share = (asked["feedback"].sum() + len(silent) * silent["gold"].mean()) / len(asked)
+    found = tw.monitor(place / "rm", place / "train.parquet", asked)
+    drift = found["calibration"]
+    assert drift.source == "gold"
+    assert found.metrics["good"].value == pytest.approx(share, abs=0.02)
+    assert drift.low < share - found.periods[-1].mean_reward < drift.high
+    assert any("answers to asks count as labels" in text for text in found.warnings)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from trueward.data.feedback import Feedback
 
+KNOWN_ANSWERS = "a model that was fitted on these answers looks better than it is: use a later log"
 MOST = 0.5  # share of the gold labels that must be on silent responses
 
 
@@ -43,6 +44,71 @@ def asked_labels(parts: list[Feedback]) -> tuple[list[Feedback], str] | None:
         of the gold labels are on these.
 
     """
+    phases = _two_phases(parts)
+    if phases is None:
+        return None
+    drawn = [
+        replace(d, gold=p.gold, weight=p.weight, gold_weight=p.represents)[
+            p.labelled.nonzero().squeeze(-1)
+        ]
+        for d, p in zip(parts, phases[0], strict=True)
+    ]
+    return drawn, phases[1]
+
+
+def labels_of_all(log: Feedback) -> tuple[Feedback, str]:
+    """Return a log whose asked responses stand for all of its lottery, for estimates over the whole log.
+
+    The labels are those of `asked_labels`. Only who was asked and did not miss the question represents
+    anything, 1 / p_ask responses each: a prediction of the label that reads the feedback must not compare
+    them with responses that nobody was asked about. Estimates with these weights include the draw of the
+    asked only if they are those of future prompts.
+
+    Parameters
+    ----------
+    log : Feedback
+        The rows of a log.
+
+    Returns
+    -------
+    log : Feedback
+        With as many rows; the same object where `asked_labels` has no labels.
+    sentence : str
+        What was used; empty where nothing changed.
+
+    """
+    phases = _two_phases([log])
+    if phases is None:
+        return log, ""
+    ((phase,), sentence) = phases
+    whole = replace(
+        log,
+        gold=torch.where(phase.labelled, phase.gold, torch.nan),
+        weight=torch.where(phase.asked, phase.weight, 0.0),
+        gold_weight=torch.where(phase.labelled, phase.represents, torch.nan),
+    )
+    outside = int((log.asks.p_ask.nan_to_num(0.0) == 0).sum())
+    if outside:
+        sentence += (
+            f"; the estimates are of the {len(log) - outside} responses in the lottery, and not of the "
+            f"{outside} others"
+        )
+    return whole, sentence
+
+
+@dataclass(frozen=True)
+class _Phase:
+    """(n,) each of a part: who was asked, which have a label, the label, what row and label represent."""
+
+    asked: Tensor
+    labelled: Tensor
+    gold: Tensor
+    weight: Tensor
+    represents: Tensor
+
+
+def _two_phases(parts: list[Feedback]) -> tuple[list[_Phase], str] | None:
+    """Labels of the asked: their answers, and the gold labels of the silent; None as in `asked_labels`."""
     if any(not d.asks or d.gold is None or d.o is None for d in parts):
         return None
     masks = [_masks(d) for d in parts]
@@ -58,13 +124,12 @@ def asked_labels(parts: list[Feedback]) -> tuple[list[Feedback], str] | None:
         for d, (_, _, known, w) in zip(parts, masks, strict=True)
     )
     found, left_out = [], labels
-    for d, (answered, _, known, w) in zip(parts, masks, strict=True):
+    for d, (answered, rows, known, w) in zip(parts, masks, strict=True):
         assert d.gold is not None
         left_out -= int(((answered | known) & ~d.gold.isnan()).sum())
         gold = torch.where(answered & d.gold.isnan(), d.y, d.gold)
         counts = torch.where(answered, 1.0, _gold_weight(d) * silent / labelled)
-        full = replace(d, gold=gold, weight=w, gold_weight=counts)
-        found.append(full[(answered | known).nonzero().squeeze(-1)])
+        found.append(_Phase(answered | rows, answered | known, gold, w, counts))
     sentence = (
         f"{answers} answers to asks count as labels, and {on_silent} gold labels for the silent"
     )

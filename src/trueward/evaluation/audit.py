@@ -12,6 +12,7 @@ from trueward.core.errors import TruewardError
 from trueward.core.random import stream_seed
 from trueward.core.weighted import effective_size
 from trueward.data.splits import fold_of, prompt_numbers
+from trueward.estimation.asked_labels import KNOWN_ANSWERS, labels_of_all
 from trueward.estimation.gold_regression import enough, gold_coefficients
 from trueward.estimation.ridge_logistic import CoefficientPrior, RegressionData, out_of_fold
 from trueward.features.given import feedback_of
@@ -90,6 +91,10 @@ def audit(
     (methods 4.6). AUROC and R2 enter by their influence functions. Pair accuracy uses gold labels on one
     or both answers of a pair.
 
+    Where a lottery decided whom to ask, and most gold labels are on the asked who stayed silent, answers to
+    asks count as labels beside them, and the asked stand for all responses of the lottery. The intervals are
+    then those of future prompts, since they must include the draw of the asked.
+
     References
     ----------
     .. [1] Angelopoulos et al., Prediction-powered inference, Science 2023.
@@ -115,6 +120,8 @@ def audit(
         raise TruewardError(
             "an audit needs gold labels on rows of the log, and found none: give --gold"
         )
+    log, asks = labels_of_all(log)
+    future = future or bool(asks)
     rows, evidence = audit_rows(model, log, future=future, seed=seed)
     both = {name: rows.estimate(name) for name in (*INFLUENCE_FUNCTIONS, "pair_accuracy")}
     return Audit(
@@ -124,6 +131,7 @@ def audit(
         int(rows.known.sum()),
         (
             *draw_warnings(rows, evidence[0], chosen=chosen),
+            *([f"{asks}; {KNOWN_ANSWERS}"] if asks else ()),
             *_fitted(model),
             *(rows.few_units() if future else ()),
         ),

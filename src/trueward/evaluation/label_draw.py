@@ -62,7 +62,8 @@ class LabelDraw:
     @cached_property
     def weight(self) -> Array:
         """(n,) 1 / P(labelled) of gold rows, 0 elsewhere: N/n on n of N rows where all count alike."""
-        return self.gold_share / self.share
+        none = np.zeros(len(self.p))
+        return np.divide(self.gold_share, self.share, out=none, where=self.share > 0)
 
     @cached_property
     def complete(self) -> bool:

@@ -12,6 +12,7 @@ from trueward.core.arguments import FLAG, WHOLE, require_kinds
 from trueward.core.errors import TruewardError, UsageError
 from trueward.core.random import numpy_stream, stream_seed
 from trueward.data.splits import fold_of, prompt_numbers
+from trueward.estimation.asked_labels import KNOWN_ANSWERS, labels_of_all
 from trueward.estimation.ridge_logistic import (
     NOT_CONVERGED,
     CoefficientPrior,
@@ -55,7 +56,8 @@ def calibrate(
     Each label is weighted by 1 / P(labelled), in the fit of the calibration map and in the conformal
     quantile. The weight of a new response is the mean over the log, since it has no feedback yet. The
     columns ``weight`` and ``gold_weight`` always count; ``gold_weight`` is 1 / P(labelled), and nothing is
-    estimated where it is given.
+    estimated where it is given. Gold labels on the asked who stayed silent count beside the answers of the
+    others, as in `audit`.
 
     Parameters
     ----------
@@ -131,6 +133,7 @@ def calibrate(
 
 def _by_columns(model: RewardModel, log: Feedback, seed: int) -> RewardModel:
     """Calibrate with the weights that the log has, and report what they assume."""
+    log, asks = labels_of_all(log)
     calibrated = model.calibrated(log, seed=seed)
     if log.weight is None and log.gold_weight is None:
         return calibrated
@@ -138,6 +141,7 @@ def _by_columns(model: RewardModel, log: Feedback, seed: int) -> RewardModel:
     known = DRAWN if log.gold_weight is not None else REPRESENTS
     own, weighted = calibrated.report["calibration"], label_report(w, known)
     warnings = [r["warning"] for r in (own, weighted) if "warning" in r]
+    warnings += [f"{asks}; {KNOWN_ANSWERS}"] if asks else []
     warning = {"warning": "; ".join(warnings)} if warnings else {}
     return replace(
         calibrated, report={**calibrated.report, "calibration": own | weighted | warning}

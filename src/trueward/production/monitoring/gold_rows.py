@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     Index = NDArray[np.int64]
 
 
-def gold_rows(model: RewardModel, live: Feedback, seed: int) -> AuditRows | str | None:
+def gold_rows(
+    model: RewardModel, live: Feedback, seed: int, *, future: bool = False
+) -> AuditRows | str | None:
     """Score the rows of the new log and predict their labels from the gold labels, out of fold.
 
     Parameters
@@ -37,6 +39,8 @@ def gold_rows(model: RewardModel, live: Feedback, seed: int) -> AuditRows | str 
         The rows of the new log.
     seed : int
         Seed of the folds.
+    future : bool, default False
+        Whether intervals include the draw of the rows.
 
     Returns
     -------
@@ -47,7 +51,7 @@ def gold_rows(model: RewardModel, live: Feedback, seed: int) -> AuditRows | str 
     if not len(live.audited):
         return None
     try:
-        return audit_rows(model, live, future=False, seed=seed)[0]
+        return audit_rows(model, live, future=future, seed=seed)[0]
     except TruewardError as e:
         return str(e)
 

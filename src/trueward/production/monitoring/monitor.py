@@ -13,6 +13,7 @@ from trueward.core.errors import TruewardError, UsageError
 from trueward.core.influence import auroc_influence
 from trueward.core.suggest import suggestion
 from trueward.data.log import as_log
+from trueward.estimation.asked_labels import labels_of_all
 from trueward.model.reward_model import fitted
 
 from .drift import NAMES, Drift, named
@@ -139,7 +140,8 @@ def monitor(
     log, warnings = with_time(log, by)
     names, number = looks_of(log, by, since)
     rows, data, uneven = read_rows(model, reference, log)
-    audited = gold_rows(model, live_feedback(data, len(reference)), seed)
+    live, asks = labels_of_all(live_feedback(data, len(reference)))
+    audited = gold_rows(model, live, seed, future=bool(asks))
     periods = compare(
         rows, len(reference), number, names, alpha=alpha, tolerance=limits, gold=audited
     )
@@ -147,7 +149,12 @@ def monitor(
     if audited is not None and not isinstance(audited, str):
         metrics = gold_metrics(audited)
     return Monitor(
-        tuple(periods), by, alpha, len(reference), metrics, (*warnings, *uneven, *_few(periods))
+        tuple(periods),
+        by,
+        alpha,
+        len(reference),
+        metrics,
+        (*warnings, *uneven, *_few(periods), *filter(None, (asks,))),
     )
 
 

@@ -11,6 +11,7 @@ import polars as pl
 import torch
 
 from trueward.core.errors import TruewardError
+from trueward.data.lottery_columns import LOTTERY
 from trueward.data.splits import prompt_numbers
 from trueward.features import encode
 
@@ -31,6 +32,11 @@ DIRECTIONS = 12  # leading directions of the vectors in the reference
 SCORE_DIRECTIONS = 96  # of the responses, that explain the score
 CONTEXT = 8  # context columns of the largest variance
 FLOOR = 0.05  # least standard deviation that a column is divided by
+
+MORE_REACTIONS = (
+    "the log has a lottery of asks and the reference has none: asks add reactions, so `behaviour` may drift "
+    "for that reason alone"
+)
 
 
 @dataclass(frozen=True)
@@ -89,7 +95,7 @@ def read_rows(
     data : Feedback
         The same rows as features of the model.
     warnings : tuple of str
-        Columns that only one of them has.
+        Columns that only one of them has, and asks, which add reactions.
 
     Raises
     ------
@@ -160,7 +166,7 @@ def describe(
 
 
 def joined(reference: Log, log: Log) -> tuple[Log, tuple[str, ...]]:
-    """Put both logs into one, with the columns that both have and gold labels of the new log only.
+    """Put both logs into one, with the columns that both have, and gold labels and asks of the new log only.
 
     Parameters
     ----------
@@ -172,7 +178,7 @@ def joined(reference: Log, log: Log) -> tuple[Log, tuple[str, ...]]:
     both : Log
         The rows of the reference, then those of the log.
     warnings : tuple of str
-        Columns that only one of them has.
+        Columns that only one of them has, and asks, which add reactions.
 
     Raises
     ------
@@ -180,10 +186,10 @@ def joined(reference: Log, log: Log) -> tuple[Log, tuple[str, ...]]:
         If a column has two types.
 
     """
-    new = ("gold", "gold_weight")
+    new = ("gold", "gold_weight", *LOTTERY)
     names = [n for n in log.frame.columns if n in reference.columns and n not in new]
     own = [n for n in new if n in log.columns]
-    uneven = sorted((log.columns ^ reference.columns) - {*new, "time", "response_id", "model"})
+    uneven = sorted((log.columns ^ reference.columns) - {*new, "time", "model"})
     frames = [reference.frame.select(names), log.frame.select([*names, *own])]
     for name in names:
         kinds = [frame[name].dtype.is_numeric() for frame in frames]
@@ -198,6 +204,8 @@ def joined(reference: Log, log: Log) -> tuple[Log, tuple[str, ...]]:
         warnings = (
             f"only one of reference and log has {', '.join(uneven)}: the comparison leaves it out",
         )
+    if "asked" in log.columns and "asked" not in reference.columns:
+        warnings += (MORE_REACTIONS,)
     return replace(log, frame=frame), warnings
 
 
