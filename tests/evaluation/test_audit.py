@@ -148,10 +148,10 @@ def test_intervals_cover_the_truth_as_often_as_they_say(by_prompt):
             found, _ = rows.estimate(name)
             if found.value is not None:
                 covered[name].append(found.low <= known[name] <= found.high)
-            else:  # too few labels of prompts with two answers
-                assert name == "pair_accuracy"
+            else:  # fewer than 10 effective prompts have two labels, or one and a guess that counts
+                assert (name, by_prompt) == ("pair_accuracy", False)
     for name, hits in covered.items():
-        assert len(hits) > 490, name
+        assert len(hits) > 350, name
         assert 0.91 < np.mean(hits) < 0.99, name
     assert 0.92 < np.mean([np.mean(hits) for hits in covered.values()]) < 0.98
 
