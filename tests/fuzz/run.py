@@ -2,7 +2,8 @@
 
 A worker that hangs or grows is killed and its case counts as a fault; the next worker goes on. Ends with
 the counts, the seed, and exit code 1 if there was a fault. The same seed, count and software draw the same
-cases.
+cases, in the same order: a run that was ended early goes on with `--from`, at the number that it printed last.
+Times are those of a `Clock`, which stands still while a worker waits for a processor.
 """
 
 from __future__ import annotations
@@ -20,10 +21,12 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from helpers.clocks import Clock, memory
+
 BATCH = 100  # cases of one kind and seed
 BATCHES = 8  # of one worker process
 GIGABYTES = 4
-HANG, STARTUP = 120, 300  # seconds of the clock, of a case and of a worker before its first
+HANG, STARTUP = 60, 300  # seconds of a `Clock`, of a case and of a worker before its first
 
 
 def plan(inputs, seed):
@@ -38,6 +41,15 @@ def plan(inputs, seed):
             batches.append((kind, f"{seed}:{kind}:{i}", min(BATCH, count - i)))
     random.Random(seed).shuffle(batches)
     return batches
+
+
+def after(batches, count):
+    """Leave out the first batches, with so many inputs; give the others, and the inputs left out."""
+    passed = 0
+    while batches and passed < count:
+        passed += batches[0][2]
+        batches = batches[1:]
+    return batches, passed
 
 
 def work(batches, place):
@@ -74,9 +86,9 @@ def _batch(kind, seed, count, place, results):
     def one(case):
         number = next(numbers)
         (place / "now.pickle").write_bytes(pickle.dumps((kind, seed, number, case)))
-        began = time.process_time()
+        clock = Clock()
         wrong = judged(case)
-        took = time.process_time() - began
+        took = clock.seconds()
         if wrong:
             keep(case, wrong, place.parent / "faults" / f"{seed}:{number}".replace(" ", "-"))
         line = {"kind": kind, "seconds": took, "wrong": wrong}
@@ -86,26 +98,20 @@ def _batch(kind, seed, count, place, results):
     one()
 
 
-def memory(pid):
-    """Resident bytes of a process."""
-    try:
-        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    except (OSError, IndexError):
-        return 0
-    return pages * os.sysconf("SC_PAGE_SIZE")
-
-
 def watched(process, place):
     """Wait for a worker; give why it was ended, or None, and its greatest memory."""
-    largest, began, now = 0, time.time(), place / "now.pickle"
+    largest, clock, case, now = 0, Clock(process.pid), None, place / "now.pickle"
     while process.is_alive():
         process.join(0.05)
         largest = max(largest, memory(process.pid))
-        since, limit = (now.stat().st_mtime, HANG) if now.exists() else (began, STARTUP)
+        written = now.stat().st_mtime_ns if now.exists() else None
+        if written != case:
+            clock, case = Clock(process.pid), written
+        limit = HANG if case else STARTUP
         reason = None
         if largest > GIGABYTES * 2**30:
             reason = f"memory above {GIGABYTES} GB"
-        elif time.time() - since > limit:
+        elif clock.seconds() > limit:
             reason = f"a hang over {limit} s"
         if reason:
             process.kill()
@@ -120,6 +126,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--inputs", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=None)
+    parser.add_argument(
+        "--from", type=int, default=0, dest="first", help="pass over so many inputs"
+    )
     parser.add_argument("--minutes", type=float, default=None, help="stop after so long")
     parser.add_argument("--kind", default=None)
     asked = parser.parse_args()
@@ -128,8 +137,8 @@ def main():
     print(f"seed {seed}; faults are kept in {place}/faults", flush=True)
     os.environ["TMPDIR"] = str(place)
     tempfile.tempdir = str(place)
-    batches = plan(asked.inputs, seed)
-    batches = [b for b in batches if asked.kind in {None, b[0]}]
+    batches = [b for b in plan(asked.inputs, seed) if asked.kind in {None, b[0]}]
+    batches, passed = after(batches, asked.first)
     ends = time.time() + 60 * asked.minutes if asked.minutes else float("inf")
     faults, counts, longest, largest, round_ = [], Counter(), 0.0, 0, 0
     began = time.time()
@@ -163,8 +172,9 @@ def main():
         elif reason:
             faults.append(("worker", reason))
             break
+        passed += sum(b[2] for b in batches if b[1] in finished)
         batches = [b for b in batches if b[1] not in finished]
-        say(counts, faults, longest, largest, began)
+        say(counts, faults, longest, largest, began, passed)
     print(f"seed {seed}: {sum(counts.values()):,} inputs, {len(faults)} faults", flush=True)
     for (kind, wrong), times in Counter((k, w[:160]) for k, w in faults).most_common():
         print(f"  {times} x {kind}: {wrong}")
@@ -183,10 +193,10 @@ def main():
     sys.exit(1 if faults else 0)
 
 
-def say(counts, faults, longest, largest, began):
+def say(counts, faults, longest, largest, began, passed):
     print(
         f"{time.time() - began:.0f} s: {sum(counts.values()):,} inputs, {len(faults)} faults; longest "
-        f"{longest:.1f} s, most memory {largest / 2**30:.2f} GB",
+        f"{longest:.1f} s, most memory {largest / 2**30:.2f} GB; goes on with --from {passed}",
         flush=True,
     )
 

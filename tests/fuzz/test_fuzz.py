@@ -5,6 +5,7 @@ The same few cases at every run; `make fuzz` draws 10,000 with a seed of its own
 
 import pytest
 from fuzz.cases import KINDS, judged
+from fuzz.run import BATCH, after, plan
 from hypothesis import HealthCheck, Phase, given, settings
 
 FEW = {"exports": 1, "backbones": 1, "benchmark folders": 1, "logs": 6, "imports": 6}
@@ -31,3 +32,12 @@ def test_every_input_ends_in_an_exit_code_and_a_sentence(kind):
         assert not wrong, f"{case.words}: {wrong}"
 
     one()
+
+
+def test_a_run_goes_on_where_it_was_ended():
+    whole = plan(900, 5)
+    rest, passed = after(whole, 450)
+    assert plan(900, 5) == whole
+    assert rest == whole[len(whole) - len(rest) :]
+    assert passed == 900 - sum(count for _, _, count in rest)
+    assert 450 <= passed < 450 + BATCH

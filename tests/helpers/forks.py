@@ -12,6 +12,8 @@ import socket
 import sys
 import time
 
+from helpers.clocks import Clock, family, memory
+
 FORKS = multiprocessing.get_context("forkserver")
 # not polars or trueward: the threads of polars do not survive a fork
 FORKS.set_forkserver_preload(
@@ -20,7 +22,7 @@ FORKS.set_forkserver_preload(
 
 
 class Fork:
-    """A running process; its output goes to two files."""
+    """A running process; its output goes to two files, its time is that of a `Clock`."""
 
     def __init__(self, script, arguments, output, environment=None):
         output.mkdir(parents=True, exist_ok=True)
@@ -32,6 +34,7 @@ class Fork:
         for file in self.files:
             file.touch()
         self.process.start()
+        self.clock, self.memory = Clock(self.process.pid), 0
 
     def wait_for_lines(self, count):
         """Wait until the process has written so many lines."""
@@ -45,9 +48,16 @@ class Fork:
         assert self.process.exitcode == -signal.SIGKILL, "a process ended before it was killed"
 
     def end(self, timeout=300):
-        """Wait for the process; give its exit code, output and errors."""
-        self.process.join(timeout)
-        assert self.process.exitcode is not None, "a process did not end in time"
+        """Wait for the process, at most so many seconds of its clock; give its exit code, output and errors."""
+        ends = self.clock.seconds() + timeout
+        while self.process.is_alive() and self.clock.seconds() < ends:
+            self.process.join(0.1)
+            self.memory = max(self.memory, memory(self.process.pid))
+        if self.process.is_alive():
+            for pid in reversed(family(self.process.pid)):
+                os.kill(pid, signal.SIGKILL)
+            self.process.join()
+            raise AssertionError(f"a process did not end within {timeout:.0f} s")
         return self.process.exitcode, *(file.read_text("utf-8") for file in self.files)
 
 

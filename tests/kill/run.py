@@ -34,6 +34,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=None)
+    parser.add_argument("--from", type=int, default=0, dest="first", help="pass over so many stops")
     parser.add_argument("--job", default=None)
     parser.add_argument("--way", default=None)
     parser.add_argument("--minutes", type=float, default=None)
@@ -45,7 +46,9 @@ def main():
         place = Path(name)
         prepare(place / "inputs")
         stopper = Stopper(place, place / "inputs")
-        for stop in stops(asked.kills, seed):
+        for number, stop in enumerate(stops(asked.kills, seed)):
+            if number < asked.first:
+                continue
             if asked.job not in {None, stop.job} or asked.way not in {None, stop.way}:
                 continue
             if asked.minutes and time.time() - began > 60 * asked.minutes:
@@ -55,7 +58,7 @@ def main():
             ways[stop.way] += 1
             faults += [(stop, w) for w in wrong]
             print(
-                f"{time.time() - at:5.1f} s  {stop.job}, {stop.way}, {stop.share:.2f}: "
+                f"{number:4}  {time.time() - at:5.1f} s  {stop.job}, {stop.way}, {stop.share:.2f}: "
                 f"{'; '.join(wrong) or 'ok'}",
                 flush=True,
             )

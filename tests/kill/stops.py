@@ -26,7 +26,9 @@ WAYS = (
     "file size",
     "memory",
 )
-LONGEST = 300  # seconds of a command on a machine with other work
+LONGEST = 20  # seconds of a `Clock` beyond those that a command takes when nothing stops it
+UNDISTURBED = 300  # seconds for that
+GIGABYTES = 4
 ENDED_BY_SYSTEM = (-signal.SIGKILL, -signal.SIGABRT, -signal.SIGSEGV, -signal.SIGBUS)
 
 
@@ -64,10 +66,12 @@ class Stopper:
     def time_of(self, job, folder, words):
         """Seconds of the command when nothing stops it."""
         if job.name not in self.seconds:
-            began = time.monotonic()
-            code, _, err = self._start(words, folder).end(LONGEST)
+            fork = self._start(words, folder)
+            fork.wait_for_lines(1)
+            began = fork.clock.seconds()
+            code, _, err = fork.end(UNDISTURBED)
             assert code == 0, f"undisturbed, it ends with {code}: {err[-300:]}"
-            self.seconds[job.name] = time.monotonic() - began
+            self.seconds[job.name] = fork.clock.seconds() - began
         return self.seconds[job.name]
 
     def _stopped(self, job, stop, folder):
@@ -78,7 +82,7 @@ class Stopper:
             shutil.copytree(self.inputs, undisturbed)
             self.time_of(job, undisturbed, job.given(undisturbed))
             if over and not (undisturbed / job.out).exists():
-                self._start(job.given(undisturbed), undisturbed).end(LONGEST)
+                self._start(job.given(undisturbed), undisturbed).end(UNDISTURBED)
         took = self.seconds[job.name]
         if job.name == "resume":
             self._interrupted(words, folder, took)
@@ -92,16 +96,16 @@ class Stopper:
         wrong = _judged(code, err, stop)
         wrong += _files(job, stop, code, folder, out, old, before, err)
         _age(folder)
-        return wrong + self._again(job, folder, out)
+        return wrong + self._again(job, folder, out, took)
 
-    def _again(self, job, folder, out):
+    def _again(self, job, folder, out, took):
         """Run the command again, as its user would."""
         if os.path.ismount(folder):
             subprocess.run(["mount", "-o", "remount,size=512m", folder], check=True)
         words = job.given(folder)
         if (folder / f"{job.out}.checkpoint").is_dir():
             words.append("--resume")
-        code, _, err = self._start(words, folder).end(LONGEST)
+        code, _, err = self._start(words, folder).end(took + LONGEST)
         if code != 0:
             return [f"the same command again ends with {code}: {err[-400:]}"]
         whole(out)
@@ -123,8 +127,8 @@ class Stopper:
         """Leave an interrupted fit behind."""
         fork = self._start(words, folder)
         fork.wait_for_lines(1)
-        ends = time.monotonic() + took
-        while time.monotonic() < ends and not (folder / "rm.checkpoint").is_dir():
+        ends = fork.clock.seconds() + took
+        while fork.clock.seconds() < ends and not (folder / "rm.checkpoint").is_dir():
             time.sleep(0.01)
         if fork.process.is_alive():
             fork.process.kill()
@@ -144,12 +148,15 @@ class Stopper:
         with contextlib.suppress(AssertionError):
             fork.wait_for_lines(1)
         if stop.way in signals:
-            time.sleep(stop.share * took)
+            at = fork.clock.seconds() + stop.share * took
+            while fork.process.is_alive() and fork.clock.seconds() < at:
+                time.sleep(0.01)
             for number in signals[stop.way]:
                 if fork.process.is_alive():
                     os.kill(fork.process.pid, number)
                     time.sleep(0.03 * stop.share)
-        code, _, err = fork.end(LONGEST)
+        code, _, err = fork.end(LONGEST if stop.way in signals else took + LONGEST)
+        assert fork.memory < GIGABYTES * 2**30, f"it took {fork.memory / 2**30:.1f} GB"
         return code, err
 
     @contextlib.contextmanager
