@@ -1,9 +1,10 @@
-"""The clock of the batteries: it stands still while a process waits for a processor, and a hang does not stop it."""
+"""The clock of the batteries: it stands still while a process waits for a processor, and not in a hang."""
 
 import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from helpers import clocks
@@ -86,7 +87,7 @@ def started():
 
 
 @pytest.mark.skipif(
-    not os.path.exists("/proc/self/schedstat"), reason="this system counts no time in the queue"
+    not Path("/proc/self/schedstat").exists(), reason="this system counts no time in the queue"
 )
 def test_a_starved_process_has_a_slow_clock_and_one_that_hangs_has_not(started):
     cpu = str(max(os.sched_getaffinity(0)))

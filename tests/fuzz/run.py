@@ -2,8 +2,8 @@
 
 A worker that hangs or grows is killed and its case counts as a fault; the next worker goes on. Ends with
 the counts, the seed, and exit code 1 if there was a fault. The same seed, count and software draw the same
-cases, in the same order: a run that was ended early goes on with `--from`, at the number that it printed last.
-Times are those of a `Clock`, which stands still while a worker waits for a processor.
+cases, in the same order: a run that was ended early goes on with `--from`, at the number that it printed
+last. Times are those of a `Clock`, which stands still while a worker waits for a processor.
 """
 
 from __future__ import annotations

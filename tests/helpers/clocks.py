@@ -1,4 +1,4 @@
-"""A clock that stands still while a process waits for a processor, so that a busy machine makes nothing look slow."""
+"""A clock that stands still while a process waits for a processor: a busy machine makes nothing look slow."""
 
 import os
 import time

@@ -48,7 +48,7 @@ class Fork:
         assert self.process.exitcode == -signal.SIGKILL, "a process ended before it was killed"
 
     def end(self, timeout=300):
-        """Wait for the process, at most so many seconds of its clock; give its exit code, output and errors."""
+        """Wait at most so many seconds of its clock; give its exit code, output and errors."""
         ends = self.clock.seconds() + timeout
         while self.process.is_alive() and self.clock.seconds() < ends:
             self.process.join(0.1)
