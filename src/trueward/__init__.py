@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from .core.errors import TruewardError, UsageError
     from .data.comparisons import Pairs
     from .data.feedback import Columns, Feedback, Labelled
-    from .data.log import Log, Test, read_log, read_test
+    from .data.log import Log
+    from .data.log_reading import read_log
+    from .data.truth import Test, read_test
     from .data.unrated_sampling import sample_unrated
     from .estimation.method import Method
     from .estimators._card import card
@@ -66,7 +68,7 @@ if TYPE_CHECKING:
     from .training.config import Train
 
 _HOMES = {
-    "read_log": "data.log",
+    "read_log": "data.log_reading",
     "import_log": "importers",
     "Log": "data.log",
     "inspect": "inspection",
@@ -102,8 +104,8 @@ _HOMES = {
     "RewardModel": "model.reward_model",
     "load": "model.reward_model",
     "TruewardClassifier": "fitting.classifier",
-    "read_test": "data.log",
-    "Test": "data.log",
+    "read_test": "data.truth",
+    "Test": "data.truth",
     "Labelled": "data.feedback",
     "evaluate": "evaluation.evaluate",
     "evaluate_pairs": "evaluation.preference_pairs",

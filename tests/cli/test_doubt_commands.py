@@ -9,7 +9,7 @@ from helpers.labels import label_file
 
 from trueward.asking.labels.batch import read_batch
 from trueward.asking.labels.merge import merge_labels
-from trueward.data.log import read_log
+from trueward.data.log_reading import read_log
 from trueward.features import encode
 from trueward.fitting.fit import fit
 from trueward.simulation import helpdesk, simulate

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from helpers.commands import run
 
-from trueward.data.log import read_log
+from trueward.data.log_reading import read_log
 from trueward.evaluation.preference_scores import SECTIONS, SUBSETS
 from trueward.features import encode
 from trueward.fitting.fit import fit

@@ -22,7 +22,7 @@ LIGHT = [
     "trueward.core.threads",
     "trueward.data.capabilities",
     "trueward.data.export_scope",
-    "trueward.data.log",
+    "trueward.data.log_reading",
     "trueward.data.readers",
 ]
 OLD_NAMES = [

@@ -12,7 +12,9 @@ import polars as pl
 import pytest
 
 from trueward.core.errors import TruewardError, UsageError
-from trueward.data.log import Log, read_log, read_test
+from trueward.data.log import Log
+from trueward.data.log_reading import read_log
+from trueward.data.truth import read_test
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -3,7 +3,7 @@
 import polars as pl
 
 from trueward.data.digests import fingerprint, prompt_ids, text_id
-from trueward.data.log import read_log
+from trueward.data.log_reading import read_log
 
 
 def test_an_id_is_the_start_of_the_sha_256():

@@ -7,7 +7,7 @@ import pytest
 
 from trueward.core.errors import TruewardError
 from trueward.data.feedback_words import FeedbackWords
-from trueward.data.log import read_log
+from trueward.data.log_reading import read_log
 from trueward.inspection import inspect
 
 UP = [

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from trueward.core.errors import TruewardError
-from trueward.data.log import read_log
+from trueward.data.log_reading import read_log
 
 ROWS = {"prompt": ["a", "b"], "response": ["c", "d"], "feedback": [1.0, 0.0]}
 

@@ -8,7 +8,7 @@ from helpers.commands import run
 from helpers.product_exports import lines
 
 from trueward.core.errors import TruewardError
-from trueward.data.log import read_log
+from trueward.data.log_reading import read_log
 from trueward.importers import import_log
 from trueward.inspection import inspect
 

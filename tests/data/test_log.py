@@ -9,13 +9,18 @@ import subprocess
 import sys
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import polars as pl
 import pyarrow as pa
 import pytest
 
 from trueward.core.errors import TruewardError
-from trueward.data.log import Log, Test, read_log, read_test
+from trueward.data.log_reading import read_log
+from trueward.data.truth import Test, read_test
+
+if TYPE_CHECKING:
+    from trueward.data.log import Log
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 

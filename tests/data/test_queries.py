@@ -12,7 +12,7 @@ from helpers import postgres
 from helpers.commands import run
 
 from trueward.core.errors import NotWrittenError, TruewardError, UsageError
-from trueward.data.log import read_log
+from trueward.data.log_reading import read_log
 from trueward.data.readers import databases
 from trueward.importers import import_log as gather
 

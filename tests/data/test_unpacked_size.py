@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from trueward.core.errors import TruewardError
-from trueward.data.log import read_log
+from trueward.data.log_reading import read_log
 from trueward.data.readers import unpacked_size
 from trueward.importers import import_log
 

@@ -7,7 +7,7 @@ import pytest
 
 from trueward.core.errors import TruewardError
 from trueward.data.capabilities import NEGATIVE_CHANNELS, LogCapabilities
-from trueward.data.log import read_log
+from trueward.data.log_reading import read_log
 from trueward.estimation.requirements import lacking
 from trueward.estimators._registry import make
 from trueward.estimators.channels import Channels

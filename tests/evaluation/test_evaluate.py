@@ -19,7 +19,7 @@ from trueward.core.errors import TruewardError, UsageError
 from trueward.core.estimate import Estimate
 from trueward.core.intervals import student_interval
 from trueward.data.feedback import Labelled
-from trueward.data.log import read_test
+from trueward.data.truth import read_test
 from trueward.evaluation import metrics
 from trueward.evaluation.evaluate import evaluate
 from trueward.evaluation.influence_functions import INFLUENCE_FUNCTIONS

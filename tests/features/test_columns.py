@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 from helpers.text_logs import text_log
 
-from trueward.data.log import Test
+from trueward.data.truth import Test
 from trueward.features import encode
 from trueward.features.columns import encode_context, group_codes
 

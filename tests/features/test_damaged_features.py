@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from trueward.core.errors import TruewardError
-from trueward.data.log import read_log
+from trueward.data.log_reading import read_log
 from trueward.features import precomputed
 
 N = 6

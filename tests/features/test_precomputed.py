@@ -9,7 +9,8 @@ import torch
 from safetensors.torch import save_file
 
 from trueward.core.errors import TruewardError, UsageError
-from trueward.data.log import Log, Test
+from trueward.data.log import Log
+from trueward.data.truth import Test
 from trueward.features import encode, precomputed
 
 X = torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])

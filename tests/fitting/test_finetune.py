@@ -9,7 +9,8 @@ from helpers.commands import run
 from trueward import load
 from trueward.core.errors import UsageError
 from trueward.data.feedback import Columns, Feedback
-from trueward.data.log import read_log, read_test
+from trueward.data.log_reading import read_log
+from trueward.data.truth import read_test
 from trueward.estimators._registry import make
 from trueward.evaluation.evaluate import evaluate
 from trueward.features.backbones import backbone

@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 
 from trueward.core.errors import TruewardError, UsageError
 from trueward.data.feedback import Columns
-from trueward.data.log import read_log
+from trueward.data.log_reading import read_log
 from trueward.estimators._registry import make
 from trueward.features import backbone
 from trueward.features.transformers import loading

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from helpers import tiny
-from trueward.data.log import read_log
+from trueward.data.log_reading import read_log
 
 DECODERS = ("llama", "qwen3", "gemma3")
 

@@ -13,7 +13,7 @@ from helpers.product_exports import FIXTURES, fixture_records, lines
 
 from trueward.core.errors import TruewardError
 from trueward.data.export_scope import ExportScope, narrowest
-from trueward.data.log import read_log
+from trueward.data.log_reading import read_log
 from trueward.importers import import_log, sources
 
 GENERIC = [FIXTURES / "generic_responses.jsonl", FIXTURES / "generic_events.jsonl"]

@@ -17,7 +17,7 @@ from helpers.commands import run
 from helpers.product_exports import FIXTURES, lines
 
 from trueward.core.errors import TruewardError, UsageError
-from trueward.data.log import read_log
+from trueward.data.log_reading import read_log
 from trueward.data.readers import sheets, text_files
 from trueward.data.readers.delimited import Reading, find_dialect
 from trueward.importers import import_log, record_groups, records, staging

@@ -9,7 +9,7 @@ import pytest
 from helpers.product_exports import FIXTURES, column, fixture, fixture_records, lines, signals
 
 from trueward.core.errors import TruewardError, UsageError
-from trueward.data.log import read_log
+from trueward.data.log_reading import read_log
 from trueward.importers import import_log
 
 FILE = "posthog.jsonl"

@@ -15,7 +15,8 @@ from scipy import stats
 from trueward.asking import ask
 from trueward.core.errors import TruewardError
 from trueward.data.capabilities import LogCapabilities
-from trueward.data.log import Log, read_log
+from trueward.data.log import Log
+from trueward.data.log_reading import read_log
 from trueward.estimators._registry import methods
 from trueward.features.columns import to_feedback
 from trueward.inspection import Finding, inspect
@@ -188,7 +189,7 @@ def test_the_findings_are_computed_without_torch():
     """Only the verdicts on methods need it."""
     code = (
         "import sys, polars as pl\n"
-        "from trueward.data.log import read_log\n"
+        "from trueward.data.log_reading import read_log\n"
         "from trueward.inspection.inspection import finding_functions\n"
         "rows = {k: ['a', 'b', 'c'] for k in ('prompt', 'response', 'user_id', 'context.page')}\n"
         "table = pl.DataFrame({**rows, 'feedback': [1.0, 0.0, None], 'gold': [1.0, None, 0.0]})\n"

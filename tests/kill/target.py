@@ -11,7 +11,7 @@ from pathlib import Path
 def run():
     import torch
 
-    import trueward.data.log
+    import trueward.data.log_reading
     import trueward.features
     import trueward.fitting.fit
     import trueward.importers  # noqa: F401

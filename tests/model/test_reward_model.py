@@ -10,7 +10,7 @@ import torch
 from helpers.logs import log
 
 from trueward.core.errors import TruewardError
-from trueward.data.log import read_log
+from trueward.data.log_reading import read_log
 from trueward.estimation.method import Method
 from trueward.features import encode
 from trueward.fitting.fit import fit

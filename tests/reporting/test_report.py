@@ -18,7 +18,8 @@ from trueward.core.chart_layout import fitting_domain, line_widths, spread_out
 from trueward.core.clustering import clusters
 from trueward.core.errors import UsageError
 from trueward.core.estimate import Estimate
-from trueward.data.log import read_log, read_test
+from trueward.data.log_reading import read_log
+from trueward.data.truth import read_test
 from trueward.features import encode
 from trueward.fitting.fit import fit
 from trueward.reporting.charts import rounded_range

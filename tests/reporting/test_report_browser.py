@@ -8,7 +8,7 @@ import pytest
 from helpers.chromium import chromium, driver_only, needs_chromium  # noqa: F401 - a fixture
 
 from trueward import report
-from trueward.data.log import read_log
+from trueward.data.log_reading import read_log
 from trueward.features import encode
 from trueward.fitting.fit import fit
 from trueward.simulation import helpdesk, simulate

@@ -13,7 +13,7 @@ from helpers.trackers import numbers
 
 from trueward.cli.aligning import TrainingOptions
 from trueward.core.errors import TruewardError, UsageError
-from trueward.data.log import read_log
+from trueward.data.log_reading import read_log
 from trueward.features import encode
 from trueward.fitting.fit import fit
 from trueward.model.reward_model import load

@@ -9,7 +9,7 @@ import torch
 from helpers.commands import run
 
 from trueward.core.errors import TruewardError, UsageError
-from trueward.data.log import read_log
+from trueward.data.log_reading import read_log
 from trueward.features import encode
 from trueward.fitting.fit import fit
 from trueward.model.reward_model import Scores, load

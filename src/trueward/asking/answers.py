@@ -13,7 +13,7 @@ from trueward.core.clustering import Clusters, clusters
 from trueward.core.errors import TruewardError
 from trueward.core.estimate import Estimate
 from trueward.core.overview import Shown
-from trueward.data.log import as_log
+from trueward.data.log_reading import as_log
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -10,7 +10,7 @@ import polars as pl
 
 from trueward.core.arguments import TEXT, require_kinds
 from trueward.core.overview import Shown
-from trueward.data.log import as_log
+from trueward.data.log_reading import as_log
 
 from .answers import FEWEST_ANSWER, answering_rate, in_lottery
 from .lottery_tests import contradictions, dependence_test, mismatches, share_test, users_test

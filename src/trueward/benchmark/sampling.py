@@ -15,7 +15,7 @@ from torch import Tensor
 from trueward.core.errors import TruewardError
 from trueward.core.random import numpy_stream
 from trueward.data.feedback import Feedback
-from trueward.data.log import read_log
+from trueward.data.log_reading import read_log
 from trueward.data.splits import split_rows
 from trueward.features.columns import to_feedback
 from trueward.simulation import simulate

@@ -14,7 +14,7 @@ import polars as pl
 
 from trueward.core.errors import TruewardError, UsageError
 from trueward.core.random import numpy_stream
-from trueward.data.log import read_test
+from trueward.data.truth import read_test
 from trueward.simulation import helpdesk
 
 from . import public_sets

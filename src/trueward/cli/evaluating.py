@@ -112,7 +112,7 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Measure a model on clean labels, or on a log with a few gold labels, with 95 % intervals."""
-    from trueward.data.log import read_test
+    from trueward.data.truth import read_test
     from trueward.evaluation.audit import audit
     from trueward.evaluation.evaluate import evaluate as measure
     from trueward.evaluation.preference_pairs import evaluate_pairs

@@ -105,7 +105,7 @@ def simulate(
     as_json: Json = False,
 ) -> None:
     """Turn rated answers into a log and its truth: log, test, truth and scenario files."""
-    from trueward.data.log import read_test
+    from trueward.data.truth import read_test
     from trueward.simulation import simulate as simulate_world
 
     claim_output(world, "the folder")

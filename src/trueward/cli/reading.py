@@ -44,7 +44,7 @@ def read(
     ``values`` are those of --positive, --negative and --unrated, ``sample`` that of --unrated-per-rated with
     the seed, and ``compared`` that of --pairs.
     """
-    from trueward.data.log import read_log
+    from trueward.data.log_reading import read_log
     from trueward.data.pair_layouts import read_comparisons
     from trueward.data.sampled_parquet import read_sampled_log
 

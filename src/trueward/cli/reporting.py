@@ -54,7 +54,7 @@ def report(
     """Write a self-contained report of one model, of several models, or of a benchmark."""
     from trueward.benchmark import Runs
     from trueward.benchmark.runs import ABOUT
-    from trueward.data.log import read_test
+    from trueward.data.truth import read_test
     from trueward.model.reward_model import load
     from trueward.plotting import altair
     from trueward.production.monitoring import monitor

@@ -111,7 +111,7 @@ class WorkParts:
         except OSError:
             return False
 
-    def run(self, make: Callable[[int, Path], None], each: Callable[[int], None]) -> int:
+    def run(self, make: Callable[[int, Path], object], each: Callable[[int], None]) -> int:
         """Make the parts that nobody has made or makes, and wait for those of others.
 
         Parameters

@@ -1,48 +1,22 @@
-"""The log of a product and a test set with true labels, as tables with canonical columns."""
+"""The log of a product, as a table with canonical columns."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
-from trueward.core.arguments import MAPPING, TEXT, require_kinds
-from trueward.core.errors import TruewardError, UsageError
-from trueward.core.overview import Overview, Shown, cell
+from trueward.core.errors import TruewardError
 
-from .converted import to_dataset, to_pandas
-from .digests import fingerprint
-from .feedback_column import read_feedback
-from .feedback_words import FeedbackWords
 from .gold import read_gold, require_gold_weight
-from .log_columns import (
-    FAMILIES,
-    OPTIONAL,
-    REQUIRED,
-    SELDOM,
-    TEST_COLUMNS,
-    context_candidates,
-    ignored_columns,
-    log_order,
-    may_be_context,
-    no_feedback_error,
-    require_feedback,
-    require_texts,
-    require_truth,
-)
-from .log_pairs import attach, log_of
-from .lottery_columns import lottery_names
-from .pair_layouts import read_comparisons
-from .readers import match_columns, read_table, typed_frame, wanted_columns, without_gaps
+from .log_columns import FAMILIES, OPTIONAL, SELDOM, log_order
+from .rows import Rows
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Mapping
 
-    import datasets
-    import pandas as pd
+    from trueward.core.overview import Overview
 
     from .export_scope import ExportScope
     from .log_pairs import LogPairs
@@ -50,11 +24,8 @@ if TYPE_CHECKING:
 Regime = Literal["observational", "implicit", "channels", "pairs"]
 
 
-SHOWN = 5  # rows of a table in a notebook
-
-
 @dataclass(frozen=True, eq=False, repr=False)
-class Log(Shown):
+class Log(Rows):
     """The log of a product: one row per response that was shown.
 
     `read_log` makes it. The columns have canonical names. ``prompt``, ``response`` and ``prompt_id`` are
@@ -97,9 +68,6 @@ class Log(Shown):
 
     """
 
-    frame: pl.DataFrame
-    source: str
-    ignored: tuple[str, ...] = ()
     gold_unmatched: int = 0
     export_scope: ExportScope | None = None
     feedback_values: Mapping[str, tuple[float | None, int]] = field(default_factory=dict)
@@ -107,15 +75,6 @@ class Log(Shown):
     without_text: int = 0
     unrated_share: float | None = None
     pairs: LogPairs | None = None
-
-    def __len__(self) -> int:
-        """Return the number of rows."""
-        return self.frame.height
-
-    @property
-    def columns(self) -> set[str]:
-        """Names of the columns of the frame."""
-        return set(self.frame.columns)
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -189,27 +148,13 @@ class Log(Shown):
                 return "pairs"
         return "observational" if (feedback == 0).any() else "implicit"
 
-    @cached_property
-    def fingerprint(self) -> str:
-        """SHA-256 of the content, the same for every file format."""
-        return fingerprint(self.frame)
-
-    def to_pandas(self) -> pd.DataFrame:
-        """Return the canonical columns as a ``pandas.DataFrame``."""
-        return to_pandas(self.frame)
-
-    def to_dataset(self) -> datasets.Dataset:
-        """Return the canonical columns as a ``datasets.Dataset``; `read_log` reads one, too."""
-        return to_dataset(self.frame)
-
-    def _overview(self) -> Overview:
-        rate = ", ".join(name.partition(".")[2] for name in self.channels)
+    def _overview(self, kind: str = "", left_out: str = "") -> Overview:
+        kind = ", ".join(name.partition(".")[2] for name in self.channels)
         if len(self) and self.regime != "channels":
-            rate = f"{self.feedback_rate:.1%} with feedback"
-        notes = [f"columns not used: {', '.join(self.ignored)}"] if self.ignored else []
+            kind = f"{self.feedback_rate:.1%} with feedback"
         if self.without_text:
-            notes.append(f"{self.without_text:,} rows without a text were left out")
-        return _preview(self.frame, f"{self.source}: {{}}, {self.regime}, {rate}", notes)
+            left_out = f"{self.without_text:,} rows without a text were left out"
+        return super()._overview(f", {self.regime}, {kind}", left_out)
 
     def with_gold(
         self,
@@ -248,13 +193,14 @@ class Log(Shown):
 
         Examples
         --------
-        >>> log = read_log(pl.DataFrame({"prompt": ["a"], "response": ["b"], "feedback": [1]}))
+        >>> import trueward as tw
+        >>> log = tw.read_log(pl.DataFrame({"prompt": ["a"], "response": ["b"], "feedback": [1]}))
         >>> gold = pl.DataFrame({"prompt": ["a"], "response": ["b"], "label": [0.0]})
         >>> log.with_gold(gold, gold="label").frame["gold"].to_list()
         [0.0]
 
         """
-        table = source.frame if isinstance(source, Log | Test) else source
+        table = source.frame if isinstance(source, Rows) else source
         gold = read_gold(table, mapping, split, columns)
         names = [name for name in ("gold", "gold_weight") if name in gold.columns]
         labels = gold.group_by("prompt", "response").agg(
@@ -283,322 +229,3 @@ class Log(Shown):
         frame = joined.with_columns(merged).select(log_order([*{*self.columns, *names}]))
         require_gold_weight(frame, self.source)
         return replace(self, frame=frame, gold_unmatched=self.gold_unmatched + unmatched)
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Test(Shown):
-    """A test set with the truth about each response.
-
-    `read_test` makes it. ``prompt``, ``response`` and ``prompt_id`` are String without nulls. There is a
-    ``label`` in [0, 1], a finite ``rating`` (higher is better), or both, in every row. Optional: ``user_id``
-    and ``weight``.
-
-    Attributes
-    ----------
-    frame : polars.DataFrame
-        The canonical columns.
-    source : str
-        Path of the file or folder, or a description of a table in memory.
-    ignored : tuple of str
-        Columns of the source that are not used.
-
-    Examples
-    --------
-    >>> import trueward as tw
-    >>> test = tw.read_test(pl.DataFrame({"prompt": ["a"], "response": ["b"], "label": [1.0]}))
-    >>> len(test), sorted(test.columns)
-    (1, ['label', 'prompt', 'prompt_id', 'response'])
-
-    """
-
-    __test__ = False  # not a test class of pytest
-
-    frame: pl.DataFrame
-    source: str
-    ignored: tuple[str, ...] = ()
-
-    def __len__(self) -> int:
-        """Return the number of rows."""
-        return self.frame.height
-
-    @property
-    def columns(self) -> set[str]:
-        """Names of the columns of the frame."""
-        return set(self.frame.columns)
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """SHA-256 of the content, the same for every file format."""
-        return fingerprint(self.frame)
-
-    def to_pandas(self) -> pd.DataFrame:
-        """Return the canonical columns as a ``pandas.DataFrame``."""
-        return to_pandas(self.frame)
-
-    def to_dataset(self) -> datasets.Dataset:
-        """Return the canonical columns as a ``datasets.Dataset``; `read_test` reads one, too."""
-        return to_dataset(self.frame)
-
-    def _overview(self) -> Overview:
-        notes = [f"columns not used: {', '.join(self.ignored)}"] if self.ignored else []
-        return _preview(self.frame, f"{self.source}: {{}}", notes)
-
-
-def _preview(frame: pl.DataFrame, title: str, notes: list[str]) -> Overview:
-    """Show the first rows of a table; ``{}`` in the title becomes its size."""
-    shown = frame.drop("prompt_id", strict=False)
-    rows = [[cell(v) for v in row] for row in shown.head(SHOWN).iter_rows()]
-    size = f"{len(frame):,} rows, {frame['prompt_id'].n_unique():,} prompts"
-    more = [f"the first {SHOWN} of {len(frame):,} rows"] if len(frame) > SHOWN else []
-    return Overview(title.replace("{}", size, 1), shown.columns, rows, [*more, *notes])
-
-
-def as_log(source: object, function: str) -> Log:
-    """Return a log, or read what `read_log` reads.
-
-    Parameters
-    ----------
-    source : Log, path or table
-        The log.
-    function : str
-        Name of the function that needs it; begins the error.
-
-    Returns
-    -------
-    Log
-
-    Raises
-    ------
-    UsageError
-        If the source is neither.
-    TruewardError
-        If it cannot be read.
-
-    """
-    if isinstance(source, Log):
-        return source
-    if isinstance(source, Test):
-        raise UsageError(
-            f"{function} takes a log of feedback, and was given a test with true labels"
-        )
-    if type(source).__module__ == "trueward.data.feedback":  # which would load torch
-        raise UsageError(
-            f"{function} takes a log with its texts, and was given {type(source).__name__}, which has "
-            "features only: pass what read_log returns"
-        )
-    if source is None or isinstance(source, int | float):
-        raise UsageError(
-            f"{function} takes a log, or a table or file to read one from, not {source!r}"
-        )
-    return read_log(source)
-
-
-def as_test(source: object, function: str) -> Test:
-    """Return a test, or read what `read_test` reads.
-
-    Parameters
-    ----------
-    source : Test, path or table
-        The test.
-    function : str
-        Name of the function that needs it; begins the error.
-
-    Returns
-    -------
-    Test
-
-    Raises
-    ------
-    UsageError
-        If the source is neither.
-    TruewardError
-        If it cannot be read.
-
-    """
-    if isinstance(source, Test):
-        return source
-    if isinstance(source, Log) or type(source).__module__ == "trueward.data.feedback":
-        raise UsageError(
-            f"{function} takes a test with true labels and texts, and was given {type(source).__name__}"
-        )
-    if source is None or isinstance(source, int | float):
-        raise UsageError(
-            f"{function} takes a test, or a table or file to read one from, not {source!r}"
-        )
-    return read_test(source)
-
-
-def read_log(
-    source: str | os.PathLike[str] | object | None,
-    *,
-    pairs: str | os.PathLike[str] | object | None = None,
-    mapping: Mapping[str, str] | None = None,
-    split: str | None = None,
-    positive: object = (),
-    negative: object = (),
-    unrated: object = (),
-    **columns: str,
-) -> Log:
-    """Read a log from a file, a folder, a query or a table in memory.
-
-    Parameters
-    ----------
-    source : str, Path or table
-        JSON lines, JSON, CSV (each plain or ``.gz``), Parquet or Arrow; a ``.sql`` file with a query; a
-        folder of shards; a table of polars, pandas, pyarrow or `datasets`; a list of dictionaries; or a
-        dictionary of columns. None: the log is made of the responses that ``pairs`` compare, without ratings.
-    pairs : str, Path or table, optional
-        Comparisons of responses of the log: prompt, chosen and rejected (texts, messages, or transcripts of
-        Human and Assistant), battles of two models with their conversations, or the ``pairs.parquet`` of an
-        import. Those that cannot be used are counted in ``log.pairs.left_out``.
-    mapping : mapping of str to str or None
-        Canonical name -> column of the source; needed for names with a dot, such as ``context.length``.
-    split : str or None
-        Which split of a folder or of a ``DatasetDict`` to read.
-    positive, negative, unrated : value or sequence of values
-        Values of feedback that mean good, bad, and none: words, numbers, or conditions such as ``">=4"``.
-        Words such as ``like``, ``thumbs down`` or ``yes``, -1/0/1, and stars of 1 to 5 or 1 to 10 are known
-        without them.
-    **columns : str
-        The same as ``mapping``, such as ``prompt="question"``.
-
-    Returns
-    -------
-    Log
-        A column without any value counts as absent. Without ``prompt_id`` it is computed from the prompt.
-
-    Raises
-    ------
-    TruewardError
-        If the source cannot be read, lacks a column, or has a wrong value; with row and column.
-    UsageError
-        If the mapping or the split is wrong.
-
-    Examples
-    --------
-    >>> frame = pl.DataFrame({"q": ["a", "b"], "response": ["c", "d"], "thumb": ["up", None]})
-    >>> read_log(frame, prompt="q", feedback="thumb").feedback_rate
-    0.5
-    >>> read_log(frame, prompt="q", feedback="thumb").frame["feedback"].to_list()
-    [1.0, None]
-
-    """
-    require_kinds("read_log", mapping=(mapping, MAPPING.or_none), split=(split, TEXT.or_none))
-    words = FeedbackWords.of(positive, negative, unrated)
-    if source is None:
-        return _log_of_pairs(pairs, mapping, columns, words, split)
-    wanted = wanted_columns((*REQUIRED, *OPTIONAL), FAMILIES, mapping, **columns)
-    table = read_table(source, replace(wanted, also=may_be_context), split)
-    names = match_columns(wanted, table.names, table.source)
-    by_id = pairs is not None
-    names = lottery_names(names, wanted.mapping, table.source, compared=by_id)
-    if pairs is None or "feedback" in names:
-        require_feedback(table, names)
-    else:
-        require_texts(table, names)
-    table, without_text = without_gaps(table, [names["prompt"], names["response"]])
-    meanings: dict[str, tuple[float | None, int]] = {}
-    if (column := names.get("feedback")) in table.columns:
-        ask = column not in REQUIRED and "." not in column
-        values, meanings = read_feedback(table.columns[column], column, table.place, words, ask=ask)
-        table = replace(table, columns={**table.columns, column: values})
-    elif words.given:
-        raise UsageError(f"{table.source} has no column of feedback whose values could be given")
-    frame = typed_frame(table, names)
-    channels = [name for name in frame.columns if name.startswith("channel.")]
-    if "feedback" not in frame.columns:
-        if len(channels) < 2 and pairs is None:
-            raise no_feedback_error(table, names, channels)
-        frame = frame.with_columns(pl.lit(None, pl.Float64).alias("feedback"))
-    frame = frame.select(log_order(frame.columns))
-    require_gold_weight(frame, table.source)
-    ignored = ignored_columns(table, names, frame)
-    scope = table.export_scope
-    return Log(
-        frame,
-        table.source,
-        ignored,
-        export_scope=scope,
-        feedback_values=meanings,
-        context_candidates=context_candidates(table, names),
-        without_text=without_text,
-        pairs=None if pairs is None else attach(frame, read_comparisons(pairs)),
-    )
-
-
-def _log_of_pairs(
-    pairs: object,
-    mapping: Mapping[str, str] | None,
-    columns: Mapping[str, str],
-    words: FeedbackWords,
-    split: str | None,
-) -> Log:
-    """Return the log that consists of the responses which pairs compare."""
-    if pairs is None:
-        raise UsageError(
-            "read_log needs a log, or pairs whose responses are the log: give one of them"
-        )
-    if words.given:
-        raise UsageError(
-            "positive, negative and unrated are values of feedback, and pairs have none"
-        )
-    found = read_comparisons(pairs, mapping={**(mapping or {}), **columns}, split=split)
-    frame = log_of(found)
-    return Log(frame, found.source, pairs=attach(frame, found))
-
-
-def read_test(
-    source: str | os.PathLike[str] | object,
-    *,
-    mapping: Mapping[str, str] | None = None,
-    split: str | None = None,
-    **columns: str,
-) -> Test:
-    """Read a test set: prompt, response, and ``label`` in [0, 1], a finite ``rating``, or both.
-
-    ``user_id`` and ``weight`` are read where they are given.
-
-    Parameters
-    ----------
-    source : str, Path or table
-        As for `read_log`.
-    mapping : mapping of str to str or None
-        Canonical name -> column of the source.
-    split : str or None
-        Which split of a folder to read.
-    **columns : str
-        The same as ``mapping``, such as ``label="correct"``.
-
-    Returns
-    -------
-    Test
-        The rows in the order of the source.
-
-    Raises
-    ------
-    TruewardError
-        If the source cannot be read, lacks a column, or has a wrong value; with row and column.
-    UsageError
-        If the mapping or the split is wrong.
-
-    Examples
-    --------
-    >>> frame = pl.DataFrame({"prompt": ["a"], "response": ["b"], "correct": [1]})
-    >>> read_test(frame, label="correct").frame["label"].to_list()
-    [1.0]
-
-    """
-    require_kinds("read_test", mapping=(mapping, MAPPING.or_none), split=(split, TEXT.or_none))
-    wanted = wanted_columns(TEST_COLUMNS, (), mapping, **columns)
-    table = read_table(source, wanted, split)
-    names = match_columns(wanted, table.names, table.source)
-    require_texts(table, names)
-    require_truth(table, names)
-    frame = typed_frame(table, names)
-    if not {"label", "rating"} & set(frame.columns):
-        raise TruewardError(
-            f"a test needs a `label` or a `rating`, but {table.source} has no value in its column: "
-            "add values or map another column"
-        )
-    frame = frame.select([name for name in TEST_COLUMNS if name in frame.columns])
-    return Test(frame, table.source, ignored_columns(table, names, frame))

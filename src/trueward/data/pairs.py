@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 from trueward.core.arguments import described
 from trueward.core.errors import TruewardError, UsageError
 
-from .log import Log, Test
+from .log import Log
 from .log_columns import PAIR_COLUMNS, require_texts
 from .readers import match_columns, read_table, typed_frame, wanted_columns
 from .readers.messages import Malformed, flatten
+from .truth import Test
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 
 from .digests import prompt_ids
 from .gold import read_gold
-from .log import Log, read_log
 from .log_columns import FAMILIES, OPTIONAL, REQUIRED, may_be_context
+from .log_reading import read_log
 from .readers import match_columns, wanted_columns
 from .readers.columnar import export_scope
 from .readers.folders import is_import
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
+
+    from .log import Log
 
 ROWS = 65_536  # rows of a file that are in memory at once
 LARGE = 200_000  # rows from which a Parquet file is read in parts

@@ -13,8 +13,8 @@ from trueward.core.arguments import NUMBER, SEED, TEXT, require_kinds
 from trueward.core.errors import UsageError
 from trueward.core.random import numpy_stream
 
-from .log import as_log
 from .log_columns import log_order
+from .log_reading import as_log
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

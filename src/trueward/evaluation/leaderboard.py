@@ -10,7 +10,8 @@ import numpy as np
 from trueward.core.arguments import MAPPING, SEVERAL, TEXT, require_kinds
 from trueward.core.clustering import few_warnings
 from trueward.core.errors import TruewardError, UsageError
-from trueward.data.log import Log, read_log
+from trueward.data.log import Log
+from trueward.data.log_reading import read_log
 from trueward.data.pair_layouts import read_comparisons
 from trueward.data.pair_tensors import STYLES
 

@@ -15,7 +15,8 @@ from trueward.data.pair_tensors import pair_tensors
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from trueward.data.log import Log, Test
+    from trueward.data.log import Log
+    from trueward.data.truth import Test
 
 
 def to_feedback(log: Log, x: Tensor, backbone: str | None) -> Feedback:

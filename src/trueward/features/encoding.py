@@ -12,7 +12,8 @@ import torch
 from trueward.core.arguments import FLAG, PATH, TEXT, Kind, described, require_kinds
 from trueward.core.errors import NotWrittenError, UsageError
 from trueward.core.work_parts import WorkParts
-from trueward.data.log import Log, Test
+from trueward.data.log import Log
+from trueward.data.truth import Test
 
 from . import backbones
 from .cache import Cache, block_key, default_cache_folder
@@ -253,24 +254,20 @@ def fill(
                     f"features cannot be cached, because {store.folder} cannot be written: free disk "
                     "space, or set TRUEWARD_CACHE to a writable folder"
                 )
-        counts[0 if not cached else 1] += 1
+        counts[int(cached)] += 1
         counts[2] += len(p)
         return key
 
     if queue:
         table = block_key(spec, prompts, responses)
         parts = WorkParts.open(store.folder / "queues" / table[:32], len(blocks), ".key", {})
-        parts.run(lambda number, path: _written(path, add(number)), lambda _: None)
+        parts.run(lambda number, path: path.write_text(add(number), "ascii"), lambda _: None)
         parts.finish(lambda _: None)
     else:
         for number in _with_progress_bar(range(len(blocks)), progress=progress):
             add(number)
     _log_warnings(model)
     return FillCount(*counts)
-
-
-def _written(path: Path, key: str) -> None:
-    path.write_text(key, "ascii")
 
 
 def _blocks(n: int) -> list[slice]:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from trueward.core.errors import TruewardError, UsageError
 from trueward.data.feedback import Feedback, Labelled
-from trueward.data.log import Log, as_log, as_test
+from trueward.data.log import Log
+from trueward.data.log_reading import as_log, as_test
 
 if TYPE_CHECKING:
     from .backbones import Backbone

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from trueward.core.arguments import PATH, TEXT, described, require_kinds
 from trueward.core.errors import TruewardError, UsageError
-from trueward.data.log import Log, Test
+from trueward.data.log import Log
+from trueward.data.truth import Test
 
 from .columns import to_feedback, to_labelled
 from .experiment_files import Experiment, is_experiment, read_experiment

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 from trueward.core.arguments import described
 from trueward.core.errors import UsageError
 from trueward.data.feedback import Feedback, Labelled
-from trueward.data.log import Log, Test, as_log
+from trueward.data.log import Log
+from trueward.data.log_reading import as_log
+from trueward.data.truth import Test
 from trueward.features.given import BACKBONE, feedback_of, labelled_of
 from trueward.training.config import Train
 

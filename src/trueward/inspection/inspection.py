@@ -12,7 +12,7 @@ from trueward.core.overview import Overview, Shown
 from trueward.core.wording import for_reader
 from trueward.core.wrapping import text_width, wrapped
 from trueward.data.capabilities import LogCapabilities
-from trueward.data.log import as_log
+from trueward.data.log_reading import as_log
 
 from . import findings
 from .finding import Finding, percent, pluralised, shortened

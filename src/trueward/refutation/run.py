@@ -13,7 +13,7 @@ from trueward.core.random import torch_stream
 from trueward.core.suggest import suggestion
 from trueward.data.capabilities import LogCapabilities
 from trueward.data.feedback import Feedback, Labelled
-from trueward.data.log import as_log
+from trueward.data.log_reading import as_log
 from trueward.data.splits import prompt_numbers, sample_prompts
 from trueward.estimation.requirements import require
 from trueward.features.given import BACKBONE, feedback_of

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from trueward.core.arguments import FUNCTION, TEXT, WHOLE, Kind, described, require_kinds
 from trueward.core.errors import UsageError
-from trueward.data.log import as_log, as_test
+from trueward.data.log_reading import as_log, as_test
 from trueward.model.reward_model import RewardModel, fitted, load
 from trueward.production.monitoring import Monitor
 
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from trueward.benchmark import Runs
-    from trueward.data.log import Log, Test
+    from trueward.data.log import Log
+    from trueward.data.truth import Test
 
 ROWS = 20_000  # largest number of rows of a log, and of a test, that a report reads
 

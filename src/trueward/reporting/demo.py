@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from trueward.data.feedback import Labelled
-from trueward.data.log import read_log, read_test
+from trueward.data.log_reading import read_log
 from trueward.data.splits import split_rows
+from trueward.data.truth import read_test
 from trueward.evaluation.evaluate import evaluate
 from trueward.features import encode
 from trueward.fitting.fit import fit
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from trueward.data.log import Log, Test
+    from trueward.data.log import Log
+    from trueward.data.truth import Test
     from trueward.evaluation.measure import Metrics
     from trueward.model.reward_model import RewardModel
     from trueward.reporting import Page

@@ -9,8 +9,9 @@ import torch
 
 from trueward.core.errors import TruewardError
 from trueward.core.random import torch_stream
-from trueward.data.log import Log, Test
+from trueward.data.log import Log
 from trueward.data.splits import sample_prompts
+from trueward.data.truth import Test
 from trueward.evaluation.audit import Audit, audit
 from trueward.evaluation.evaluate import evaluate
 from trueward.evaluation.log_signals import signal_probabilities

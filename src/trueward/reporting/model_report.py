@@ -18,7 +18,8 @@ from .verdict_section import first_section
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from trueward.data.log import Log, Test
+    from trueward.data.log import Log
+    from trueward.data.truth import Test
     from trueward.inspection import Inspection
     from trueward.model.reward_model import RewardModel
 

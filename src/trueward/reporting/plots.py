@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from trueward.data.feedback import Labelled
-    from trueward.data.log import Test
+    from trueward.data.truth import Test
     from trueward.model.reward_model import RewardModel
 
     Array = NDArray[np.float64]

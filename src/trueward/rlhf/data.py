@@ -8,7 +8,7 @@ import polars as pl
 
 from trueward.core.arguments import NUMBER, require_kinds
 from trueward.core.errors import TruewardError, UsageError
-from trueward.data.log import as_log
+from trueward.data.log_reading import as_log
 from trueward.model.reward_model import fitted
 
 if TYPE_CHECKING:

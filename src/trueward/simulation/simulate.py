@@ -19,7 +19,7 @@ from trueward.core.errors import TruewardError, UsageError
 from trueward.core.options import check_names
 from trueward.core.options import options as option_fields
 from trueward.core.random import numpy_stream
-from trueward.data.log import as_test
+from trueward.data.log_reading import as_test
 
 from .asks import AskOptions
 from .mechanisms import CLICKS, MECHANISMS, mechanism_named
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from trueward.data.log import Test
+    from trueward.data.truth import Test
 
     Array = NDArray[np.float64]
 

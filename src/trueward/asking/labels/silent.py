@@ -13,7 +13,7 @@ from trueward.asking.answers import FEWEST, in_lottery
 from trueward.core.arguments import NUMBER, WHOLE, require_kinds
 from trueward.core.errors import TruewardError, UsageError
 from trueward.core.random import numpy_stream
-from trueward.data.log import as_log
+from trueward.data.log_reading import as_log
 
 if TYPE_CHECKING:
     from trueward.data.log import Log

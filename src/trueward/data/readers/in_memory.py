@@ -10,6 +10,7 @@ import polars as pl
 import pyarrow as pa
 
 from trueward.core.errors import TruewardError, UsageError
+from trueward.data.rows import Rows
 
 from .cell_types import Place
 from .table import Table, chosen_part, settled
@@ -46,9 +47,8 @@ def read_memory(source: object, wanted: WantedColumns, split: str | None) -> Tab
         If the table cannot be read.
 
     """
-    if type(source).__module__ == "trueward.data.log":
-        rows_of: Any = source
-        source = rows_of.frame
+    if isinstance(source, Rows):
+        source = source.frame
     library, kind = type(source).__module__.partition(".")[0], type(source).__name__
     if library == "datasets" and kind in {"DatasetDict", "IterableDatasetDict"}:
         splits: Any = source

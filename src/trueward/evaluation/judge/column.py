@@ -9,8 +9,8 @@ import polars as pl
 
 from trueward.core.arguments import MAPPING, require_kinds
 from trueward.core.errors import TruewardError
-from trueward.data.log import as_log
 from trueward.data.log_columns import log_order
+from trueward.data.log_reading import as_log
 from trueward.data.readers import (
     match_columns,
     missing_columns_error,

@@ -22,7 +22,7 @@ from trueward.core.arguments import (
 )
 from trueward.core.processes import launched_processes
 from trueward.core.tracking import Trackers, known_trackers
-from trueward.data.log import as_log
+from trueward.data.log_reading import as_log
 from trueward.features import cached_in, features
 from trueward.features.transformers.locate import open_model
 from trueward.features.transformers.transformer import Transformer

@@ -12,7 +12,7 @@ from trueward.core.clustering import clusters
 from trueward.core.errors import TruewardError, UsageError
 from trueward.core.influence import auroc_influence
 from trueward.core.suggest import suggestion
-from trueward.data.log import as_log
+from trueward.data.log_reading import as_log
 from trueward.estimation.asked_labels import labels_of_all
 from trueward.model.reward_model import fitted
 
