@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,12 +15,15 @@ from trueward.data.capabilities import LogCapabilities
 from trueward.data.splits import prompt_numbers
 from trueward.estimation.requirements import lacking
 from trueward.estimators.naive import Naive
+from trueward.model.composed_model import ComposedModel
 from trueward.training.config import Train
 
 from .fit import fit
 from .held_out import beside_naive
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from trueward.data.feedback import Feedback
     from trueward.model.reward_model import RewardModel
     from trueward.training.loop import Progress
@@ -33,7 +37,9 @@ def held_out_ranking(
     progress: Progress | None = None,
     **training: Any,
 ) -> dict[str, Any] | None:
-    """Rank held-out rated responses by a model and by naive, which is fitted here on the same rows.
+    """Rank held-out rated responses by a model and by naive, fitted on the same rows.
+
+    A model that holds naive's network as a nuisance is compared with that one; else naive is fitted here.
 
     Parameters
     ----------
@@ -61,16 +67,11 @@ def held_out_ranking(
     scores = model.score_features(val.x)
     if scores.reward is None or lacking(Naive(), LogCapabilities.from_feedback(train)) is not None:
         return None
-    naive = scores.reward
-    shared = {k: v for k, v in training.items() if k in options(Train)}
-    if model.method != Naive.name:
-        try:
-            other = fit("naive", train, val, method_options=shared, progress=progress)
-        except TruewardError:  # the model stands; only the comparison is missing
-            return None
-        found = other.score_features(val.x).reward
-        assert found is not None
-        naive = found
+    try:
+        naive = _naive(model, train, val, training, progress).score_features(val.x).reward
+    except TruewardError:  # the model stands; only the comparison is missing
+        return None
+    assert naive is not None
     compared = beside_naive(scores.reward, naive, val)
     if compared is None:
         return None
@@ -89,3 +90,20 @@ def held_out_ranking(
     p = scores.preferred
     spread = 0.0 if p is None else float(p.double().std(correction=0))
     return compared | {k: round(v, 4) for k, v in ends.items()} | {"spread": round(spread, 4)}
+
+
+def _naive(
+    model: RewardModel,
+    train: Feedback,
+    val: Feedback,
+    training: Mapping[str, Any],
+    progress: Progress | None,
+) -> RewardModel:
+    """Return naive as the model holds it, or fit it with the options that are its own, too."""
+    if model.method == Naive.name:
+        return model
+    held = model.net.parts.get(Naive.name) if isinstance(model.net, ComposedModel) else None
+    if isinstance(held, tuple):
+        return replace(model, estimator=Naive(), net=held[0], calibration=None)
+    shared = {k: v for k, v in training.items() if k in options(Train)}
+    return fit("naive", train, val, method_options=shared, progress=progress)
