@@ -90,7 +90,7 @@ def test_gold_labels_on_the_silent_identify_what_asking_changes():
     b = np.log(9)
     without, labelled = (AskedAverage.fit(world(b, -b / 2, gold=k), 0.0, 0.0) for k in (0, 200))
     assert share(labelled) == pytest.approx(GAMMA.mean(), abs=0.02)
-    assert named(labelled, "asked").strength() == (
+    assert tuple(named(labelled, "asked").strength()) == (
         pytest.approx(b, abs=0.4),
         pytest.approx(-b / 2, abs=0.4),
     )

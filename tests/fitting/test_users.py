@@ -151,7 +151,7 @@ def test_who_reacts_much_does_not_look_like_selection_by_quality():
         counts = OutcomeCounts.of(q, p, up, rated, np.ones(3000), None, **given)
         models = {m.name: m for m in fit_selection_models(counts, 0.0, 0.0, ())}
         label, at_random = models["by_label"], models["at_random"]
-        strength[name] = label.strength, label.log_evidence - at_random.log_evidence
+        strength[name] = label.strength()[0], label.log_evidence - at_random.log_evidence
     assert strength["blind"][0] > 1
     assert strength["blind"][1] > 10  # nats for selection by the label
     assert abs(strength["with users"][0]) < 0.6

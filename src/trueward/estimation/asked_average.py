@@ -7,15 +7,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.optimize import brentq
-from scipy.special import expit
 
 from trueward.asking.answers import FEWEST, FEWEST_ANSWER
 from trueward.core.random import numpy_stream
 
 from .asked_selection import AskedModel, fit_asked_models
-from .laplace import posterior_draws
-from .selection_average import SHARES, WIDE, gold_labels
+from .reaction_models import ReactionAverage, posterior_shares
+from .selection_average import WIDE, gold_labels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,25 +28,16 @@ GATE = 0.5  # weight of the stacked models from which the chance of a rating may
 
 
 @dataclass(frozen=True)
-class AskedAverage:
-    """P(good given x) = sum_k w_k sigmoid(f_k), over models of who reacts that a lottery of asks identifies.
+class AskedAverage(ReactionAverage[AskedModel, "AskedCounts"]):
+    """An average of the models of who reacts that a lottery of asks identifies.
 
     Attributes
     ----------
-    models : list of AskedModel
-        Models of who reacts.
-    weights : ndarray, shape (k,)
-        Posterior shares of the models: evidence times prior.
-    counts : AskedCounts
-        The rows that they were fitted on.
     as_naive : (float, float)
         Intercept and slope of the line that gives the logit of naive the mean and the spread of q.
 
     """
 
-    models: list[AskedModel]
-    weights: Array
-    counts: AskedCounts
     as_naive: tuple[float, float]
 
     @staticmethod
@@ -71,19 +60,12 @@ class AskedAverage:
 
         """
         models = fit_asked_models(counts, rho_01, rho_10)
-        score = np.array([m.log_evidence + LOG_PRIOR[m.name] for m in models])
-        weights = np.exp(score - score.max())
-        return AskedAverage(models, weights / weights.sum(), counts, as_naive)
+        return AskedAverage(models, posterior_shares(models, LOG_PRIOR), counts, as_naive)
 
     @property
     def uses_unrated(self) -> bool:
         """Whether the evidence is enough for unrated responses to change the ranking."""
         return bool(self.weights[self._stacked].sum() >= GATE)
-
-    @property
-    def by_label(self) -> float:
-        """Posterior share of the models in which the label decides who reacts."""
-        return float(self.weights @ [m.by_label for m in self.models])
 
     @property
     def _stacked(self) -> NDArray[np.bool_]:
@@ -108,16 +90,10 @@ class AskedAverage:
         rows = np.array([m.log_odds(self.counts) for m in self.models])
         weights = self.weights
         if not self.uses_unrated:
-            share = weights @ [self._share(*row) for row in rows]
+            share = float(weights @ [self._share(*row) for row in rows])
             rows, weights = rows[~self._stacked], weights[~self._stacked]
             weights = weights / weights.sum()
-            shift = brentq(
-                lambda v: weights @ [self._share(a + v, b, c) for a, b, c in rows] - share,
-                -30.0,
-                30.0,
-                xtol=1e-6,
-            )
-            rows = rows + np.array([shift, 0.0, 0.0])
+            rows = rows + np.array([self._shift(rows, weights, share), 0.0, 0.0])
         level, slope = self.as_naive
         half = rows[:, 1] / 2 if slope > 0 else 0.0 * rows[:, 1]
         columns = [rows[:, 0] + half * level, rows[:, 1] - half, rows[:, 2], half * slope]
@@ -135,10 +111,7 @@ class AskedAverage:
             Seed of the draws.
 
         """
-        draws = posterior_draws(self.models, self.weights, numpy_stream(seed, "asked range"))
-        shares = [self._share(*m.log_odds(self.counts, drawn)) for m, drawn in draws]
-        low, high = np.quantile(shares, SHARES)
-        return float(low), float(high)
+        return self._range(numpy_stream(seed, "asked range"))
 
     def report(self, seed: int) -> dict[str, Any]:
         """Return the weights, the share of good responses with its range, and what the asks say.
@@ -153,9 +126,7 @@ class AskedAverage:
         share = float(self.weights @ [self._share(*row) for row in rows])
         low, high = self.share_range(seed)
         low, high = min(low, share), max(high, share)
-        b, d = (
-            float(self.weights @ v) for v in zip(*(m.strength() for m in self.models), strict=True)
-        )
+        b, d = self._mean([m.strength() for m in self.models])
         needed = gold_labels(low, high)
         report: dict[str, Any] = {
             "weights": {
@@ -186,19 +157,10 @@ class AskedAverage:
                 f"allow whoever answers ({least:.2f} to {most:.2f}): the model of who answers is wrong here; "
                 "label some of the asked who stayed silent (trueward ask check --gold)"
             )
-        flat = [
-            m.name
-            for m, w in zip(self.models, self.weights, strict=True)
-            if m.on_bound and w > 0.05
-        ]
-        if flat:
+        if flat := self.at_bound:
             report["on_bound"] = flat
             warnings.append(f"the slope of the ratings is at its bound, 0, in {', '.join(flat)}")
         return report | ({"warning": "; ".join(warnings)} if warnings else {"finding": found})
-
-    def _share(self, a: float, b: float, c: float) -> float:
-        f = a + b * self.counts.q + c * self.counts.p
-        return float(np.average(expit(f), weights=self.counts.n))
 
 
 def facts(counts: AskedCounts) -> dict[str, Any]:

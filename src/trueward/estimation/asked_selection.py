@@ -7,12 +7,13 @@ standardised; f is the log-odds of P(good given x); t is the arm of a response.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from scipy.special import expit, log_expit, logit
 
-from .laplace import FLATTEST, laplace
+from .laplace import laplace
+from .reaction_models import ReactionModel
 from .selection_models import LABEL_SLOPE_SD, LABEL_STACKING_SD, RATE_SD
 
 if TYPE_CHECKING:
@@ -38,58 +39,15 @@ STARTS = (0.0, 1.5, -1.5)  # values of b from which the likelihood is maximised
 
 
 @dataclass(frozen=True)
-class AskedModel:
+class AskedModel(ReactionModel):
     """A fitted model of who reacts to a product that asks some of its users.
 
     f = q + b0 + b1 (q - mean q) + b2 p~ - b; logit P(react given r, x, t) = c_t + a1 q~ + a2 p~ + (b + d
-    1[t > 0]) (r - 1/2).
-
-    Attributes
-    ----------
-    name : str
-        ``at_random`` (b = d = 0, b2 = 0), ``stacked`` (b = d = 0), ``asked`` (b2 = 0) or ``asked_stacked``.
-    log_evidence : float
-        Laplace's approximation of the log marginal likelihood.
-    parameters : ndarray, shape (m,)
-        MAP estimate of b0, b1 and, of stacked models, b2; then a1, a2, the T rates c_t, and b and d where the
-        label selects.
-    curvature : ndarray, shape (m, m)
-        Hessian of the negative log posterior.
-    by_label : bool
-        Whether b and d are free: the label decides who reacts.
-    columns : int
-        Number of coefficients b0, b1, b2.
-
+    1[t > 0]) (r - 1/2). The models are ``at_random`` (b = d = 0, b2 = 0), ``stacked`` (b = d = 0), ``asked``
+    (b2 = 0) and ``asked_stacked``; their parameters are b0, b1, b2, then a1, a2, the T rates c_t, b and d.
     """
 
-    name: str
-    log_evidence: float
-    parameters: Array
-    curvature: Array
-    by_label: bool
-    columns: int
-
-    @property
-    def stacked(self) -> bool:
-        """Whether the chance of a rating helps to rank the responses."""
-        return self.columns == 3
-
-    @property
-    def on_bound(self) -> bool:
-        """Whether the slope of q is at its bound, 0: the ratings then rank nothing."""
-        return bool(self.parameters[1] <= FLATTEST + 1e-6)
-
-    def strength(self, parameters: Array | None = None) -> tuple[float, float]:
-        """Return b and d, 0 where they are not free.
-
-        Parameters
-        ----------
-        parameters : ndarray, optional
-            Other parameters than the MAP estimate.
-
-        """
-        v = self.parameters if parameters is None else parameters
-        return (float(v[-2]), float(v[-1])) if self.by_label else (0.0, 0.0)
+    OF_LABEL: ClassVar[int] = 2
 
     def reacting(self, counts: AskedCounts) -> tuple[float, float]:
         """Return P(react given bad) and P(react given good), averaged over the rows of all arms.
@@ -101,32 +59,11 @@ class AskedModel:
 
         """
         b, d = self.strength()
-        last = len(self.parameters) - 2 * self.by_label
+        last = len(self.parameters) - self.OF_LABEL * self.by_label
         h = _looks(counts) @ self.parameters[self.columns : last]
         half = (b + d * (counts.arm > 0)) / 2
         bad, good = (float(np.average(expit(h + v), weights=counts.n)) for v in (-half, half))
         return bad, good
-
-    def log_odds(self, counts: AskedCounts, parameters: Array | None = None) -> Array:
-        """Return the coefficients of f on 1, q and p.
-
-        Parameters
-        ----------
-        counts : AskedCounts
-            The rows of the fit, which define centre and scale.
-        parameters : ndarray, optional
-            Other parameters than the MAP estimate.
-
-        Returns
-        -------
-        ndarray, shape (3,)
-
-        """
-        v = self.parameters if parameters is None else parameters
-        (mean_q, _), (mean_p, sd_p) = counts.moments(counts.q), counts.moments(counts.p)
-        stacking = v[2] if self.stacked else 0.0
-        level = v[0] - self.strength(v)[0] - v[1] * mean_q - stacking * mean_p / sd_p
-        return np.array([level, 1 + v[1], stacking / sd_p])
 
 
 def fit_asked_models(counts: AskedCounts, rho_01: float, rho_10: float) -> list[AskedModel]:
@@ -175,7 +112,7 @@ def fit_asked_models(counts: AskedCounts, rho_01: float, rho_10: float) -> list[
             for start, b in zip(starts, STARTS, strict=True):
                 start[len(centre) - len(own)] = b
         v, curvature, evidence = laplace(objective, starts, sd, slope=1)
-        models.append(AskedModel(name, evidence, v, curvature, by_label, columns))
+        models.append(AskedModel(name, evidence, v, curvature, columns, by_label))
     return models
 
 

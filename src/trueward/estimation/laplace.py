@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.optimize import minimize
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
 
@@ -16,22 +16,6 @@ if TYPE_CHECKING:
     Gradient = Callable[[Array], tuple[float, Array]]
 
 FLATTEST = -1.0  # smallest b1: the slope of q is not negative
-DRAWS = 300  # of model and parameters, for the range of the share of good responses
-
-
-class Fitted(Protocol):
-    """What `laplace` found for one model."""
-
-    @property
-    def parameters(self) -> Array:
-        """(m,) the MAP estimate."""
-
-    @property
-    def curvature(self) -> Array:
-        """(m, m) the Hessian there."""
-
-
-M = TypeVar("M", bound=Fitted)
 
 
 def laplace(
@@ -71,29 +55,3 @@ def laplace(
     size = np.maximum(size, 1e-2)
     evidence = -float(best.fun) - 0.5 * float(np.log(size).sum() + 2 * np.log(sd).sum())
     return np.asarray(best.x), np.asarray((axes * size) @ axes.T), evidence
-
-
-def posterior_draws(
-    models: Sequence[M], weights: Array, rng: np.random.Generator
-) -> Iterator[tuple[M, Array]]:
-    """Draw models by their weights, and parameters of each from its Laplace approximation.
-
-    Parameters
-    ----------
-    models : sequence of Fitted
-        The models.
-    weights : ndarray
-        Posterior shares of the models.
-    rng : numpy.random.Generator
-        Source of the draws; what the caller draws between two of them comes from the same stream.
-
-    Yields
-    ------
-    model, parameters
-        300 draws.
-
-    """
-    roots = [np.linalg.cholesky(np.linalg.inv(m.curvature)) for m in models]
-    for k in rng.choice(len(models), DRAWS, p=weights):
-        m = models[k]
-        yield m, m.parameters + roots[k] @ rng.standard_normal(len(m.parameters))

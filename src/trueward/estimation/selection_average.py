@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from scipy.optimize import brentq
-from scipy.special import expit
 
 from trueward.core.random import numpy_stream
 
-from .laplace import posterior_draws
 from .nuisance_types import Computed
 from .outcome_counts import OutcomeCounts
+from .reaction_models import ReactionAverage, ReactionModel, posterior_shares
 from .reward_form import logit_mixture, odds
-from .selection_models import SelectionModel, fit_selection_models
+from .selection_models import fit_selection_models
 from .user_intercepts import user_column
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
     from torch import Tensor
 
@@ -40,31 +35,14 @@ SETTLED = 0.8  # weight from which the log is said to show that the label decide
 TRIED_RATES = (0.05, 0.1, 0.2)  # noise rates of ``by_label_noisy``, in every pair
 OPEN_SD = 1.5  # sd of d that missing at random leaves open: 90 % within odds ratios of 1/12 and 12
 MARGIN_SD = 0.75  # the same around a fitted d
-SHARES = (0.05, 0.95)  # quantiles of the range
 WIDE = 0.2  # width of the range that is worth a warning
-NOTED = 0.05  # weight from which a model at its bound is named
 NEGLIGIBLE = 1e-4  # weight below which a model is left out
 SOME_GOLD = 30  # gold labels that ``anchored`` needs
 
 
 @dataclass(frozen=True)
-class SelectionAverage:
-    """P(good given x) = sum_k w_k sigmoid(f_k), with f_k linear in the log-odds of three networks.
-
-    Attributes
-    ----------
-    models : list of SelectionModel
-        Models of who reacts.
-    weights : ndarray, shape (k,)
-        Posterior shares of the models: evidence times prior.
-    counts : OutcomeCounts
-        The rows that they were fitted on.
-
-    """
-
-    models: list[SelectionModel]
-    weights: Array
-    counts: OutcomeCounts
+class SelectionAverage(ReactionAverage[ReactionModel, OutcomeCounts]):
+    """An average of the models of who reacts that the ratings of a log allow."""
 
     @staticmethod
     def fit(counts: OutcomeCounts, rho_01: float, rho_10: float) -> SelectionAverage:
@@ -79,12 +57,7 @@ class SelectionAverage:
 
         """
         models = fit_selection_models(counts, rho_01, rho_10, TRIED_RATES)
-        kinds = Counter(m.name for m in models)
-        score = np.array(
-            [m.log_evidence + LOG_PRIOR[m.name] - np.log(kinds[m.name]) for m in models]
-        )
-        weights = np.exp(score - score.max())
-        return SelectionAverage(models, weights / weights.sum(), counts)
+        return SelectionAverage(models, posterior_shares(models, LOG_PRIOR), counts)
 
     @property
     def uses_unrated(self) -> bool:
@@ -92,14 +65,9 @@ class SelectionAverage:
         return bool(1 - self.weights[0] >= GATE)
 
     @property
-    def by_label(self) -> float:
-        """Posterior share of the models in which the label decides who reacts."""
-        return self._mean([m.by_label for m in self.models])
-
-    @property
     def strength(self) -> float:
         """Mean d: the log odds ratio of reacting to a good and to a bad answer."""
-        return self._mean([m.strength for m in self.models])
+        return float(self._mean([m.strength()[0] for m in self.models]))
 
     @cached_property
     def coefficients(self) -> tuple[Array, Array]:
@@ -119,9 +87,9 @@ class SelectionAverage:
             kept = self.weights >= NEGLIGIBLE
             rows = [np.append(m.log_odds(self.counts), 0.0) for m in self.models]
             return self.weights[kept] / self.weights[kept].sum(), np.array(rows)[kept]
-        levels = (m.parameters[0] - m.strength for m in self.models)
-        share = self._mean([self._share(self.counts.q + v) for v in levels])
-        shift = brentq(lambda v: self._share(self.counts.q + v) - share, -30.0, 30.0, xtol=1e-6)
+        levels = (m.parameters[0] - m.strength()[0] for m in self.models)
+        share = float(self._mean([self._share(v, 1.0, 0.0) for v in levels]))
+        shift = self._shift(np.array([[0.0, 1.0, 0.0]]), np.ones(1), share)
         return np.ones(1), np.array([[shift, 0.0, 0.0, 1.0]])
 
     def share_range(self, seed: int) -> tuple[float, float]:
@@ -136,13 +104,8 @@ class SelectionAverage:
             Seed of the draws.
 
         """
-        rng, shares = numpy_stream(seed, "selection range"), []
-        for m, drawn in posterior_draws(self.models, self.weights, rng):
-            a, b, c = m.log_odds(self.counts, drawn)
-            d = rng.normal(0, MARGIN_SD if m.by_label else OPEN_SD)
-            shares.append(self._share(a - d + b * self.counts.q + c * self.counts.p))
-        low, high = np.quantile(shares, SHARES)
-        return float(low), float(high)
+        rng = numpy_stream(seed, "selection range")
+        return self._range(rng, lambda m: rng.normal(0, MARGIN_SD if m.by_label else OPEN_SD))
 
     def report(self, seed: int) -> dict[str, Any]:
         """Return the weights, the share of good responses with its range, and a warning where it is wide.
@@ -154,15 +117,13 @@ class SelectionAverage:
 
         """
         w, rows = self.coefficients
-        q, p = self.counts.q, self.counts.p
-        share = float(w @ [self._share(a + (b + n) * q + c * p) for a, b, c, n in rows])
+        share = float(w @ [self._share(a, b + n, c) for a, b, c, n in rows])
         low, high = self.share_range(seed)
         low, high = min(low, share), max(high, share)
         needed, found = gold_labels(low, high), self._finding()
-        named = [(float(v), m) for v, m in zip(self.weights, self.models, strict=True)]
         weights = dict.fromkeys((m.name for m in self.models), 0.0)
-        for v, m in named:
-            weights[m.name] += v
+        for v, m in zip(self.weights, self.models, strict=True):
+            weights[m.name] += float(v)
         report: dict[str, Any] = {
             "weights": {k: round(v, 4) for k, v in weights.items()},
             "uses_unrated": self.uses_unrated,
@@ -171,7 +132,7 @@ class SelectionAverage:
             "share_good_range": [round(low, 4), round(high, 4)],
             "gold_labels": needed,
         }
-        flat = sorted({m.name for v, m in named if v > NOTED and m.on_bound})
+        flat = self.at_bound
         if flat:
             report["on_bound"] = flat
             found += f"; the slope of the ratings is at its bound, 0, in {', '.join(flat)}"
@@ -201,13 +162,6 @@ class SelectionAverage:
             "unrated responses are used as evidence: who reacts depends on how good the answer is "
             f"(weight {self.by_label:.2f}, odds ratio {np.exp(self.strength):.2g})"
         )
-
-    def _mean(self, values: Sequence[float]) -> float:
-        """Mean over the models, by their weights."""
-        return float(self.weights @ np.asarray(values, dtype=np.float64))
-
-    def _share(self, f: Array) -> float:
-        return float(np.average(expit(f), weights=self.counts.n))
 
 
 def gold_labels(low: float, high: float) -> int:

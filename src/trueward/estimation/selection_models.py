@@ -6,14 +6,14 @@ standardised; f is the log-odds of P(good given x).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import expit, logit
 
-from .laplace import FLATTEST, laplace
+from .laplace import laplace
 from .outcome_counts import SMALLEST_SD, OutcomeCounts
+from .reaction_models import ReactionModel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,69 +39,9 @@ ALIGNED_SD, ALONG_SD = (
 STARTS = (0.0, 2.0, -2.0)  # values of d from which the likelihood is maximised
 
 
-@dataclass(frozen=True)
-class SelectionModel:
-    """A fitted model of who reacts.
-
-    Attributes
-    ----------
-    name : str
-        ``at_random``, ``stacked``, ``by_label`` or ``by_label_noisy``.
-    log_evidence : float
-        Laplace's approximation of the log marginal likelihood.
-    parameters : ndarray, shape (m,)
-        MAP estimate of b0, b1 and b2 (as far as the model has them), then c and d of a selection by label.
-    curvature : ndarray, shape (m, m)
-        Hessian of the negative log posterior.
-    columns : int
-        Number of coefficients b.
-    by_label : bool
-        Whether the label decides who reacts.
-
-    """
-
-    name: str
-    log_evidence: float
-    parameters: Array
-    curvature: Array
-    columns: int
-    by_label: bool
-
-    @property
-    def strength(self) -> float:
-        """d, the log odds ratio of reacting to a good and to a bad answer; 0 under missing at random."""
-        return float(self.parameters[-1]) if self.by_label else 0.0
-
-    @property
-    def on_bound(self) -> bool:
-        """Whether the slope of q is at its bound, 0: the ratings then rank nothing."""
-        return bool(self.parameters[1] <= FLATTEST + 1e-6)
-
-    def log_odds(self, counts: OutcomeCounts, parameters: Array | None = None) -> Array:
-        """Return the coefficients of f on 1, q and p.
-
-        Parameters
-        ----------
-        counts : OutcomeCounts
-            The rows of the fit, which define centre and scale.
-        parameters : ndarray, optional
-            Other parameters than the MAP estimate.
-
-        Returns
-        -------
-        ndarray, shape (3,)
-
-        """
-        v = self.parameters if parameters is None else parameters
-        b = np.append(v[: self.columns], np.zeros(3 - self.columns))
-        d = v[-1] if self.by_label else 0.0
-        (mean_q, _), (mean_p, sd_p) = counts.moments(counts.q), counts.moments(counts.p)
-        return np.array([b[0] - d - b[1] * mean_q - b[2] * mean_p / sd_p, 1 + b[1], b[2] / sd_p])
-
-
 def fit_selection_models(
     counts: OutcomeCounts, rho_01: float, rho_10: float, tried: Sequence[float]
-) -> list[SelectionModel]:
+) -> list[ReactionModel]:
     """Fit the models of who reacts to the same rows.
 
     - ``at_random``: P(up given rated) = rho_10 + D sigmoid(f), f = q + b0 + b1 (q - mean q), D = 1 - rho_01 -
@@ -125,7 +65,7 @@ def fit_selection_models(
 
     Returns
     -------
-    list of SelectionModel
+    list of ReactionModel
 
     Examples
     --------
@@ -146,7 +86,7 @@ def fit_selection_models(
         objective = _ratings(counts, design[:, :columns], centre, sd, rho_01, rho_10)
         w, curvature, evidence = laplace(objective, [centre], sd, slope=1)
         models.append(
-            SelectionModel(name, evidence + reacting, w, curvature, columns, by_label=False)
+            ReactionModel(name, evidence + reacting, w, curvature, columns, by_label=False)
         )
     rates = [("by_label", (rho_01, rho_10))]
     if rho_01 + rho_10 == 0:
@@ -157,7 +97,7 @@ def fit_selection_models(
         starts = [centre + np.array([0, 0, 0.3 * np.sign(d), 0, d]) for d in STARTS]
         objective = _outcomes(counts, design, centre, sd, *rho)
         w, curvature, evidence = laplace(objective, starts, sd, slope=1)
-        models.append(SelectionModel(name, evidence, w, curvature, 3, by_label=True))
+        models.append(ReactionModel(name, evidence, w, curvature, 3, by_label=True))
     return models
 
 
