@@ -144,7 +144,6 @@ LONG_FUNCTIONS = {
     ("cli/evaluating.py", "evaluate"): "every option of the command is a parameter",
     ("cli/fitting.py", "fit"): "every option of the command is a parameter",
     ("cli/monitoring.py", "monitor"): "every option of the command is a parameter",
-    ("cli/serving.py", "serve"): "every option of the command is a parameter",
 }
 
 
