@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test batteries fuzz kill gallery check lint types docs dist test-dist test-wheel clean
+.PHONY: demo test batteries fuzz kill gallery check lint types docs site dist test-dist test-wheel clean
 
 demo: .venv/demo           ## run the main job: simulate, inspect, fit six ways, compare
 	$(BIN)/trueward demo
@@ -35,6 +35,9 @@ types: .venv/ready
 docs: .venv/ready          ## the generated pages must have no diff
 	$(BIN)/python docs/generate.py --check
 
+site: .venv/site           ## the pages as a site, with search and the Python reference, in build/site/html
+	$(BIN)/python docs/build_site.py $(SITE)
+
 check: lint types docs test
 
 dist: .venv/ready          ## wheel and sdist, in dist/
@@ -62,6 +65,10 @@ $(BIN)/python:
 .venv/ready: pyproject.toml constraints.txt .ci/install | $(BIN)/python    # and all that tests, lint, types and docs need
 	.ci/install .venv -e '.[dev]'
 	touch .venv/demo $@
+
+.venv/site: pyproject.toml constraints.txt .venv/ready    # and the builder of the site
+	.ci/install .venv -e '.[dev,docs]'
+	touch .venv/demo .venv/ready $@
 
 clean:
 	rm -rf .venv .venv-dist .venv-wheel dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

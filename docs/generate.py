@@ -44,11 +44,19 @@ def help_page(command: str) -> str:
     return ANSI.sub("", done.output).rstrip()
 
 
+def formula(text: str) -> str:
+    """Return a formula as code in a cell of a table, where a bar would end the cell."""
+    if "|" not in text:
+        return f"`{text}`"
+    marks = {ord(mark): f"&#{ord(mark)};" for mark in "&<>|*_`"}
+    return f"<code>{text.translate(marks)}</code>"
+
+
 def pages() -> dict[Path, str]:
     """Give every generated page and what it must hold."""
     found = {DOCS / "methods" / f"{name}.md": card(name) for name in methods()}
     rows = [
-        f"| [{name}](methods/{name}.md) | `{summary(name)}` | {cls.paper} |"
+        f"| [{name}](methods/{name}.md) | {formula(summary(name))} | {cls.paper} |"
         for name, cls in methods().items()
     ]
     head = ["# Methods and papers", "", "| method | objective | source |", "|---|---|---|"]
