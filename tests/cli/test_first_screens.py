@@ -119,11 +119,13 @@ def test_evaluate_says_its_verdict_first_and_shows_a_second_model_beside(here, t
     _, out, _ = run(both, capsys)
     assert "\nnaive: " in out
     assert out.splitlines()[[not line for line in out.splitlines()].index(True) + 1].split() == [
-        *("metric", "auto", "naive")
+        *("metric", "auto", "naive", "difference")
     ]
+    assert "It ranks about as well as naive: AUROC +0.000" in " ".join(out.split())
     found = json.loads(run([*both, "--json"], capsys)[1])
-    assert {"auroc", "r2", "beside"} <= found.keys()
-    assert found["beside"].keys() == found.keys() - {"beside"}
+    assert {"auroc", "r2", "beside", "difference"} <= found.keys()
+    assert found["beside"].keys() == found.keys() - {"beside", "difference"}
+    assert found["difference"].keys() == found["beside"].keys() - {"ece"}
     code, _, err = run(["evaluate", "auto", "--log", "log.parquet", "--beside", "naive"], capsys)
     assert code == 2
     assert "--beside needs a test table" in err
@@ -180,10 +182,10 @@ def test_two_models_stand_beside_each_other_in_every_metric():
     from trueward.evaluation.measure import Metrics
 
     one, two = (Metrics({"auroc": Estimate(v)}, 1, 1) for v in (0.7, 0.8))
-    lines = beside(one, "a", two, "b").splitlines()
+    lines = beside(one, "a", two, "b", {"auroc": Estimate(-0.1, -0.2, 0.0)}).splitlines()
     assert [line.split() for line in lines[:2]] == [
-        ["metric", "a", "b"],
-        ["auroc", "0.700", "0.800"],
+        ["metric", "a", "b", "difference"],
+        ["auroc", "0.700", "0.800", "-0.100", "[-0.200,", "+0.000]"],
     ]
     assert lines[2:] == ["1 rows, 1 prompts"]
 

@@ -26,6 +26,7 @@ from .common import (
     say_next,
     show_json,
 )
+from .comparing import Against, against_of
 from .progress import Steps, finish_progress
 from .reading import log_words, read, with_features
 
@@ -65,7 +66,8 @@ Beside = Annotated[
     typer.Option(
         "--beside",
         metavar="MODEL",
-        help="Test table: a second model to show beside, such as a fit of naive.",
+        help="Test table: a second model, such as a fit of naive, and the difference in every metric with a "
+        "paired 95 % interval.",
     ),
 ]
 ClusterBy = Annotated[
@@ -114,7 +116,8 @@ def evaluate(
     """Measure a model on clean labels, or on a log with a few gold labels, with 95 % intervals."""
     from trueward.data.truth import read_test
     from trueward.evaluation.audit import audit
-    from trueward.evaluation.evaluate import evaluate as measure
+    from trueward.evaluation.evaluate import evaluated as measure
+    from trueward.evaluation.paired import Statistics
     from trueward.evaluation.preference_pairs import evaluate_pairs
     from trueward.evaluation.verdict import needs_calibration
     from trueward.model.reward_model import load
@@ -144,8 +147,9 @@ def evaluate(
     how: dict[str, Any] = {"cluster": cluster, "draws": draws or 1000, "seed": seed}
     labels = read_test(str(test), mapping=columns, split=split)
     other = None if beside is None else load(beside)
-    found = measure(rm, labels, **how)
-    against = None if other is None else (str(beside), measure(other, labels, **how))
+    kept = Statistics()
+    found = measure(rm, labels, **how, kept=kept)
+    against = None if other is None else against_of(other, str(beside), labels, kept, how)
     _show_metrics(found, against, rm, model, as_json)
     words = log_words(str(test), None, mapping, split)
     if not as_json and not needs_calibration(found):
@@ -155,27 +159,30 @@ def evaluate(
 
 def _show_metrics(
     found: Metrics,
-    against: tuple[str, Metrics] | None,
+    against: Against | None,
     rm: RewardModel,
     folder: Path,
     as_json: bool,
 ) -> None:
     """Print a verdict and a table, and what to do where P(preferred) is of no use."""
+    from trueward.evaluation.paired import difference_line
     from trueward.evaluation.verdict import beside, held_out_line, needs_calibration, verdict
 
     if as_json:
-        show_json(found.to_json() | ({"beside": against[1].to_json()} if against else {}))
+        show_json(found.to_json() | ({} if against is None else against.to_json()))
         for warning in found.warnings:
             typer.echo(f"warning: {warning}", err=True)
         return
     paragraph(f"verdict: {verdict(found)}")
     if against is not None:
-        paragraph(f"{against[0]}: {verdict(against[1])}")
+        paragraph(f"{against.name}: {verdict(against.metrics)}")
+        if line := difference_line(against.differences, against.name):
+            paragraph(line)
     elif line := held_out_line(rm.report):
         paragraph(line)
     typer.echo("")
     if against is not None:
-        typer.echo(beside(found, str(folder), against[1], against[0]))
+        typer.echo(beside(found, str(folder), against.metrics, against.name, against.differences))
     else:
         typer.echo(str(found))
     if needs_calibration(found):

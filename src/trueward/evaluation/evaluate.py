@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from trueward.data.truth import Test
 
     from .estimates import Metrics
+    from .paired import Statistics
 
     Array = NDArray[np.float64]
 
@@ -118,6 +119,38 @@ def evaluate(
     1.0
 
     """
+    return evaluated(model, test, cluster=cluster, draws=draws, seed=seed)
+
+
+def evaluated(
+    model: FeatureScorer | str | Path,
+    test: Labelled | Test | object,
+    *,
+    cluster: Cluster = "both",
+    draws: int = 1000,
+    seed: int = 0,
+    kept: Statistics | None = None,
+) -> Metrics:
+    """Evaluate as `evaluate` does, and keep what a comparison with another model needs.
+
+    Parameters
+    ----------
+    model, test, cluster, draws, seed
+        As for `evaluate`.
+    kept : Statistics, optional
+        Gets the influence of every row on every metric.
+
+    Returns
+    -------
+    Metrics
+        As of `evaluate`.
+
+    Raises
+    ------
+    TruewardError, UsageError
+        As `evaluate`.
+
+    """
     require_kinds("evaluate", cluster=(cluster, TEXT), draws=(draws, WHOLE), seed=(seed, WHOLE))
     if cluster not in get_args(Cluster):
         raise UsageError(
@@ -143,6 +176,7 @@ def evaluate(
         cluster=cluster,
         draws=draws,
         seed=seed,
+        kept=kept,
     )
 
 

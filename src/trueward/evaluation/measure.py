@@ -15,6 +15,7 @@ from . import metrics
 from .ece import ece_interval
 from .estimates import Metrics
 from .influence_functions import INFLUENCE_FUNCTIONS, class_mass
+from .paired import Statistic, Statistics
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,6 +66,7 @@ def measure(
     cluster: Cluster = "both",
     draws: int = 1000,
     seed: int = 0,
+    kept: Statistics | None = None,
 ) -> Metrics:
     """Compute the metrics of `evaluate` from arrays.
 
@@ -93,6 +95,8 @@ def measure(
         Draws of the noise in the interval of ece; 0 gives no intervals of any metric.
     seed : int, default 0
         Seed of these draws.
+    kept : Statistics, optional
+        Gets the influence of every row on every metric, for a comparison with another model.
 
     Returns
     -------
@@ -132,7 +136,7 @@ def measure(
     for truth, statistics in ((label, _label_statistics), (quality, _ranking_statistics)):
         if truth is not None:
             k = ~np.isnan(truth)
-            table = _Rows(p[k], s[k], truth[k], g[k], w[k], units.rows(k))
+            table = _Rows(p[k], s[k], truth[k], g[k], w[k], units.rows(k), kept)
             found = dict(statistics(table, draws, seed))
             empty = Estimate(None, reason="there are no rows")
             estimates |= found if n else dict.fromkeys(found, empty)
@@ -152,11 +156,15 @@ class _Rows:
     group: Index
     w: Array
     units: Clusters
+    kept: Statistics | None
 
     def estimate(
         self, name: str, value: float, influence: Array, draws: int, mass: Array | None = None
     ) -> Estimate:
         """95 % interval of a statistic on the scale of its metric."""
+        if self.kept is not None:
+            carried = self.w if mass is None else mass
+            self.kept.by_name[name] = Statistic(value, influence, carried, self.units)
         if np.isnan(value):
             return Estimate(None, reason=REASONS.get(name, "the data do not define it"))
         if not draws:

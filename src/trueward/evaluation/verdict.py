@@ -111,7 +111,9 @@ def held_out_line(report: Mapping[str, Any]) -> str:
         return ""
 
 
-def beside(found: Metrics, name: str, other: Metrics, other_name: str) -> str:
+def beside(
+    found: Metrics, name: str, other: Metrics, other_name: str, differences: Mapping[str, Estimate]
+) -> str:
     """Format two models as a table, each metric with its 95 % interval, and the size of the test below.
 
     Parameters
@@ -120,12 +122,23 @@ def beside(found: Metrics, name: str, other: Metrics, other_name: str) -> str:
         Metrics of both on one test.
     name, other_name : str
         Heads of their columns.
+    differences : mapping of str to Estimate
+        The first model's metric minus the other's, with paired intervals; a third column.
 
     """
-    wide = max(26, len(name), len(other_name))
-    lines = [f"{'metric':<15}  {name:<{wide}}  {other_name}"]
+    wide = max(23, len(name), len(other_name)) + 1
+    lines = [f"{'metric':<15} {name:<{wide}} {other_name:<{wide}} difference"]
     for metric, e in found.items():
-        cells = [str(e), str(other[metric]) if metric in other else "-"]
-        lines.append(f"{metric:<15}  {cells[0]:<{wide}}  {cells[1]}".rstrip())
+        second = str(other[metric]) if metric in other else "-"
+        line = f"{metric:<15} {e!s:<{wide}} {second:<{wide}} {_signed(differences.get(metric))}"
+        lines.append(line.rstrip())
     about = str(found).splitlines()[len(found) + 1 :]  # below the table of one model
     return "\n".join([*lines, *about])
+
+
+def _signed(e: Estimate | None) -> str:
+    """Format a difference with its sign."""
+    if e is None or e.value is None:
+        return "-"
+    interval = "" if e.low is None or e.high is None else f" [{e.low:+.3f}, {e.high:+.3f}]"
+    return f"{e.value:+.3f}{interval}"
