@@ -53,6 +53,7 @@ def test_an_import_writes_a_folder_that_inspect_and_fit_read(tmp_path, command):
     assert code == 0, err
     assert "generic: the generic responses and events tables (detected by auto)" in out
     assert "coverage   full: every response that was shown, rated or not" in out
+    assert out.splitlines()[-1] == f"next: trueward inspect {tmp_path / 'log'}"
     assert {p.name for p in (tmp_path / "log").iterdir()} == {
         *("responses.parquet", "events.parquet", "log.parquet", "rejected.parquet"),
         *("dataset.json", "summary.json"),
@@ -398,3 +399,10 @@ def test_a_scale_is_two_finite_numbers_in_order(tmp_path, capsys, scale):
     assert code == 2
     assert "--scale takes LEAST:MOST" in err
     assert not (tmp_path / "out").exists()
+
+
+def test_an_import_of_labels_is_joined_to_a_log_next(tmp_path, command):
+    command_line = ("import", "labelstudio", FIXTURES / "labelstudio.json", "--scale", "1:5")
+    code, out, err = command(*command_line, "--map", "rating=quality", "--out", tmp_path / "audit")
+    assert code in (0, 3), err
+    assert out.splitlines()[-1] == f"next: trueward inspect LOG --gold {tmp_path / 'audit'}"

@@ -138,8 +138,9 @@ def test_every_public_function_is_tried():
 
 
 @pytest.mark.parametrize("name", VALID)
-def test_a_wrong_kind_of_argument_is_one_sentence(name, made, monkeypatch):
+def test_a_wrong_kind_of_argument_is_one_sentence(name, made, monkeypatch, tmp_path):
     """No AttributeError, KeyError, TypeError or IndexError comes from inside."""
+    monkeypatch.chdir(tmp_path)  # a wrong text may name a folder to write
     monkeypatch.setattr("trueward.fitting.fit.train_net", _stop)
     monkeypatch.setattr("trueward.fitting.sweep.train_nets", _stop)
     monkeypatch.setattr(tw.RewardModel, "score_features", _stop)

@@ -12,7 +12,7 @@ import typer
 from trueward.core.errors import UsageError
 
 from .choices import products
-from .common import Json, Unrated, show_json
+from .common import Json, Unrated, say_next, show_json
 from .outputs import claim_output
 from .progress import finish_progress
 
@@ -144,7 +144,12 @@ def import_(
         progress=_progress,
     )
     finish_progress()
-    show_json(result.summary) if as_json else typer.echo("\n".join(_account(result, source, out)))
+    if as_json:
+        show_json(result.summary)
+    else:
+        typer.echo("\n".join(_account(result, source, out)))
+        labels = result.info.export_scope.level == "annotation"  # no log of its own
+        say_next("trueward", "inspect", *(["LOG", "--gold"] if labels else []), str(out))
     if result.tables.rejected.height:
         raise typer.Exit(SOME_REJECTED)
 
@@ -218,4 +223,4 @@ def _account(result: ImportedLog, source: str, out: Path) -> list[str]:
         file = out / "rejected.parquet"
         lines.append(f"             {rejected['rows']:,} rows in all, in {file}")
     lines += [f"  note       {note}" for note in summary["notes"]]
-    return [*lines, f"{out / 'log.parquet'}: read it with trueward inspect {out / 'log.parquet'}"]
+    return lines
