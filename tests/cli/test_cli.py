@@ -111,3 +111,15 @@ def test_methods_are_listed_and_described(done):
 
 def test_json_of_inspect_is_plain_data(world, done):
     assert json.loads(done("inspect", world / "log.parquet", "--json"))["rows"] == 480
+
+
+@pytest.mark.slow
+def test_the_demo_recovers_more_than_naive_and_writes_its_page(tmp_path, done):
+    found = json.loads(done("demo", "--out", tmp_path / "demo.html", "--json"))
+    assert list(found) == ["oracle", "naive", "ips", "causalrm", "implicitrm", "anchored"]
+    assert found["oracle"]["r2"]["value"] > found["causalrm"]["r2"]["value"]
+    assert found["causalrm"]["r2"]["low"] > found["naive"]["r2"]["value"]
+    assert found["anchored"]["r2"]["value"] > found["causalrm"]["r2"]["value"]
+    page = (tmp_path / "demo.html").read_text()
+    assert "oracle" in page
+    assert not re.findall(r'(?:src|href)="(?!#|data:)', page), "the page is self-contained"
