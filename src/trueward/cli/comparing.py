@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from trueward.core.estimate import Estimate
-    from trueward.data.log import Test
+    from trueward.data.truth import Test
     from trueward.evaluation.measure import Metrics
     from trueward.evaluation.paired import Statistics
     from trueward.model.reward_model import RewardModel

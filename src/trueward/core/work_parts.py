@@ -176,7 +176,7 @@ class WorkParts:
     def _begun(self) -> bool:
         return (self.folder / PLAN).exists()
 
-    def _make(self, part: int, make: Callable[[int, Path], None]) -> None:
+    def _make(self, part: int, make: Callable[[int, Path], object]) -> None:
         with replacing(self.path(part)) as new:
             make(part, new)
             digest = _digest(new)
