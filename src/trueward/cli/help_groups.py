@@ -15,7 +15,7 @@ GROUPS = {
     "Collect better feedback": ("ask", "label"),
     "Use a model": ("score", "serve", "push", "monitor", "pipeline"),
     "Trust a model": (*("calibrate", "plan", "bounds", "sensitivity", "refute", "verify-export"),),
-    "Train with a model": ("training-data", "align", "track"),
+    "Train with a model": ("training-data", "align", "safety", "track"),
     "Compare methods": ("benchmark", "leaderboard"),
     "Prepare": ("encode",),
 }

@@ -135,6 +135,39 @@ def load_merged(
 ) -> Any:
     """Load a base model without its head, with the adapter merged into its weights.
 
+    See Also
+    --------
+    merged_model : The same with its head.
+
+    Parameters
+    ----------
+    transformers : module
+        The transformers library.
+    folder : ModelFolder
+        Base model with an adapter.
+    dtype : str
+        Name of a torch dtype, such as ``bfloat16``.
+    placement : mapping of str to str
+        Further arguments of ``from_pretrained``, such as ``device_map``.
+
+    Returns
+    -------
+    transformers.PreTrainedModel
+
+    Raises
+    ------
+    TruewardError
+        If peft is not installed, or the adapter is damaged or does not fit the base model.
+
+    """
+    return merged_model(transformers, folder, dtype, placement).base_model
+
+
+def merged_model(
+    transformers: Any, folder: ModelFolder, dtype: str, placement: Mapping[str, str]
+) -> Any:
+    """Load a base model with the head of its adapter's task, with the adapter merged into its weights.
+
     Parameters
     ----------
     transformers : module
@@ -178,7 +211,7 @@ def load_merged(
         loaded = {k: tuple(v.shape) for k, v in peft.get_peft_model_state_dict(model).items()}
         if loaded != shapes:
             raise _misfit(folder, config)
-        return model.merge_and_unload().base_model
+        return model.merge_and_unload()
 
 
 def _tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
