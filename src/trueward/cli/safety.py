@@ -13,6 +13,7 @@ from .common import Json, Seed, paragraph, show_json
 from .grouped import grouped
 from .outputs import claim_output
 from .progress import note
+from .terminal import quiet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +30,30 @@ class AnswerOptions:
         float, typer.Option(min=0, help="Sampling temperature; 0: the likeliest token.")
     ] = 0.0
     seed: Seed = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgeOptions:
+    """Options of the judges, and of where they and the policies run."""
+
+    judge: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="KIND or KIND=MODEL: harmbench, wildguard, strongreject, strongreject_finetuned, xstest, "
+            "builtin (smoke tests), phrases; repeatable [the published judge of each benchmark].",
+        ),
+    ] = None
+    labels: Annotated[
+        str | None,
+        typer.Option(help="Labels of people: prompt, response, label; they correct the judges."),
+    ] = None
+    accept: Annotated[
+        list[str] | None,
+        typer.Option(help="Use prompts or a judge's prompt of this hash, too; repeatable."),
+    ] = None
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda:0 ... [the GPU, if there is one].")
+    ] = None
 
 
 @grouped
@@ -49,26 +74,9 @@ def safety(
     out: Annotated[
         Path, typer.Option("--out", help="The folder to write to; continued if it exists.")
     ],
-    judge: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="KIND or KIND=MODEL: harmbench, wildguard, strongreject, strongreject_finetuned, xstest, "
-            "builtin (smoke tests), phrases; repeatable [the published judge of each benchmark].",
-        ),
-    ] = None,
     *,
     answers: AnswerOptions,
-    labels: Annotated[
-        str | None,
-        typer.Option(help="Labels of people: prompt, response, label; they correct the judges."),
-    ] = None,
-    accept: Annotated[
-        list[str] | None,
-        typer.Option(help="Use prompts or a judge's prompt of this hash, too; repeatable."),
-    ] = None,
-    device: Annotated[
-        str | None, typer.Option(help="cpu, cuda:0 ... [the GPU, if there is one].")
-    ] = None,
+    judging: JudgeOptions,
     as_json: Json = False,
 ) -> None:
     """Evaluate the safety of policies on published benchmarks, over-refusal beside it."""
@@ -79,15 +87,22 @@ def safety(
     from trueward.rlhf.safety.text_models import device_name
 
     settings = SafetySettings(
-        **asdict(answers), accept=tuple(accept or ()), device=device_name(device)
+        **asdict(answers),
+        accept=tuple(judging.accept or ()),
+        device=device_name(judging.device),
     )
-    run = prepare(policy, suite, data, out, judge or (), settings, labels)
+    run = prepare(policy, suite, data, out, judging.judge or (), settings, judging.labels)
     claim_output(out)
     counts = ", ".join(f"{len(s.prompts):,} of {s.suite}" for s in run.sets)
     note(
         f"{len(run.policies)} policies, prompts: {counts}; judges: {', '.join(j.name for j in run.judges)}"
     )
-    result = run.evaluate(_said)
+    try:
+        result = run.evaluate(_said)
+    except KeyboardInterrupt:
+        if sys.stderr.isatty():  # the message does not stand behind the line of progress
+            typer.echo(err=True)
+        raise
     if as_json:
         show_json(result.to_json())
         return
@@ -100,7 +115,7 @@ def safety(
 def _said(what: str, done: int, total: int) -> None:
     """Print one line for each step: it overwrites itself on a terminal."""
     text = f"{what}: {done:,} of {total:,}"
-    if sys.stderr.isatty():
+    if sys.stderr.isatty() and not quiet():
         typer.echo(f"\r\x1b[K{text}", nl=done >= total, err=True)
     elif done >= total:
         note(text)

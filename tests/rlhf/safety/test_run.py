@@ -48,7 +48,7 @@ class Scripted(ModelAPI):
     def __init__(self, model_name, base_url=None, api_key=None, config=None, **more):
         super().__init__(model_name, base_url, api_key, [], config or GenerateConfig())
 
-    async def generate(self, input, tools, tool_choice, config):
+    async def generate(self, input, tools, tool_choice, config):  # noqa: A002 - named by Inspect
         text = input[-1].text
         ASKED.append((self.model_name, text, config.seed, config.max_tokens))
         if STOP and len(ASKED) == STOP[0]:

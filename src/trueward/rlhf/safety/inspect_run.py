@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .judges import Judge, Pair
     from .policies import PolicyModel
     from .prompts import PromptSet
-    from .run import SafetySettings
+    from .settings import SafetySettings
 
 __all__ = ["asked_through_inspect", "generated", "inspect_models"]
 
