@@ -59,7 +59,7 @@ class Prepared:
 
     @cached_property
     def rows(self) -> pl.DataFrame:
-        """Columns group, rating (null where unknown), weight if the set has it, and, for logs, feedback."""
+        """Columns group, rating (null where unknown); where the set has them weight, part, feedback."""
         return pl.read_parquet(self.folder / "rows.parquet")
 
     @cached_property
@@ -188,7 +188,7 @@ def _table(
             raise TruewardError("the set has no feedback or no rating; check its files")
         ids = frame["prompt_id" if "prompt_id" in frame.columns else "prompt"]
         group = pl.Series("group", prompt_groups(frame["prompt"], ids))
-        log = frame.select("prompt", "response", "rating", "feedback", *_weight(frame))
+        log = frame.select("prompt", "response", "rating", "feedback", *_kept(frame))
         log = log.with_columns(group)
         return log, np.arange(len(frame)), threshold
     number = np.arange(len(frame), dtype=np.float64)[:, None]
@@ -196,13 +196,13 @@ def _table(
     assert table.features is not None
     rated = table.frame.select("prompt", "response", "rating")
     rows = table.features[:, 0].astype(np.int64)
-    columns = [pl.Series("group", table.group), *_weight(frame[rows.tolist()])]
+    columns = [pl.Series("group", table.group), *_kept(frame[rows.tolist()])]
     return rated.with_columns(columns), rows, table.threshold
 
 
-def _weight(frame: pl.DataFrame) -> list[pl.Series]:
-    """Return the column ``weight``, if there is one."""
-    return [frame["weight"]] if "weight" in frame.columns else []
+def _kept(frame: pl.DataFrame, names: tuple[str, ...] = ("weight", "part")) -> list[pl.Series]:
+    """Return those of some columns that the set has."""
+    return [frame[name] for name in names if name in frame.columns]
 
 
 def _directions(x: NDArray[np.float16]) -> NDArray[np.float32]:

@@ -1,7 +1,8 @@
 """Public sets: rated answers in the layouts of the Hugging Face hub, and two logs with random truth.
 
 Nothing is downloaded. If a folder is missing, the error shows the command that downloads it. All splits
-of a hub set are pooled, because the benchmark splits by prompt and prompts repeat across those splits.
+of a hub set are pooled, because the benchmark splits by prompt and prompts repeat across those splits. The
+column ``part`` names the hub's split, for the protocol that takes its test split.
 """
 
 from __future__ import annotations
@@ -171,7 +172,9 @@ def helpsteer(location: Location) -> Answers:
     files = _files(
         location, "helpsteer", "nvidia/HelpSteer", ("*.jsonl.gz", "*.jsonl", "data/*.parquet")
     )
-    frames = [read_file(f, ["prompt", "response", "helpfulness"]) for f in files]
+    frames = [
+        read_file(f, ["prompt", "response", "helpfulness"]).with_columns(_part(f)) for f in files
+    ]
     frame = pl.concat(frames, how="vertical_relaxed").rename({"helpfulness": "rating"})
     return Answers(_complete(frame), threshold=2.0)
 
@@ -210,7 +213,8 @@ def ultrafeedback(location: Location) -> Answers:
                     f"{file}: {side} should be a list of messages, found {d.schema[side]}"
                 )
             last = pl.col(side).list.last().struct.field("content").alias("response")
-            parts.append(d.select("prompt", last, pl.col(f"score_{side}").alias("rating")))
+            rating = pl.col(f"score_{side}").alias("rating")
+            parts.append(d.select("prompt", last, rating, _part(file)))
     return Answers(_complete(pl.concat(parts, how="vertical_relaxed")), threshold=6.5)
 
 
@@ -246,12 +250,19 @@ def pku_saferlhf(location: Location) -> Answers:
     for file in files:
         for k in (0, 1):
             names = ["prompt", f"response_{k}", f"response_{k}_severity_level"]
-            d = read_file(file, names)
+            d = read_file(file, names).with_columns(_part(file))
             parts.append(d.rename(dict(zip(names[1:], ("response", "rating"), strict=True))))
     frame = _complete(pl.concat(parts, how="vertical_relaxed"))
     if location.positive != "severe":
         frame = frame.with_columns((3 - pl.col("rating")).alias("rating"))
     return Answers(frame, threshold=1.5)
+
+
+def _part(file: Path) -> pl.Expr:
+    """Return the column ``part``: test for the hub's test or validation split, else train."""
+    names = (file.name, file.parent.name)
+    held = any(name.startswith(("test", "val")) for name in names)
+    return pl.lit("test" if held else "train").alias("part")
 
 
 def _complete(frame: pl.DataFrame) -> pl.DataFrame:

@@ -32,6 +32,11 @@ CONFIG: dict[str, Any] = {
     "gold": WHOLE,
 }
 MEASURED = (NONE, {"*": (*NUMBER, NONE)})
+TRIED: dict[str, Any] = {
+    "criterion": (*NUMBER, NONE),
+    "validation_r2": (*NUMBER, NONE),
+    "metrics": {"r2": (*NUMBER, NONE), "*": (*NUMBER, NONE)},
+}
 ROW: dict[str, Any] = {
     "key": TEXT,
     "set": TEXT,
@@ -46,6 +51,7 @@ ROW: dict[str, Any] = {
     "warnings?": [TEXT],
     "metrics?": MEASURED,
     "on_test?": MEASURED,
+    "tried?": [TRIED],
 }
 
 

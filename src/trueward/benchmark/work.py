@@ -1,7 +1,8 @@
 """Run the jobs of a unit: search, fit and evaluate; each job gets its own row.
 
 Methods and the criterion of the search use `Feedback`; oracle and clean-mcar use `Labelled` of training
-and validation rows. Only `_evaluate_job` uses the test set, after the selection of a trial.
+and validation rows. Only `_evaluate_job` uses the test set, after the selection of a trial. Jobs of the
+kinds in `PROTOCOLS` also keep the figures of every trial.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from trueward.training.config import Train
 from .draw import Draw, labels, options_of
 from .entries import CLEAN, ORACLE
 from .metrics import METRICS, ON_TEST, loss_errors, scaled_on_gold
+from .protocols import PROTOCOLS, split_of, tried
 from .sampling import sample
 from .search import criterion, draws, space_of
 
@@ -191,7 +193,7 @@ def _prepare_job(job: Job, folder: str, data: dict[tuple[Any, ...], Any]) -> Fit
 
 def _draw(job: Job, folder: str) -> Draw:
     scenario = json.dumps(dataclasses.asdict(job.scenario), sort_keys=True)
-    return sample(folder, job.digest, scenario, job.seed)
+    return sample(folder, job.digest, scenario, job.seed, split_of(job.kind))
 
 
 def _same_training(fittable: list[Fittable], k: int) -> list[list[Fittable]]:
@@ -248,17 +250,16 @@ def _evaluate_job(b: Fittable, folder: str) -> Row:
     draw = _draw(b.job, folder)
     test = draw.labelled(draw.test)
 
-    def metrics(trial: Trial) -> dict[str, float | None]:
-        assert trial.model is not None
-        values = evaluate(trial.model, test, draws=0)
-        scaled = {} if b.truthful else scaled_on_gold(trial.model, draw, test)
+    def metrics(model: RewardModel) -> dict[str, float | None]:
+        values = evaluate(model, test, draws=0)
+        scaled = {} if b.truthful else scaled_on_gold(model, draw, test)
         return {k: values[k].value for k in METRICS} | scaled
 
     assert chosen.model is not None
     row: Row = {
         "status": "done",
         "labels": labels(b.train),
-        "metrics": metrics(chosen),
+        "metrics": metrics(chosen.model),
         "chosen": chosen.options,
         "trials": len(b.trials),
         "warnings": chosen.model.report["warnings"],
@@ -269,8 +270,13 @@ def _evaluate_job(b: Fittable, folder: str) -> Row:
     if failures:
         row["trials_failed"] = failures
     if b.job.selected_on_test:
-        best = [m for m in map(metrics, fitted) if m[ON_TEST] is not None]
+        measured = [metrics(t.model) for t in fitted if t.model is not None]
+        best = [m for m in measured if m[ON_TEST] is not None]
         row["on_test"] = max(best, key=lambda m: float(m[ON_TEST] or 0.0)) if best else None
+    if b.job.kind in PROTOCOLS:
+        val = draw.labelled(draw.truth_val)
+        every = [(t.model, t.criterion, t.options) for t in fitted if t.model is not None]
+        row["tried"] = tried(every, lambda m: evaluate(m, val, draws=0)[ON_TEST].value, metrics)
     return row
 
 

@@ -34,6 +34,7 @@ from . import (
     reference,
     refuting,
     reporting,
+    reproducing,
     safety,
     scoring,
     serving,
@@ -95,6 +96,7 @@ for _command in (
     pushing.push,
     tracking.track,
     pipelining.pipeline,
+    reproducing.reproduce,
     reference.methods,
 ):
     app.command()(stoppable(_command))

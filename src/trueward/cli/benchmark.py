@@ -66,7 +66,7 @@ def run(
     """Run the jobs of a benchmark that are not finished; finished jobs are stored and not repeated."""
     from trueward.benchmark import read_config
 
-    settings = read_config(config, seeds=_seeds(seeds), allow_few=few)
+    settings = read_config(config, seeds=seed_numbers(seeds), allow_few=few)
     how = {"processes": jobs, "data": data, "limit": limit, "retry": retry, "track": track or ()}
     facts = _facts(_run(settings, out, **how))
     show_json(facts) if as_json else typer.echo(_summary(facts))
@@ -125,7 +125,7 @@ def _run(config: Config, out: Path, **options: Any) -> Outcome:
     from trueward.benchmark import run_benchmark
 
     try:
-        with _reporting() as report:
+        with reporting() as report:
             say = functools.partial(typer.echo, err=True)
             return run_benchmark(config, out, say=say, report=report, **options)
     except KeyboardInterrupt as e:
@@ -133,7 +133,7 @@ def _run(config: Config, out: Path, **options: Any) -> Outcome:
         raise
 
 
-def _seeds(given: str | None) -> list[int] | None:
+def seed_numbers(given: str | None) -> list[int] | None:
     """Read 0,1,2 or 0-4."""
     if given is None:
         return None
@@ -146,7 +146,7 @@ def _seeds(given: str | None) -> list[int] | None:
 
 
 @contextlib.contextmanager
-def _reporting() -> Iterator[Callable[[int, int, dict[str, Any]], None]]:
+def reporting() -> Iterator[Callable[[int, int, dict[str, Any]], None]]:
     """Show a progress bar on a terminal, and one line a job elsewhere."""
     if not sys.stderr.isatty():
         yield lambda done, of, row: typer.echo(f"[{done}/{of}] {_line(row)}", err=True)

@@ -16,7 +16,7 @@ GROUPS = {
     "Use a model": ("score", "serve", "push", "monitor", "pipeline"),
     "Trust a model": (*("calibrate", "plan", "bounds", "sensitivity", "refute", "verify-export"),),
     "Train with a model": ("training-data", "align", "safety", "track"),
-    "Compare methods": ("benchmark", "leaderboard"),
+    "Compare methods": ("benchmark", "leaderboard", "reproduce"),
     "Prepare": ("encode",),
 }
 OTHERS = "Others"
