@@ -103,7 +103,7 @@ class Reward:
                 "caution needs a standard deviation, and this model has one member and no interval: fit with "
                 "--members 5, or leave caution at 0"
             )
-        s = _cautious_logit(scores, caution)
+        s = cautious_logit(scores, caution)
         if len(s) < 2 or float(s.std()) == 0:
             raise TruewardError(
                 f"centre and scale need reference responses that differ in score, found {len(s)} responses: "
@@ -132,7 +132,7 @@ class Reward:
 
         """
         scores = self.model.score(texts(prompts, "user"), texts(responses, "assistant"))
-        s = (_cautious_logit(scores, self.caution) - self.centre) / self.scale
+        s = (cautious_logit(scores, self.caution) - self.centre) / self.scale
         r = s.clamp(-self.limit, self.limit)
         return (
             torch.where(scores.out_of_distribution, -self.limit, r) if self.far == "worst" else r
@@ -179,7 +179,7 @@ def _sd(scores: Scores) -> Tensor:
     return ((scores.preferred - scores.low) / Z_95).clamp(min=0)
 
 
-def _cautious_logit(scores: Scores, caution: float) -> Tensor:
+def cautious_logit(scores: Scores, caution: float) -> Tensor:
     """S = logit(P - caution sd), P clipped."""
     sd = _sd(scores)
     assert scores.preferred is not None
