@@ -21,9 +21,8 @@ LAYERS = [
     {"fitting"},
     {"evaluation"},
     {"inspection", "refutation", "simulation"},
-    {"plotting"},
     {"benchmark", "exporting", "rlhf", "importers"},
-    {"production"},
+    {"production", "scale"},
     {"reporting"},
     {"plugin"},
     {"cli"},
@@ -136,7 +135,7 @@ LONG_MODULES = {
     "data/feedback.py": "half of its lines are docstrings of the public names",
     "model/reward_model.py": "half of its lines are docstrings of the public names",
     "fitting/crossfit.py": "half of its lines are docstrings",
-    "plotting.py": "the one module that draws figures; a third of its lines are docstrings",
+    "evaluation/plotting.py": "the one module that draws figures; a third of its lines are docstrings",
     "core/options.py": "half of its lines are docstrings",
 }
 LONG_FUNCTIONS = {

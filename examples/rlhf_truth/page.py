@@ -12,7 +12,7 @@ from rewards import GOLD, TRUTH
 from seeds import against_naive, clear, results, seeds_of, shown, whole
 
 from trueward.core.atomic_io import replacing
-from trueward.plotting import altair, lines
+from trueward.evaluation.plotting import altair, lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable

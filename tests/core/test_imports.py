@@ -35,6 +35,7 @@ OLD_NAMES = [
     ("trueward.errors", "UsageError"),
     ("trueward.worlds", "simulate"),
     ("trueward.sources", "sources"),
+    ("trueward.plotting", "lines"),
     ("trueward.data", "Columns"),
     ("trueward.data", "Feedback"),
     ("trueward.data", "Labelled"),

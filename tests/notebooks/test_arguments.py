@@ -30,7 +30,7 @@ VALID = {
     "precomputed": {"source": "ARRAY", "table": "LOG", "key": None},
     "fit": {"method": "naive", "train": "FEEDBACK", "val": 0.2, "backbone": None, "epochs": 1}
     | {"method_options": None, "checkpoint": None, "progress": None, "seed": 0},
-    "fit_many": {"jobs": "JOBS", "threads": 1, "epochs": 1},
+    "fit_many": {"jobs": "JOBS", "threads": 1, "ray": None, "epochs": 1},
     "tune": {"method": "naive", "log": "FEW", "backbone": "no/model", "into": "OUT", "how": "lora"}
     | {"rank": 4, "val": 0.2, "track": (), "run": None},
     "load": {"folder": "FOLDER"},

@@ -17,6 +17,7 @@ from helpers import postgres
 
 from trueward.cli import pipelining
 from trueward.cli.app import app
+from trueward.cli.clusters import with_address
 from trueward.production.pipeline import read_pipeline
 
 ROOT = Path(__file__).parents[2]
@@ -35,7 +36,7 @@ def compose():
 
 def containers():
     """The containers of every workload of the manifests."""
-    for name in ("server", "retrain"):
+    for name in ("server", "retrain", "score-job"):
         for document in documents(f"kubernetes/{name}.yaml"):
             spec = document.get("spec", {})
             spec = spec.get("jobTemplate", {}).get("spec", spec).get("template", {}).get("spec", {})
@@ -54,6 +55,11 @@ def command_lines():
         program, *words = shlex.split(line)
         assert Path(program).name == "trueward"
         yield unit.name, words
+    for script in sorted((DEPLOY / "slurm").iterdir()):
+        (line,) = re.findall(r"^srun (.+)$", script.read_text(), re.MULTILINE)
+        yield f"slurm {script.name}", shlex.split(line)[1:]
+    ray = documents("ray/score-job.yaml")[0]["spec"]["entrypoint"]
+    yield "ray", with_address(shlex.split(ray)[1:])
     (words,) = re.findall(r"^CMD (\[.+\])$", (DEPLOY / "Dockerfile").read_text(), re.MULTILINE)
     yield "Dockerfile", json.loads(words)
     for job in documents("github/retrain.yaml")[0]["jobs"].values():
@@ -111,6 +117,16 @@ def test_manifests_run_as_no_root_and_write_to_their_volumes_only():
         if service["image"] == "trueward":
             assert service["read_only"], name
     assert "USER 10001" in (DEPLOY / "Dockerfile").read_text()
+
+
+def test_the_nodes_of_a_ray_cluster_are_alike_and_see_one_volume():
+    spec = documents("ray/score-job.yaml")[0]["spec"]["rayClusterSpec"]
+    groups = [spec["headGroupSpec"], *spec["workerGroupSpecs"]]
+    pods = [group["template"]["spec"] for group in groups]
+    assert len({pod["containers"][0]["image"] for pod in pods}) == 1
+    assert {pod["containers"][0]["volumeMounts"][0]["mountPath"] for pod in pods} == {"/data"}
+    version = (DEPLOY / "ray" / "Dockerfile").read_text().partition("rayproject/ray:")[2]
+    assert version.startswith(spec["rayVersion"])
 
 
 def test_probes_and_metrics_are_routes_of_the_server():

@@ -348,8 +348,8 @@ def test_a_figure_has_its_numbers_as_a_table(page):
 
 
 def test_without_the_drawing_library_the_tables_stand_for_the_figures(made, monkeypatch):
-    from trueward import plotting as figures
     from trueward.core.errors import TruewardError
+    from trueward.evaluation import plotting as figures
 
     def absent():
         raise TruewardError("not installed")

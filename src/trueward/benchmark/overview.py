@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from trueward.core.errors import TruewardError
-from trueward.plotting import recovered_shares
+from trueward.evaluation.plotting import recovered_shares
 from trueward.simulation import CLICKS
 
 from .entries import CLEAN, NAIVE, ORACLE

@@ -15,10 +15,12 @@ import torch
 
 from trueward.core.errors import NotWrittenError, TruewardError, UsageError
 from trueward.core.output_lock import only_writer
+from trueward.core.ray_cluster import Cluster
 from trueward.core.tracking import known_trackers
 
 from .jobs import Row, Unit, grouped, jobs_of, killed
 from .metric_points import tracked
+from .on_cluster import on_cluster
 from .prepared import prepare
 from .runs import Runs
 from .sets import data_folder
@@ -75,6 +77,7 @@ def run_benchmark(
     limit: int | None = None,
     retry: bool = False,
     track: Sequence[str] = (),
+    ray: Cluster | str | None = None,
     say: Callable[[str], None] = lambda _line: None,
     report: Report = lambda _done, _of, _row: None,
 ) -> Outcome:
@@ -97,6 +100,9 @@ def run_benchmark(
     track : sequence of str
         Trackers that get the metrics of each job: trackio, tensorboard, mlflow, wandb, or another of
         accelerate. One that fails is left out with a warning.
+    ray : Cluster, str or None
+        Run the jobs in processes of a Ray cluster: its address, ``local`` for one on this machine, or a
+        `trueward.scale.Cluster`. All nodes must see the cache of prepared sets.
     say : callable
         Receives a line of text before features are computed.
     report : callable
@@ -119,19 +125,22 @@ def run_benchmark(
             raise UsageError(f"--{name} must be at least 1, found {value}")
     known_trackers(track)
     Runs.claim(out, config)  # before any features are computed
-    with only_writer(out):
+    cluster = Cluster.of(ray)
+    with only_writer(out), contextlib.ExitStack() as stack:
         folder = data_folder(data)
         sets = {s.label: prepare(s, config.backbone, folder, say) for s in config.sets}
         runs = Runs.begin(out, config, {k: p.digest for k, p in sets.items()})
         jobs = jobs_of(config, sets)
         folders = {job.key: str(sets[job.set].folder) for job in jobs}
         left = runs.left(jobs, retry=retry)[:limit]
-        count = processes or os.cpu_count() or 1
+        stack.enter_context(cluster.connected() if cluster else contextlib.nullcontext())
+        count = cluster.slots() if cluster else processes or os.cpu_count() or 1
         large = max(p.size for p in sets.values()) * len(config.seeds) > MOST_BYTES
         sizes = {label: len(p.rows) for label, p in sets.items()}
         units = grouped([(job, folders[job.key]) for job in left], count, sizes, apart=large)
         done = len(jobs) - len(runs.left(jobs, retry=retry))
-        for row in tracked(_work(units, runs, count), runs, track, {job.key for job in left}):
+        work = _work(units, runs, count) if cluster is None else on_cluster(cluster, units, runs)
+        for row in tracked(work, runs, track, {job.key for job in left}):
             done += 1
             report(done, len(jobs), row)
         keys = {job.key for job in jobs}

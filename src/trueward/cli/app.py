@@ -41,6 +41,7 @@ from . import (
     tracking,
     training,
 )
+from .clusters import with_address
 from .config import expand
 from .help_groups import GroupedHelp
 from .outputs import NO_CLOBBER, outputs
@@ -153,7 +154,7 @@ def main(arguments: list[str] | None = None) -> None:
     ):
         try:
             app(
-                args=expand([w for w in _allow(given) if w not in ANYWHERE]),
+                args=with_address(expand([w for w in _allow(given) if w not in ANYWHERE])),
                 prog_name="trueward",
                 obj=shlex.join(["trueward", *given]),  # for what keeps the command that made it
             )

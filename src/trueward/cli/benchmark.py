@@ -13,6 +13,7 @@ import typer
 
 from trueward.core.errors import TruewardError, UsageError
 
+from .clusters import NumGpus, Ray, cluster_of
 from .common import Json, Track, show_json
 from .outputs import claim_output
 from .terminal import stoppable
@@ -60,6 +61,8 @@ def run(
         int | None, typer.Option("--limit", help="Run at most this many jobs now.")
     ] = None,
     retry: Annotated[bool, typer.Option("--retry", help="Run failed jobs again.")] = False,
+    ray: Ray = None,
+    num_gpus: NumGpus = 0,
     track: Track = None,
     as_json: Json = False,
 ) -> None:
@@ -67,7 +70,14 @@ def run(
     from trueward.benchmark import read_config
 
     settings = read_config(config, seeds=seed_numbers(seeds), allow_few=few)
-    how = {"processes": jobs, "data": data, "limit": limit, "retry": retry, "track": track or ()}
+    how: dict[str, Any] = {
+        "processes": jobs,
+        "data": data,
+        "limit": limit,
+        "retry": retry,
+        "track": track or (),
+    }
+    how["ray"] = cluster_of(ray, num_gpus, jobs=jobs is not None)
     facts = _facts(_run(settings, out, **how))
     show_json(facts) if as_json else typer.echo(_summary(facts))
 

@@ -118,7 +118,7 @@ def sensitivity(
     if figure is not None:
         if not result.odds:
             raise UsageError("a log of clicks has no odds ratio of reacting: leave out --figure")
-        from trueward.plotting import curve
+        from trueward.evaluation.plotting import curve
 
         curve(result, figure)
     show_json(result.to_json()) if as_json else typer.echo(str(result))

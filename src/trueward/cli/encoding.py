@@ -10,6 +10,7 @@ import typer
 
 from trueward.core.errors import UsageError
 
+from .clusters import NumGpus, Ray, cluster_of
 from .common import Backbone, Json, Map, Split, pairs, show_json
 
 
@@ -26,6 +27,8 @@ def encode(
             "--queue", help="Share the rows with all processes that run the same command."
         ),
     ] = False,
+    ray: Ray = None,
+    num_gpus: NumGpus = 0,
     mapping: Map = None,
     split: Split = None,
     as_json: Json = False,
@@ -34,7 +37,7 @@ def encode(
 
     The features go to the cache ($TRUEWARD_CACHE/features) block by block: after an interruption, run
     the same command again. Processes on one or several machines that share the cache share the work with
-    --queue, whatever their number, or each with its own --shard.
+    --queue, whatever their number, or each with its own --shard; a Ray cluster shares it with --ray.
     """
     from trueward.data.pairs import read_pairs
     from trueward.features import backbone as backbone_of
@@ -42,7 +45,8 @@ def encode(
 
     if queue and shard is not None:
         raise UsageError("--queue and --shard are two ways to share the work: give one of them")
-    i, shards = (1, 1) if queue else _shard(shard)
+    cluster = cluster_of(ray, num_gpus, queue=queue, shard=shard is not None)
+    i, shards = (1, 1) if queue or cluster else _shard(shard)
     if backbone.startswith("precomputed:"):
         raise UsageError(f"{backbone} holds features, not text: give it to fit")
     frame = read_pairs(table, mapping=pairs(mapping, "--map"), split=split)
@@ -50,7 +54,14 @@ def encode(
     prompts, responses = frame["prompt"].to_list(), frame["response"].to_list()
     progress = shard is not None or i == 1  # one progress bar for all processes of a launcher
     count = fill(
-        model, prompts, responses, cache, shard=(i, shards), queue=queue, progress=progress
+        model,
+        prompts,
+        responses,
+        cache,
+        shard=(i, shards),
+        queue=queue,
+        ray=cluster,
+        progress=progress,
     )
     if as_json:
         blocks = {"made": count.encoded, "there": count.cached, "rows": count.rows}

@@ -55,8 +55,8 @@ def report(
     from trueward.benchmark import Runs
     from trueward.benchmark.runs import ABOUT
     from trueward.data.truth import read_test
+    from trueward.evaluation.plotting import altair
     from trueward.model.reward_model import load
-    from trueward.plotting import altair
     from trueward.production.monitoring import monitor
     from trueward.reporting import report as page_of
 

@@ -9,6 +9,7 @@ import typer
 
 from trueward.core.errors import TruewardError, UsageError
 
+from .clusters import NumGpus, Ray, cluster_of
 from .common import Map, Model, SafeCsv, Split, pairs, writable
 from .outputs import NO_CLOBBER, keeps_outputs
 from .progress import Steps, finish_progress
@@ -37,6 +38,8 @@ def score(
             "--queue", help="Share the work with other processes that run the same command."
         ),
     ] = False,
+    ray: Ray = None,
+    num_gpus: NumGpus = 0,
     mapping: Map = None,
     split: Split = None,
     safe_csv: SafeCsv = True,
@@ -50,6 +53,7 @@ def score(
 
     if by_class and confidence is None:
         raise UsageError("--by-class needs --min-confidence: give both")
+    cluster = cluster_of(ray, num_gpus, queue=queue)
     _claimed(out, queue=queue)
     step = Steps()
     try:
@@ -62,6 +66,7 @@ def score(
             mapping=pairs(mapping, "--map"),
             split=split,
             queue=queue,
+            ray=cluster,
             safe_csv=safe_csv,
             progress=lambda done, of: step(f"[{done + 1}/{of}] scoring") if done < of > 1 else None,
         )

@@ -24,6 +24,7 @@ MOVED = {
     "trueward.export": ("trueward.exporting", "trueward.exporting"),
     "trueward.worlds": ("trueward.simulation", "trueward.simulation"),
     "trueward.sources": ("trueward.importers", "trueward.importers"),
+    "trueward.plotting": ("trueward.evaluation.plotting", "trueward.evaluation.plotting"),
 }
 
 

@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import shutil
+import socket
 import threading
 import time
 from dataclasses import asdict, dataclass
@@ -23,7 +24,7 @@ from .errors import NotWrittenError, TruewardError
 from .output_lock import Owner
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
 BEAT = 5.0  # seconds between two touches of a lease
@@ -111,7 +112,33 @@ class WorkParts:
         except OSError:
             return False
 
-    def run(self, make: Callable[[int, Path], object], each: Callable[[int], None]) -> int:
+    @staticmethod
+    def require(folder: Path) -> None:
+        """Raise if this machine does not see the folder that another one works in.
+
+        Parameters
+        ----------
+        folder : Path
+            Where the parts are.
+
+        Raises
+        ------
+        TruewardError
+            With the name of this machine.
+
+        """
+        if not (folder / PLAN).is_file():
+            raise TruewardError(
+                f"the node {socket.gethostname()} does not see {folder}, where the parts are written: give "
+                "an output in a folder that all nodes share"
+            )
+
+    def run(
+        self,
+        make: Callable[[int, Path], object],
+        each: Callable[[int], None],
+        parts: Iterable[int] | None = None,
+    ) -> int:
         """Make the parts that nobody has made or makes, and wait for those of others.
 
         Parameters
@@ -120,15 +147,18 @@ class WorkParts:
             Called with a part and the path to write it to.
         each : callable
             Called with the number of finished parts, whenever it may have changed.
+        parts : iterable of int or None
+            The parts to finish; None: all.
 
         Returns
         -------
         int
-            How many parts this process made. All parts are finished then.
+            How many parts this process made. All given parts are finished then.
 
         """
-        made, missing = 0, [part for part in range(self.count) if not self.done(part)]
-        finished = self.count - len(missing)
+        wanted = list(range(self.count) if parts is None else parts)
+        made, missing = 0, [part for part in wanted if not self.done(part)]
+        finished = len(wanted) - len(missing)
         each(finished)
         while missing and self._begun():  # else another process has joined the parts
             waiting = []

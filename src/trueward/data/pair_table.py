@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_right
 from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -93,7 +96,7 @@ class PairTable:
         return -(-self.rows // ROWS)
 
     def read(self, part: int) -> pl.DataFrame:
-        """Read a part; parts in ascending order are read without going back.
+        """Read a part; from the group of rows that holds it on.
 
         Parameters
         ----------
@@ -108,8 +111,9 @@ class PairTable:
         """
         if self.whole is not None:
             return self.whole[part * ROWS : (part + 1) * ROWS]
-        if self._parts is None or part < self._next:
-            self._parts, self._next = self._tables(), 0
+        group = self._starts[bisect_right(self._starts, part * ROWS) - 1]
+        if self._parts is None or part < self._next or group > self._next * ROWS:
+            self._parts, self._next = self._tables(part), part
         try:
             for table in self._parts:
                 self._next += 1
@@ -121,13 +125,29 @@ class PairTable:
             raise damaged(self.source, "Parquet", e) from e
         raise TruewardError(f"{self.source} has fewer rows than its metadata says: write it again")
 
-    def _tables(self) -> Iterator[pa.Table]:
-        """Yield tables of `ROWS` rows, whatever the groups of rows of the file are."""
+    @cached_property
+    def _starts(self) -> list[int]:
+        """First row of each group of rows."""
+        about = pq.read_metadata(self.source)
+        sizes = (about.row_group(k).num_rows for k in range(about.num_row_groups))
+        return [0, *accumulate(sizes)][:-1]
+
+    def _tables(self, first: int) -> Iterator[pa.Table]:
+        """Yield tables of `ROWS` rows from a part on, whatever the groups of rows of the file are."""
         wanted = wanted_columns(PAIR_COLUMNS, (), self.mapping)
+        group = bisect_right(self._starts, first * ROWS) - 1
+        before = (
+            first * ROWS - self._starts[group]
+        )  # rows of the group that belong to earlier parts
         with pq.ParquetFile(self.source) as file:
             columns = [name for name in file.schema_arrow.names if wanted(name)]
+            groups = list(range(group, file.num_row_groups))
             kept: list[pa.RecordBatch] = []
-            for batch in file.iter_batches(ROWS, columns=columns):
+            for whole in file.iter_batches(ROWS, row_groups=groups, columns=columns):
+                batch = whole[before:]
+                before -= len(whole) - len(batch)
+                if not len(batch):
+                    continue
                 kept.append(batch)
                 if sum(map(len, kept)) >= ROWS:
                     table = pa.Table.from_batches(kept)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .backbones import Backbone, backbone, identity
-    from .encoding import cached_in, encode, features, fill
+    from .encoding import cached_in, encode, features
+    from .filling import fill
     from .precomputed_features import precomputed
 
 __all__ = [
@@ -32,7 +33,7 @@ _MODULES = {
     "cached_in": "encoding",
     "encode": "encoding",
     "features": "encoding",
-    "fill": "encoding",
+    "fill": "filling",
     "precomputed": "precomputed_features",
 }
 

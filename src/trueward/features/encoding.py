@@ -5,13 +5,10 @@ from __future__ import annotations
 import logging
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeVar, overload
-
-import torch
+from typing import TYPE_CHECKING, TypeVar, overload
 
 from trueward.core.arguments import FLAG, PATH, TEXT, Kind, described, require_kinds
-from trueward.core.errors import NotWrittenError, UsageError
-from trueward.core.work_parts import WorkParts
+from trueward.core.errors import UsageError
 from trueward.data.log import Log
 from trueward.data.truth import Test
 
@@ -157,15 +154,16 @@ def features(
     """
     n, spec = len(prompts), str(backbones.identity(model.spec()))
     x = feature_table(n, model.width, store.folder if store else None, memory)
-    for part in _with_progress_bar(_blocks(n), progress=progress):
+    blocks = blocks_of(n)
+    for part in with_progress_bar(blocks, len(blocks), progress=progress):
         p, r = prompts[part], responses[part]
         key = block_key(spec, p, r) if store else ""
         if store and store.read_into(key, x[part]):
             continue
-        x[part] = _encode_block(model, p, r, part.start)
+        x[part] = encode_block(model, p, r, part.start)
         if store:
             store.write(key, x[part])
-    _log_warnings(model)
+    log_warnings(model)
     return x
 
 
@@ -186,112 +184,32 @@ def cached_in(folder: str | Path | None = None) -> Cache:
     return Cache(default_cache_folder() if folder is None else Path(folder).expanduser())
 
 
-class FillCount(NamedTuple):
-    """Result of `fill` for one shard of a table."""
-
-    #: blocks that this call encoded
-    encoded: int
-    #: blocks that were in the cache before
-    cached: int
-    #: rows of the shard
-    rows: int
-
-
-def fill(
-    model: Backbone,
-    prompts: Sequence[str],
-    responses: Sequence[str],
-    store: Cache,
-    *,
-    shard: tuple[int, int] = (1, 1),
-    queue: bool = False,
-    progress: bool = False,
-) -> FillCount:
-    """Encode the blocks of one shard that the cache lacks, or, with a queue, those that no other process has.
-
-    Each block is written as soon as it is encoded, so that an interrupted call can be resumed.
-
-    Parameters
-    ----------
-    model : Backbone
-        Backbone to encode with.
-    prompts, responses : sequence of str, length n
-        Texts of the whole table.
-    store : Cache
-        Cache to fill.
-    shard : (int, int), default (1, 1)
-        (i, N): every N-th block, beginning with the i-th; i counts from 1.
-    queue : bool, default False
-        Claim one block after the other, so that any number of processes that share the cache encode the
-        table together; blocks of a process that died are taken over. The call returns when all are encoded.
-    progress : bool, default False
-        Show a progress bar if the process runs in a terminal.
-
-    Returns
-    -------
-    FillCount
-        Number of blocks encoded now, of blocks already in the cache, and of rows.
-
-    Raises
-    ------
-    NotWrittenError
-        If the cache cannot be written.
-
-    """
-    i, shards = shard
-    spec, counts = str(backbones.identity(model.spec())), [0, 0, 0]
-    blocks = _blocks(len(prompts))[i - 1 :: shards]
-
-    def add(number: int) -> str:
-        part = blocks[number]
-        p, r = prompts[part], responses[part]
-        key, x = block_key(spec, p, r), torch.empty(len(p), model.width, dtype=torch.float16)
-        cached = store.read_into(key, x)
-        if not cached:
-            store.write(key, _encode_block(model, p, r, part.start))
-            if not store.path(key).is_file():
-                raise NotWrittenError(
-                    f"features cannot be cached, because {store.folder} cannot be written: free disk "
-                    "space, or set TRUEWARD_CACHE to a writable folder"
-                )
-        counts[int(cached)] += 1
-        counts[2] += len(p)
-        return key
-
-    if queue:
-        table = block_key(spec, prompts, responses)
-        parts = WorkParts.open(store.folder / "queues" / table[:32], len(blocks), ".key", {})
-        parts.run(lambda number, path: path.write_text(add(number), "ascii"), lambda _: None)
-        parts.finish(lambda _: None)
-    else:
-        for number in _with_progress_bar(range(len(blocks)), progress=progress):
-            add(number)
-    _log_warnings(model)
-    return FillCount(*counts)
-
-
-def _blocks(n: int) -> list[slice]:
+def blocks_of(n: int) -> list[slice]:
+    """Return the rows of each block of a table with ``n`` rows."""
     return [slice(i, min(i + BLOCK, n)) for i in range(0, n, BLOCK)]
 
 
-def _encode_block(
+def encode_block(
     model: Backbone, prompts: Sequence[str], responses: Sequence[str], first_row: int
 ) -> Tensor:
+    """Encode a block; an error names the row of the whole table."""
     try:
         return model.encode(prompts, responses)
     except BadRowError as e:
         raise e.shifted(first_row) from e
 
 
-def _log_warnings(model: Backbone) -> None:
+def log_warnings(model: Backbone) -> None:
+    """Log what a backbone has to say about the rows since the last call."""
     for warning in model.collect_warnings():
         LOG.warning("%s", warning)
 
 
-def _with_progress_bar(blocks: Sequence[T], *, progress: bool) -> Iterable[T]:
-    if not progress or len(blocks) < 2 or not sys.stderr.isatty():
-        return blocks
+def with_progress_bar(steps: Iterable[T], count: int, *, progress: bool) -> Iterable[T]:
+    """Return the steps, with a progress bar over ``count`` of them if the process runs in a terminal."""
+    if not progress or count < 2 or not sys.stderr.isatty():
+        return steps
     from rich.console import Console  # noqa: PLC0415 - only a terminal needs it
     from rich.progress import track  # noqa: PLC0415
 
-    return track(blocks, "features", console=Console(stderr=True), transient=True)
+    return track(steps, "features", total=count, console=Console(stderr=True), transient=True)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack
 
 from trueward.core.arguments import SEVERAL, WHOLE, described, require_kinds
 from trueward.core.errors import TruewardError, UsageError
+from trueward.core.ray_actors import DIED
+from trueward.core.ray_cluster import Cluster
 from trueward.core.threads import in_threads
 from trueward.data.feedback import Feedback, Labelled
 from trueward.training.loop import train_nets
@@ -62,7 +66,11 @@ class _CheckedJob:
 
 
 def fit_many(
-    jobs: Sequence[FitJob], *, threads: int = 1, **chosen: Unpack[FitOptions]
+    jobs: Sequence[FitJob],
+    *,
+    threads: int = 1,
+    ray: Cluster | str | None = None,
+    **chosen: Unpack[FitOptions],
 ) -> list[RewardModel | TruewardError]:
     """Fit many methods, seeds or logs at once; results are those of `fit` one by one, up to rounding.
 
@@ -75,6 +83,9 @@ def fit_many(
         Method, training rows, validation rows and seed of every fit.
     threads : int, default 1
         Number of stacks trained at once, each on one core.
+    ray : Cluster, str or None
+        Fit in processes of a Ray cluster: its address, ``local`` for one on this machine, or a
+        `trueward.scale.Cluster`. The jobs of one log and seed stay together where the processes suffice.
     **chosen : FitOptions
         Fields of `trueward.Train` for all jobs; each job has its own seed.
 
@@ -108,6 +119,8 @@ def fit_many(
                     f"fit_many: a FitJob takes rows with features, not {described(data)}: encode and split "
                     "the log"
                 )
+    if (cluster := Cluster.of(ray)) is not None:
+        return _on_cluster(cluster, jobs, threads, dict(chosen))
     results: list[Any] = [None] * len(jobs)
     checked: dict[int, _CheckedJob] = {}
     logs: dict[tuple[object, ...], PreparedLog] = {}
@@ -130,6 +143,43 @@ def fit_many(
     for k, model in zip(ready, models, strict=True):
         results[k] = model
     return results
+
+
+def _on_cluster(
+    cluster: Cluster, jobs: list[FitJob], threads: int, chosen: dict[str, Any]
+) -> list[RewardModel | TruewardError]:
+    """Fit groups of jobs in processes of a cluster, to which each table is sent once."""
+    groups: dict[tuple[int, ...], list[int]] = {}
+    with cluster.connected() as ray:
+        for k, job in enumerate(jobs):
+            groups.setdefault((id(job.train), id(job.val), job.seed), []).append(k)
+        if len(groups) < min(cluster.slots(), len(jobs)):
+            groups = {(k,): [k] for k in range(len(jobs))}
+        tables = {id(t): t for job in jobs for t in (job.train, job.val)}
+        sent = {key: ray.put(table) for key, table in tables.items()}
+        work = [
+            [
+                (jobs[k].method, sent[id(jobs[k].train)], sent[id(jobs[k].val)], jobs[k].seed)
+                for k in own
+            ]
+            for own in groups.values()
+        ]
+        results: list[Any] = [None] * len(jobs)
+        fit = partial(_fit_group, threads, chosen)
+        for number, models in cluster.calls(fit, work):
+            own = list(groups.values())[number]
+            for k, model in zip(own, models or [TruewardError(DIED)] * len(own), strict=True):
+                results[k] = model
+    return results
+
+
+def _fit_group(
+    threads: int, chosen: dict[str, Any], group: list[tuple[Any, ...]]
+) -> list[RewardModel | TruewardError]:
+    """Fit some jobs in a process of a cluster."""
+    get = importlib.import_module("ray").get
+    jobs = [FitJob(method, get(train), get(val), seed) for method, train, val, seed in group]
+    return fit_many(jobs, threads=threads, **chosen)
 
 
 def _check(

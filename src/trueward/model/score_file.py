@@ -6,31 +6,26 @@ import hashlib
 import json
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib.metadata import version
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from trueward.core.atomic_io import replacing
-from trueward.core.errors import TruewardError, UsageError
+from trueward.core.errors import UsageError
+from trueward.core.ray_cluster import Cluster
 from trueward.core.work_parts import WorkParts
 from trueward.data.formula_cells import write_csv
 from trueward.data.log_columns import PAIR_COLUMNS
-from trueward.data.pair_table import PairTable
-from trueward.features import backbone, features
+from trueward.features.named_servers import ALLOWED
 
-from .conformal import known_level
-from .reward_model import load
+from .table_scores import TableScores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-    from torch import Tensor
-
-    from .reward_model import RewardModel
 
 MARK = "trueward.work"  # in the metadata of a result: the digest of what it was made from
 
@@ -65,6 +60,7 @@ def score_file(
     mapping: Mapping[str, str] | None = None,
     split: str | None = None,
     queue: bool = False,
+    ray: Cluster | str | None = None,
     safe_csv: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> ScoredFile:
@@ -93,6 +89,9 @@ def score_file(
     queue : bool, default False
         Share the parts with other processes that score the same table to the same file. The result has the
         same bytes as that of one process.
+    ray : Cluster, str or None
+        Score in actors of a Ray cluster: its address, ``local`` for one on this machine, or a
+        `trueward.scale.Cluster`. All nodes must see the model, the table and the folder of ``out``.
     safe_csv : bool, default True
         CSV: mark texts that a spreadsheet would run as formulas.
     progress : callable or None
@@ -113,34 +112,30 @@ def score_file(
     >>> tw.score_file("rm", "responses.parquet", "scored.parquet")  # doctest: +SKIP
 
     """
-    out = Path(out)
+    out, cluster = Path(out), Cluster.of(ray)
     if queue and out.suffix != ".parquet":
         raise UsageError(
             f"several processes write .parquet together, not {out.suffix}: give another out"
         )
-    rm = load(model)
-    _require_scores(rm, model, confidence)
-    table = PairTable.open(source, mapping, split)
-    key: dict[str, object] = {
-        "model": hashlib.sha256((Path(model) / "model.json").read_bytes()).hexdigest(),
-        "table": table.fingerprint,
-        "map": dict(mapping or {}),
-        "confidence": confidence,
-        "by_class": by_class,
-        "version": version("trueward"),
-    }
-    mark = hashlib.sha256(json.dumps([key, table.count]).encode()).hexdigest()
+    options: dict[str, Any] = {"confidence": confidence, "by_class": by_class}
+    options |= {"mapping": mapping, "split": split}
+    scores = TableScores.open(str(model), str(source), **options)
+    count = scores.table.count
+    mark = hashlib.sha256(json.dumps([scores.key, count]).encode()).hexdigest()
     if queue and _mark(out) == mark:  # others have finished before this process began
         return ScoredFile(*_counts(out), 0)
-    parts = WorkParts.open(out.with_name(out.name + ".parts"), table.count, ".parquet", key)
-    encoder = backbone(rm.backbone or "")
-
-    def make(part: int, path: Path) -> None:
-        frame = table.read(part)
-        x = features(encoder, frame["prompt"].to_list(), frame["response"].to_list(), None)
-        with_scores(rm, frame, x, confidence, by_class=by_class).write_parquet(path)
-
-    made = parts.run(make, lambda n: progress(n, table.count) if progress else None)
+    folder = out.with_name(out.name + ".parts")
+    parts = WorkParts.open(folder, count, ".parquet", scores.key)
+    made = 0
+    if cluster is not None:
+        places = [str(Path(place).resolve()) for place in (model, source)]
+        begin = partial(_part_maker, folder.resolve(), places, options, frozenset(ALLOWED))
+        missing = [part for part in range(count) if not parts.done(part)]
+        for part_made in cluster.results(begin, missing):
+            made += part_made
+            if progress:
+                progress(count - len(missing) + made, count)
+    made += parts.run(scores.make, lambda n: progress(n, count) if progress else None)
     counts: list[tuple[int, int | None]] = [(0, None)]
 
     def join(files: list[Path]) -> None:
@@ -149,50 +144,15 @@ def score_file(
     return ScoredFile(*(counts[0] if parts.finish(join) else _counts(out)), made)
 
 
-def with_scores(
-    rm: RewardModel,
-    frame: pl.DataFrame,
-    x: Tensor,
-    confidence: float | None = None,
-    *,
-    by_class: bool = False,
-) -> pl.DataFrame:
-    """Return a table with reward, P(preferred) and its spread, and with decisions if they are asked for.
-
-    Parameters
-    ----------
-    rm : RewardModel
-        The model.
-    frame : polars.DataFrame
-        n rows.
-    x : Tensor
-        (n, d) their features.
-    confidence : float or None
-        Of ``decision``: 1, 0, or null below it.
-    by_class : bool, default False
-        Whether the confidence holds among good and among bad responses.
-
-    """
-    scores = rm.score_features(x)
-    scored = frame.with_columns(pl.Series(k, v.numpy()) for k, v in scores.columns().items())
-    if confidence is None or rm.calibration is None or scores.preferred is None:
-        return scored
-    decided = rm.calibration.decide(scores.preferred, confidence, by_class=by_class)
-    return scored.with_columns(pl.Series("decision", decided.numpy()).replace(-1, None))
-
-
-def _require_scores(rm: RewardModel, model: str | Path, confidence: float | None) -> None:
-    """Refuse a model that cannot read text, and a decision without a calibration."""
-    if rm.backbone is None:
-        rm.score([], [])  # its error says why
-    if confidence is None:
-        return
-    known_level(confidence)
-    if rm.calibration is None:
-        raise TruewardError(
-            f"a decision at a confidence needs a calibrated model, and {model} is not calibrated: run "
-            "trueward calibrate first"
-        )
+def _part_maker(
+    folder: Path, places: list[str], options: Mapping[str, Any], allowed: frozenset[str]
+) -> Callable[[int], int]:
+    """Return what makes one part in an actor, if its model, table and version are those of the parts."""
+    WorkParts.require(folder)
+    ALLOWED.update(allowed)
+    scores = TableScores.open(*places, **options)
+    parts = WorkParts.open(folder, scores.table.count, ".parquet", scores.key)
+    return lambda part: parts.run(scores.make, lambda _: None, [part])
 
 
 def _joined(files: list[Path], out: Path, mark: str, *, safe_csv: bool) -> tuple[int, int | None]:

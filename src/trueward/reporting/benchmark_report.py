@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from trueward.benchmark.summary import metrics_of, sections
 from trueward.benchmark.table import NAMES, markdown
 from trueward.core.errors import TruewardError
-from trueward.plotting import intervals
+from trueward.evaluation.plotting import intervals
 
 from .charts import figure
 from .page import Code, Markdown, Page, Prose, Section

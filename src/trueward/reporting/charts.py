@@ -1,4 +1,4 @@
-"""Figures of a page: an SVG from `trueward.plotting`, and its numbers as a table."""
+"""Figures of a page: an SVG from `trueward.evaluation.plotting`, and its numbers as a table."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from trueward.core.errors import TruewardError
 from trueward.core.weighted import weighted_quantile
-from trueward.plotting import histogram, svg_of
+from trueward.evaluation.plotting import histogram, svg_of
 
 from .page import Figure, Table
 
@@ -37,7 +37,7 @@ def figure(
     Parameters
     ----------
     make : callable
-        A function of `trueward.plotting`.
+        A function of `trueward.evaluation.plotting`.
     rows : sequence
         What it draws.
     *axes : str

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from trueward.core.weighted import effective_size
-from trueward.plotting import intervals, lines
+from trueward.evaluation.plotting import intervals, lines
 
 from .charts import cell_text, distribution, figure
 from .page import Callout, Folded, Prose, Section, Table

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trueward.plotting import intervals
+from trueward.evaluation.plotting import intervals
 
 from .charts import figure
 from .page import Table

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from trueward.core.errors import TruewardError, UsageError
 from trueward.estimation.method import settings
+from trueward.evaluation.plotting import odds_ratio_curves
 from trueward.inspection import inspect
-from trueward.plotting import odds_ratio_curves
 
 from . import bounds_sections, fit_sections, quality_sections, response_sections
 from .charts import figure, rows_as_table

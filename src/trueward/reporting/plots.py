@@ -13,9 +13,9 @@ from trueward.core.errors import TruewardError
 from trueward.data.feedback import Feedback
 from trueward.data.log import Log
 from trueward.evaluation.evaluate import evaluate
+from trueward.evaluation.plotting import histogram, intervals, lines, odds_ratio_curves
 from trueward.evaluation.sensitivity import sensitivity
 from trueward.features.given import feedback_of, labelled_of
-from trueward.plotting import histogram, intervals, lines, odds_ratio_curves
 
 from .quality_sections import FEWEST, reliability
 

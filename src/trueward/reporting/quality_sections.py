@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trueward.core.clustering import clusters
-from trueward.plotting import lines
+from trueward.evaluation.plotting import lines
 
 from .charts import figure
 from .metric_table import estimates, trained_on_truth
