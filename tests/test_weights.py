@@ -301,6 +301,7 @@ OTHERS = {
     "allow_endpoint": "names a server",
     "align": "trains a policy on prompts",
     "card": "describes a method",
+    "evaluate_comparisons": "counts comparisons, which have weights of their own",
     "evaluate_pairs": "reads pairs of published files, which have no weights",
     "export": "writes a model",
     "import_log": "makes the rows",

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from .evaluation.judge.model import Judge
     from .evaluation.judge.responses import Judgements, judge_responses
     from .evaluation.leaderboard import Leaderboard, leaderboard
+    from .evaluation.comparison_scores import evaluate_comparisons
     from .evaluation.preference_pairs import evaluate_pairs
     from .evaluation.sample_size import Plan, plan
     from .evaluation.sensitivity import Sensitivity, sensitivity
@@ -108,6 +109,7 @@ _HOMES = {
     "Test": "data.truth",
     "Labelled": "data.feedback",
     "evaluate": "evaluation.evaluate",
+    "evaluate_comparisons": "evaluation.comparison_scores",
     "evaluate_pairs": "evaluation.preference_pairs",
     "leaderboard": "evaluation.leaderboard",
     "Leaderboard": "evaluation.leaderboard",
@@ -163,6 +165,7 @@ __all__ = [
     "sample_unrated",
     "Labelled",
     "evaluate",
+    "evaluate_comparisons",
     "evaluate_pairs",
     "leaderboard",
     "Leaderboard",

@@ -109,7 +109,7 @@ JUDGE = ("--pairs", "judgebench.jsonl")
     ("words", "code", "said"),
     [
         ((*JUDGE, "--as", "rm-bench"), 1, "use --as judgebench"),
-        (JUDGE, 2, "--pairs FILE needs --as BENCHMARK"),
+        (JUDGE, 1, "has no columns `prompt`, `chosen` and `rejected`"),
         (("world/test.parquet", *JUDGE, "--as", "judgebench"), 2, "only one of them"),
         ((*JUDGE, "--as", "judgebench", "--draws", "50"), 2, "--draws needs a test table"),
         ((*JUDGE, "--as", "judgebench", "--cluster", "user"), 2, "--cluster needs a test table"),

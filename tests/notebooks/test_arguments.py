@@ -3,6 +3,7 @@
 import inspect
 
 import numpy as np
+import polars as pl
 import pytest
 
 import trueward as tw
@@ -37,6 +38,8 @@ VALID = {
     "allow_endpoint": {"address": "http://127.0.0.1:1/v1"},
     "read_test": {"source": "TESTFRAME", "mapping": {}, "split": None},
     "evaluate": {"model": "MODEL", "test": "LABELLED", "cluster": "prompt", "draws": 0, "seed": 0},
+    "evaluate_comparisons": {"model": "MODEL", "pairs": "PAIRS", "log": None, "mapping": {}}
+    | {"cluster": "prompt"},
     "evaluate_pairs": {"model": "MODEL", "source": "FRAME", "benchmark": "rewardbench"},
     "audit": {"model": "MODEL", "log": "FEEDBACK", "future": False, "chosen": False, "seed": 0},
     "calibrate": {"model": "MODEL", "log": "FEEDBACK", "chosen": False, "seed": 0},
@@ -120,6 +123,9 @@ def made(frame, feedback, model, folder, tmp_path):
         "JUDGE": None,  # every call ends at this argument, before a server is asked
         "JUDGED": few.frame.select("prompt", "response", judge=1.0),
         "MISSING": tmp_path / "missing",
+        "PAIRS": few.frame.group_by("prompt", maintain_order=True).agg(
+            chosen=pl.col("response").first(), rejected=pl.col("response").last()
+        ),
     }
 
 

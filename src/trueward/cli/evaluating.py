@@ -27,6 +27,7 @@ from .common import (
     show_json,
 )
 from .comparing import Against, against_of
+from .pair_scores import of_pairs, show_pairs
 from .progress import Steps, finish_progress
 from .reading import log_words, read, with_features
 
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from trueward.data.log import Log
     from trueward.evaluation.audit import Audit
     from trueward.evaluation.measure import Metrics
-    from trueward.evaluation.preference_pairs import PairScores
     from trueward.model.reward_model import RewardModel
 
 PairsFile = Annotated[
@@ -43,13 +43,13 @@ PairsFile = Annotated[
     typer.Option(
         "--pairs",
         metavar="FILE",
-        help="Instead of a test table: the published file of a benchmark of chosen and rejected responses, "
-        "named by --as.",
+        help="Instead of a test table: comparisons, as fit --pairs reads them, with --log where they have "
+        "ids; or, with --as, the published file of a benchmark.",
     ),
 ]
 Benchmark = Annotated[
     Literal["rewardbench2", "rewardbench", "rm-bench", "judgebench"] | None,
-    typer.Option("--as", help="--pairs: the benchmark of the file."),
+    typer.Option("--as", help="--pairs: the file is that of this benchmark."),
 ]
 
 JudgeFile = Annotated[
@@ -84,7 +84,8 @@ def evaluate(
     log: Annotated[
         str | None,
         typer.Option(
-            "--log", help="Instead of a test table: a log, with gold labels in it or in --gold."
+            "--log",
+            help="Instead of a test table: a log, with gold labels in it or in --gold, or --pairs.",
         ),
     ] = None,
     pairs_file: PairsFile = None,
@@ -113,25 +114,24 @@ def evaluate(
     failing: FailIf = None,
     as_json: Json = False,
 ) -> None:
-    """Measure a model on clean labels, or on a log with a few gold labels, with 95 % intervals."""
+    """Measure a model on clean labels, comparisons, or a log with a few gold labels, with 95 % intervals."""
     from trueward.data.truth import read_test
     from trueward.evaluation.audit import audit
     from trueward.evaluation.evaluate import evaluated as measure
     from trueward.evaluation.paired import Statistics
-    from trueward.evaluation.preference_pairs import evaluate_pairs
     from trueward.evaluation.verdict import needs_calibration
     from trueward.model.reward_model import load
 
     _require_one_source(test, log, pairs_file, benchmark)
     flags = {"--gold": gold, "--judge": judge, "--future": future, "--chosen": chosen}
-    _only_with_log(flags if log is None else {})
+    _only_with_log(flags if log is None or pairs_file else {}, "comparisons" if pairs_file else "")
     _only_with_test({"--draws": draws is not None} if test is None else {})
-    _only_with_test({"--cluster": cluster != "both"} if pairs_file else {})
+    _only_with_test({"--cluster": cluster != "both"} if benchmark else {})
     _only_with_test({"--beside": beside is not None} if test is None else {})
     checks, rm, columns = conditions(failing), load(model), pairs(mapping, "--map")
-    if pairs_file is not None and benchmark is not None:
-        scored = evaluate_pairs(rm, pairs_file, benchmark, mapping=columns, split=split)
-        _show(scored, as_json)
+    if pairs_file is not None:
+        scored = of_pairs(rm, pairs_file, benchmark, log, mapping, split, cluster)
+        show_pairs(scored, as_json)
         return fail_if(checks, scored)
     if log is not None:
         step = Steps(1, 4, 5)
@@ -237,23 +237,15 @@ def _require_one_source(
     test: str | None, log: str | None, pairs_file: str | None, benchmark: str | None
 ) -> None:
     """Refuse none or several of a test table, a log and a file of pairs."""
-    if (pairs_file is None) != (benchmark is None):
-        raise UsageError("--pairs FILE needs --as BENCHMARK, and --as needs --pairs")
+    if benchmark is not None and pairs_file is None:
+        raise UsageError(f"--as {benchmark} needs --pairs FILE")
+    # comparisons may name the responses of a log
+    log = None if pairs_file is not None and benchmark is None else log
     if sum(source is not None for source in (test, log, pairs_file)) != 1:
         raise UsageError(
-            "evaluate needs either a test table or --log (a log with gold labels) or --pairs (the file of a "
+            "evaluate needs either a test table or --log (a log with gold labels) or --pairs (comparisons, a "
             "benchmark), and only one of them"
         )
-
-
-def _show(found: PairScores, as_json: bool) -> None:
-    """Print the scores of a benchmark; as JSON without the warnings, which go to stderr."""
-    if not as_json:
-        typer.echo(str(found))
-        return
-    show_json(found.to_json())
-    for warning in found.warnings:
-        typer.echo(f"warning: {warning}", err=True)
 
 
 def _clustered(data: Feedback, cluster: str) -> Feedback:
@@ -263,11 +255,14 @@ def _clustered(data: Feedback, cluster: str) -> Feedback:
     return dataclasses.replace(data, user=None) if cluster == "prompt" else data
 
 
-def _only_with_log(given: dict[str, str | bool | None]) -> None:
-    """Refuse options that have no meaning without a log."""
+def _only_with_log(given: dict[str, str | bool | None], other: str) -> None:
+    """Refuse options of gold labels without a log, or beside ``other``."""
     for flag, value in given.items():
         if value not in (None, False):
-            raise UsageError(f"{flag} needs --log: a test table has a label in every row")
+            why = "a test table has a label in every row"
+            raise UsageError(
+                f"{flag} needs --log: {other + ' need no gold labels' if other else why}"
+            )
 
 
 def _only_with_test(given: dict[str, bool]) -> None:
@@ -275,5 +270,5 @@ def _only_with_test(given: dict[str, bool]) -> None:
     for flag, there in given.items():
         if there:
             raise UsageError(
-                f"{flag} needs a test table: --log and --pairs have no ece, and --pairs no users"
+                f"{flag} needs a test table: --log and --pairs have no ece, and --as no users"
             )
