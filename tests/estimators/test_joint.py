@@ -11,7 +11,7 @@ from trueward.core.influence import auroc_influence
 from trueward.data.capabilities import LogCapabilities
 from trueward.data.comparisons import Pairs
 from trueward.data.feedback import Columns, Feedback
-from trueward.estimation.joint_regression import _level, _weights, joining
+from trueward.estimation.joint_regression import _coefficients, _level, joining
 from trueward.estimation.pair_scores import agreement, contradictions, pair_calibration
 from trueward.estimation.requirements import lacking
 from trueward.estimators._registry import make
@@ -150,11 +150,12 @@ def test_weights_are_never_negative_and_the_level_is_kept():
     y = (
         torch.rand(400, generator=g).numpy() < 1 / (1 + 2.718 ** (-f[:, 0] - f[:, 1] + f[:, 2]))
     ) * 1.0
-    w, enough = _weights(np.c_[np.ones(400), f], y, np.ones(400))
+    rows, ones = np.c_[np.ones(400), f, f[:, :1]], np.ones(400)
+    w, enough = _coefficients(rows, y, ones, np.arange(400), 3)
     assert enough
     assert w[2] > 0.5
-    assert w[3] == 0
-    assert _weights(np.c_[np.ones(400), f][:19], y[:19], np.ones(19))[0].tolist() == [0, 1, 0, 0]
+    assert w[3] == pytest.approx(0, abs=1e-6)
+    assert not _coefficients(rows[:19], y[:19], ones[:19], np.arange(19), 3)[1]
     c = _level(f[:, 0], 0.3, np.ones(400))
     assert (1 / (1 + np.exp(-f[:, 0] - c))).mean() == pytest.approx(0.3, abs=1e-9)
 
@@ -174,6 +175,24 @@ def test_the_scale_of_a_source_makes_differences_log_odds():
     assert float(p.mean()) == pytest.approx(float(wins.mean()), abs=1e-3)
     assert report["accuracy"]["low"] < report["accuracy"]["value"] < report["accuracy"]["high"]
     assert pair_calibration(-s, pairs, None)[0] == 0
+
+
+def test_what_a_biased_source_gets_wrong_is_corrected_along_the_features():
+    """The score of the source is u + 2 v, and ratings follow u: v is taken out again."""
+    g = torch.Generator().manual_seed(4)
+    x = torch.randn(600, 5, generator=g)
+    u, v = 2 * x[:, 0], x[:, 1]
+    y = (torch.rand(600, generator=g) < torch.sigmoid(u)).float()
+    eta = Columns({"noisy": torch.full((600,), 0.5), "pairs.battle": torch.sigmoid(u + 2 * v)})
+    none = torch.zeros(0, dtype=torch.int64)
+    data = Feedback(x, y, torch.ones(600), eta=eta, pairs=Pairs.of(none, none, sources=("battle",)))
+    step = joining(("battle",), "noisy")
+    parameters, report = step.fit(data, data, 0)
+    reward = torch.logit(step.apply(parameters, data)["target"])
+    of_u, of_v = (float(torch.corrcoef(torch.stack([reward, a.double()]))[0, 1]) for a in (u, v))
+    assert of_u > 0.95
+    assert abs(of_v) < 0.2
+    assert report["weights"]["battle"] > 0.3
 
 
 def test_two_kinds_of_feedback_that_contradict_each_other_are_named():

@@ -26,15 +26,17 @@ if TYPE_CHECKING:
 
 
 class Joint(Method):
-    """L = mean l(s, g), logit g = c + a m(x) + sum_k b_k f_k(x), fitted on the ratings.
+    """L = mean l(s, g), logit g = c + h(x) + a m(x) + sum_k b_k f_k(x) + w . x, fitted on the ratings.
 
-    s: reward logit; l: cross-entropy; f_k: score of bradley_terry on the comparisons of source k, out of
-    fold, in units of its spread over the log; m: log-odds of three_outcome (base=three_outcome, where the log
-    has unrated rows) or of a good rating (base=ratings). a, b_k >= 0 maximise the likelihood of the ratings,
-    each predicted by networks that have not seen its prompt, with a ~ N(1, 1) and b_k ~ N(0, 1). c keeps the
-    mean of sigmoid(m). So a source of comparisons counts as far as it predicts unseen ratings; one that does
-    not is left out and named. The report has the agreement of every two kinds of feedback, with intervals.
-    With gold labels, anchored takes the same scores as evidence.
+    s: reward logit; l: cross-entropy; m: log-odds of a good rating; f_k: score of bradley_terry on the
+    comparisons of source k, whose differences are log-odds of a win; both out of fold. a, b_k >= 0 and w
+    maximise the likelihood of the ratings, each predicted by networks that have not seen its prompt, with a ~
+    N(0, 1/8), b_k ~ N(.7, 1/8), w ~ N(0, s^2) and s averaged over by its marginal likelihood. h: log-odds of
+    three_outcome less those of naive (base=three_outcome, where the log has unrated rows), else 0. c keeps
+    the mean of three_outcome, or of the ratings. So a source counts as far as it predicts unseen ratings, and
+    what a biased source gets wrong is corrected along the features; a source with b_k = 0 is named. The
+    report has the agreement of every two kinds of feedback, with intervals. With gold labels, anchored takes
+    the same scores as evidence.
     """
 
     sources: Annotated[
@@ -96,13 +98,13 @@ class Joint(Method):
         return (*of_ratings, *map(pair_score, self.sources), joining(self.sources, column))
 
     def reward_form(self) -> EvidenceRegression:
-        first = Evidence("noisy", "odds", ("noisy",))
+        pieces = [Evidence("noisy", "odds", ("noisy",))]
         if self.base == "three_outcome":
-            first = Evidence(
-                "placed", "mixture", ("noisy", "responds", "naive"), segment="selection"
-            )
+            of = ("noisy", "responds", "naive")
+            more = Evidence("placed", "mixture", of, segment="selection")
+            pieces = [more, Evidence("naive", "odds", ("naive",)), *pieces]
         scores = (Evidence(PAIRS + k, "odds", (PAIRS + k,)) for k in self.sources)
-        return EvidenceRegression("joint", (first, *scores))
+        return EvidenceRegression("joint", (*pieces, *scores))
 
     def loss(self, out: Columns, b: Feedback) -> Tensor:
         return bce(out.reward, b.eta.target).mean()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from trueward.core.errors import TruewardError
 from trueward.estimation.nuisance_types import Nuisance
 from trueward.training.networks import MLPEnsemble, Net
 
@@ -105,6 +106,8 @@ def evidence_regression(
     fitted = {k: v.double().cpu().numpy() for k, v in net.parameters(form.nuisance).items()}
     w, centre, slope = fitted["w"], fitted["centre"], fitted["w"][1:] * fitted["unit"]
     k = len(form.evidence)
+    if len(slope) < k:
+        raise TruewardError("a joint model of release 0.2.0 cannot be exported: fit it again")
     terms, shift, nets = [], 0.0, _nuisance_nets(net)
     for piece, c in zip(form.evidence, slope[:k].tolist(), strict=True):
         if piece.kind == "place":
