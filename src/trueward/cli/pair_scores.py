@@ -25,7 +25,7 @@ def of_pairs(
     cluster: Any,
 ) -> PairScores | ComparisonScores:
     """Measure a model on comparisons, or on the file of a benchmark."""
-    from trueward.data.log import read_log
+    from trueward.data.log_reading import read_log
     from trueward.data.pair_layouts import read_comparisons
     from trueward.evaluation.comparison_scores import evaluate_comparisons
     from trueward.evaluation.preference_pairs import evaluate_pairs

@@ -14,7 +14,8 @@ from trueward.core.arguments import MAPPING, TEXT, require_kinds
 from trueward.core.clustering import clusters, few_warnings
 from trueward.core.errors import TruewardError, UsageError
 from trueward.core.estimate import Estimate
-from trueward.data.log import Log, read_log
+from trueward.data.log import Log
+from trueward.data.log_reading import read_log
 from trueward.data.pair_layouts import read_comparisons
 from trueward.model.reward_model import fitted
 

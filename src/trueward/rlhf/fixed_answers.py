@@ -54,7 +54,7 @@ class FixedAnswerPolicy:
 
         """
         q = _numbers(quality, "quality", len(self.prompt))
-        return np.bincount(self.prompt, self.probability * q)
+        return np.bincount(self.prompt, self.probability * q).astype(np.float64)
 
 
 def softmax_policy(

@@ -167,7 +167,7 @@ def difference(rows: pl.DataFrame, base: pl.DataFrame, measure: Measure) -> Boun
     both = own.join(other, on="id", suffix="_base", how="inner", maintain_order="left")
     low = (both["low"] - both["high_base"]).to_numpy()
     high = (both["high"] - both["low_base"]).to_numpy()
-    unread = int(both["unread"].sum() + both["unread_base"].sum())
+    unread = int(both["unread"].sum()) + int(both["unread_base"].sum())
     ends = [_within(_mean(values, None), measure.most) for values in (low, high)]
     return Bounded(ends[0], ends[1], both.height, unread)
 
