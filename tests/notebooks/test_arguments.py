@@ -12,7 +12,8 @@ from trueward.fitting.sweep import FitJob
 # what each public function is called with; a name in capitals is made by `made`
 VALID = {
     "read_log": {"source": "FRAME", "mapping": {}, "split": None, "pairs": None},
-    "import_log": {"source": "auto", "paths": "MISSING", "out": None, "mapping": {}},
+    "import_log": {"source": "auto", "paths": "MISSING", "out": None, "mapping": {}}
+    | {"ask_key": None},
     "sample_unrated": {"log": "LOG", "per_rated": 1.0, "seed": 0},
     "plan_silent": {"log": "LOG", "width": 0.1, "seed": 0},
     "label_page": {

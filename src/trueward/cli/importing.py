@@ -61,6 +61,11 @@ Redact = Annotated[
     bool,
     typer.Option("--redact", help="Remove e-mail addresses, phone numbers and secrets from texts."),
 ]
+Scale = Annotated[
+    str | None,
+    typer.Option(metavar="LEAST:MOST", help="Rating scale, if the export does not say: 1:5."),
+]
+Strict = Annotated[bool, typer.Option("--strict", help="Write nothing if any row is rejected.")]
 AskKey = Annotated[
     str | None,
     typer.Option(
@@ -97,19 +102,14 @@ def import_(
     mapping: Map = None,
     shown: Shown = None,
     logged: Logged = None,
-    scale: Annotated[
-        str | None,
-        typer.Option(metavar="LEAST:MOST", help="Rating scale, if the export does not say: 1:5."),
-    ] = None,
+    scale: Scale = None,
     positive: Positive = None,
     negative: Negative = None,
     unrated: Unrated = None,
     hash_users: HashUsers = None,
     redact: Redact = False,
     phone_region: PhoneRegion = None,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Write nothing if any row is rejected.")
-    ] = False,
+    strict: Strict = False,
     ask_key: AskKey = None,
     separator: Separator = None,
     encoding: Encoding = None,
