@@ -184,6 +184,8 @@ def test_the_paper_preset_of_causalrm_is_the_published_form():
     m = make("causalrm", {"preset": "paper"})
     assert (m.estimator, m.correction, m.risk) == ("dr", "backward", "plain")
     assert (m.clip, m.quantile, m.rates, m.impute) == (0.1, 0.97, "batch", "noisy")
+    assert (m.batch_rows, m.nuisance_fit) == ("all", "in_sample")
+    assert (m.propensity_loss, m.proxy_loss, m.stop_on) == ("squared", "log", "validation")
     assert make("causalrm", {"preset": "paper", "clip": 0.2}).clip == 0.2
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from . import samplers
-from .losses import bce
+from .losses import bce, brier
 from .objective import Objective
 from .pair_losses import score_loss
 
@@ -21,7 +21,9 @@ Parameters = dict[str, "Tensor"]
 
 
 class Nuisance(Objective):
-    """L = mean over ``where`` of l(s, target): a probability that a network estimates out of fold.
+    """L = mean over ``where`` of v c(s, target): a probability that a network estimates out of fold.
+
+    c is the cross-entropy l, or (sigmoid(s) - target)^2; v is 1, or 1 / (an earlier nuisance).
 
     Attributes
     ----------
@@ -46,6 +48,10 @@ class Nuisance(Objective):
         probability is that of a typical user.
     average_user : bool
         Whether it is the mean probability over users instead, as inverse weights need it.
+    squared : bool
+        Whether the loss is the squared error of the probability, in the place of the cross-entropy.
+    inverse : str
+        Name of an earlier nuisance, clipped, whose inverse weights the rows; empty for weights of 1.
     pairs : str
         Source of comparisons whose score it is, in log-odds; empty for a probability of a target. ``target``
         is then not read.
@@ -61,6 +67,8 @@ class Nuisance(Objective):
     clip: float = 0.0
     of_users: Literal["", "ratings", "reactions"] = ""
     average_user: bool = False
+    squared: bool = False
+    inverse: str = ""
     pairs: str = ""
 
     @property
@@ -93,10 +101,11 @@ class Nuisance(Objective):
         return numbers
 
     def loss(self, out: Columns, b: Feedback) -> Tensor:
-        """Return the cross-entropy of the target, or of the outcomes of comparisons."""
+        """Return the loss of the target, or the cross-entropy of the outcomes of comparisons."""
         if self.pairs:
             return score_loss(out.reward, out.position, self.pairs_of(b))
-        return bce(out.reward, self.target(b)).mean()
+        cost = (brier if self.squared else bce)(out.reward, self.target(b))
+        return (cost / b.eta[self.inverse] if self.inverse else cost).mean()
 
 
 @dataclass(frozen=True)

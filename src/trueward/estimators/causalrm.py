@@ -55,8 +55,18 @@ class CausalRM(Method):
     Where users differ (option users), r becomes r - (P(r=1 given x, u) - P(r=1 given x)), with u the row's
     user: the rating of a typical user.
 
-    preset=paper is the published loss, with rates and imputation as in the authors' code. Its nuisances are
-    fitted out of fold by log-loss, like all nuisances here; the authors fit them in-sample.
+    preset=paper is the loss and the nuisances of the authors' code. What remains different there:
+    - Rates are quantiles of the proxy over the rows of the batch. The code draws a second batch of 1,024 or
+      2,048 rows for them (batch_size=1024 reads as many).
+    - The proxy has cross-entropy on rated rows, as in the code. The paper's text weights a squared loss by
+      inverse propensities (proxy_loss=squared_ips).
+    - One network is proxy and imputation. The code trains two by the same loss.
+    - The reward stops on the loss of validation rows. The code's stops on that of training rows, which keeps
+      the most overfitted epoch (stop_on=training). The code stops proxy and imputation on validation labels
+      that are clean where no user gave feedback; here none is read.
+    - Training is that of all methods: standardised features, AdamW, a cosine schedule, clipped gradients.
+      The code has Adam at 5e-4, up to 600 epochs, batches of 512, patience 30 (lr, epochs, batch_size,
+      patience, lr_warm_up, clip_norm, weight_decay), and weights of whole losses, which Adam cancels.
     """
 
     estimator: Annotated[
@@ -79,6 +89,13 @@ class CausalRM(Method):
             "these in every batch, as the authors' code does (batch)"
         ),
     ] = "auto"
+    batch_rows: Annotated[
+        Literal["rated", "all"],
+        Opt(
+            "rows of a batch of none, ips and snips, also of the quantiles of rates=batch: rated, or all "
+            "rows, as in the authors' code; dr reads all rows"
+        ),
+    ] = "rated"
     impute: Annotated[
         Literal["corrected", "noisy"],
         Opt("dr with backward: correct the imputation for noise, or leave it noisy, as published"),
@@ -86,6 +103,27 @@ class CausalRM(Method):
     quantile: RateQuantile = None
     clip: PropensityClip = 0.01
     propensity_from: PropensityFrom = "xz"
+    propensity_loss: Annotated[
+        Literal["log", "squared"],
+        Opt("loss of the propensity: log-loss, or squared error, as in the authors' code"),
+    ] = "log"
+    proxy_loss: Annotated[
+        Literal["log", "squared_ips"],
+        Opt(
+            "loss of the proxy eta: log-loss, or squared error weighted by 1 / propensity, as in the paper"
+        ),
+    ] = "log"
+    nuisance_fit: Annotated[
+        Literal["out_of_fold", "in_sample"],
+        Opt(
+            "proxy and propensity: out of fold and calibrated, or one network each on all training rows, as "
+            "in the authors' code; not with rates=auto or levels"
+        ),
+    ] = "out_of_fold"
+    stop_on: Annotated[
+        Literal["validation", "training"],
+        Opt("rows whose loss stops the reward early; training: as in the authors' code"),
+    ] = "validation"
 
     paper = "CausalRM, arXiv 2603.18736; Li et al., KDD 2024; Natarajan et al., NeurIPS 2013"
     presets = {
@@ -97,6 +135,9 @@ class CausalRM(Method):
             "impute": "noisy",
             "quantile": 0.97,
             "clip": 0.1,
+            "batch_rows": "all",
+            "propensity_loss": "squared",
+            "nuisance_fit": "in_sample",
         }
     }
     variants = (
@@ -120,10 +161,17 @@ class CausalRM(Method):
     @property
     def nuisances(self) -> tuple[Estimable, ...]:
         steps: list[Estimable] = []
-        if self.estimator != "none":
-            steps.append(replace(propensity, clip=self.clip, reads=self.propensity_from))
-        if self.estimator == "dr" or self._rates_missing:
-            steps.append(noisy)
+        out_of_fold = self.nuisance_fit == "out_of_fold"
+        reads_proxy = self.estimator == "dr" or self._rates_missing
+        weights_proxy = reads_proxy and self.proxy_loss == "squared_ips"
+        if self.estimator != "none" or weights_proxy:
+            squared = self.propensity_loss == "squared"
+            p = replace(propensity, clip=self.clip, reads=self.propensity_from, squared=squared)
+            steps.append(replace(p, cross_fit=out_of_fold))
+        if reads_proxy:
+            weight = "propensity" if weights_proxy else ""
+            proxy = replace(noisy, squared=weights_proxy, inverse=weight)
+            steps.append(replace(proxy, cross_fit=out_of_fold))
         if self._rates_missing and self.rates == "batch":
             steps.append(batch_rates(self.quantile))
         elif self._rates_missing:
@@ -177,6 +225,15 @@ class CausalRM(Method):
             raise UsageError(
                 f"causalrm: rates={self.rates} would ignore quantile={self.quantile:g}; drop one"
             )
+        if (
+            self.nuisance_fit == "in_sample"
+            and self._rates_missing
+            and self.rates in ("auto", "levels")
+        ):
+            raise UsageError(
+                f"causalrm: rates={self.rates} reads a proxy that has not seen its rows, and "
+                "nuisance_fit=in_sample gives none; choose rates=batch, once or gold, or give the rates"
+            )
         if self.correction == "forward" and self.risk != "plain":
             raise UsageError(
                 f"causalrm: risk={self.risk} bounds the backward form; correction=forward is bounded "
@@ -184,7 +241,12 @@ class CausalRM(Method):
             )
 
     def rows(self, data: Feedback) -> Tensor:
-        return every(data) if self.estimator == "dr" else observed(data)
+        whole = self.estimator == "dr" or self.batch_rows == "all"
+        return every(data) if whole else observed(data)
+
+    @property
+    def monitor_split(self) -> Literal["validation", "training"]:
+        return self.stop_on
 
     def flips(self, b: Feedback) -> tuple[Tensor, Tensor]:
         """Return (rho_01, rho_10): given, estimated before, or quantiles of the proxy in this batch."""
@@ -193,7 +255,8 @@ class CausalRM(Method):
         estimated = b.eta
         if self._rates_missing and self.rates == "batch" and len(b):
             u = PUBLISHED_QUANTILE if self.quantile is None else self.quantile
-            low, high = torch.quantile(b.eta.noisy, b.y.new_tensor([1 - u, u]))
+            logits = torch.quantile(odds(b.eta.noisy), b.y.new_tensor([1 - u, u]).double())
+            low, high = torch.sigmoid(logits).to(b.y)
             estimated = Columns(rho_01=1 - high, rho_10=low)
         return noise_rates(estimated, b.y, self.rho_01, self.rho_10)
 

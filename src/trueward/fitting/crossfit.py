@@ -36,7 +36,7 @@ from .user_offsets import UserEffects
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from trueward.data.feedback import Feedback
+    from trueward.data.feedback import Columns, Feedback
     from trueward.estimation.method import Method
     from trueward.estimation.signals import LogSignals
     from trueward.training.checkpoints import Checkpoints
@@ -162,7 +162,9 @@ class CrossFitData:
         epochs = round((self.cfg.nuisance_epochs or epochs) * min(4.0, narrow))
         return replace(self.cfg, epochs=epochs, lr=self.cfg.nuisance_lr * narrow)
 
-    def problems(self, nuisance: Nuisance) -> tuple[tuple[TrainingProblem, Train], ...]:
+    def problems(
+        self, nuisance: Nuisance, earlier: tuple[Columns, Columns] | None = None
+    ) -> tuple[tuple[TrainingProblem, Train], ...]:
         """Return a training problem with its settings for every view of the features.
 
         Each has one ensemble member a fold, which trains on the rows of the other folds, unless the nuisance
@@ -172,6 +174,8 @@ class CrossFitData:
         ----------
         nuisance : Nuisance
             The nuisance.
+        earlier : tuple of Columns, optional
+            ``eta`` of the training and the validation rows, for a nuisance that an earlier one weights.
 
         """
         offsets = self.users.offsets(nuisance.users, apart=nuisance.cross_fit)
@@ -180,6 +184,9 @@ class CrossFitData:
         def problem(
             stage: str, train: Feedback, val: Feedback, transform: InputTransform
         ) -> TrainingProblem:
+            if earlier is not None and nuisance.inverse:
+                weights = ({nuisance.inverse: eta[nuisance.inverse]} for eta in earlier)
+                train, val = map(with_columns, (train, val), weights)
             if offsets is not None:
                 pairs = zip((train, val), offsets, strict=True)
                 train, val = (with_columns(d, {USER_OFFSET: part}) for d, part in pairs)
@@ -187,7 +194,8 @@ class CrossFitData:
 
         everything = self.train, self.val, self.transform
         if not nuisance.cross_fit:
-            one = replace(problem(nuisance.name, *everything), streams="reward")
+            as_reward = "reward" if nuisance.views == "all" else None
+            one = replace(problem(nuisance.name, *everything), streams=as_reward)
             return ((one, replace(self.cfg, members=1)),)
         cfg = self.settings(nuisance)
         problems = [(problem(nuisance.name, *self.reduced), cfg)]
@@ -223,6 +231,7 @@ def fit_nuisance(
     data: CrossFitData,
     checkpoints: Checkpoints | None = None,
     progress: Progress | None = None,
+    earlier: tuple[Columns, Columns] | None = None,
 ) -> NuisanceFit:
     """Fit one nuisance out of fold.
 
@@ -236,9 +245,11 @@ def fit_nuisance(
         Where the training state is saved and resumed from.
     progress : Progress, optional
         Called after every epoch.
+    earlier : tuple of Columns, optional
+        As for `CrossFitData.problems`.
 
     """
-    problems = data.problems(nuisance)
+    problems = data.problems(nuisance, earlier)
     states = [train_net(p, cfg, checkpoints, progress) for p, cfg in problems]
     return out_of_fold([p for p, _ in problems], states, data.cfg.seed)
 
@@ -247,6 +258,8 @@ def fit_nuisances(
     requests: Sequence[tuple[CrossFitData, Sequence[Method | LogSignals]]], threads: int = 1
 ) -> list[NuisanceFits]:
     """Fit the nuisances that methods or signals need and logs lack, each once a log, for all logs at once.
+
+    Those that another nuisance weights are left out, since they need its estimate.
 
     Parameters
     ----------
@@ -266,7 +279,10 @@ def fit_nuisances(
     for k, (data, methods) in enumerate(requests):
         needed = (unclipped(n) for m in methods for n in m.nuisances if isinstance(n, Nuisance))
         missing += [
-            (k, nu) for nu in dict.fromkeys(n for n in needed if n.name not in data.train.eta)
+            (k, nu)
+            for nu in dict.fromkeys(
+                n for n in needed if not n.inverse and n.name not in data.train.eta
+            )
         ]
     views = [requests[k][0].problems(nu) for k, nu in missing]
     # nuisances that differ in their views alone share the network on the leading view
@@ -332,8 +348,9 @@ def out_of_fold(
     users = None
     if USER_OFFSET in train.eta:
         users = UserCalibration.of(held, nuisance.users, train, problems[0].val)
-    if users is None or nuisance.average_user:
-        slope, offset = platt(held[rows], target[rows])
+    if users is None or nuisance.average_user or nuisance.inverse:
+        weight = 1 / train.eta[nuisance.inverse].cpu()[rows] if nuisance.inverse else None
+        slope, offset = platt(held[rows], target[rows], weight)
     else:
         slope, offset = users.slope, users.offset
     p, p_val = (torch.sigmoid(slope * v + offset).to(train.y) for v in (held, val))

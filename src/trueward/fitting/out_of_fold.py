@@ -134,12 +134,15 @@ class _Estimates:
     unclipped: dict[str, Tensor] = field(default_factory=dict)
     of_users: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
 
-    def probabilities(self, nuisance: Nuisance, _splits: Splits) -> Sequence[Tensor]:
+    def probabilities(self, nuisance: Nuisance, splits: Splits) -> Sequence[Tensor]:
         """P(target) out of fold, from the fit that is there or a new one."""
         plain = unclipped(nuisance)
-        if plain not in self.fits:
-            self.fits[plain] = fit_nuisance(plain, self.data, self.checkpoints, self.progress)
-        fit = self.fits[plain]
+        fit = self.fits.get(plain)
+        if fit is None:
+            earlier = (splits[0].eta, splits[1].eta)
+            fit = fit_nuisance(plain, self.data, self.checkpoints, self.progress, earlier)
+            if not plain.inverse:  # the fit depends on the clip of its weights
+                self.fits[plain] = fit
         if isinstance(fit, TruewardError):
             raise fit
         self.parts[nuisance.name], self.reports[nuisance.name] = fit.nets, fit.report

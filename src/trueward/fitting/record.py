@@ -199,8 +199,8 @@ def _divergence(method: Method, state: TrainingState) -> list[str]:
     if (lowest := min(state.best_loss)) < 0:
         raise TruewardError(
             f"{method.name} diverged: its estimate of a risk, which cannot be negative, fell to "
-            f"{lowest:.3g} on the validation rows, because this form of the loss has no lower bound; "
-            f"use {method.bounded_alternative}"
+            f"{lowest:.3g} on the {method.monitor_split} rows, because this form of the loss has no "
+            f"lower bound; use {method.bounded_alternative}"
         )
     if (lowest := min(state.train_loss)) < 0:
         fell = f"the training loss fell to {lowest:.3g}, and a risk cannot be negative"
