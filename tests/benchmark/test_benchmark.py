@@ -626,6 +626,18 @@ def test_the_overview_marks_only_intervals_without_0():
     assert overview(found[:2]) == []
 
 
+def test_a_scenario_that_repeats_an_experiment_counts_once():
+    """Binary quality: u_shaped draws the rows that mcar draws, and every figure is the same."""
+    gaps = {"ips": (0.01, 0.03), "dr": (-0.3, -0.1)}
+    found = [scene("mcar", gaps), scene("u_shaped", gaps), scene("rating", {"ips": (0.02, 0.04)})]
+    lines = overview(found)
+    assert "| ips | 2 | 2, 0 |  |" in lines
+    assert "| dr | 1 | 0, 1 |  |" in lines
+    note = "On s, `u_shaped` and `mcar` are one experiment, with equal figures of all 2 methods beside naive"
+    assert any(note in line for line in lines)
+    assert "| ips | +0.020 ▲ | +0.020 ▲ | +0.030 ▲ |" in lines  # both columns stay
+
+
 def test_scenarios_of_one_mechanism_are_named_by_the_settings_that_differ():
     strong = scene("rating", {"ips": (0.0, 0.1)})
     strong.settings["alpha"] = 0.2

@@ -10,6 +10,7 @@ from trueward.simulation import CLICKS
 
 from .entries import CLEAN, NAIVE, ORACLE
 from .metrics import ON_GOLD
+from .repeats import distinct
 from .summary import OBSERVABLE, Section
 
 if TYPE_CHECKING:
@@ -76,8 +77,9 @@ def standing(scenarios: Sequence[Section]) -> list[str]:
         "(better), and in which it is below 0 (worse). For a method equal to naive, about one in forty "
         "intervals is above 0 and one in forty below, by chance."
     )
+    scenarios, again = distinct(scenarios)
     lines = [
-        note,
+        " ".join([note, *again]),
         "",
         f"| {' | '.join(head)} |",
         f"|---{'|---:' * (len(head) - 1)}|",
