@@ -12,6 +12,7 @@ from trueward.estimators._registry import make
 from trueward.fitting.crossfit import CrossFitData
 from trueward.fitting.fit import fit
 from trueward.fitting.out_of_fold import estimate_nuisances
+from trueward.fitting.sweep import FitJob, fit_many
 from trueward.training.config import Train
 from trueward.training.preprocessing import InputTransform
 
@@ -143,3 +144,25 @@ def test_a_divergence_names_the_rows_it_was_seen_on():
     given = {"correction": "backward", "estimator": "none", "rho_01": 0.3, "rho_10": 0.3}
     with pytest.raises(TruewardError, match="on the training rows"):
         fit("causalrm", train, val, stop_on="training", epochs=60, lr=0.01, hidden=(16,), **given)
+
+
+@pytest.mark.parametrize("fitted", ["out_of_fold", "in_sample"])
+def test_fits_at_once_weight_the_proxy_by_their_own_clip(fitted):
+    """Two clips make two proxies; each is the one of a fit alone, up to rounding."""
+    g = torch.Generator().manual_seed(3)
+    x = torch.randn(200, 3, generator=g)
+    o = (torch.rand(200, generator=g) < sigmoid(2 * x[:, 1])).float()
+    y = (torch.rand(200, generator=g) < sigmoid(2 * x[:, 0])).float() * o
+    train, val = Feedback(x, y, o, group=torch.arange(200)).split(0.3)
+    chosen = {"rates": "batch", "proxy_loss": "squared_ips", "nuisance_fit": fitted}
+    methods = [causalrm(clip=clip, **chosen) for clip in (0.05, 0.9)]
+    few = {"epochs": 3, "hidden": (4,), "nuisance_epochs": 3, "precision": "fp32"}
+    together = fit_many([FitJob(m, train, val, 0) for m in methods], **few)
+    alone = [fit(m, train, val, seed=0, **few) for m in methods]
+    for one, other in zip(together, alone, strict=True):
+        assert torch.allclose(
+            one.score_features(x).reward, other.score_features(x).reward, atol=1e-4
+        )
+    assert not torch.allclose(
+        together[0].score_features(x).reward, together[1].score_features(x).reward, atol=1e-3
+    )
