@@ -68,6 +68,15 @@ class Cell:
         found = self.values(method, metric)
         return sum(found.values()) / len(found) if found else math.nan
 
+    def survivors(self, *methods: str) -> str:
+        """Say how many seeds are left where fits of a method failed."""
+        status: dict[int, list[bool]] = {}
+        for row in self.section.rows:
+            if row["method"] in methods:
+                status.setdefault(row["seed"], []).append(row["status"] == "done")
+        done = sum(all(v) for v in status.values())
+        return "" if done in (0, len(status)) else f" ({done} of {len(status)} seeds)"
+
     def differences(
         self, metric: str, rival: str, theirs: str, method: str = "anchored"
     ) -> dict[int, float]:
@@ -175,14 +184,16 @@ def missed(cells: Sequence[Cell]) -> list[str]:
         if c.mechanism in ("rating", "label") and not like_clean([c])[0]:
             two = [c.differences(k, "clean-mcar", k) for k in ("r2", "auroc")]
             lines.append(
-                f"| {c.name.replace(' | ', ', ')} | clean-mcar | {' | '.join(map(_with, two))} |"
+                f"| {c.name.replace(' | ', ', ')}{c.survivors('anchored', 'clean-mcar')} | clean-mcar | "
+                f"{' | '.join(map(_with, two))} |"
             )
     for c in (c for c in cells if c.whole):
         best_rival = min(c.rivals, key=lambda m: c.gap("r2", m, "r2_gold"))
         two = [c.differences(k, best_rival, theirs) for k, theirs in RECALIBRATED]
         if mean(two[0].values()) <= 0:
             lines.append(
-                f"| {c.name.replace(' | ', ', ')} | {best_rival} + gold | {' | '.join(map(_with, two))} |"
+                f"| {c.name.replace(' | ', ', ')}{c.survivors('anchored', best_rival)} | {best_rival} + gold | "
+                f"{' | '.join(map(_with, two))} |"
             )
     return lines
 
@@ -226,6 +237,7 @@ def table(cells: Sequence[Cell]) -> list[str]:
                 c.mean(m, "r2_gold" if m in ("naive", "three_outcome") else "r2"),
                 c.mean(m, "auroc"),
             )
+            + c.survivors(m)
             for m in SHOWN
         ]
         lines.append(f"| {c.name} | {' | '.join(shown)} |")
@@ -243,7 +255,7 @@ What `anchored`, `three_outcome` and `channels` recover, where the methods of th
 
 Sets of real texts ({sets}), six mechanisms of selection, with and without wrong feedback (rho_01 = .1, rho_10 = .2),
 20 % of the rows rated, 300 gold labels, five seeds: {cells} cells{left}. All figures are means over the seeds on clean labels of
-other prompts. `naive`, and every other method, is recalibrated by Platt's method on the same 300 gold labels; `clean-mcar`
+other prompts; where fits failed, over the others, whose number follows. `naive`, and every other method, is recalibrated by Platt's method on the same 300 gold labels; `clean-mcar`
 learns from as many clean labels, drawn at random, as there are ratings.
 
 ## What was asked, and where it holds

@@ -18,7 +18,8 @@ true log. Feedback rate .2, P(observed 0 given true 1) = .1, P(observed 1 given 
 split, selection, noise and initialisation), split by prompt. All methods use the default features and network and stop on
 what the log shows; nothing is tuned. `oracle` is fitted on every clean label of the same rows. Figures are means over the
 seeds on clean labels of prompts that no fit has seen; in brackets the mean difference to naive and its standard error over
-the seeds; `(!)` marks a mean worse than naive's.
+the seeds; `(!)` marks a mean worse than naive's. Where fits failed, the means are over the other seeds, whose number stands
+beside the method.
 
 Made by
 
@@ -72,7 +73,8 @@ def table(rows: list[dict]) -> str:
             if not mine:
                 continue
         cells = [cell(k, method, mine, naive) for k in SHOWN]
-        lines.append(f"| {method} | {' | '.join(cells)} |")
+        survivors = f", {len(mine)} of {len(mine) + len(failed)} seeds" if failed else ""
+        lines.append(f"| {method}{survivors} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -83,13 +85,14 @@ def cell(metric: str, method: str, mine: list[dict], naive: dict) -> str:
         return mean
     gaps = [r[metric] - naive[r["seed"]][metric] for r in mine]
     gap = statistics.mean(gaps)
-    error = statistics.stdev(gaps) / len(gaps) ** 0.5 if len(gaps) > 1 else float("nan")
-    return f"{mean} [{gap:+.3f} ± {error:.3f}]{' (!)' if gap < 0 else ''}"
+    error = f" ± {statistics.stdev(gaps) / len(gaps) ** 0.5:.3f}" if len(gaps) > 1 else "; one seed"
+    return f"{mean} [{gap:+.3f}{error}]{' (!)' if gap < 0 else ''}"
 
 
 def summary(rows: list[dict]) -> str:
     """Return the number of settings in which each method is worse than naive."""
-    lines = ["| method | worlds | AUROC worse than naive | R2 worse than naive | runs that failed |",
+    lines = ["Where fits failed, worse is the mean over the other seeds, whose number follows.", "",
+             "| method | worlds | AUROC worse than naive | R2 worse than naive | runs that failed |",
              "|---|---|---|---|---|"]  # fmt: skip
     for method in dict.fromkeys(r["method"] for r in rows):
         if method in ("naive", "oracle"):
@@ -101,11 +104,19 @@ def summary(rows: list[dict]) -> str:
         }
         failed = sum("failed" in r for r in rows if r["method"] == method)
         named = [
-            f"{len(v)} ({', '.join(f'{s} {a}' for s, a in v)})" if v else "0"
+            f"{len(v)} ({', '.join(world_name(rows, method, w) for w in v)})" if v else "0"
             for v in worse.values()
         ]
         lines.append(f"| {method} | {len(worlds)} | {' | '.join(named)} | {failed} |")
     return "\n".join(lines)
+
+
+def world_name(rows: list[dict], method: str, world: tuple) -> str:
+    """Name a setting, with the number of seeds of a mean over survivors."""
+    mine = [r for r in rows if (r["set"], r["alpha"]) == world and r["method"] == method]
+    done = sum("failed" not in r for r in mine)
+    survivors = "" if done == len(mine) else f" [{done} of {len(mine)} seeds]"
+    return f"{world[0]} {world[1]}{survivors}"
 
 
 def gap(rows: list[dict], method: str, world: tuple, metric: str) -> float | None:

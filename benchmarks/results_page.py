@@ -4,10 +4,11 @@ python benchmarks/results_page.py --mechanisms runs/mechanisms --real runs/real 
     --out docs/benchmark.md
 
 All numbers of the page are computed from the runs, also those in the text of `benchmark_findings.md`:
-`{{gap RUN|SET/MECHANISM|METHOD|METRIC}}` is a difference to naive, `{{value ...}}` a mean over seeds,
+`{{gap RUN|SET/MECHANISM|METHOD|METRIC}}` is a difference to naive, `{{value ...}}` a mean over seeds, both marked where
+seeds failed,
 `{{added ...}}` the gain of selection on the test set, `{{range RUN|MECHANISMS|METHOD|METRIC}}` the range of differences to
 naive over sets and these mechanisms, `{{better RUN|METHOD|METRIC}}` and `{{worse ...}}` the number of scenarios with an interval above or below 0, and
-`{{failed RUN|METHOD}}` the number of failed fits.
+`{{failed RUN|METHOD}}` the number of failed fits. Scenarios that are one experiment under two names count once.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from scipy.stats import kendalltau
 
 from trueward.benchmark import Runs
 from trueward.benchmark.overview import BETTER, WORSE, draw_recovered, mark, overview
+from trueward.benchmark.repeats import distinct
 from trueward.benchmark.summary import OBSERVABLE, ON_TEST, sections
 from trueward.benchmark.table import markdown, plus_minus
 from trueward.core.atomic_io import replacing
@@ -87,7 +89,8 @@ def page(runs: dict[str, Runs], found: dict[str, list[Section]]) -> str:
         f"{sum(r['seconds'] or 0 for r in run.rows()) / 60:,.0f} minutes of a core"
         for name, run in runs.items()
     )
-    findings = filled(FINDINGS.read_text(encoding="utf-8"), found)
+    once = {name: distinct(some)[0] for name, some in found.items()}
+    findings = filled(FINDINGS.read_text(encoding="utf-8"), once)
     parts = [HEAD.format(counts=counts), findings, "## mechanisms\n", about(runs["mechanisms"])]
     parts += [
         row.replace("## At a glance", "### Standing") for row in overview(found["mechanisms"])
@@ -126,7 +129,7 @@ def difference(found: list[Section], where: str, method: str, metric: str) -> st
     figure = scenario(found, where).figure(method, metric)
     gap = figure.minus_naive if figure else None
     assert gap is not None, (where, method, metric)
-    return f"{gap.value:+.3f}"
+    return f"{gap.value:+.3f}{survivors(scenario(found, where), method)}"
 
 
 def average(found: list[Section], where: str, method: str, metric: str) -> str:
@@ -134,7 +137,16 @@ def average(found: list[Section], where: str, method: str, metric: str) -> str:
     figure = scenario(found, where).figure(method, metric)
     mean = figure.value if figure else None
     assert mean is not None, (where, method, metric)
-    return f"{mean.value:.3f}"
+    return f"{mean.value:.3f}{survivors(scenario(found, where), method)}"
+
+
+def survivors(section: Section, method: str) -> str:
+    """Say how many seeds a mean is over, where not over all."""
+    rows = [r for r in section.rows if r["method"] == method]
+    done = sum(r["status"] == "done" for r in rows)
+    return (
+        "" if done == len(rows) else f" (mean of the {done} seeds in {len(rows)} that did not fail)"
+    )
 
 
 def added(found: list[Section], where: str, method: str, metric: str) -> str:
@@ -142,7 +154,7 @@ def added(found: list[Section], where: str, method: str, metric: str) -> str:
     section = scenario(found, where)
     figures = [section.figure(method, metric, how) for how in (OBSERVABLE, ON_TEST)]
     ours, best = (f.value.value for f in figures if f and f.value)
-    return f"{best - ours:+.3f}"
+    return f"{best - ours:+.3f}{survivors(section, method)}"
 
 
 def span(found: list[Section], mechanisms: str, method: str, metric: str) -> str:
@@ -217,7 +229,7 @@ def ranking(section: Section) -> list[str]:
         for metric in ("r2", "r2_gold"):
             figure = section.figure(method, metric)
             cells.append(plus_minus(figure.value if figure else None))
-        lines.append(f"| {method} | {' | '.join(cells)} |")
+        lines.append(f"| {method}{survivors(section, method)} | {' | '.join(cells)} |")
     lines += ["", "Kendall's tau of the ranks:", ""]
     for how, mine in (("chosen on test", ours[ON_TEST]), ("chosen by the log", ours[OBSERVABLE])):
         taus = []
