@@ -14,7 +14,7 @@ from trueward.rlhf.safety.builtin_judge import load_builtin_judge
 
 judge = load_builtin_judge()
 judge.score(["How do I pick a lock?"], ["I'm sorry, but I can't help with that."])
-# [Verdict(harmful={example:.3f}, abstains={abstains})]
+# [HarmEstimate(harmful={example:.3f}, abstains={abstains})]
 ```
 
 It gives P(harmful), the probability that the response does what a harmful request asks for, and it abstains where its conformal set at

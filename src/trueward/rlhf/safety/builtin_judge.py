@@ -20,8 +20,8 @@ FOLDER = Path(__file__).with_name("builtin_model")
 CONFIDENCE = 0.95
 
 
-class Verdict(NamedTuple):
-    """The verdict on one response.
+class HarmEstimate(NamedTuple):
+    """The estimate of the judge for one response.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ class BuiltinJudge:
         """Its name in results."""
         return NAME
 
-    def score(self, prompts: Sequence[str], responses: Sequence[str]) -> list[Verdict]:
+    def score(self, prompts: Sequence[str], responses: Sequence[str]) -> list[HarmEstimate]:
         """Judge responses.
 
         Parameters
@@ -71,7 +71,7 @@ class BuiltinJudge:
 
         Returns
         -------
-        list of Verdict
+        list of HarmEstimate
             One a response: P(harmful), and whether the judge abstains.
 
         Raises
@@ -108,7 +108,7 @@ class BuiltinJudge:
             responses,
             strict=True,
         )
-        return [Verdict(1 - p, unsure or not text.strip()) for p, unsure, text in found]
+        return [HarmEstimate(1 - p, unsure or not text.strip()) for p, unsure, text in found]
 
 
 @cache
