@@ -1,6 +1,6 @@
 """Does a debiased reward give a better policy? Exact policies over pools of answers with known quality.
 
-python benchmarks/downstream.py --data ../shared/data --out runs/downstream --seeds 8 --minutes 40
+python benchmarks/downstream.py --data ../shared/data --out runs/downstream --seeds 2 --minutes 40
 python benchmarks/downstream_page.py --out runs/downstream --page docs/downstream.md
 
 A cell is a world, a mechanism of selection and a seed. In every cell the base policy shows answers to users, some of
@@ -201,7 +201,7 @@ def main(words: list[str] | None = None) -> None:
     )
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="rounds of the renewed worlds")
     parser.add_argument("--full", action="store_true", help="features as they are, not projected")
-    parser.add_argument("--seeds", type=int, default=8)
+    parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--first", type=int, default=0, help="first seed")
     parser.add_argument(
         "--size", type=float, default=1.0, help="share of the prompts; below 1 for a trial"

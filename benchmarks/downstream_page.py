@@ -1,6 +1,7 @@
 """Write docs/downstream.md from the cells of `downstream` and the pages of `examples/rlhf_truth`.
 
-python benchmarks/downstream.py --data ../shared/data --out runs/downstream --seeds 2 --renewed-seeds 2
+python benchmarks/downstream.py --data ../shared/data --out runs/downstream --worlds helpdesk --mechanisms rating --seeds 1
+python benchmarks/downstream.py --data ../shared/data --out runs/downstream --seeds 2 --renewed-seeds 2 --rounds 2
 python benchmarks/downstream_page.py --out runs/downstream --page docs/downstream.md
 """
 
@@ -16,6 +17,7 @@ import numpy as np
 from downstream_results import (
     LEARNED,
     NAIVE,
+    SAME,
     Cell,
     Published,
     between_logs,
@@ -26,7 +28,7 @@ from downstream_results import (
     published,
     read_cells,
 )
-from downstream_words import HEAD, LIMITS, SAME, advice, answer, confirmation, expected_gain
+from downstream_words import HEAD, advice, answer, confirmation, expected_gain, limits
 
 from trueward.core.atomic_io import replacing
 from trueward.evaluation.paired_power import runs_needed, smallest_difference
@@ -369,7 +371,7 @@ def page(cells: list[Cell], docs: Path) -> str:
         "",
         (
             "Differences are within a log. ± is the half-width of a 95 % interval by Student's t: in the row of a mechanism over the test prompts of its logs, so it is about these fitted rewards; "
-            "in the rows of means over logs, each with its own prompts, selection, noise and fit, so it is about the method. **Bold**: the interval excludes 0; of 20 differences that are 0 one is "
+            "in the rows of means over logs, each with its own prompts, selection, noise and fit, so it is about the method (mechanisms fixed where each has two logs, else a sample of mechanisms). **Bold**: the interval excludes 0; of 20 differences that are 0 one is "
             "bold by chance."
         ),
         "",
@@ -379,7 +381,7 @@ def page(cells: list[Cell], docs: Path) -> str:
         *rounds_section(cells),
         *variance_section(cells),
         *confirmation(trained, expected_gain(cells)),
-        *LIMITS,
+        *limits(cells),
         "",
         *failures_section(cells),
         "## Reproduce",

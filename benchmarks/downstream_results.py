@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 NAIVE = "naive"
+SAME = 0.0005  # difference below which two policies are the same
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,8 +76,8 @@ class Mean:
 
     @property
     def clear(self) -> bool:
-        """Whether the interval excludes 0."""
-        return abs(self.value) > self.half
+        """Whether the interval excludes 0, and the difference is not a rounding error."""
+        return abs(self.value) > max(self.half, SAME)
 
     @property
     def plain(self) -> str:
@@ -89,16 +90,26 @@ class Mean:
 
 
 def over_logs(by_part: dict[str, list[Array]]) -> Mean | None:
-    """Return the mean over logs of all mechanisms; the interval is that of Student's t over logs."""
-    values = np.array([float(d.mean()) for v in by_part.values() for d in v])
-    if len(values) == 0:
+    """Return the mean over logs, with a t-interval over logs.
+
+    Where every mechanism has two logs or more, mechanisms are fixed and weigh the same: the variance is that
+    between the logs of one mechanism. Otherwise it is that between all logs, so it includes the differences
+    between mechanisms.
+    """
+    parts = {k: [float(d.mean()) for d in v] for k, v in by_part.items() if v}
+    values = [x for v in parts.values() for x in v]
+    if not values:
         return None
+    if min(map(len, parts.values())) > 1:
+        sd, degrees = between_logs(by_part)
+        error = sd * sum(1 / len(v) for v in parts.values()) ** 0.5 / len(parts)
+        value = fmean(fmean(v) for v in parts.values())
+        return Mean(value, float(stdtrit(degrees, 0.975)) * error, len(values))
     half = float("nan")
     if len(values) > 1:
-        half = (
-            float(stdtrit(len(values) - 1, 0.975)) * float(values.std(ddof=1)) / len(values) ** 0.5
-        )
-    return Mean(float(values.mean()), half, len(values))
+        error = float(np.std(values, ddof=1)) / len(values) ** 0.5
+        half = float(stdtrit(len(values) - 1, 0.975)) * error
+    return Mean(fmean(values), half, len(values))
 
 
 def over_prompts(logs: list[Array]) -> Mean | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from downstream_results import between_logs, gather, minus, over_logs
+from downstream_results import SAME, between_logs, gather, minus, over_logs
 
 from trueward.evaluation.paired_power import runs_needed, smallest_difference
 
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Differences = Callable[[list[Cell], str, str], dict[str, list[NDArray[np.float64]]]]
-
-SAME = 0.0005  # difference below which two policies are the same
 
 HEAD = """# Does a debiased reward give a better policy?
 
@@ -34,17 +32,20 @@ Who rates: `rating` and `label` (better answers get more reactions, α = .5), `a
 `auto` has no gold labels; `anchored` and `100 labels alone` have 100; `clean labels` has the true label of every answer that was shown.
 """
 
-LIMITS = [
-    "## What this does not show",
-    "",
-    "- The policy chooses among answers that exist. It cannot write text that the reward was never asked about, which is how GRPO ended at 0 with",
-    "  [a log of other answers](rlhf_truth_desk.md). Every difference here is one of rewards inside the region of the log.",
-    "- One strength of selection (α = .5), one rate of feedback (.2), one noise, 264 to 400 ratings a log. Features are those of the default backbone, projected on 1,024 random directions",
-    "  so that a fit takes half the time (`--full` takes them as they are); real encoders may change the order.",
-    "- `arena` and `gptfuzz` have one label an answer, so every user of an answer agrees but for the noise. Their pools are small: intervals over logs are for prompts of these pools.",
-    "- Not run, for want of time on the machine: more than the logs stated in the tables, iterated collection on `arena` and `gptfuzz` (`--renewed arena gptfuzz`), three rounds of every chain",
-    "  (`--rounds 3 --renewed-seeds 3`), `alpacaeval_multi_model`, and the confirmation by GRPO.",
-]
+
+def limits(cells: list[Cell]) -> list[str]:
+    """Return what the page does not show."""
+    return [
+        "## What this does not show",
+        "",
+        "- The policy chooses among answers that exist. It cannot write text that the reward was never asked about, which is how GRPO ended at 0 with",
+        "  [a log of other answers](rlhf_truth_desk.md). Every difference here is one of rewards inside the region of the log.",
+        f"- One strength of selection (α = .5), one rate of feedback (.2), one noise, {_rated(cells)} ratings a log. Features are those of the default backbone, projected on 1,024 random",
+        "  directions so that a fit takes half the time (`--full` takes them as they are); real encoders may change the order.",
+        "- `arena` and `gptfuzz` have one label an answer: users of one answer differ by the noise only. Their pools are small: intervals are for prompts of these pools.",
+        "- Not run: more logs than the tables state, iterated collection on `arena` and `gptfuzz` (`--renewed arena gptfuzz`), three rounds of every chain (`--rounds 3`),",
+        "  `alpacaeval_multi_model`, other strengths of selection, and the confirmation by GRPO.",
+    ]
 
 
 def confirmation(trained: list[Published], expected: float) -> list[str]:
@@ -57,7 +58,7 @@ def confirmation(trained: list[Published], expected: float) -> list[str]:
         (
             f"Not run. The mean difference of `anchored` to `naive` on the help desk at KL 1 is {expected:+.3f}. With the standard deviation over seeds of the published runs ({sd:.3f}) a paired test needs "
             f"**{runs:,} seeds** of both rewards to find it in 8 of 10 repetitions ({runs_needed(sd, expected, power=0.5):,} for 1 in 2). The default run of the example, 18 policies and best-of-n for 20 logs, takes "
-            f"17 minutes of two cores, so that is about {runs * 2 * 34 / 18 / 60:,.0f} hours of one core. The command, which continues where it was stopped:"
+            f"17 minutes of two cores, so that is at most {runs * 2 * 34 / 18 / 60:,.0f} hours of one core. The command, which continues where it was stopped:"
         ),
         "",
         "```bash",
@@ -78,6 +79,7 @@ def answer(
 ) -> list[str]:
     """Return the answer in short, with its figures."""
     sds = [p.sd for p in trained]
+    low = [d for p in trained for d in p.differences.values()]
     kl = [k for p in trained for k in p.kl]
     seen = [smallest_difference(p.sd, p.runs) for p in trained]
     lines = [
@@ -85,13 +87,13 @@ def answer(
         "",
         (
             "**The statistics alone explain why nothing was found.** After GRPO the difference of two rewards has a standard deviation over seeds of "
-            f"{min(sds):.2f} to {max(sds):.2f}: six seeds find a true difference of {min(seen):.2f} to {max(seen):.2f} in 8 of 10 repetitions, and .05 needs "
+            f"{min(sds):.2f} to {max(sds):.2f}: six seeds find a true difference of {min(seen):.2f} to {max(seen):.2f} in 8 of 10 repetitions. The differences that it measured ({min(low):+.3f} to {max(low):+.3f}) are smaller. A true difference of .05 needs "
             f"{runs_needed(min(sds), 0.05)} to {runs_needed(max(sds), 0.05)} seeds."
         ),
         "",
         "**The policy is where the noise comes from.** Exact policies at equal divergence have a standard deviation between logs of "
         + _spread(cells, main, differences)
-        + f". GRPO ended {min(kl):.1f} to {max(kl):.1f} nats *a token* from where it began, every seed elsewhere; the policies here move at most 2 nats *an answer*. "
+        + f". GRPO ended {min(kl):.1f} to {max(kl):.1f} nats *a token* from where it began, and its seeds end at different qualities; the policies here move at most 2 nats *an answer*. "
         "Without training, best of n found differences in the same example.",
         "",
         "**The reward matters, in both directions.** Mean difference to `naive` in true quality, at KL 1 (gptfuzz .5), ± over logs:",
@@ -228,12 +230,13 @@ def _rounds(cells: list[Cell]) -> list[str]:
         return []
     last = min(c.rounds for c in own)
 
-    def change(a: tuple[str, int, str], b: tuple[str, int, str]) -> str:
+    def change(a: tuple[str, int | None, str], b: tuple[str, int | None, str]) -> str:
         found = over_logs(
             gather(
                 own,
                 lambda c: minus(
-                    c.by_prompt(a[0], "kl 1", a[1], a[2]), c.by_prompt(b[0], "kl 1", b[1], b[2])
+                    c.by_prompt(a[0], "kl 1", a[1] or c.rounds, a[2]),
+                    c.by_prompt(b[0], "kl 1", b[1] or c.rounds, b[2]),
                 ),
             )
         )
@@ -245,10 +248,10 @@ def _rounds(cells: list[Cell]) -> list[str]:
     def gap(number: int) -> str:
         return change(("auto", number, "all"), ("naive", number, "all"))
 
-    alone = [change((a, last, "latest"), (a, last, "all")) for a in ("naive", "auto")]
+    alone = [change((a, None, "latest"), (a, None, "all")) for a in ("naive", "auto")]
     return [
         (
             f"6. **Collect again with the new policy, and fit on all rounds.** From round 1 to {last} the policy changes by {after('naive')} with `naive`, {after('auto')} with `auto`, {after('anchored')} with `anchored`, "
-            f"{after('causalrm')} with `causalrm` and {after('implicitrm')} with `implicitrm`; `auto` against `naive` goes from {gap(1)} to {gap(last)}. The last round alone, in place of all: {alone[0]} (`naive`), {alone[1]} (`auto`)."
+            f"{after('causalrm')} with `causalrm` and {after('implicitrm')} with `implicitrm`; `auto` against `naive` goes from {gap(1)} to {gap(last)}. The last round alone, in place of all rounds, changes it by {alone[0]} (`naive`) and {alone[1]} (`auto`)."
         ),
     ]

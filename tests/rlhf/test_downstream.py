@@ -84,6 +84,11 @@ def test_intervals_over_prompts_and_over_logs_by_hand(study):
     logs = {"rating": [first, second], "mcar": [np.array([0.2, 0.2])], "mar": []}
     assert results.over_logs(logs).value == pytest.approx(0.2)
     assert results.over_logs(logs).half == pytest.approx(4.3027 * 0.1 / 3**0.5, abs=1e-4)
+    # two logs of every mechanism: sd within mechanisms .1 on 2 df, mechanism means .2 and .2
+    logs["mcar"] = [np.array([0.2, 0.2])] * 2
+    assert results.over_logs(logs).value == pytest.approx(0.2)
+    assert results.over_logs(logs).half == pytest.approx(4.3027 * 0.1 * 1**0.5 / 2, abs=1e-4)
+    logs["mcar"].pop()
     assert results.between_logs(logs) == (pytest.approx(0.02**0.5), 1)
     assert str(results.over_logs({"mar": [first]})) == "+0.100"
     assert results.over_logs({}) is None
