@@ -1,7 +1,9 @@
 """Write docs/downstream.md from the cells of `downstream` and the pages of `examples/rlhf_truth`.
 
 python benchmarks/downstream.py --data ../shared/data --out runs/downstream --worlds helpdesk --mechanisms rating --seeds 1
-python benchmarks/downstream.py --data ../shared/data --out runs/downstream --seeds 2 --renewed-seeds 2 --rounds 2
+python benchmarks/downstream.py --data ../shared/data --out runs/downstream --worlds helpdesk --mechanisms annoyed rating --rounds 2
+python benchmarks/downstream.py --data ../shared/data --out runs/downstream --worlds helpdesk --mechanisms annoyed label --first 2 --seeds 4 --renewed-seeds 0
+python benchmarks/downstream.py --data ../shared/data --out runs/downstream --renewed-seeds 1 --rounds 2
 python benchmarks/downstream_page.py --out runs/downstream --page docs/downstream.md
 """
 

@@ -28,7 +28,7 @@ pi(a) proportional to exp(R(a) / beta) is the optimum of KL-regularised RLHF; be
 same for every reward (`trueward.rlhf.softmax_policy`). The policy of best of n, which best-of-n distillation learns, is exact, too (`best_of_n_policy`). The value of a
 policy is a sum over the pool. So neither sampling nor an optimiser adds noise, and differences are paired by prompt.
 
-Who rates: `rating` and `label` (better answers get more reactions, α = .5), `annoyed` (worse ones do), `mar` and `looks_like_quality` (the text decides), `mcar` (nobody selects).
+Who rates: `rating` and `label` (better answers get more reactions, α = .5), `annoyed` (worse ones do), `mar` and `looks_like_quality` (the text decides), `mcar` (chance does).
 `auto` has no gold labels; `anchored` and `100 labels alone` have 100; `clean labels` has the true label of every answer that was shown.
 """
 
@@ -91,9 +91,9 @@ def answer(
             f"{runs_needed(min(sds), 0.05)} to {runs_needed(max(sds), 0.05)} seeds."
         ),
         "",
-        "**The policy is where the noise comes from.** Exact policies at equal divergence have a standard deviation between logs of "
+        "**Training the policy adds most of the noise.** "
         + _spread(cells, main, differences)
-        + f". GRPO ended {min(kl):.1f} to {max(kl):.1f} nats *a token* from where it began, and its seeds end at different qualities; the policies here move at most 2 nats *an answer*. "
+        + f"GRPO ended {min(kl):.1f} to {max(kl):.1f} nats *a token* from where it began, and its seeds end at different qualities; the policies here move at most 2 nats *an answer*. "
         "Without training, best of n found differences in the same example.",
         "",
         "**The reward matters, in both directions.** Mean difference to `naive` in true quality, at KL 1 (gptfuzz .5), ± over logs:",
@@ -143,7 +143,9 @@ def _spread(cells: list[Cell], main: dict[str, str], differences: Differences) -
         found = [between_logs(differences(own, a, policy)) for a in ("auto", "anchored")]
         if all(degrees >= 2 for _, degrees in found):
             said.append(f"{found[0][0]:.3f} (`auto`) and {found[1][0]:.3f} (`anchored`) on {world}")
-    return ", ".join(said) or "a few hundredths"
+    if not said:
+        return ""
+    return f"Between logs of one mechanism the difference of two exact policies at equal divergence has a standard deviation of {', '.join(said)}. "
 
 
 def expected_gain(cells: list[Cell]) -> float:

@@ -29,7 +29,8 @@ LIMITS = [
     "One small world, one weak policy, one step size; the log is not renewed while the policy learns. Of the same experiment there are three pages:",
     "with [a log of what the policy writes](rlhf_truth.md), with [such a log and ten times the KL weight](rlhf_truth_near.md), which holds the",
     "policy near its beginning, and with [a log of answers that the policy does not write](rlhf_truth_desk.md), where every reward, also that of",
-    "clean labels, is asked about text that it knows nothing of. The truth is not fooled by that.",
+    "clean labels, is asked about text that it knows nothing of. The truth is not fooled by that. Six seeds cannot see differences of less than",
+    "about .2 after training: [exact policies](downstream.md) compare the rewards at equal divergence, and renew the log.",
 ]
 WHOSE = {
     "desk": "answers of the help desk, which write no foreign text",
