@@ -363,10 +363,11 @@ def failures_section(cells: list[Cell]) -> list[str]:
 def page(cells: list[Cell], docs: Path) -> str:
     """Return the page."""
     trained = after_grpo(docs)
+    untrained = published(docs / "rlhf_truth.md")[0].sd
     seconds = sum(c.content["seconds"] for c in cells)
     parts = [
         HEAD,
-        *answer(cells, MAIN, GROUPS, trained, differences),
+        *answer(cells, MAIN, GROUPS, trained, untrained, differences),
         *advice(cells, MAIN, GROUPS, differences),
         *power_section(docs),
         "## Reward: exact policies at equal divergence",

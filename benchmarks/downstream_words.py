@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from downstream_results import SAME, between_logs, gather, minus, over_logs
+from downstream_results import SAME, between_logs, gather, minus, over_logs, over_prompts
 
 from trueward.evaluation.paired_power import runs_needed, smallest_difference
 
@@ -75,6 +75,7 @@ def answer(
     main: dict[str, str],
     groups: dict[str, tuple[str, ...]],
     trained: list[Published],
+    untrained: float,
     differences: Differences,
 ) -> list[str]:
     """Return the answer in short, with its figures."""
@@ -94,7 +95,7 @@ def answer(
         "**Training the policy adds most of the noise.** "
         + _spread(cells, main, differences)
         + f"GRPO ended {min(kl):.1f} to {max(kl):.1f} nats *a token* from where it began, and its seeds end at different qualities; the policies here move at most 2 nats *an answer*. "
-        "Without training, best of n found differences in the same example.",
+        f"In the example itself best of 64, which trains nothing, has a standard deviation of {untrained:.3f} over logs: {untrained**2 / (sum(x * x for x in sds) / len(sds)):.0%} of the variance after GRPO.",
         "",
         "**The reward matters, in both directions.** Mean difference to `naive` in true quality, at KL 1 (gptfuzz .5), ± over logs:",
         "",
@@ -114,7 +115,26 @@ def answer(
             lines.append(
                 f"| {world} | {name.strip('*')} | {len(own)} | {naive.value:.3f} | {' | '.join(row)} |"
             )
+    lines += ["", "By world and mechanism, intervals over prompts:", ""]
+    lines += [
+        f"- `{a}`: {_clear(cells, main, differences, a)}"
+        for a in ("auto", "causalrm", "implicitrm", "anchored")
+    ]
     return [*lines, *_safety(cells, main, differences), ""]
+
+
+def _clear(cells: list[Cell], main: dict[str, str], differences: Differences, arm: str) -> str:
+    """Return in which worlds and mechanisms a reward is clearly better or worse than naive."""
+    better, worse, rows = [], [], 0
+    for world, policy in main.items():
+        for mechanism, logs in differences(
+            [c for c in cells if c.world == world], arm, policy
+        ).items():
+            rows += 1
+            found = over_prompts(logs)
+            if found and found.clear:
+                (better if found.value > 0 else worse).append(f"{world} `{mechanism}`")
+    return f"clearly better in {len(better)} of {rows} ({', '.join(better) or 'none'}), clearly worse in {len(worse)} ({', '.join(worse) or 'none'})."
 
 
 def _safety(cells: list[Cell], main: dict[str, str], differences: Differences) -> list[str]:
@@ -193,17 +213,17 @@ def advice(
         "",
         (
             f"1. **Fit `auto`.** Without gold labels it makes the same policy as `naive` in {same} of {len(every)} logs (to .0005), a better one in {better} and a worse one in {len(every) - same - better} "
-            f"(by at most {max(0.0, -min(every)):.3f}). It gains where quality decides who rates and the log shows it ({said('auto', by_quality)}) and does nothing elsewhere ({said('auto', other)}): "
+            f"(by at most {max(0.0, -min(every)):.3f}). Where quality decides who rates, the difference is {said('auto', by_quality)}; elsewhere {said('auto', other)}: "
             "a level that is moved for all answers alike changes no ranking, and a policy needs the ranking only. "
-            f"Averaging alone, five members of `naive`, gains {said('naive, 5 members', by_quality)} there and {said('naive, 5 members', other)} elsewhere."
+            f"Averaging alone, five members of `naive`, gains {said('naive, 5 members', by_quality)} and {said('naive, 5 members', other)}."
         ),
         (
-            f"2. **Label 100 random answers.** `anchored` against `naive`: {said('anchored', by_quality)} where quality decides who rates, {said('anchored', other)} elsewhere. "
-            f"The 100 labels alone, with no feedback at all, make a policy that differs from that of {_rated(cells)} ratings by {said('100 labels alone', (*by_quality, *other))}."
+            f"2. **Label 100 random answers if they are cheap.** `anchored` against `naive`: {said('anchored', by_quality)} where quality decides who rates, {said('anchored', other)} elsewhere; against `auto`: "
+            f"{said('anchored', (*by_quality, *other), 'auto')}. The 100 labels alone, with no feedback at all, against {_rated(cells)} ratings: {said('100 labels alone', (*by_quality, *other))}."
         ),
         (
-            f"3. **Do not throw away thumbs down.** `implicitrm` reads thumbs up only. Where bad answers get more reactions (`annoyed`) its policy loses {said('implicitrm', ('annoyed',))} and is worse than the base policy "
-            f"({said('implicitrm', ('annoyed',), 'base')} against it)."
+            f"3. **Do not throw away thumbs down.** `implicitrm` reads thumbs up only. Where bad answers get more reactions (`annoyed`) its policy differs from that of `naive` by {said('implicitrm', ('annoyed',))} "
+            f"and from the base policy by {said('implicitrm', ('annoyed',), 'base')}."
         ),
         f"4. **Do not expect propensities to help.** `causalrm` against `naive`: {said('causalrm', by_quality)} where quality decides who rates, {said('causalrm', other)} elsewhere.",
         (
@@ -212,7 +232,7 @@ def advice(
         ),
         *_rounds(cells),
         (
-            f"7. **Use `caution` for text outside the log, not to rank inside it.** Five members with a lower bound against the same members without: {said('naive, cautious', (*by_quality, *other), 'naive, 5 members')}; "
+            f"7. **Do not expect `caution` to rank better inside the log.** Text outside it, for which it is made, is not measured here. Five members with a lower bound against the same members without: {said('naive, cautious', (*by_quality, *other), 'naive, 5 members')}; "
             f"`anchored` with its lower bound against without: {said('anchored, cautious', (*by_quality, *other), 'anchored')}."
         ),
         "8. **Compare rewards before you train**, at equal divergence, on labelled answers to a few hundred prompts: `softmax_policy(reward, prompt, kl).value(label)`. It costs no training, and its differences are paired by prompt.",
