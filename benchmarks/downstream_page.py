@@ -122,9 +122,9 @@ def differences(cells: list[Cell], arm: str, policy: str) -> dict[str, list[Arra
 
 
 def level(cells: list[Cell], arm: str, policy: str) -> str:
-    """Return the mean value of a policy over logs."""
-    found = [v for c in cells if (v := c.value(arm, policy)) is not None]
-    return f"{fmean(found):.3f}" if found else "-"
+    """Return the mean value of a policy, over logs as differences are."""
+    found = over_logs(gather(cells, lambda c: c.by_prompt(arm, policy)))
+    return f"{found.value:.3f}" if found else "-"
 
 
 def world_section(cells: list[Cell], world: str) -> list[str]:
