@@ -4,13 +4,11 @@ import dataclasses
 import gzip
 import json
 import shlex
-from types import SimpleNamespace
 
 import polars as pl
 import pytest
 import typer
 from helpers.commands import run
-from helpers.forks import FORKS
 
 from trueward.benchmark import read_config, runner
 from trueward.benchmark.jobs import jobs_of
@@ -47,12 +45,12 @@ def lines(path, rows):
 
 
 def helpsteer(folder, prompts=60):
-    """Two answers to each prompt; the first prompts are in the test split, too."""
+    """Two answers to each prompt, 40 % of them bad; the first prompts are in the test split, too."""
     rows = [
         {
             "prompt": f"How do I undo step {i // 2}?",
-            "response": f"{'Press undo and wait.' if i % 3 else 'No idea'} {i}",
-            "helpfulness": 1 + 3 * (i % 3 > 0) - (i % 5 == 0),
+            "response": f"{'No idea' if i % 5 < 2 else 'Press undo and wait.'} {i}",
+            "helpfulness": 2 if i % 5 < 2 else 3 + (i % 10 == 9),
         }
         for i in range(2 * prompts)
     ]
@@ -95,9 +93,16 @@ def ultrafeedback(folder):
 
 
 @pytest.fixture
-def forked(monkeypatch):
-    """Processes of a run that start in a moment, not as fresh interpreters."""
-    monkeypatch.setattr(runner, "get_context", lambda _method: FORKS)
+def inline(monkeypatch):
+    """The jobs of a run in this process."""
+
+    def work(units, runs, _processes):
+        for unit in units:
+            for _job, row in runner.run_unit(unit):
+                runs.write(row)
+                yield row
+
+    monkeypatch.setattr(runner, "_work", work)
 
 
 # what is there
@@ -329,7 +334,7 @@ def test_the_page_says_whether_the_figures_agree():
     assert row.startswith("| Naive | 0.138 | 0.140 ± 0.099 | yes |")
     row = next(line for line in text.splitlines() if line.startswith("| Naive | 0.308 |"))
     assert "no: ours is lower by 0.008" in row
-    assert "2 of 6 trials" in text  # with R2 of at most 0: -.1 and -.06, not -.02
+    assert "3 of 6 trials" in text  # with R2 of at most 0: -.1, -.06 and -.02
     assert "0.200 ± 0.000" in text  # what the choice on test labels adds
     figures = {(f["choice"], f["metric"]): f for f in long_table(report_of(rows))}
     assert figures[OBSERVABLE, "r2"]["mean"] == pytest.approx(-0.06)
@@ -351,42 +356,26 @@ def test_figures_of_other_data_or_another_backbone_are_not_compared():
 
 @pytest.fixture
 def small(monkeypatch):
-    """Three methods of each paper."""
-    kept = ("naive", "causalrm_ips", "auto", "ubpr", "implicitrm", "clean-mcar", "oracle")
+    """Two methods of each paper and the references, one published table."""
+    kept = ("naive", "causalrm_ips", "implicitrm", "clean-mcar", "oracle")
     for name in ("CAUSALRM", "IMPLICITRM"):
         rows = tuple(r for r in getattr(methods, name) if r.key in kept)
         monkeypatch.setattr(methods, name, rows)
+    papers = published._read()
+    one = {k: {**v, "tables": v["tables"][:1]} for k, v in papers.items()}
+    monkeypatch.setattr(published, "_read", lambda: one)
 
 
-@pytest.mark.usefixtures("forked", "small")
+@pytest.mark.usefixtures("inline", "small")
 @pytest.mark.parametrize("paper", ["causalrm", "implicitrm"])
 def test_the_command_runs_resumes_and_ends_with_the_commands_that_follow(
     paper, tmp_path, capsys, monkeypatch
 ):
-    helpsteer(tmp_path / "helpsteer")
+    helpsteer(tmp_path / "helpsteer", prompts=150)
     out = tmp_path / "runs"
-    words = [
-        "reproduce",
-        paper,
-        "--data",
-        str(tmp_path),
-        "--set",
-        "helpsteer",
-        "--backbone",
-        "wordllama",
-    ]
-    words += [
-        "--trials",
-        "2",
-        "--epochs",
-        "2",
-        "--seeds",
-        "0,1",
-        "--allow-few-seeds",
-        "--jobs",
-        "1",
-    ]
-    words += ["--out", str(out)]
+    words = ["reproduce", paper, "--data", str(tmp_path), "--set", "helpsteer", "--out", str(out)]
+    words += ["--backbone", "wordllama", "--trials", "2", "--epochs", "1", "--jobs", "1"]
+    words += ["--seeds", "0", "--allow-few-seeds"]
     code, said, _err = run([*words, "--limit", "2"], capsys)
     assert code == 0
     assert "jobs are left: the same command continues" in said
@@ -409,7 +398,7 @@ def test_the_command_runs_resumes_and_ends_with_the_commands_that_follow(
     assert set(figures["protocol"]) == {AS_PUBLISHED, BY_PROMPT}
     assert set(figures["choice"]) == set(CHOICES)
     assert markdown(read_report(out)) == page.partition("\n## The downstream table")[0]
-    monkeypatch.setattr(runner, "run_unit", SimpleNamespace)  # no job may run again
+    monkeypatch.setattr(runner, "run_unit", None)  # no job may run again
     code, said, _err = run([*words, "--json"], capsys)
     assert code == 0
     assert json.loads(said)["left"] == 0

@@ -31,6 +31,8 @@ class Row:
         Options in both protocols.
     published : mapping or None
         Further options as published. None: the paper does not have the method.
+    published_method : str or None
+        The method here that is the published one, if it is another.
     known : tuple of str
         Nuisances that the authors' code takes from the simulation.
     own : mapping
@@ -47,6 +49,7 @@ class Row:
     method: str
     options: Mapping[str, Any] = field(default_factory=dict)
     published: Mapping[str, Any] | None = field(default_factory=dict)
+    published_method: str | None = None
     known: tuple[str, ...] = ()
     own: Mapping[str, Any] = field(default_factory=dict)
     space: Mapping[str, Any] = field(default_factory=dict)
@@ -68,6 +71,7 @@ class Row:
             return None
         options = {**self.options, **self.published}
         space = {**SEARCH, **self.space, **self.published_space}
+        entry["name"] = self.published_method or self.method
         return {**entry, "options": options, "known": list(self.known), "space": space}
 
     def label(self, protocol: str) -> str:
@@ -159,15 +163,15 @@ IMPLICITRM = (
         space={"nu": {"low": 0.05, "high": 0.2}, "far": {"low": 0.05, "high": 0.2}},
     ),
     Row("recrec", "ReCRec-I", "recrec"),
+    # as published: two networks on x and nothing that identifies them; recrec form=F is that EM step
     Row(
         *("implicitrm", "ImplicitRM", "implicitrm"),
-        published={
-            "identify": "split", "form": "em", "w_prior": 0.0, "w_mu": 0.0, "activity_from": "xz",
-        },
+        published={"form": "F", "w_popularity": 0.0},
+        published_method="recrec",
         own={"identify": "scar"},
     ),
     *_REFERENCES,
-)  # fmt: skip
+)
 
 
 def rows_of(paper: str) -> tuple[Row, ...]:
