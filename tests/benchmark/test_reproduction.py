@@ -374,7 +374,7 @@ def test_the_command_runs_resumes_and_ends_with_the_commands_that_follow(
     helpsteer(tmp_path / "helpsteer", prompts=150)
     out = tmp_path / "runs"
     words = ["reproduce", paper, "--data", str(tmp_path), "--set", "helpsteer", "--out", str(out)]
-    words += ["--backbone", "wordllama", "--trials", "2", "--epochs", "1", "--jobs", "1"]
+    words += ["--backbone", "wordllama", "--trials", "2", "--epochs", "2", "--jobs", "1"]
     words += ["--seeds", "0", "--allow-few-seeds"]
     code, said, _err = run([*words, "--limit", "2"], capsys)
     assert code == 0

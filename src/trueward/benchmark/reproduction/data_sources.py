@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import polars as pl
+import torch
 
 from trueward.core.errors import TruewardError
 
@@ -238,7 +239,8 @@ def check_backbone(name: str) -> Found:
         return Found("backbone", problem, fetch, "", complete=False)
     if not isinstance(try_to_load_from_cache(name, "config.json"), str):
         return Found("backbone", f"{name} is not in the hub's cache", fetch, "", complete=False)
-    return Found("backbone", None, "", f"{name}, in the hub's cache", complete=True)
+    device = "" if torch.cuda.is_available() else "; no GPU was found: a CPU takes days"
+    return Found("backbone", None, "", f"{name}, in the hub's cache{device}", complete=True)
 
 
 def is_papers(backbone: str) -> bool:

@@ -1,0 +1,99 @@
+r"""Write docs/reproduction.md from folders that `trueward reproduce` wrote.
+
+trueward reproduce causalrm --data ../shared/data --set pku_saferlhf=pku --backbone wordllama \
+    --rows 1500 --trials 2 --epochs 3 --out runs/causalrm-pku
+trueward reproduce implicitrm --data ../shared/data --set pku_saferlhf=pku --backbone wordllama \
+    --rows 1500 --trials 2 --epochs 3 --out runs/implicitrm-pku
+trueward reproduce causalrm --data ../shared/data --set ultrafeedback=arena --backbone wordllama \
+    --rows 1500 --trials 2 --epochs 3 --out runs/causalrm-arena
+python benchmarks/reproduction_page.py runs/causalrm-pku runs/implicitrm-pku runs/causalrm-arena \
+    --out docs/reproduction.md
+
+Every figure of a run comes from its folder; the text is in `reproduction_text.md`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from trueward.benchmark.reproduction.data_sources import SOURCES
+from trueward.benchmark.reproduction.page import markdown
+from trueward.benchmark.reproduction.run import read_report
+from trueward.core.atomic_io import replacing
+
+TEXT = Path(__file__).with_name("reproduction_text.md")
+#: Sections of a run's page that the docs show, by the start of their title.
+SHOWN = ("The protocols", "What the choice", "The paper's method", "Without")
+#: Where the docs explain what the sections repeat.
+EXPLAINED = "In the paper's layout"
+
+
+def data_table() -> str:
+    """Return the table of the data: what to fetch, its size, and how it is recognised."""
+    lines = ["| folder | on the hub | size | rows (train, test) | columns | licence |"]
+    lines += ["|---|---|---:|---:|---|---|"]
+    for s in SOURCES.values():
+        rows = f"{s.rows['train']:,}, {s.rows['test']:,}"
+        columns = ", ".join(f"`{c}`" for c in s.columns)
+        lines.append(
+            f"| `data/{s.name}` | {s.repository} | {s.size} | {rows} | {columns} | {s.licence} |"
+        )
+    return "\n".join(lines)
+
+
+def posteriors(reward: float, activity: float) -> tuple[float, float]:
+    """Return the sums of the four posteriors where y = 0: corrected, and with the printed numerators.
+
+    Corrected: (1-r) a, r (1-a) and (1-r)(1-a) over Z = 1 - r a. Eq. (6) as printed has r (1-a) for the
+    first and r a for the second.
+    """
+    z = 1 - reward * activity
+    passive, none = reward * (1 - activity), (1 - reward) * (1 - activity)
+    corrected = ((1 - reward) * activity + passive + none) / z
+    return corrected, (passive + reward * activity + none) / z
+
+
+def run_section(folder: Path) -> str:
+    """Return the tables of a run, with its title and what it was made from."""
+    report = read_report(folder)
+    head, *parts = markdown(report).split("\n## ")
+    title = head.partition("\n")[0].removeprefix("# Reproduction of ").partition(",")[0]
+    sets = ", ".join(report.title(name) for name in report.settings.sets)
+    lines = [f"## {title}: {sets}, {report.settings.backbone.rpartition('/')[2]}"]
+    lines.append(head.partition("\n")[2].strip())
+    for part in parts:
+        name, _, body = part.partition("\n")
+        if name.startswith(EXPLAINED):
+            lines.append("### In the paper's layout\n" + first_table(body))
+        elif name.startswith(SHOWN):
+            lines.append(f"### {name}\n" + body.replace("\n### ", "\n#### ").rstrip())
+    return "\n\n".join(lines)
+
+
+def first_table(body: str) -> str:
+    """Return the first table of a section, with what stands above it."""
+    before, *tables = body.split("\n### ")
+    return before.rstrip() + "\n\n#### " + tables[0].rstrip()
+
+
+def main() -> None:
+    """Write the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("runs", nargs="*", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    given = parser.parse_args()
+    corrected, printed = posteriors(0.6, 0.5)
+    text = TEXT.read_text("utf-8")
+    text = text.replace("{{data}}", data_table())
+    text = text.replace("{{corrected}}", f"{corrected:.3f}").replace(
+        "{{printed}}", f"{printed:.3f}"
+    )
+    text = text.replace("{{runs}}", "\n\n".join(run_section(folder) for folder in given.runs))
+    text = text.rstrip() + "\n"
+    with replacing(given.out) as path:
+        path.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
