@@ -22,7 +22,7 @@ from trueward.benchmark.protocols import (
     ON_TEST,
     chosen,
 )
-from trueward.benchmark.reproduction import Settings, methods, published, sets_of
+from trueward.benchmark.reproduction import Settings, methods, published, reproduce, sets_of
 from trueward.benchmark.reproduction.comparison import agreement, figures_of
 from trueward.benchmark.reproduction.data_sources import SOURCES, check_source
 from trueward.benchmark.reproduction.experiments import experiment
@@ -414,3 +414,15 @@ def test_a_folder_that_is_none_of_the_command_is_an_error(tmp_path):
     with pytest.raises(TruewardError, match="is damaged"):
         read_report(tmp_path)
     assert sets_of([]) == ALL
+
+
+def test_a_place_with_other_content_is_left_alone(tmp_path):
+    helpsteer(tmp_path / "helpsteer")
+    settings = Settings("causalrm", {"helpsteer": "helpsteer"}, "wordllama")
+    for place, said in (
+        (tmp_path, "is not empty"),
+        (tmp_path / "helpsteer" / "train.jsonl.gz", "is a file"),
+    ):
+        with pytest.raises(TruewardError, match=said):
+            reproduce(settings, place, data=tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["helpsteer"]

@@ -110,6 +110,7 @@ def reproduce(
     folder, given = Path(out), Path("data" if data is None else data)
     found = check(settings, given)
     require(found)
+    _require_own_folder(folder)
     place_of_sets = given if given.is_dir() else None  # generated sets need none
     configs = {protocol: experiment(settings, protocol) for protocol in PROTOCOLS}
     for protocol, config in configs.items():
@@ -138,6 +139,16 @@ def reproduce(
     failed = sum(r["status"] == "failed" for part in rows.values() for r in part)
     page = _write(folder, report, found, lines) if any(rows.values()) else None
     return Reproduced(page, jobs, left, failed, lines)
+
+
+def _require_own_folder(folder: Path) -> None:
+    """Raise if the folder is a file, or has other content than a reproduction."""
+    taken = (
+        folder.is_dir() and any(folder.iterdir()) and not (folder / FOLDERS[AS_PUBLISHED]).is_dir()
+    )
+    if taken or (folder.exists() and not folder.is_dir()):
+        what = "is not empty and was not written by `trueward reproduce`" if taken else "is a file"
+        raise TruewardError(f"{folder} {what}: give a new folder, or that of the same experiment")
 
 
 def _finished(place: Path) -> int:
