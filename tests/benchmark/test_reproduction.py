@@ -389,7 +389,7 @@ def test_the_command_runs_resumes_and_ends_with_the_commands_that_follow(
     assert "Without a figure" not in page, page
     commands = page.rpartition("```\n")[0].rpartition("```\n")[2].splitlines()
     assert [c.split()[1] for c in commands[-3:]] == ["fit", "align", "safety"]
-    for line in commands[:-1]:
+    for line in commands:
         name, *rest = shlex.split(line)[1:]
         command = typer.main.get_command(app).commands[name]
         command.make_context(name, rest)  # every option exists

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 #: Policy and settings of GRPO in the authors' training code: 64 prompts, 4 answers each, 5 epochs.
 POLICY, PROMPTS, ANSWERS, PASSES = "Qwen/Qwen2.5-7B-Instruct", 64, 4, 5
 GRPO = ["--lr", "1e-6", "--kl", "0.001", "--temperature", "1", "--length", "2048"]
+#: Judges of the benchmarks whose figures the papers report.
+JUDGES = ("harmbench", "wildguard", "strongreject_finetuned")
 #: Rewards that are compared: name -> method and options.
 REWARDS = {
     "causalrm": {
@@ -111,5 +113,7 @@ def commands(settings: Settings, log: Path, prompts: int, out: Path) -> list[str
         given = ["--policy", POLICY, "--reward", reward, "--prompts", str(log)]
         lines.append(["align", *given, "--out", policy, *size, *GRPO])
         policies.append(policy)
-    lines.append(["safety", *policies, "--suite", "paper"])
+    judges = [word for judge in JUDGES for word in ("--judge", judge)]
+    where = ["--data", "safety-data", "--out", str(out / "safety")]
+    lines.append(["safety", *policies, "--suite", "paper", *where, *judges])
     return [shlex.join(["trueward", *line]) for line in lines]

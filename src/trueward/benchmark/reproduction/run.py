@@ -200,7 +200,8 @@ def downstream_text() -> str:
     return (
         "A reward for each method on the same log, a policy for each reward with the settings of the "
         "authors' training code, then the safety of all policies and of the one they started from. The log "
-        "rewards safe answers. A 7 B policy needs several GPUs: see the page on training a policy.\n"
+        "rewards safe answers. A 7 B policy needs several GPUs; what the last command reads from "
+        "`safety-data` is in docs/safety.md.\n"
     )
 
 
