@@ -463,6 +463,17 @@ def test_a_log_without_unrated_responses_has_one_value(model):
     assert "the bounds are one value" in str(result)
 
 
+def test_rows_without_weight_count_for_nothing(model):
+    log, _, _ = chosen(users=30)
+    half = replace(
+        log, weight=torch.arange(len(log)) % 2.0, eta=Columns(noisy=log.y, responds=log.o)
+    )
+    (worst, *_) = tw.bounds(model, half).mean
+    kept = half[torch.arange(1, len(log), 2)]
+    (alone, *_) = tw.bounds(model, replace(kept, weight=None)).mean
+    assert (worst.low, worst.high) == pytest.approx((alone.low, alone.high))
+
+
 def test_noise_rates_correct_the_mean(model):
     """Every response rated, rates .1 and .2: (mean - .2) / .7."""
     log, _, _ = chosen()

@@ -2,6 +2,7 @@
 
 import json
 import struct
+import warnings
 
 import numpy as np
 import polars as pl
@@ -60,6 +61,18 @@ HEADERS = {
     "cut off": "{",
     "empty": "",
 }
+
+
+@pytest.mark.parametrize("descr", ["'<f4'", "{}", "[('a', '<f4')]"])
+def test_a_header_with_more_numbers_than_64_bits_count_is_a_sentence_and_no_warning(
+    log, tmp_path, descr
+):
+    (tmp_path / "x.npy").write_bytes(npy(header(descr=descr, shape=f"({2**62}, {2**62})")))
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        with pytest.raises(TruewardError, match=r"x\.npy"):
+            precomputed(tmp_path / "x.npy", log)
+    assert not seen
 
 
 @pytest.mark.parametrize("name", HEADERS)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from helpers.product_exports import lines
 
+from trueward.core.errors import TruewardError
 from trueward.importers import import_log, patterns
 from trueward.importers.contract import InvalidRecord
 from trueward.importers.values import parse_time
@@ -91,3 +92,24 @@ def test_a_time_out_of_range_rejects_one_answer_of_a_chat(tmp_path):
     assert result.log["feedback"].to_list() == [1.0]
     assert all("its time" in reason for reason in result.tables.rejected["reason"])
     assert result.tables.rejected.height == 2  # the answer and its rating
+
+
+@pytest.mark.parametrize("number", [253402300800, -(2**40)])
+def test_a_model_number_that_no_table_holds_is_no_place_among_the_answers(tmp_path, number):
+    user = {"id": "q", "parentId": None, "role": "user", "content": "Which?", "timestamp": 1}
+    sides = [
+        {"id": f"a{i}", "parentId": "q", "role": "assistant", "content": f"side {i}"}
+        | {"timestamp": 2, "modelIdx": i * number}
+        for i in range(2)
+    ]
+    history = {"messages": {m["id"]: m for m in (user, *sides)}, "currentId": "a1"}
+    chat = {"id": "c", "user_id": "u", "title": "t", "chat": {"history": history}}
+    result = import_log("openwebui", [lines(tmp_path / "chats.jsonl", [chat])])
+    assert "openwebui:c/a1" in result.tables.responses["response_id"].to_list()
+
+
+def test_a_column_name_that_is_no_utf_8_is_shown_in_the_reason(tmp_path):
+    (tmp_path / "export.csv").write_bytes(b"id,cha\xfft,rating\nf1,x,1\n")
+    with pytest.raises(TruewardError) as e:
+        import_log("weave", [tmp_path / "export.csv"])
+    str(e.value).encode()

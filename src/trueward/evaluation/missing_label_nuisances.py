@@ -109,7 +109,8 @@ def _gold_chance(
     gold = np.zeros(len(log), dtype=bool)
     gold[log.audited.cpu().numpy()] = True
     weight = _array(log.row_weight)
-    each = (_array(log.label_weight) / weight)[silent & gold]
+    labelled = silent & gold & (weight > 0)
+    each = _array(log.label_weight)[labelled] / weight[labelled]
     if len(each) < FEWEST_GOLD or np.ptp(each) < 1e-3 * each.mean():
         return None
     share = np.full(len(log), np.average(gold[silent], weights=weight[silent]))

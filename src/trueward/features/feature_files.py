@@ -58,7 +58,8 @@ def read_features(
                 tensor: Tensor = file.get_tensor(_select_key(names, key, path))
                 return tensor
         case ".npy":
-            return _tensor(np.lib.format.open_memmap(path, mode="r"))  # its header may lie
+            with np.errstate(over="raise"):  # its header may lie
+                return _tensor(np.lib.format.open_memmap(path, mode="r"))
         case ".npz":
             with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 return _tensor(arrays[_select_key(list(arrays), key, path)])
@@ -92,6 +93,10 @@ def readable_file(path: Path) -> Iterator[None]:
         yield
     except TruewardError:
         raise
+    except FloatingPointError as e:
+        raise TruewardError(
+            f"{path} says that it holds more numbers than any file can: it is damaged, write it again"
+        ) from e
     except MemoryError as e:
         raise TruewardError(
             f"{path} holds more than fits into the memory of this machine: give fewer rows"

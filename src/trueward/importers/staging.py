@@ -97,9 +97,10 @@ class _Batch:
         if self.events:
             staged.events.append(staged.scratch.hold(_frame(self.events, STAGED_EVENTS)))
         if self.rejected:
-            staged.rejected.append(pl.DataFrame(self.rejected, REJECTED, orient="row"))
-        for rows in (self.responses, self.events, self.rejected):
-            rows.clear()
+            rows = [(file, line, whole_text(reason)) for file, line, reason in self.rejected]
+            staged.rejected.append(pl.DataFrame(rows, REJECTED, orient="row"))
+        for held in (self.responses, self.events, self.rejected):
+            held.clear()
 
 
 def stage(
@@ -244,7 +245,7 @@ def _other_product(source: Source, value: dict[str, Any]) -> str:
 def _valid_text(row: Row) -> Row:
     """Reject text with half a character, which no table can hold."""
     if isinstance(row, Skip | Reject):
-        return row if row.reason.isascii() else replace(row, reason=whole_text(row.reason))
+        return replace(row, reason=whole_text(row.reason))
     texts = [*FIELDS[type(row)](row)]
     if isinstance(row, Response):
         texts += [t for m in (*row.prompt, row.context) for pair in m.items() for t in pair]

@@ -188,7 +188,7 @@ def _tree(chat: Mapping[str, Any], place: Place, mapping: UserMapping) -> Tree:
             text=message_text(m, mapping, str(m.get("role")), shown_text(m)),
             **node_time(m.get("timestamp")),
             model=id_text(m.get("selectedModelId") or m.get("model")),
-            index=m.get("modelIdx") if isinstance(m.get("modelIdx"), int) else None,
+            index=i if isinstance(i := m.get("modelIdx"), int) and abs(i) < 2**31 else None,
             unusable=_unusable(m),
             place=place,
             sent=sent_messages(m, mapping) if m.get("role") == "assistant" else [],
