@@ -10,6 +10,9 @@ import polars as pl
 import pytest
 from helpers.commands import ROWS, N, run, table
 
+from trueward.core.errors import TruewardError
+from trueward.data import pair_table
+
 CASES = {}
 
 
@@ -479,6 +482,26 @@ def test_a_full_disk_while_scoring_keeps_the_scores_that_were_there(fitted, caps
     assert code == 1
     assert "could not be written" in err
     assert out.read_bytes() == before
+    assert not (fitted / f"scored.{kind}.parts").exists(), "a folder without a finished part"
+
+
+def test_scoring_that_fails_in_a_later_part_says_where_the_others_are(fitted, capsys, monkeypatch):
+    read, out = pair_table.PairTable.read, fitted / "scored.parquet"
+    command = ["score", str(fitted / "rm"), str(fitted / "log.parquet"), "--out", str(out)]
+
+    def damaged(self, part):
+        if part == 1:
+            raise TruewardError("the second part is damaged")
+        return read(self, part)
+
+    monkeypatch.setattr(pair_table, "ROWS", 20)
+    monkeypatch.setattr(pair_table.PairTable, "read", damaged)
+    code, _out, err = run(command, capsys)
+    assert code == 1
+    assert f"damaged; the parts so far are kept in {out}.parts" in " ".join(err.split())
+    monkeypatch.setattr(pair_table.PairTable, "read", read)
+    assert run(command, capsys)[0] == 0
+    assert not Path(f"{out}.parts").exists()
 
 
 def test_ctrl_c_leaves_no_model_and_the_fit_goes_on_with_resume(tmp_path, capsys, monkeypatch):

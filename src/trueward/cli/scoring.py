@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Annotated
 
@@ -55,7 +56,8 @@ def score(
         raise UsageError("--by-class needs --min-confidence: give both")
     cluster = cluster_of(ray, num_gpus, queue=queue)
     _claimed(out, queue=queue)
-    step = Steps()
+    step, parts = Steps(), out.with_name(out.name + ".parts")
+    begun = parts.exists()
     try:
         scored = score_file(
             model,
@@ -70,10 +72,13 @@ def score(
             safe_csv=safe_csv,
             progress=lambda done, of: step(f"[{done + 1}/{of}] scoring") if done < of > 1 else None,
         )
-    except KeyboardInterrupt as e:
-        parts = out.with_name(out.name + ".parts")
-        if parts.is_dir():
-            e.args = (f"the parts so far are kept in {parts}: run the same command to continue",)
+    except (KeyboardInterrupt, TruewardError) as e:
+        if not begun and not queue and not any(parts.glob("*.sha256")):
+            shutil.rmtree(parts, ignore_errors=True)  # without a finished part
+        stopped = isinstance(e, KeyboardInterrupt)
+        if parts.is_dir() and (stopped or not begun):  # else they may be of other work, as e says
+            kept = f"the parts so far are kept in {parts}: run the same command to continue"
+            e.args = (kept if stopped else f"{e}; {kept}",)
         raise
     finally:
         finish_progress()
