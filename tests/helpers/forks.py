@@ -32,7 +32,7 @@ class Fork:
             target=_run, args=(command, self.files, environment or dict(os.environ))
         )
         for file in self.files:
-            file.touch()
+            file.write_bytes(b"")  # of an earlier process, too
         self.process.start()
         self.clock, self.memory = Clock(self.process.pid), 0
 

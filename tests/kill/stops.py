@@ -152,9 +152,9 @@ class Stopper:
             while fork.process.is_alive() and fork.clock.seconds() < at:
                 time.sleep(0.01)
             for number in signals[stop.way]:
-                if fork.process.is_alive():
+                with contextlib.suppress(ProcessLookupError):  # it has ended
                     os.kill(fork.process.pid, number)
-                    time.sleep(0.03 * stop.share)
+                time.sleep(0.03 * stop.share)
         code, _, err = fork.end(LONGEST if stop.way in signals else took + LONGEST)
         assert fork.memory < GIGABYTES * 2**30, f"it took {fork.memory / 2**30:.1f} GB"
         return code, err
