@@ -1,12 +1,11 @@
 """The cache of features: bit-identical, and computed again when damaged."""
 
 import logging
-import subprocess
-import sys
 import threading
 
 import pytest
 import torch
+from helpers.forks import Fork
 from helpers.text_logs import text_log
 
 from trueward.features import encode
@@ -108,7 +107,8 @@ def test_a_damaged_block_is_computed_again(tmp_path, damage, caplog):
 
 
 def test_two_processes_share_one_cache(tmp_path):
-    code = (
+    script, cache = tmp_path / "encode.py", tmp_path / "cache"
+    script.write_text(
         "import sys, hashlib, torch; from pathlib import Path; "
         "from trueward.features.cache import Cache; from trueward.features.encoding import features; "
         "from trueward.features import backbone; "
@@ -116,13 +116,12 @@ def test_two_processes_share_one_cache(tmp_path):
         "x = features(backbone('wordllama'), t, t, Cache(Path(sys.argv[1]))); "
         "print(hashlib.sha256(x.numpy().tobytes()).hexdigest())"
     )
-    command = [sys.executable, "-c", code, str(tmp_path)]
-    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    outputs = {process.communicate()[0] for process in running}
-    assert [process.returncode for process in running] == [0, 0]
-    assert len(outputs) == 1
-    assert len(list(tmp_path.rglob("*.safetensors"))) == 2
-    assert sum(p.is_file() for p in tmp_path.rglob("*")) == 2  # nothing half-written is left
+    running = [Fork(script, [cache], tmp_path / name) for name in ("one", "two")]
+    ends = [process.end() for process in running]
+    assert [code for code, _, _ in ends] == [0, 0]
+    assert len({out for _, out, _ in ends}) == 1
+    assert len(list(cache.rglob("*.safetensors"))) == 2
+    assert sum(p.is_file() for p in cache.rglob("*")) == 2  # nothing half-written is left
 
 
 def test_threads_share_one_cache(tmp_path):

@@ -26,8 +26,11 @@ def log(n=600, d=64, seed=0, *, golds=100):
     return Feedback(x, r * o, o, channels=Columns(fires), gold=gold, group=torch.arange(n))
 
 
+OPTIONS = {"nuisance_width": 16, "precision": "fp32", "nuisance_epochs": 4}
+
+
 def fitted(name="anchored", **options):
-    return fit(name, log(), log(200, seed=1), nuisance_width=16, precision="fp32", **options)
+    return fit(name, log(), log(200, seed=1), **OPTIONS, **options)
 
 
 @cache
@@ -66,7 +69,7 @@ def test_what_a_member_says_follows_from_its_nuisances():
 def test_the_mean_over_the_folds_is_what_the_validation_rows_were_given():
     """Their nuisances are the sigmoid of the mean logit over folds and views, the calibration included."""
     train, val = log(), log(200, seed=1)
-    made, cfg = configure("three_outcome", {"nuisance_width": 16, "precision": "fp32"})
+    made, cfg = configure("three_outcome", OPTIONS)
     prepared = PreparedLog.of(made, train, val, cfg)
     ready = estimate_nuisances(made, prepared.cross_fit_data(cfg))
     model = usual("three_outcome")
@@ -98,11 +101,10 @@ def test_saved_and_read_again_it_is_the_same(name, tmp_path):
 
 def test_a_sweep_gives_the_numbers_of_single_fits():
     train, val, test = log(), log(200, seed=1), log(100, seed=2)
-    options = {"nuisance_width": 16, "precision": "fp32"}
     jobs = [
         FitJob(name, train, val, seed) for name in ("anchored", "three_outcome") for seed in (0, 1)
     ]
-    for job, model in zip(jobs, fit_many(jobs, **options), strict=True):
+    for job, model in zip(jobs, fit_many(jobs, **OPTIONS), strict=True):
         alone = usual(job.method, job.seed)
         one, two = (m.score_features(test.x).preferred for m in (alone, model))
         assert one.numpy() == pytest.approx(two.numpy(), abs=1e-4)
