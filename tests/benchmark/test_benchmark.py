@@ -517,6 +517,7 @@ def test_an_invalid_config_is_an_error_of_one_line(tmp_path, name):
 
 
 @pytest.mark.usefixtures("forked")
+@pytest.mark.usefixtures("forked")
 def test_folders_of_others_or_of_another_version_are_errors(tmp_path):
     config = config_of(tmp_path)
     foreign = tmp_path / "foreign"
