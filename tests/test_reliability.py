@@ -8,6 +8,7 @@ import pytest
 from fuzz.cases import KINDS
 from fuzz.command import CODES, LONGEST, LONGEST_ERROR
 from fuzz.test_fuzz import count
+from kill import stops
 from kill.jobs import JOBS
 from kill.test_kill import STOPS
 
@@ -31,7 +32,8 @@ def test_every_promise_has_a_test_of_its_own():
 def test_the_page_has_the_limits_of_the_batteries():
     assert CODES == (0, 1, 2, 3)
     assert f"at most {LONGEST_ERROR:,} characters" in PAGE
-    assert f"at most {LONGEST:.0f} s of a processor" in PAGE
+    assert f"at most {LONGEST:.0f} s and {stops.GIGABYTES} GB of memory" in PAGE
+    assert f"within {stops.LONGEST} s of the signal" in PAGE
     assert len(JOBS) == 9
     assert f"| {sum(map(count, KINDS))}, always the same |" in PAGE
     assert f"| {len(STOPS)} | `make kill`" in PAGE

@@ -113,6 +113,18 @@ def test_a_fault_of_trueward_is_one_sentence_and_a_traceback_under_debug(capsys,
         assert ("Traceback" in err) == traceback
 
 
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_before_the_command_begins_has_its_exit_code_and_a_word(
+    number, code, capsys, monkeypatch
+):
+    """Typer turns every interrupt that no command has answered into exit code 130."""
+    monkeypatch.setattr("trueward.cli.app.installed", lambda _name: os.kill(os.getpid(), number))
+    before = signal.signal(number, signal.SIG_DFL if code != 130 else signal.default_int_handler)
+    found, _out, err = run(["--version"], capsys)
+    signal.signal(number, before)
+    assert (found, err) == (code, "stopped\n")
+
+
 def test_a_stopped_benchmark_says_what_is_stored_and_by_which_signal(tmp_path, capsys, monkeypatch):
     def stopped(*_args, **_options):
         os.kill(os.getpid(), signal.SIGTERM)
