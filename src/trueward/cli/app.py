@@ -169,7 +169,9 @@ def main(arguments: list[str] | None = None) -> None:
             interrupt = getattr(e.__context__, "__cause__", None)
             if not isinstance(interrupt, KeyboardInterrupt):
                 raise
-            typer.echo("stopped", err=True)  # outside of a command, where typer exits with 130, quiet
+            typer.echo(
+                "stopped", err=True
+            )  # outside of a command, where typer exits with 130, quiet
             sys.exit(stop_code(interrupt))
         except OSError as e:
             if e.filename is None:  # nothing more can be written there, at exit either

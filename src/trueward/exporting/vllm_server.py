@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import torch
 
+from trueward.core.addresses import is_plain_address
 from trueward.core.errors import UsageError
 from trueward.features.http_json import JsonRequest, request_json
 from trueward.features.named_servers import api_key
@@ -124,7 +124,7 @@ def server_address(url: str) -> str:
 
     """
     address = url.rstrip("/").removesuffix("/classify").removesuffix("/score").removesuffix("/v1")
-    if urlsplit(address).scheme not in ("http", "https") or not urlsplit(address).hostname:
+    if not is_plain_address(address):
         raise UsageError(
             f"--url: expected http://HOST:PORT of a server with /classify, found {url!r}"
         )

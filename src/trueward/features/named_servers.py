@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from urllib.parse import urlsplit
 
+from trueward.core.addresses import is_plain_address
 from trueward.core.errors import UsageError
 
 KEY_VARIABLE = "TRUEWARD_API_KEY"
@@ -60,12 +61,7 @@ def checked_address(address: str) -> str:
 
     """
     address = address.rstrip("/").removesuffix("/embeddings")
-    try:
-        parts = urlsplit(address)
-        named = parts.scheme in {"http", "https"} and parts.hostname
-    except ValueError:  # such as a bracket without its pair
-        named = None
-    if not named or parts.username or parts.password or parts.query or parts.fragment:
+    if not is_plain_address(address):
         raise UsageError(
             "the address of an endpoint should be http://HOST/v1 or https://HOST/v1 and nothing else: "
             f"put a key into {KEY_VARIABLE}, and the model after a comma, ,model=NAME"

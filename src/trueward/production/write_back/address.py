@@ -6,8 +6,9 @@ import base64
 import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
+from trueward.core.addresses import is_plain_address
 from trueward.core.errors import TruewardError, UsageError
 from trueward.features.http_json import JsonRequest, request_json
 
@@ -119,12 +120,7 @@ def address_of(given: str | None, variables: Sequence[str], product: str) -> str
             "environment"
         )
     found = found.rstrip("/")
-    try:
-        parts = urlsplit(found)
-        plain = parts.scheme in {"http", "https"} and parts.hostname
-    except ValueError:  # such as a bracket without its pair
-        plain = None
-    if not plain or parts.username or parts.password or parts.query or parts.fragment:
+    if not is_plain_address(found):
         raise UsageError(
             f"the address of {product} should be http://HOST or https://HOST, without a key in it"
         )
