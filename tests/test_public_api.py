@@ -2,10 +2,9 @@
 
 import doctest
 import inspect as python_inspect
-import subprocess
-import sys
 
 import pytest
+from helpers.forks import fork
 
 import trueward as tw
 import trueward.core.random
@@ -27,15 +26,17 @@ def test_a_public_name_exists_is_documented_and_is_no_module(name):
     assert python_inspect.getdoc(thing)
 
 
-def test_names_stay_functions_after_their_modules_are_imported():
-    code = (
+def test_names_stay_functions_after_their_modules_are_imported(tmp_path):
+    script = tmp_path / "imports.py"
+    script.write_text(
         "import importlib, trueward as tw\n"
         "for m in ('fitting.fit', 'inspection', 'evaluation.evaluate', 'estimators'):\n"
         "    importlib.import_module('trueward.' + m)\n"
         "tw.methods()\n"
         "assert all(callable(getattr(tw, m)) for m in ('fit', 'inspect', 'evaluate', 'methods', 'card'))\n"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    code, _out, err = fork(script, [], tmp_path)
+    assert code == 0, err
 
 
 @pytest.mark.parametrize("module", [trueward.estimation.losses, trueward.core.random])

@@ -6,6 +6,7 @@ import sys
 import warnings
 
 import pytest
+from helpers.forks import fork
 
 import trueward as tw
 from trueward.core.deprecated import MOVED
@@ -75,8 +76,9 @@ def test_an_old_import_path_warns_and_gives_the_name(module, name, monkeypatch):
         assert space[name] is getattr(tw, name)
 
 
-def test_old_modules_do_not_replace_public_names():
-    run(
+def test_old_modules_do_not_replace_public_names(tmp_path):
+    script = tmp_path / "imports.py"
+    script.write_text(
         "import importlib, warnings, types\n"
         "import trueward as tw\n"
         "warnings.simplefilter('ignore')\n"
@@ -84,6 +86,8 @@ def test_old_modules_do_not_replace_public_names():
         "    importlib.import_module(name)\n"
         "assert not [n for n in tw.__all__ if isinstance(getattr(tw, n), types.ModuleType)]\n"
     )
+    code, _out, err = fork(script, [], tmp_path)
+    assert code == 0, err
 
 
 def test_the_old_module_of_exports_has_the_names_of_the_new_one():

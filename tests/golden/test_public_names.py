@@ -1,12 +1,9 @@
 """What a user may import, set and add keeps its name; there may be more."""
 
-import os
-import subprocess
-import sys
-
 import pytest
 from golden import names
 from golden.world import feedback, read
+from helpers.forks import fork
 
 import trueward as tw
 
@@ -97,13 +94,8 @@ def test_an_entry_point_of_a_package_is_a_method(tmp_path):
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: steady-rewards\nVersion: 1.0\n")
     (about / "entry_points.txt").write_text("[trueward.methods]\nsteady = steady_rewards:Steady\n")
     (site / "steady_rewards.py").write_text(PLUGIN)
-    path = os.pathsep.join([str(site), *filter(None, [os.environ.get("PYTHONPATH")])])
-    done = subprocess.run(
-        [sys.executable, "-c", USES, str(tmp_path / "rm")],
-        env={**os.environ, "PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("# steady")
+    script = tmp_path / "uses.py"
+    script.write_text(f"import sys; sys.path.insert(0, {str(site)!r})\n{USES}")
+    code, out, err = fork(script, [tmp_path / "rm"], tmp_path / "output")
+    assert code == 0, err
+    assert out.startswith("# steady")
