@@ -129,9 +129,9 @@ def often(r, _m):
     return torch.full_like(r, 0.4)
 
 
-def few_validation_labels(flips, first):
-    """Mean gain in R2 over ten draws with 20 validation labels."""
-    found = [draws(first + k, (3000, 20, 3000), flips=flips) for k in range(10)]
+def few_validation_labels(flips, first, count=10):
+    """Mean gain in R2 over some draws with 20 validation labels."""
+    found = [draws(first + k, (3000, 20, 3000), flips=flips) for k in range(count)]
     return mean(r2("labelwave", parts) - r2("naive", parts) for parts in found)
 
 
@@ -140,7 +140,8 @@ def test_labelwave_beats_naive_where_few_wrong_validation_labels_would_say_when_
 
 
 def test_labelwave_does_not_where_labels_are_right():
-    assert few_validation_labels(never, first=400) < 0.015
+    # over ten draws -.001 with a standard deviation of .007 each: of three, four below the margin
+    assert few_validation_labels(never, first=400, count=3) < 0.015
 
 
 def praised(x):
