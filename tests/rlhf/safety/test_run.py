@@ -15,6 +15,7 @@ from helpers.commands import run
 inspect_ai = pytest.importorskip("inspect_ai", reason="the extra `safety` is not installed")
 tiny = pytest.importorskip("helpers.tiny")
 
+from inspect_ai.log import list_eval_logs, read_eval_log  # noqa: E402
 from inspect_ai.model import (  # noqa: E402
     GenerateConfig,
     ModelAPI,
@@ -119,6 +120,10 @@ def test_base_and_aligned_are_in_one_table_with_over_refusal(data, tmp_path):
     rows = pl.read_parquet(tmp_path / "out/verdicts.parquet")
     assert rows.height == 24
     assert set(rows["policy"]) == {"never", "aligned"}
+    (log,) = list_eval_logs(str(tmp_path / "out/logs/aligned"))
+    scores = {s.name: s for s in read_eval_log(log).results.scores}  # what Inspect's viewer shows
+    assert scores["refusal"].scorer == "phrases"
+    assert scores["refusal"].metrics["mean"].value == 0.5
 
 
 def test_chat_judges_of_inspect_give_the_three_classes_and_are_asked_once(data, tmp_path):

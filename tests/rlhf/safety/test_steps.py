@@ -49,7 +49,8 @@ def generated(monkeypatch):
             for p in found.prompts
         ]
 
-    module.generated, module.asked_through_inspect = answers, None
+    module.generated, module.score_logs = answers, lambda *_: None
+    module.asked_through_inspect = None
     monkeypatch.setitem(sys.modules, "trueward.rlhf.safety.inspect_run", module)
     monkeypatch.setattr(run, "require_inspect", lambda: None)
     names = ("base", "aligned")

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 from inspect_ai import eval as inspect_eval
-from inspect_ai.log import list_eval_logs, read_eval_log
+from inspect_ai import score as inspect_score
+from inspect_ai.log import list_eval_logs, read_eval_log, write_eval_log
 from inspect_ai.model import ChatMessageUser, GenerateConfig, get_model
 
 from trueward.core.errors import TruewardError
 from trueward.evaluation.judge.journal import Answer
 
 from . import inspect_models
-from .inspect_tasks import suite_task
+from .inspect_tasks import journal_at, judge_scorer, suite_task
 from .judges import INSPECT
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from .prompts import PromptSet
     from .settings import SafetySettings
 
-__all__ = ["asked_through_inspect", "generated", "inspect_models"]
+__all__ = ["asked_through_inspect", "generated", "inspect_models", "score_logs"]
 
 PARALLEL = 8  # questions to a judge at a time
 
@@ -150,6 +151,40 @@ def _logged(place: Path, suite: str) -> dict[tuple[str, int], str]:
             if sample.output.choices:
                 found.setdefault((str(sample.id), sample.epoch), sample.output.completion)
     return found
+
+
+def score_logs(
+    place: Path, judge: Judge, data: str, settings: SafetySettings, answers: Path
+) -> None:
+    """Add the verdicts of a judge to the logs, for Inspect's viewer; logs that have them stay as they are.
+
+    Parameters
+    ----------
+    place : Path
+        Folder of logs.
+    judge : Judge
+        The judge.
+    data : str
+        Folder with its template.
+    settings : SafetySettings
+        With the hashes that are accepted.
+    answers : Path
+        File of the judge's answers, which holds all of them.
+
+    """
+    journal_at.cache_clear()
+    for info in list_eval_logs(str(place)):
+        header = read_eval_log(info, header_only=True)
+        there = [] if header.results is None else [s.scorer for s in header.results.scores]
+        if header.status != "success" or header.eval.task not in judge.kind.suites:
+            continue
+        if judge.name in there:
+            continue
+        scorer = judge_scorer(
+            judge.word, data, list(settings.accept), settings.device, str(answers)
+        )
+        log = inspect_score(read_eval_log(info), scorer, action="append", display="none")
+        write_eval_log(log, info.name)
 
 
 def asked_through_inspect(judge: Judge, pairs: Sequence[Pair], journal: Journal) -> None:

@@ -66,6 +66,11 @@ class Judge:
         """Name of the kind."""
         return self.kind.name
 
+    @property
+    def word(self) -> str:
+        """The judge as ``KIND`` or ``KIND=MODEL``."""
+        return f"{self.name}={self.model}" if self.model else self.name
+
     def question(self, prompt: SafetyPrompt, response: str) -> str:
         """Return what the judge is sent of one response, byte by byte.
 

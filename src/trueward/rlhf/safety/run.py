@@ -60,6 +60,7 @@ class SafetyRun:
     judges: tuple[Judge, ...]
     out: Path
     settings: SafetySettings
+    data: str
     labels: pl.DataFrame | None = field(default=None)
 
     def of_suite(self, suite: str) -> tuple[Judge, ...]:
@@ -110,6 +111,7 @@ class SafetyRun:
             verdicts.write_parquet(file)
         with replacing(self.out / RESULT) as file:
             file.write_text(json.dumps(result.to_json(), indent=1), encoding="utf-8")
+        self._score_logs()
         return result
 
     def _claim(self) -> None:
@@ -172,6 +174,15 @@ class SafetyRun:
                 )
             )
         return pl.concat(tables, how="diagonal")
+
+    def _score_logs(self) -> None:
+        """Add the verdicts to the logs, for Inspect's viewer."""
+        from .inspect_run import score_logs  # noqa: PLC0415 - inspect-ai is heavy
+
+        for judge in self.judges:
+            for policy in self.policies:
+                place = self.out / LOGS / policy.name
+                score_logs(place, judge, self.data, self.settings, self.out / ANSWERS)
 
     def _prompt(self, suite: str, name: str) -> Any:
         return self._by_name[suite, name]
@@ -258,7 +269,7 @@ def prepare(
         from .corrected import read_labels  # noqa: PLC0415 - an audit's imports are heavy
 
         found = read_labels(labels)
-    return SafetyRun(open_policies(policies, device), sets, opened, out, settings, found)
+    return SafetyRun(open_policies(policies, device), sets, opened, out, settings, str(data), found)
 
 
 def quiet_inspect() -> None:
