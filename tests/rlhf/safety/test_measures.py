@@ -161,3 +161,16 @@ def test_the_table_has_base_difference_bounds_and_notes():
     figure = result.to_json()["figures"][0]
     assert figure["values"]["base"]["bounds"] == [0.5, 0.75]
     assert figure["minus_base"]["aligned"]["unread"] == 4
+
+
+def test_judges_are_asked_only_for_what_they_say():
+    harm = verdicts([1.0, 0.0], "xstest", judge="builtin").with_columns(
+        pl.Series("value.refusal", [None, None], dtype=pl.Float64)
+    )
+    words = verdicts([1.0, None], "xstest", "refusal", judge="phrases")
+    both = pl.concat([harm, words.with_columns(harmful=pl.lit(False))], how="diagonal")
+    found = SafetyResult.of(both, {}).lines
+    assert [(x.measure.name, x.judge) for x in found] == [
+        ("over_refusal", "phrases"),
+        ("asr", "builtin"),
+    ]

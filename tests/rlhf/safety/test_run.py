@@ -1,16 +1,20 @@
 """`trueward safety` from policies to the table, with Inspect and models of a few thousand parameters."""
 
+import gc
 import json
 import logging
 import shutil
 import signal
 import tomllib
+import warnings
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import import_module
 from pathlib import Path
 
 import polars as pl
 import pytest
 from helpers.commands import run
+from helpers.loopback import JsonAnswers, running
 
 inspect_ai = pytest.importorskip("inspect_ai", reason="the extra `safety` is not installed")
 tiny = pytest.importorskip("helpers.tiny")
@@ -77,6 +81,8 @@ def quiet(monkeypatch, tmp_path_factory):
     yield
     root.handlers[:] = there
     root.setLevel(level)
+    with warnings.catch_warnings(action="ignore"):  # sockets that Inspect leaves to the collector
+        gc.collect()
 
 
 @pytest.fixture
@@ -275,3 +281,71 @@ def test_the_rubric_of_inspect_evals_is_the_pinned_one(tmp_path):
     shutil.copy(file, tmp_path)
     found = find_template(RUBRIC.name, tuple(RUBRIC.fields), RUBRIC.pins, tmp_path)
     assert found.version == "inspect-evals 0.26.0, 2,524 characters"
+
+
+def test_an_adapter_answers_as_the_merged_model_does(policies, data, tmp_path):
+    peft = pytest.importorskip("peft", reason="the extra `text` is not installed")
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    base = AutoModelForCausalLM.from_pretrained(policies / "base")
+    how = peft.LoraConfig(r=2, task_type="CAUSAL_LM", init_lora_weights=False)
+    torch.manual_seed(0)
+    model = peft.get_peft_model(base, how)
+    for name, weight in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(weight, std=1.0)
+    model.save_pretrained(tmp_path / "adapter")
+    model.merge_and_unload().save_pretrained(tmp_path / "merged")
+    for file in (policies / "base").glob("*token*"):
+        shutil.copy(file, tmp_path / "merged")
+    for file in (policies / "base").glob("*.jinja"):
+        shutil.copy(file, tmp_path / "merged")
+    words = [str(policies / "base"), str(tmp_path / "adapter"), str(tmp_path / "merged")]
+    start(words, data, tmp_path / "out", limit=2).evaluate()
+    rows = pl.read_parquet(tmp_path / "out/verdicts.parquet")
+    said = {name: rows.filter(policy=name)["response"].to_list() for name in set(rows["policy"])}
+    assert said["adapter"] == said["merged"] != said["base"]
+
+
+class Chat(JsonAnswers, BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.asked.append((self.path, body))
+        if "boat 5" in body["messages"][0]["content"]:
+            self.answer(400, {"error": "too long"})
+        else:
+            self.answer(200, {"choices": [{"message": {"content": "Fold it."}}]})
+
+
+def test_a_policy_on_a_server_is_asked_by_chat_and_what_it_refuses_is_a_bound(
+    data, tmp_path, monkeypatch
+):
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with running(ThreadingHTTPServer(("127.0.0.1", 0), Chat)) as server:
+        server.asked = []
+        url = f"http://127.0.0.1:{server.server_address[1]}/v1,model=org/big"
+        found = start([url], data, tmp_path / "out").evaluate()
+    path, body = server.asked[0]
+    assert (path, body["model"], body["max_tokens"]) == ("/v1/chat/completions", "org/big", 16)
+    over = next(x for x in found.lines if x.measure.name == "over_refusal").values["big"]
+    assert (over.low.value, over.high.value, over.unread) == (0.0, pytest.approx(1 / 6), 1)
+
+
+def test_a_prompt_that_is_longer_than_the_context_is_a_bound_and_all_are_an_error(
+    policies, tmp_path
+):
+    rows = [*XSTEST[:3], ("boat " * 200, "", False), *XSTEST[6:8]]
+    frame = pl.DataFrame(rows, schema=["prompt", "context", "harmful"], orient="row")
+    frame.with_columns(source=pl.lit("xstest")).write_parquet(tmp_path / "p.parquet")
+    how = SafetySettings(max_tokens=4, accept=(prompts_digest(rows),))
+    words = ([str(policies / "base")], "xstest", tmp_path / "p.parquet")
+    found = prepare(*words, tmp_path / "out", ["phrases"], how).evaluate()
+    over = next(x for x in found.lines if x.measure.name == "over_refusal").values["base"]
+    assert (over.prompts, over.unread) == (4, 1)
+    frame = pl.DataFrame(rows[3:4], schema=["prompt", "context", "harmful"], orient="row")
+    frame.with_columns(source=pl.lit("xstest")).write_parquet(tmp_path / "p.parquet")
+    how = SafetySettings(max_tokens=4, accept=(prompts_digest(rows[3:4]),))
+    with pytest.raises(TruewardError, match="can read none of the prompts of xstest"):
+        prepare(*words, tmp_path / "other", ["phrases"], how).evaluate()

@@ -17,6 +17,7 @@ from trueward.rlhf.safety.prompts import prompts_digest, read_prompt_set
 from trueward.rlhf.safety.settings import SafetySettings
 
 PROMPTS = [("Fold boat 1", "", False), ("Sink boat 2", "", True), ("Sink boat 3", "", True)]
+SILENT = set()  # (policy, prompt) without an answer
 SAYS = {
     ("base", "Fold boat 1"): "Fold it.",
     ("base", "Sink boat 2"): "Sink it.",
@@ -39,13 +40,17 @@ def data(tmp_path):
 def generated(monkeypatch):
     """Answers in place of Inspect's, with the number of times that they were asked for."""
     module, calls = ModuleType("inspect_run"), []
+    SILENT.clear()
 
     def answers(policy, found, place, settings, progress):
         calls.append(policy.name)
         return [
             {"policy": policy.name, "suite": found.suite, "id": p.id, "sample": 1}
             | {"harmful": p.harmful, "category": p.category, "prompt": p.sent}
-            | {"response": SAYS[policy.name, p.text]}
+            | {
+                "response": SAYS[policy.name, p.text],
+                "answered": (policy.name, p.text) not in SILENT,
+            }
             for p in found.prompts
         ]
 
@@ -76,6 +81,15 @@ def test_verdicts_and_table_come_from_the_answers_and_over_refusal_shows(data, g
     rows = pl.read_parquet(tmp_path / "out/verdicts.parquet")
     assert rows["said"].to_list() == rows["response"].to_list()
     assert any("phrases finds refusals by their words" in note for note in found.notes)
+
+
+def test_a_prompt_that_a_policy_cannot_read_is_a_bound(data, generated, tmp_path):
+    SILENT.add(("aligned", "Sink boat 2"))
+    found = start(data, tmp_path / "out").evaluate()
+    unsafe = next(x for x in found.lines if x.measure.name == "unsafe_compliance")
+    aligned = unsafe.values["aligned"]
+    assert (aligned.low.value, aligned.high.value, aligned.unread) == (0.0, 0.5, 1)
+    assert "1 of 3 prompts have no answer of aligned" in found.notes[0]
 
 
 def test_the_same_command_goes_on_and_another_is_refused(data, generated, tmp_path):

@@ -8,6 +8,7 @@ import anyio
 import anyio.to_thread
 from inspect_ai.model import GenerateConfig, ModelAPI, ModelOutput, modelapi
 
+from trueward.features.http_json import RefusedRequestError
 from trueward.rlhf.policy import Policy
 
 from .served_model import ServedModel
@@ -71,6 +72,8 @@ class LocalPolicy(ModelAPI):  # type: ignore[misc] # its base is not typed where
         del tools, tool_choice
         assert self.local is not None
         request = _Request(self.local.chat_text(_messages(input)), _decoding(config))
+        if not self.local.fits(request.text):
+            return _too_long(self.model_name)
         self.waiting.append(request)
         await anyio.sleep(GATHERED)
         async with self.lock:
@@ -135,7 +138,10 @@ class ServedPolicy(ModelAPI):  # type: ignore[misc]
         """Answer one conversation."""
         del tools, tool_choice
         how = _decoding(config)
-        said = await anyio.to_thread.run_sync(self.served.chat, _messages(input), how)
+        try:
+            said = await anyio.to_thread.run_sync(self.served.chat, _messages(input), how)
+        except RefusedRequestError:
+            return _too_long(self.model_name)
         return ModelOutput.from_content(self.model_name, said)
 
 
@@ -149,6 +155,11 @@ class _Request:
 
 def _messages(given: list[ChatMessage]) -> list[dict[str, str]]:
     return [{"role": m.role, "content": m.text} for m in given]
+
+
+def _too_long(name: str) -> ModelOutput:
+    """Return no answer, to a prompt that the policy cannot read or that its server refuses."""
+    return ModelOutput.from_content(name, "", stop_reason="model_length")
 
 
 def _decoding(config: GenerateConfig) -> Decoding:

@@ -84,6 +84,11 @@ def generated(
             f"{policy.source} gave no answer to {len(absent)} of {len(found.prompts)} prompts of "
             f"{found.suite}: run the same command again to ask for them"
         )
+    if all(there[p.id, k] is None for p in found.prompts for k in wanted):
+        raise TruewardError(
+            f"{policy.source} can read none of the prompts of {found.suite}: they are longer than its "
+            "context, or its server refuses them; check the name of its model there"
+        )
     return [
         {
             "policy": policy.name,
@@ -93,7 +98,8 @@ def generated(
             "harmful": p.harmful,
             "category": p.category,
             "prompt": p.sent,
-            "response": there[p.id, k],
+            "response": there[p.id, k] or "",
+            "answered": there[p.id, k] is not None,
         }
         for p in found.prompts
         for k in wanted
@@ -135,11 +141,14 @@ def _generate(policy: PolicyModel, left: PromptSet, place: Path, settings: Safet
         )
 
 
-def _logged(place: Path, suite: str) -> dict[tuple[str, int], str]:
-    """Return (prompt, sample) -> response of all logs in a folder, also of interrupted runs."""
+def _logged(place: Path, suite: str) -> dict[tuple[str, int], str | None]:
+    """Return (prompt, sample) -> response of all logs in a folder, also of interrupted runs.
+
+    It is None where the policy could not read the prompt.
+    """
     if not place.is_dir():
         return {}
-    found: dict[tuple[str, int], str] = {}
+    found: dict[tuple[str, int], str | None] = {}
     for info in sorted(list_eval_logs(str(place)), key=lambda entry: entry.name):
         try:
             log = read_eval_log(info)
@@ -149,7 +158,10 @@ def _logged(place: Path, suite: str) -> dict[tuple[str, int], str]:
             if (sample.metadata or {}).get("suite") != suite or sample.error is not None:
                 continue
             if sample.output.choices:
-                found.setdefault((str(sample.id), sample.epoch), sample.output.completion)
+                said: str | None = sample.output.completion
+                if not said and sample.output.stop_reason == "model_length":
+                    said = None
+                found.setdefault((str(sample.id), sample.epoch), said)
     return found
 
 

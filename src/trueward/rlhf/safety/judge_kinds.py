@@ -68,6 +68,8 @@ class JudgeKind:
         Tokens that a response is cut to first.
     about : str
         What it is, in a table.
+    fields : tuple of str
+        Fields of its verdicts that figures are made of.
 
     """
 
@@ -207,3 +209,20 @@ KINDS = {
         ),
     )
 }
+
+
+def gives(judge: str, field: str) -> bool:
+    """Return whether a judge says something about a field; any judge of another name may.
+
+    Parameters
+    ----------
+    judge, field : str
+        Name of the kind, and of the field of its verdicts.
+
+    Returns
+    -------
+    bool
+        False where every figure of that field would be empty.
+
+    """
+    return judge not in KINDS or field in KINDS[judge].fields

@@ -32,6 +32,7 @@ Pair = tuple["SafetyPrompt", str]  # what was asked, and the response
 
 INSPECT = "inspect:"  # a model of any of Inspect's own providers
 BATCH = 8  # prompts that a local judge reads at once
+TOO_LONG = "(the text is longer than the context of the judge)"
 PARALLEL = 8  # requests to a server at a time
 
 
@@ -129,13 +130,16 @@ class Judge:
                 return list(pool.map(self._served, pairs))
         cut = self.kind.cut
         texts = [self.question(p, r if cut is None else model.shortened(r, cut)) for p, r in pairs]
-        if self.kind.interface == "digits":
-            return [str(v) for v in model.digit_scores(texts)]
-        if self.kind.interface == "chat":
+        special = self.kind.interface != "chat"
+        if not special:
             texts = [model.chat_text([{"role": "user", "content": t}]) for t in texts]
-        how = [Decoding(self.kind.max_tokens)] * len(texts)
-        said = model.complete(texts, how, special=self.kind.interface == "raw")
-        return [str(text) for text in said]
+        short = [text for text in texts if model.fits(text, special=special)]
+        if self.kind.interface == "digits":
+            said = iter(model.digit_scores(short) if short else [])
+        else:
+            how = [Decoding(self.kind.max_tokens)] * len(short)
+            said = iter(model.complete(short, how, special=special))
+        return [str(next(said)) if model.fits(t, special=special) else TOO_LONG for t in texts]
 
     def fill(
         self,

@@ -10,11 +10,13 @@ import polars as pl
 from trueward.core.estimate import Estimate
 
 from .corrected import corrected, corrected_difference
+from .judge_kinds import gives
 from .measures import MEASURES, Bounded, Measure, difference, measured
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+UNANSWERED = "no answer"  # problem of a verdict where the policy has none
 ARROWS = {"lower": "lower is better", "higher": "higher is better"}
 
 
@@ -154,10 +156,10 @@ def _line(
     measure: Measure,
 ) -> Line | None:
     """Return a figure of all policies; None if the judge does not give it."""
+    if not gives(judge, measure.field):
+        return None
     values = {name: measured(parts[name, judge], measure) for name in policies}
     if all(v.low.value is None for v in values.values()):
-        return None
-    if all(v.unread == v.prompts for v in values.values()) and judge == "phrases":
         return None
     base = parts[policies[0], judge]
     others = {name: difference(parts[name, judge], base, measure) for name in policies[1:]}
@@ -176,7 +178,9 @@ def _labelled(
     judges = [
         judge
         for policy, judge in parts
-        if policy == policies[0] and measured(parts[policy, judge], measure).prompts
+        if policy == policies[0]
+        and gives(judge, measure.field)
+        and measured(parts[policy, judge], measure).prompts
     ]
     if not judges:
         return
@@ -196,7 +200,14 @@ def _notes(
 ) -> Iterator[str]:
     """Yield what a reader must know."""
     judges = list(verdicts["judge"].unique(maintain_order=True))
-    off = verdicts.filter(pl.col("problem") != "")
+    silent = pl.col("problem") == UNANSWERED
+    for (policy,), part in verdicts.filter(silent).group_by("policy", maintain_order=True):
+        prompts = verdicts.filter(pl.col("policy") == policy).n_unique(["suite", "id"])
+        yield (
+            f"{part.n_unique(['suite', 'id']):,} of {prompts:,} prompts have no answer of {policy}: they are "
+            "longer than its context, or its server refuses them; the figures are bounds"
+        )
+    off = verdicts.filter((pl.col("problem") != "") & ~silent)
     for (judge,), part in off.group_by("judge", maintain_order=True):
         of = verdicts.filter(pl.col("judge") == judge).height
         yield (

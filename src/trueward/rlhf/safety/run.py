@@ -18,9 +18,10 @@ from trueward.evaluation.judge.journal import Journal
 
 from .judge_kinds import KINDS
 from .judges import INSPECT, open_judge
+from .parsing import Verdict
 from .policies import open_policies, require_inspect
 from .prompts import read_prompt_set
-from .results import SafetyResult
+from .results import UNANSWERED, SafetyResult
 from .settings import SafetySettings
 from .suites import SUITES
 
@@ -152,13 +153,20 @@ class SafetyRun:
         tables = []
         for judge in self.judges:
             own = rows.filter(pl.col("suite").is_in(judge.kind.suites))
-            pairs = [(self._prompt(r["suite"], r["id"]), r["response"]) for r in own.to_dicts()]
+            every = [(self._prompt(r["suite"], r["id"]), r["response"]) for r in own.to_dicts()]
+            pairs = [p for p, there in zip(every, own["answered"], strict=True) if there]
             if judge.model.startswith(INSPECT):
                 asked_through_inspect(judge, pairs, journal)
             judge.fill(pairs, journal, partial(progress, judge.name))
             judge.close()
-            read = [judge.verdict(journal.answers[judge.key(*pair)].text) for pair in pairs]
-            said = [journal.answers[judge.key(*pair)].text for pair in pairs]
+            said = [
+                journal.answers[judge.key(*pair)].text if there else ""
+                for pair, there in zip(every, own["answered"], strict=True)
+            ]
+            read = [
+                judge.verdict(text) if there else Verdict({}, UNANSWERED)
+                for text, there in zip(said, own["answered"], strict=True)
+            ]
             names = sorted(
                 {name for verdict in read for name in verdict.values} | {*judge.kind.fields}
             )

@@ -77,6 +77,8 @@ class LocalModel:
                 ) from e
         words = loading.load_tokenizer(folder)
         self.tokenizer = _on_the_left(words)
+        config = self.model.config.get_text_config()
+        self.window = int(getattr(config, "max_position_embeddings", None) or WINDOW)
 
     def chat_text(self, messages: list[dict[str, str]]) -> str:
         """Return messages in the model's chat template, up to its answer.
@@ -104,7 +106,7 @@ class LocalModel:
         Parameters
         ----------
         texts : sequence of str
-            Texts, in chat format or raw.
+            Texts that `fits` holds for, in chat format or raw.
         how : sequence of Decoding
             One for each text.
         special : bool
@@ -118,7 +120,8 @@ class LocalModel:
         """
         if not texts:
             return []
-        inputs, room = self._tokens(texts, special=special)
+        inputs = self._tokens(texts, special=special)
+        room = [self.window - int(n) for n in inputs["attention_mask"].sum(1)]
         limits = [min(d.max_tokens, left) for d, left in zip(how, room, strict=True)]
         noise = _Gumbel(how) if any(d.temperature > 0 for d in how) else None
         with torch.inference_mode():
@@ -135,6 +138,20 @@ class LocalModel:
         new = made[:, inputs["input_ids"].shape[1] :]
         rows = [row[:limit] for row, limit in zip(new, limits, strict=True)]
         return [str(self.tokenizer.decode(row, skip_special_tokens=True)) for row in rows]
+
+    def fits(self, text: str, *, special: bool = False) -> bool:
+        """Return whether the model can read a text and write at least one token.
+
+        Parameters
+        ----------
+        text : str
+            Text, in chat format or raw.
+        special : bool
+            As of `complete`.
+
+        """
+        ids = self.tokenizer(text, add_special_tokens=special)["input_ids"]
+        return len(ids) < self.window
 
     def shortened(self, text: str, tokens: int) -> str:
         """Return a text cut to a number of the model's tokens.
@@ -176,7 +193,7 @@ class LocalModel:
                 "StrongREJECT is read off them: give that judge's own folder"
             )
         with torch.inference_mode():
-            inputs, _ = self._tokens(texts, special=True)
+            inputs = self._tokens(texts, special=True)
             logits = self.model(**inputs).logits[:, -1].float()
         share = logits.softmax(-1)[:, ids].double().cpu()
         mass = share.sum(-1)
@@ -186,20 +203,13 @@ class LocalModel:
             for v, m in zip(values.tolist(), mass.tolist(), strict=True)
         ]
 
-    def _tokens(self, texts: Sequence[str], *, special: bool) -> tuple[Any, list[int]]:
-        """Tokens of texts, padded on the left, and how many more the model can read after each."""
-        window = getattr(self.model.config.get_text_config(), "max_position_embeddings", WINDOW)
+    def _tokens(self, texts: Sequence[str], *, special: bool) -> Any:
+        """Tokens of texts, padded on the left."""
         inputs = self.tokenizer(
             list(texts), return_tensors="pt", padding=True, add_special_tokens=special
         )
         inputs.pop("token_type_ids", None)
-        room = [window - int(n) for n in inputs["attention_mask"].sum(1)]
-        if min(room) < 1:
-            raise TruewardError(
-                f"a text has {window - min(room):,} tokens, and {self.folder.source} reads {window:,}: give "
-                "a smaller --max-tokens, or a model with a longer context"
-            )
-        return inputs.to(self.model.device), room
+        return inputs.to(self.model.device)
 
 
 class _Gumbel:
