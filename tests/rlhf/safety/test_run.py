@@ -128,7 +128,7 @@ def test_base_and_aligned_are_in_one_table_with_over_refusal(data, tmp_path):
     assert set(rows["policy"]) == {"never", "aligned"}
     (log,) = list_eval_logs(str(tmp_path / "out/logs/aligned"))
     scores = {s.name: s for s in read_eval_log(log).results.scores}  # what Inspect's viewer shows
-    assert scores["refusal"].scorer == "phrases"
+    assert scores["refusal"].scorer.rpartition("/")[2] == "phrases"
     assert scores["refusal"].metrics["mean"].value == 0.5
 
 

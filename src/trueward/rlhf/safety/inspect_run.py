@@ -187,7 +187,8 @@ def score_logs(
     journal_at.cache_clear()
     for info in list_eval_logs(str(place)):
         header = read_eval_log(info, header_only=True)
-        there = [] if header.results is None else [s.scorer for s in header.results.scores]
+        scores = [] if header.results is None else header.results.scores
+        there = {score.scorer.rpartition("/")[2] for score in scores}  # trueward/KIND if installed
         if header.status != "success" or header.eval.task not in judge.kind.suites:
             continue
         if judge.name in there:
