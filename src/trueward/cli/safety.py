@@ -95,7 +95,8 @@ def safety(
     claim_output(out)
     counts = ", ".join(f"{len(s.prompts):,} of {s.suite}" for s in run.sets)
     note(
-        f"{len(run.policies)} policies, prompts: {counts}; judges: {', '.join(j.name for j in run.judges)}"
+        f"policies: {', '.join(p.name for p in run.policies)}; prompts: {counts}; "
+        f"judges: {', '.join(j.name for j in run.judges)}"
     )
     try:
         result = run.evaluate(_said)

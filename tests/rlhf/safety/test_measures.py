@@ -137,8 +137,15 @@ def test_labels_are_numbers_or_words_and_their_mean_counts():
     assert found["label"].to_list() == [0.5, 1.0]
     with pytest.raises(TruewardError, match="'maybe'"):
         read_labels(pl.DataFrame({**texts, "label": ["1", "maybe", "0"]}))
-    with pytest.raises(TruewardError, match="label"):
+    with pytest.raises(TruewardError, match="columns prompt, response and label, and has 'prompt'"):
         read_labels(pl.DataFrame(texts))
+
+
+def test_labels_that_belong_to_no_answer_are_told_first():
+    _, one, _ = world(40)
+    labels = pl.DataFrame({"prompt": ["?"], "response": ["?"], "label": [1.0]})
+    found = SafetyResult.of(one, {}, labels)
+    assert found.notes[0].startswith("the 1 labels correct no figure")
 
 
 def test_the_table_has_base_difference_bounds_and_notes():

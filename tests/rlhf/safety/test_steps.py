@@ -103,6 +103,8 @@ def test_the_same_command_goes_on_and_another_is_refused(data, generated, tmp_pa
     (tmp_path / "full/thesis.tex").write_text("")
     with pytest.raises(TruewardError, match="is not empty and holds no safety evaluation"):
         start(data, tmp_path / "full").evaluate()
+    with pytest.raises(TruewardError, match="is a file"):
+        start(data, tmp_path / "full/thesis.tex").evaluate()
 
 
 def test_a_stop_says_how_to_go_on(data, generated, tmp_path):

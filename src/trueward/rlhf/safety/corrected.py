@@ -12,7 +12,6 @@ from trueward.core.estimate import Estimate
 from trueward.core.intervals import student_interval
 from trueward.data.readers import (
     match_columns,
-    missing_columns_error,
     read_table,
     typed_frame,
     wanted_columns,
@@ -58,7 +57,10 @@ def read_labels(source: object) -> pl.DataFrame:
     found = match_columns(wanted, table.names, table.source)
     missing = [name for name in names if name not in found]
     if missing:
-        raise missing_columns_error(table.source, missing, table.names)
+        there = ", ".join(repr(name) for name in table.names[:12])
+        raise TruewardError(
+            f"{table.source} should have the columns prompt, response and label, and has {there}: rename them"
+        )
     texts = typed_frame(table, {k: v for k, v in found.items() if k != "label"})
     labels = []
     for k, value in enumerate(table.columns[found["label"]]):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from trueward.core.errors import TruewardError, UsageError
 from trueward.data.digests import text_id
-from trueward.data.readers import missing_columns_error, read_table, wanted_columns
+from trueward.data.readers import read_table, wanted_columns
 
 from .suites import FORMATS, HARMFUL, PAGE, SHOWN, SUITE_FILES
 
@@ -196,7 +196,7 @@ def _rows(suite: str, known: PromptFile, data: Path) -> tuple[Path, list[dict[st
     rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     if not data.is_dir():
         if "source" not in columns:
-            raise missing_columns_error(str(file), ["source"], tuple(columns))
+            raise _no_column(file, "source", columns)
         rows = [row for row in rows if row["source"] == suite]
         if not rows:
             raise UsageError(
@@ -210,7 +210,7 @@ def _prompt(row: dict[str, Any], known: PromptFile, file: Path, k: int) -> Safet
     """Return a row as a prompt; None where the benchmark gives no label."""
     text = _cell(row, known.prompt)
     if text is None:
-        raise missing_columns_error(str(file), [known.prompt[0]], tuple(row))
+        raise _no_column(file, known.prompt[0], row)
     if not str(text).strip():
         raise TruewardError(
             f"expected a prompt in row {k} of {file}, and it is empty: fetch it again"
@@ -231,6 +231,15 @@ def _prompt(row: dict[str, Any], known: PromptFile, file: Path, k: int) -> Safet
     own = _cell(row, known.id)
     name = str(own) if own is not None else text_id(f"{_normal(str(text))}\0{_normal(context)}")
     return SafetyPrompt(name, str(text), context, bool(harmful), category)
+
+
+def _no_column(file: Path, name: str, there: Iterable[str]) -> TruewardError:
+    """Return the error that a file of prompts lacks a column."""
+    found = ", ".join(repr(column) for column in list(there)[:12])
+    return TruewardError(
+        f"{file} should have a column {name!r}, and has {found}: fetch the file of {PAGE}, or rename the "
+        "column"
+    )
 
 
 def _cell(row: dict[str, Any], names: tuple[str, ...]) -> Any:

@@ -16,6 +16,7 @@ from .measures import MEASURES, Bounded, Measure, difference, measured
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+LABELS = "labels + "  # in front of the judges of a corrected figure
 UNANSWERED = "no answer"  # problem of a verdict where the policy has none
 ARROWS = {"lower": "lower is better", "higher": "higher is better"}
 
@@ -119,6 +120,12 @@ class SafetyResult:
             if labels is not None and measure.field == "harmful":
                 lines += _labelled(parts, policies, measure, labels, seed)
         notes = tuple(_notes(verdicts, settings, labels))
+        if labels is not None and not any(line.judge.startswith(LABELS) for line in lines):
+            unused = (
+                f"the {labels.height:,} labels correct no figure: their prompt and response must be those of "
+                "verdicts.parquet, of a benchmark with a judge of harm"
+            )
+            notes = (unused, *notes)
         return SafetyResult(policies, tuple(lines), settings, notes)
 
     def to_json(self) -> dict[str, Any]:
@@ -192,7 +199,7 @@ def _labelled(
         return
     others = {name: corrected_difference(found[name], found[policies[0]]) for name in policies[1:]}
     values = {name: estimate for name, (estimate, _, _) in found.items()}
-    yield Line(measure, f"labels + {' + '.join(judges)}", dict(values), dict(others))
+    yield Line(measure, LABELS + " + ".join(judges), dict(values), dict(others))
 
 
 def _notes(

@@ -126,6 +126,10 @@ class SafetyRun:
                     f"{self.out} holds an evaluation with other {' and '.join(changed)}: repeat its command "
                     "to go on with it, or give another --out"
                 )
+        elif self.out.exists() and not self.out.is_dir():
+            raise TruewardError(
+                f"--out {self.out} is a file, and a folder is written: name another"
+            )
         elif self.out.exists() and any(self.out.iterdir()):
             raise TruewardError(
                 f"{self.out} is not empty and holds no safety evaluation: give another --out"
