@@ -6,6 +6,13 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 
 
+class Reference:
+    """Stands for a value in the store of the cluster."""
+
+    def __init__(self, value):
+        self.value = value
+
+
 class Remote:
     """A function or class on the cluster, called at once; `deaths` calls of a function die."""
 
@@ -22,8 +29,8 @@ class Remote:
             return SimpleNamespace(**{n: Remote(self.ray, getattr(made, n)) for n in names})
         if self.ray.deaths and self.target.__name__ == "called":
             self.ray.deaths -= 1
-            return (self.ray.exceptions.WorkerCrashedError("a process died"),)
-        return (self.target(*given),)
+            return Reference(self.ray.exceptions.WorkerCrashedError("a process died"))
+        return Reference(self.target(*given))
 
 
 class Pool:
@@ -53,7 +60,7 @@ def install(monkeypatch, **resources):
     )
 
     def get(reference):
-        value = reference[0] if isinstance(reference, tuple) else reference
+        value = reference.value if isinstance(reference, Reference) else reference
         if isinstance(value, Exception):
             raise value
         return value
@@ -61,7 +68,7 @@ def install(monkeypatch, **resources):
     def init(**given):
         ray.begun.append(given)
 
-    ray.get, ray.put, ray.init = get, lambda value: (value,), init
+    ray.get, ray.put, ray.init = get, Reference, init
     ray.wait = lambda waiting: (waiting[:1], waiting[1:])
     ray.remote = lambda target: Remote(ray, target)
     ray.is_initialized = lambda: len(ray.begun) > 0

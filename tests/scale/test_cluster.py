@@ -159,18 +159,18 @@ def test_an_item_that_kills_its_process_again_and_again_is_given_up(ray):
     attempts = ray.remote(ray_actors.Attempts).remote()
     for _ in range(4):
         attempts.begun.remote(7)
-    packed = ray_actors.Actor(tw.__version__, work, attempts)({"number": [7], "item": [b""]})
+    packed = ray_actors.Actor(tw.__version__, work, attempts)({"number": [7], "item": ["1"]})
     with pytest.raises(TruewardError, match=r"ended 4 times at the same work.*parts are kept"):
-        ray_actors.opened(packed["result"][0])
+        ray_actors.result_of(json.loads(packed["result"][0]))
 
 
 def test_a_node_with_another_version_is_refused(ray):
     attempts = ray.remote(ray_actors.Attempts).remote()
-    packed = ray_actors.Actor("0.0.1", work, attempts)({"number": [0], "item": [b""]})
+    packed = ray_actors.Actor("0.0.1", work, attempts)({"number": [0], "item": ["1"]})
     with pytest.raises(
         TruewardError, match=rf"has trueward {tw.__version__}, and the command 0.0.1"
     ):
-        ray_actors.opened(packed["result"][0])
+        ray_actors.result_of(json.loads(packed["result"][0]))
 
 
 def test_without_ray_the_extra_is_named(model, capsys, monkeypatch):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-import pickle
+import json
 import socket
 from functools import partial
 from importlib.metadata import version
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from .errors import TruewardError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 TRIES = 3  # how often a piece of work is repeated after its process died
 DIED = (
@@ -42,19 +42,20 @@ class Actor:
         self.release, self.begin, self.attempts = release, begin, attempts
         self.work: Callable[[Any], Any] | None = None
 
-    def __call__(self, batch: dict[str, Any]) -> dict[str, list[bytes]]:
+    def __call__(self, batch: dict[str, Any]) -> dict[str, list[str]]:
         """Work on the item of a batch."""
         items = zip(batch["number"], batch["item"], strict=True)
-        return {"result": [packed(partial(self._worked, int(k), item)) for k, item in items]}
+        results = [outcome(partial(self._worked, int(k), item)) for k, item in items]
+        return {"result": [json.dumps(result) for result in results]}
 
-    def _worked(self, number: int, item: bytes) -> Any:
+    def _worked(self, number: int, item: str) -> Any:
         get = importlib.import_module("ray").get
         if get(self.attempts.begun.remote(number)) > TRIES + 1:
             raise TruewardError(DIED)
         if self.work is None:  # not in the constructor, whose errors make Ray try for ever
             require_release(self.release)
             self.work = self.begin()
-        return self.work(pickle.loads(item))  # noqa: S301 - the driver packed it
+        return self.work(json.loads(item))
 
 
 def require_release(release: str) -> None:
@@ -78,28 +79,27 @@ def require_release(release: str) -> None:
         )
 
 
-def called(release: str, call: Callable[[Any], Any], item: Any) -> bytes:
+def called(release: str, call: Callable[[Any], Any], item: Any) -> tuple[str, Any]:
     """Call a function in a process of the cluster, if it has the same version."""
 
     def run() -> Any:
         require_release(release)
         return call(item)
 
-    return packed(run)
+    return outcome(run)
 
 
-def packed(call: Callable[[], Any]) -> bytes:
-    """Return a result, or the error of a user as its class and message."""
+def outcome(call: Callable[[], Any]) -> tuple[str, Any]:
+    """Return ``done`` and a result, or the error of a user as ``usage`` or ``wrong`` and its message."""
     try:
-        return pickle.dumps((None, call()))
+        return "done", call()
     except TruewardError as e:
-        kind = UsageError if isinstance(e, UsageError) else TruewardError
-        return pickle.dumps((kind, str(e)))
+        return "usage" if isinstance(e, UsageError) else "wrong", str(e)
 
 
-def opened(packed: bytes) -> Any:
+def result_of(outcome: Sequence[Any]) -> Any:
     """Return a result, or raise the error in its place."""
-    kind, value = pickle.loads(packed)  # noqa: S301 - from an actor of this run
-    if kind is not None:
-        raise kind(value)
-    return value
+    kind, value = outcome
+    if kind == "done":
+        return value
+    raise (UsageError if kind == "usage" else TruewardError)(value)

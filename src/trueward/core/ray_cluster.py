@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import json
 import logging
-import pickle
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from .arguments import described
 from .errors import TruewardError, UsageError
-from .ray_actors import TRIES, Actor, Attempts, called, opened
+from .ray_actors import TRIES, Actor, Attempts, called, result_of
 from .ray_connection import LOCAL, imported, in_sentences, start
 
 if TYPE_CHECKING:
@@ -102,12 +102,12 @@ class Cluster:
         begin : callable
             Called once in each actor; returns what is called with each item.
         items : sequence
-            What can be pickled.
+            What JSON can hold.
 
         Yields
         ------
         object
-            The results, in the order in which they are finished.
+            The results, which JSON can hold, in the order in which they are finished.
 
         Raises
         ------
@@ -120,7 +120,7 @@ class Cluster:
         with self.connected() as ray, in_sentences():
             data = importlib.import_module("ray.data")
             data.DataContext.get_current().enable_progress_bars = False
-            rows = [{"number": k, "item": pickle.dumps(item)} for k, item in enumerate(items)]
+            rows = [{"number": k, "item": json.dumps(item)} for k, item in enumerate(items)]
             attempts = ray.remote(Attempts).options(num_cpus=0).remote()
             pool = data.from_items(rows, override_num_blocks=len(rows)).map_batches(
                 Actor,
@@ -137,7 +137,7 @@ class Cluster:
                 batch_size=None, batch_format="numpy", prefetch_batches=0
             ):
                 for result in batch["result"]:
-                    yield opened(result)
+                    yield result_of(json.loads(result))
 
     def calls(
         self, call: Callable[[Any], Any], items: Sequence[Any]
@@ -149,7 +149,7 @@ class Cluster:
         call : callable
             What to call.
         items : sequence
-            What can be pickled.
+            What Ray can send to a process.
 
         Yields
         ------
@@ -173,7 +173,7 @@ class Cluster:
                 for reference in ray.wait(list(waiting))[0]:
                     number = waiting.pop(reference)
                     try:
-                        result = opened(ray.get(reference))
+                        result = result_of(ray.get(reference))
                     except (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError):
                         result = None
                     yield number, result
