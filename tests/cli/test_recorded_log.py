@@ -72,6 +72,8 @@ def test_another_log_of_that_name_is_refused_with_both_sizes(place, capsys):
         ("link.parquet", "not in this folder"),
         ("evil.sql", "a query or an address"),
         ("https://host/log.parquet", "a query or an address"),
+        ("s3://bucket/log.parquet", "a query or an address"),
+        ("memory:/bucket/log.parquet", "does not exist"),
         ("gone.parquet", "does not exist"),
         (None, "no valid record"),
         (["log.parquet"], "no valid record"),

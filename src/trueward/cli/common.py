@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from trueward.core.errors import TruewardError, UsageError
+from trueward.core.remote_files import exists, output_address, shown
 from trueward.core.wrapping import wrapped
 
-from .outputs import claim_output
+from .outputs import NO_CLOBBER, claim_output, keeps_outputs
 from .terminal import stop_code
 
 if TYPE_CHECKING:
@@ -142,7 +143,13 @@ def show_json(value: Any) -> None:
 def writable(path: Path, kinds: tuple[str, ...], option: str = "--out") -> None:
     """Claim an output file before any work; refuse an unknown kind, and a place where a folder is."""
     if path.suffix not in kinds:
-        raise UsageError(f"{option} {path} must end in {', '.join(kinds)}")
+        raise UsageError(f"{option} {shown(path)} must end in {', '.join(kinds)}")
+    if address := output_address(path):
+        if keeps_outputs() and exists(address):
+            raise TruewardError(
+                f"{option} {address} exists, and {NO_CLOBBER} keeps it: give another address"
+            )
+        return
     if path.is_dir():
         raise TruewardError(f"{option} {path} is a folder; name a file")
     place = next(p for p in path.resolve().parents if p.exists())

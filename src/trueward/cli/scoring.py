@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from trueward.core.errors import TruewardError, UsageError
+from trueward.core.remote_files import shown
 
 from .clusters import NumGpus, Ray, cluster_of
 from .common import Map, Model, SafeCsv, Split, pairs, writable
@@ -50,13 +51,13 @@ def score(
     Parts of 32,768 rows go to the folder OUT.parts until all are done: after an interruption, run the same
     command again.
     """
-    from trueward.model.score_file import score_file
+    from trueward.model.score_file import parts_folder, score_file
 
     if by_class and confidence is None:
         raise UsageError("--by-class needs --min-confidence: give both")
     cluster = cluster_of(ray, num_gpus, queue=queue)
     _claimed(out, queue=queue)
-    step, parts = Steps(), out.with_name(out.name + ".parts")
+    step, parts = Steps(), parts_folder(out)
     begun = parts.exists()
     try:
         scored = score_file(
@@ -83,7 +84,7 @@ def score(
     finally:
         finish_progress()
     decided = "" if scored.decided is None else f", {scored.decided} of them decided"
-    typer.echo(f"{out}: {scored.rows} rows scored{decided}")
+    typer.echo(f"{shown(out)}: {scored.rows} rows scored{decided}")
 
 
 def _claimed(out: Path, *, queue: bool) -> None:

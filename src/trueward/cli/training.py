@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from trueward.core.remote_files import shown
+
 from .choices import TRAINING_DATA
 from .common import Map, Model, Split, writable
 from .outputs import write_rows
@@ -45,4 +47,4 @@ def training_data(
     table = read(log, None, mapping, split) if log else fitted_on(rm, None, mapping, split)
     rows = rows_of(kind, rm, table, least=least)
     write_rows(pl.DataFrame(rows), out)
-    typer.echo(f"{out}: {len(rows):,} rows of {kind} from {len(table):,} logged responses")
+    typer.echo(f"{shown(out)}: {len(rows):,} rows of {kind} from {len(table):,} logged responses")

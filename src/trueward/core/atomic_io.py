@@ -18,6 +18,7 @@ from polars.exceptions import PolarsError
 from safetensors import SafetensorError
 
 from .errors import NotWrittenError
+from .remote_files import output_address, uploading
 from .scratch_folder import ScratchFolder, set_aside, sweep
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
     Parameters
     ----------
     path : str or Path
-        The target; its parent folders are created.
+        The target; its parent folders are created. The address of a store, such as ``s3://bucket/a.parquet``,
+        gets a file when it is whole.
 
     Yields
     ------
@@ -58,6 +60,10 @@ def replacing(path: str | Path) -> Iterator[Path]:
     'whole'
 
     """
+    if address := output_address(path):
+        with uploading(address) as new:
+            yield new
+        return
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .errors import NotWrittenError, TruewardError
+from .errors import NotWrittenError, TruewardError, UsageError
+from .remote_files import output_address
 
 try:
     import fcntl
@@ -108,6 +109,8 @@ def only_writer(target: str | Path) -> Iterator[None]:
 
     Raises
     ------
+    UsageError
+        If the target is the address of a store.
     TruewardError
         If another process holds the lock. What a dead process left is taken over.
     NotWrittenError
@@ -124,6 +127,10 @@ def only_writer(target: str | Path) -> Iterator[None]:
     False
 
     """
+    if address := output_address(target):
+        raise UsageError(
+            f"{address} is an address, where only single files are written: give a folder"
+        )
     try:
         whole = Path(target).resolve()
         lock = lock_of(whole)

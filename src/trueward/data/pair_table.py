@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from trueward.core.errors import TruewardError
+from trueward.core.remote_files import is_address, local_copy
 
 from .digests import fingerprint
 from .log_columns import PAIR_COLUMNS
@@ -78,7 +79,7 @@ class PairTable:
             If the table cannot be read.
 
         """
-        path = Path(source)
+        path = local_copy(str(source)) if is_address(source) else Path(source)
         if split is None and path.suffix.lower() == ".parquet" and path.is_file():
             try:
                 rows = pq.read_metadata(path).num_rows
@@ -86,7 +87,7 @@ class PairTable:
                 rows = 0  # its reader says what is wrong
             if rows > ROWS:
                 require_memory_by_groups(path)
-                return PairTable(str(source), mapping, rows, _identity(path))
+                return PairTable(str(path), mapping, rows, _identity(path))
         frame = read_pairs(source, mapping=mapping, split=split)
         return PairTable(str(source), mapping, len(frame), fingerprint(frame), frame)
 

@@ -11,6 +11,8 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from trueward.core.remote_files import is_address, local_copy
+
 from .digests import prompt_ids
 from .gold import read_gold
 from .log_columns import FAMILIES, OPTIONAL, REQUIRED, may_be_context
@@ -111,7 +113,7 @@ def _large_parquet(source: object) -> Path | None:
     """Return the path of a Parquet file with many rows; None for any other source."""
     if not isinstance(source, str | Path):
         return None
-    path = Path(source)
+    path = local_copy(str(source)) if is_address(source) else Path(source)
     if path.is_dir() and is_import(path):
         path /= "log.parquet"
     if path.suffix.lower() != ".parquet" or not path.is_file():

@@ -12,6 +12,7 @@ from polars.exceptions import PolarsError
 
 from trueward.core.arguments import PATH, PATHS, SEVERAL, TEXT, Kind, require_kinds
 from trueward.core.errors import TruewardError, UsageError
+from trueward.core.remote_files import is_address, local_copy
 from trueward.data.readers.delimited import Reading
 from trueward.data.readers.unpacked_size import require_memory_by_groups
 
@@ -141,7 +142,8 @@ def import_log(
         hash_users = read_key(Path(hash_users))
     redactor = Redactor(tuple(phone_regions)) if redact else None
     named = [paths] if isinstance(paths, str | os.PathLike) else paths
-    files, document, product = _inputs(source, [Path(path) for path in named])
+    places = [local_copy(str(p)) if is_address(p) else Path(p) for p in named]
+    files, document, product = _inputs(source, places)
     positive, negative, words = labels_and_words(positive, negative, unrated)
     reading = replace(reading or Reading(), guess=product.name == OWN_TABLE)
     product = replace(product, reading=reading)

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from trueward.core.atomic_io import replacing
 from trueward.core.errors import UsageError
 from trueward.core.ray_cluster import Cluster
+from trueward.core.remote_files import is_address, output_address
 from trueward.core.work_parts import WorkParts
 from trueward.data.formula_cells import write_csv
 from trueward.data.log_columns import PAIR_COLUMNS
@@ -113,6 +114,10 @@ def score_file(
 
     """
     out, cluster = Path(out), Cluster.of(ray)
+    if queue and (address := output_address(out)):
+        raise UsageError(
+            f"several processes share a folder, and {address} is none: give another out, and copy it there"
+        )
     if queue and out.suffix != ".parquet":
         raise UsageError(
             f"several processes write .parquet together, not {out.suffix}: give another out"
@@ -124,11 +129,13 @@ def score_file(
     mark = hashlib.sha256(json.dumps([scores.key, count]).encode()).hexdigest()
     if queue and _mark(out) == mark:  # others have finished before this process began
         return ScoredFile(*_counts(out), 0)
-    folder = out.with_name(out.name + ".parts")
+    folder = parts_folder(out)
     parts = WorkParts.open(folder, count, ".parquet", scores.key)
     made = 0
     if cluster is not None:
-        places = [str(Path(place).resolve()) for place in (model, source)]
+        places = [str(Path(model).resolve()), str(source)]
+        if not is_address(source):
+            places[1] = str(Path(source).resolve())
         begin = partial(_part_maker, folder.resolve(), places, options, frozenset(ALLOWED))
         missing = [part for part in range(count) if not parts.done(part)]
         for part_made in cluster.results(begin, missing):
@@ -142,6 +149,12 @@ def score_file(
         counts[0] = _joined(files, out, mark, safe_csv=safe_csv)
 
     return ScoredFile(*(counts[0] if parts.finish(join) else _counts(out)), made)
+
+
+def parts_folder(out: Path) -> Path:
+    """Return where the parts of a result are: beside it, and of an address in the working folder."""
+    beside = Path(out.name) if output_address(out) else out
+    return beside.with_name(beside.name + ".parts")
 
 
 def _part_maker(

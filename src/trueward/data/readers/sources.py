@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trueward.core.errors import TruewardError, UsageError
+from trueward.core.remote_files import is_address, local_copy
 
 from .columnar import read_arrow, read_parquet
 from .csv_files import read_csv
@@ -53,8 +55,8 @@ def read_table(source: object, wanted: WantedColumns, split: str | None = None) 
     Parameters
     ----------
     source : str, Path or table
-        A file in one of the formats of `READERS`, a folder with a data set, or a table in memory, see
-        `read_memory`.
+        A file in one of the formats of `READERS`, a folder with a data set, the address of one of them
+        (``s3://bucket/log.parquet``), or a table in memory, see `read_memory`.
     wanted : WantedColumns
         The columns to read; see `wanted_columns`.
     split : str or None
@@ -82,6 +84,8 @@ def read_table(source: object, wanted: WantedColumns, split: str | None = None) 
     ['Hi']
 
     """
+    if isinstance(source, str) and is_address(source):
+        return _at_address(source, wanted, split)
     if isinstance(source, str | os.PathLike):
         path = Path(source)
         try:
@@ -101,6 +105,19 @@ def read_table(source: object, wanted: WantedColumns, split: str | None = None) 
     if not table.names or not any(len(column) for column in table.columns.values()):
         _refuse_rowless(table)
     return expanded(table)
+
+
+def _at_address(address: str, wanted: WantedColumns, split: str | None) -> Table:
+    """Read a copy of a table in a store; errors name its address."""
+    copy = local_copy(address)
+    if copy.suffix == ".sql":
+        raise UsageError(f"{address} is a query, which is run from a file of this machine only")
+    try:
+        table = read_table(str(copy), wanted, split)
+        return replace(table, place=replace(table.place, source=address))
+    except TruewardError as e:
+        e.args = (str(e).replace(str(copy), address),)
+        raise
 
 
 def _refuse_rowless(table: Table) -> None:
