@@ -51,7 +51,8 @@ def score(
     Parts of 32,768 rows go to the folder OUT.parts until all are done: after an interruption, run the same
     command again.
     """
-    from trueward.model.score_file import parts_folder, score_file
+    from trueward.core.work_parts import parts_folder
+    from trueward.model.score_file import score_file
 
     if by_class and confidence is None:
         raise UsageError("--by-class needs --min-confidence: give both")

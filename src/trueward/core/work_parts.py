@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from .atomic_io import replacing
 from .errors import NotWrittenError, TruewardError
 from .output_lock import Owner
+from .remote_files import output_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -232,6 +233,19 @@ class WorkParts:
             ended.set()
             beat.join()
             lease.unlink(missing_ok=True)
+
+
+def parts_folder(out: Path) -> Path:
+    """Return where the parts of a result are: beside it, and of an address in the working folder.
+
+    Parameters
+    ----------
+    out : Path
+        The result.
+
+    """
+    beside = out.with_name(out.name + ".parts")
+    return type(out)(beside.name) if output_address(out) else beside
 
 
 def _created(lease: Path) -> bool:

@@ -86,7 +86,7 @@ def read_sampled_log(
         As `read_log`.
 
     """
-    path = None if split is not None or words else _large_parquet(source)
+    path = None if split is not None or words else large_parquet(source)
     columns = None if path is None else _readable_in_parts(path, mapping)
     if path is None or columns is None:
         log = read_log(source, mapping=mapping, split=split, **words)
@@ -109,7 +109,7 @@ def read_sampled_log(
     return log if gold is None else log.with_gold(gold)
 
 
-def _large_parquet(source: object) -> Path | None:
+def large_parquet(source: object) -> Path | None:
     """Return the path of a Parquet file with many rows; None for any other source."""
     if not isinstance(source, str | Path):
         return None

@@ -18,7 +18,7 @@ from trueward.core.atomic_io import replacing
 from trueward.core.errors import UsageError
 from trueward.core.ray_cluster import Cluster
 from trueward.core.remote_files import is_address, output_address
-from trueward.core.work_parts import WorkParts
+from trueward.core.work_parts import WorkParts, parts_folder
 from trueward.data.formula_cells import write_csv
 from trueward.data.log_columns import PAIR_COLUMNS
 from trueward.features.named_servers import ALLOWED
@@ -149,12 +149,6 @@ def score_file(
         counts[0] = _joined(files, out, mark, safe_csv=safe_csv)
 
     return ScoredFile(*(counts[0] if parts.finish(join) else _counts(out)), made)
-
-
-def parts_folder(out: Path) -> Path:
-    """Return where the parts of a result are: beside it, and of an address in the working folder."""
-    beside = Path(out.name) if output_address(out) else out
-    return beside.with_name(beside.name + ".parts")
 
 
 def _part_maker(

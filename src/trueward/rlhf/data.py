@@ -67,7 +67,29 @@ def training_data(
     able = callable(getattr(model, "score", None))  # any object that scores as a model does
     model = cast("RewardModel", model) if able else fitted(model, "training_data")
     log = as_log(log, "training_data")
-    frame = log.frame.select("prompt", "response", "prompt_id")
+    rows = rows_of(kind, model, log.frame.select("prompt", "response", "prompt_id"), least)
+    if not rows:
+        raise no_rows(log.source, kind, least)
+    return rows
+
+
+def rows_of(
+    kind: str, model: RewardModel, frame: pl.DataFrame, least: float
+) -> list[dict[str, Any]]:
+    """Label responses, of whose prompts all responses are there; the rows may be none.
+
+    Parameters
+    ----------
+    kind : str
+        A kind of `training_data`.
+    model : RewardModel
+        The model.
+    frame : polars.DataFrame
+        Columns ``prompt``, ``response`` and ``prompt_id``.
+    least : float
+        Smallest difference of logits between the best and the worst response of a prompt.
+
+    """
     if kind != "verl":
         scores = model.score(frame["prompt"].to_list(), frame["response"].to_list())
         if scores.preferred is None or scores.reward is None:
@@ -78,13 +100,15 @@ def training_data(
         frame = frame.with_columns(
             pl.Series("p", scores.preferred.numpy()), pl.Series("logit", scores.reward.numpy())
         )
-    rows = KINDS[kind](frame.unique(["prompt", "response"], maintain_order=True), least)
-    if not rows:
-        raise TruewardError(
-            f"{log.source} gives no row of {kind}: no prompt has two responses whose logits differ by "
-            f"{least:g} or more; give a log with several answers a prompt, or a smaller least"
-        )
-    return rows
+    return KINDS[kind](frame.unique(["prompt", "response"], maintain_order=True), least)
+
+
+def no_rows(source: str, kind: str, least: float) -> TruewardError:
+    """Return the error about a log that gives no row."""
+    return TruewardError(
+        f"{source} gives no row of {kind}: no prompt has two responses whose logits differ by "
+        f"{least:g} or more; give a log with several answers a prompt, or a smaller least"
+    )
 
 
 def known_kind(kind: str) -> None:
