@@ -110,6 +110,12 @@ def test_an_address_in_a_model_folder_is_never_read(log, tmp_path, capsys, monke
         assert "give the log" in said
 
 
+@pytest.mark.parametrize("address", ["s3://", "s3:///"])
+def test_an_address_of_nothing_is_refused(address):
+    with pytest.raises(UsageError, match="an address should be like s3://bucket"):
+        tw.read_log(address)
+
+
 def test_an_address_with_credentials_is_refused_and_not_repeated():
     for address in ("s3://key:secret@bucket/log.parquet", "s3://bucket/log.parquet?token=secret"):
         with pytest.raises(UsageError, match="credentials come from the environment") as refused:

@@ -10,6 +10,7 @@ import contextlib
 import functools
 import hashlib
 import importlib
+import os
 import re
 import shutil
 import tempfile
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from .errors import NotWrittenError, TruewardError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 #: scheme -> the package that speaks it; those without one are part of fsspec
 PACKAGES = {
@@ -52,7 +53,7 @@ def is_address(source: object) -> bool:
     (True, False, False)
 
     """
-    return isinstance(source, str) and "://" in source and ADDRESS.match(source) is not None
+    return isinstance(source, str) and "://" in source and source.partition("://")[0] in PACKAGES
 
 
 def output_address(path: str | Path) -> str | None:
@@ -98,6 +99,8 @@ def local_copy(address: str) -> Path:
 
     """
     store, path = _store(address)
+    if path.endswith(".sql"):
+        raise UsageError(f"{address} is a query, which is run from a file of this machine only")
     with _sentences(address, "read"):
         about = store.info(path)
         whole = about["type"] == "directory"
@@ -123,6 +126,31 @@ def local_copy(address: str) -> Path:
             store.get_file(name, str(partial / inner))
         partial.rename(target)
     return target
+
+
+def local_path(source: str | os.PathLike[str]) -> Path:
+    """Return a path of this machine: that of the copy, for an address.
+
+    Parameters
+    ----------
+    source : str or path
+        As the user gave it.
+
+    """
+    return local_copy(str(source)) if is_address(source) else Path(source)
+
+
+def local_paths(sources: Sequence[str | os.PathLike[str]] | str | os.PathLike[str]) -> list[Path]:
+    """Return the paths of one or several sources, see `local_path`.
+
+    Parameters
+    ----------
+    sources : path or sequence of paths
+        As the user gave them.
+
+    """
+    named = [sources] if isinstance(sources, str | os.PathLike) else sources
+    return [local_path(source) for source in named]
 
 
 @contextlib.contextmanager
@@ -175,7 +203,7 @@ def exists(address: str) -> bool:
 def _store(address: str) -> tuple[Any, str]:
     """Return the file system of an address, and the path in it."""
     scheme, _, rest = address.partition("://")
-    if "@" in rest.partition("/")[0] or "?" in rest:
+    if not rest.strip("/") or "@" in rest.partition("/")[0] or "?" in rest:
         raise UsageError(
             "an address should be like s3://bucket/log.parquet, without a user, a password or a query: "
             "credentials come from the environment"

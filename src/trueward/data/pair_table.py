@@ -7,7 +7,6 @@ from bisect import bisect_right
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -15,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from trueward.core.errors import TruewardError
-from trueward.core.remote_files import is_address, local_copy
+from trueward.core.remote_files import local_path
 
 from .digests import fingerprint
 from .log_columns import PAIR_COLUMNS
@@ -26,6 +25,7 @@ from .readers.unpacked_size import require_memory_by_groups
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
 ROWS = 32_768  # of a part: a multiple of the rows that are encoded together
 TAIL = (
@@ -79,7 +79,7 @@ class PairTable:
             If the table cannot be read.
 
         """
-        path = local_copy(str(source)) if is_address(source) else Path(source)
+        path = local_path(source)
         if split is None and path.suffix.lower() == ".parquet" and path.is_file():
             try:
                 rows = pq.read_metadata(path).num_rows

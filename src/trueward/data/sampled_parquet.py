@@ -11,7 +11,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from trueward.core.remote_files import is_address, local_copy
+from trueward.core.remote_files import local_path
 
 from .digests import prompt_ids
 from .gold import read_gold
@@ -113,7 +113,7 @@ def large_parquet(source: object) -> Path | None:
     """Return the path of a Parquet file with many rows; None for any other source."""
     if not isinstance(source, str | Path):
         return None
-    path = local_copy(str(source)) if is_address(source) else Path(source)
+    path = local_path(source)
     if path.is_dir() and is_import(path):
         path /= "log.parquet"
     if path.suffix.lower() != ".parquet" or not path.is_file():

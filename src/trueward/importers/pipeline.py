@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ from polars.exceptions import PolarsError
 
 from trueward.core.arguments import PATH, PATHS, SEVERAL, TEXT, Kind, require_kinds
 from trueward.core.errors import TruewardError, UsageError
-from trueward.core.remote_files import is_address, local_copy
+from trueward.core.remote_files import local_paths
 from trueward.data.readers.delimited import Reading
 from trueward.data.readers.unpacked_size import require_memory_by_groups
 
@@ -35,6 +34,7 @@ from .traces import check_shown
 from .user_mapping import mapping_pairs, user_mapping
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Mapping, Sequence
 
     from .contract import Source, UserMapping
@@ -141,9 +141,7 @@ def import_log(
     if hash_users is not None and not isinstance(hash_users, bytes):
         hash_users = read_key(Path(hash_users))
     redactor = Redactor(tuple(phone_regions)) if redact else None
-    named = [paths] if isinstance(paths, str | os.PathLike) else paths
-    places = [local_copy(str(p)) if is_address(p) else Path(p) for p in named]
-    files, document, product = _inputs(source, places)
+    files, document, product = _inputs(source, local_paths(paths))
     positive, negative, words = labels_and_words(positive, negative, unrated)
     reading = replace(reading or Reading(), guess=product.name == OWN_TABLE)
     product = replace(product, reading=reading)

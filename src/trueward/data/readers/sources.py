@@ -110,8 +110,6 @@ def read_table(source: object, wanted: WantedColumns, split: str | None = None) 
 def _at_address(address: str, wanted: WantedColumns, split: str | None) -> Table:
     """Read a copy of a table in a store; errors name its address."""
     copy = local_copy(address)
-    if copy.suffix == ".sql":
-        raise UsageError(f"{address} is a query, which is run from a file of this machine only")
     try:
         table = read_table(str(copy), wanted, split)
         return replace(table, place=replace(table.place, source=address))
