@@ -57,3 +57,14 @@ def test_pages_of_the_project_lead_somewhere():
     for page in ROOT.glob("*.md"):
         for link in re.findall(r"\]\(([^)#]+)\)", page.read_text("utf-8")):
             assert "://" in link or (page.parent / link).exists(), (page.name, link)
+
+
+def test_the_badges_of_the_readme_are_true():
+    text = (ROOT / "README.md").read_text("utf-8")
+    versions = [c.rpartition(" ")[2] for c in PROJECT["classifiers"] if "Python :: 3." in c]
+    assert f"[![Python {versions[0]} to {versions[-1]}](" in text
+    assert PROJECT["license"] == "Apache-2.0"
+    config = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    assert config["tool"]["mypy"]["strict"] is True
+    badges = re.findall(r"\[!\[([^]]+)\]", text)
+    assert badges == [f"Python {versions[0]} to {versions[-1]}", "Apache-2.0", "Typed"]

@@ -118,6 +118,12 @@ def test_texts_are_drawn_from_all_that_are_given_and_the_worst_is_named(exported
     assert any(r.startswith(quoted) for r in rows[1])
 
 
+def test_an_export_is_not_verified_on_one_text():
+    """Differences are in units of the scores' standard deviation, which one text does not have."""
+    with pytest.raises(TruewardError, match="2 different reference responses or more, found 1"):
+        texts_to_score(["a", "a"], ["b", "b"])
+
+
 def test_the_rank_of_a_distilled_head_is_that_of_prompts_it_was_not_fitted_on(exported):
     """Copies of few prompts are fitted exactly, and the rank correlation does not count them."""
     model, _ = exported

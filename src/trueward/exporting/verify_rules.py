@@ -11,6 +11,7 @@ import random
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from trueward.core.errors import TruewardError
 from trueward.core.yaml_text import read_yaml
 
 from .card import SCHEMA
@@ -88,8 +89,17 @@ def texts_to_score(
         At most 64 prompts with their responses, drawn at random from all that are given, without
         repetitions; built-in ones where none are given.
 
+    Raises
+    ------
+    TruewardError
+        If one text is given: differences are in units of the scores' standard deviation.
+
     """
     pairs = list(dict.fromkeys(zip(*reference_texts(prompts, responses), strict=True)))
+    if len(pairs) == 1:
+        raise TruewardError(
+            "expected 2 different reference responses or more, found 1: give a larger --reference"
+        )
     chosen = random.Random(SEED).sample(range(len(pairs)), min(MAX_TEXTS, len(pairs)))  # noqa: S311
     return [pairs[i] for i in sorted(chosen)] or builtin_texts()
 
