@@ -69,7 +69,8 @@ def commands(page):
 
 def read(command):
     """The values that the command line would read."""
-    words = [w for w in shlex.split(command, comments=True) if w not in ANYWHERE]
+    words = shlex.split(re.sub(r" --config \S+", "", command), comments=True)  # its file is not here
+    words = [w for w in words if w not in ANYWHERE]
     return _values(command_line(), words)
 
 
