@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from trueward.plotting import lines
+from trueward.evaluation.plotting import lines
 from trueward.reporting import demo
 
 FILE = Path(__file__).parents[1] / "docs" / "readme_figure.svg"

@@ -18,6 +18,7 @@ import typer
 
 import trueward as tw
 from trueward.cli.app import ANYWHERE, app
+from trueward.cli.clusters import with_address
 from trueward.cli.pipelining import _values
 
 ROOT = Path(__file__).parents[1]
@@ -39,7 +40,7 @@ ELSEWHERE = {
 #: Pages whose Python runs here, in the order of the page.
 HERE = ("align", "asking", "comparisons", "monitor")
 #: The same in the batteries: they fit often, draw charts, or load TRL.
-SLOW = ("refute", "report", "rlhf")
+SLOW = ("builtin_judge", "refute", "report", "rlhf")
 FIRST = ("README.md", "docs/quickstart.md")  # they fit `auto`
 
 
@@ -69,8 +70,10 @@ def commands(page):
 
 def read(command):
     """The values that the command line would read."""
-    words = shlex.split(re.sub(r" --config \S+", "", command), comments=True)  # its file is not here
-    words = [w for w in words if w not in ANYWHERE]
+    words = shlex.split(
+        re.sub(r" --config \S+", "", command), comments=True
+    )  # its file is not here
+    words = with_address(w for w in words if w not in ANYWHERE)
     return _values(command_line(), words)
 
 
