@@ -1,18 +1,18 @@
-"""Fill the outputs of docs/quickstart.md: run every command that a block begins with ``$``, in one folder.
+"""Fill the outputs of docs/quickstart.md or docs/doubt.md: run what ``$`` begins in its blocks, in one folder.
 
-python benchmarks/quickstart_page.py           writes the page
+python benchmarks/quickstart_page.py           writes docs/quickstart.md
+python benchmarks/quickstart_page.py doubt     writes docs/doubt.md
 python benchmarks/quickstart_page.py --check   exits 1 if a text differs, or a number by more than 0.02
 """
 
 import os
 import re
-import shlex
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-PAGE = Path(__file__).parents[1] / "docs" / "quickstart.md"
+DOCS = Path(__file__).parents[1] / "docs"
 BLOCK = re.compile(r"(?<=```console\n).*?(?=```)", re.DOTALL)
 NUMBER = re.compile(r"[-+]?\d+(?:[.,]\d+)*")
 TOLERANCE = 0.02  # of shares and metrics; other machines round differently
@@ -20,12 +20,13 @@ TOLERANCE = 0.02  # of shares and metrics; other machines round differently
 
 def output(command: str, place: Path) -> str:
     """Return what a command prints to standard output, 100 characters wide."""
-    words = [sys.executable, "-m", *shlex.split(command)]
-    environment = os.environ | {"COLUMNS": "100"}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = os.environ | {"COLUMNS": "100", "PATH": path}
+    words = ["bash", "-c", command]
     done = subprocess.run(
         words, cwd=place, env=environment, text=True, check=True, stdout=subprocess.PIPE
     )
-    return done.stdout.strip("\n")
+    return "\n".join(line.rstrip() for line in done.stdout.strip("\n").splitlines())
 
 
 def filled(text: str, place: Path) -> str:
@@ -33,7 +34,11 @@ def filled(text: str, place: Path) -> str:
 
     def block(match: re.Match[str]) -> str:
         commands = [line for line in match[0].splitlines() if line.startswith("$ ")]
-        return "".join(f"{c}\n{output(c[2:], place)}\n" for c in commands)
+        parts = []
+        for c in commands:
+            said = output(c[2:], place)
+            parts.append(f"{c}\n{said}\n" if said else f"{c}\n")
+        return "".join(parts)
 
     return BLOCK.sub(block, text)
 
@@ -49,12 +54,14 @@ def alike(now: str, before: str) -> bool:
 
 def main() -> int:
     """Write or check the page."""
-    text = PAGE.read_text("utf-8")
+    names = [word for word in sys.argv[1:] if word != "--check"]
+    page = DOCS / f"{names[0] if names else 'quickstart'}.md"
+    text = page.read_text("utf-8")
     with tempfile.TemporaryDirectory() as place:
         now = filled(text, Path(place))
     if "--check" in sys.argv[1:]:
         return int(not alike(now, text))
-    PAGE.write_text(now, "utf-8")
+    page.write_text(now, "utf-8")
     return 0
 
 

