@@ -75,12 +75,7 @@ def score(
             progress=lambda done, of: step(f"[{done + 1}/{of}] scoring") if done < of > 1 else None,
         )
     except (KeyboardInterrupt, TruewardError) as e:
-        if not begun and not queue and not any(parts.glob("*.sha256")):
-            shutil.rmtree(parts, ignore_errors=True)  # without a finished part
-        stopped = isinstance(e, KeyboardInterrupt)
-        if parts.is_dir() and (stopped or not begun):  # else they may be of other work, as e says
-            kept = f"the parts so far are kept in {parts}: run the same command to continue"
-            e.args = (kept if stopped else f"{e}; {kept}",)
+        _keep_parts(e, parts, ours=not begun, queue=queue)
         raise
     finally:
         finish_progress()
@@ -97,3 +92,13 @@ def _claimed(out: Path, *, queue: bool) -> None:
         raise UsageError(f"--out {out} must end in .parquet with --queue")
     if out.exists() and keeps_outputs():
         raise TruewardError(f"--out {out} exists, and {NO_CLOBBER} keeps it: give another place")
+
+
+def _keep_parts(e: BaseException, parts: Path, *, ours: bool, queue: bool) -> None:
+    """Say where finished parts are; a folder of our own without one is removed."""
+    if ours and not queue and not any(parts.glob("*.sha256")):
+        shutil.rmtree(parts, ignore_errors=True)
+    stopped = isinstance(e, KeyboardInterrupt)
+    if parts.is_dir() and (stopped or ours):  # else they may be of other work, as e says
+        kept = f"the parts so far are kept in {parts}: run the same command to continue"
+        e.args = (kept if stopped else f"{e}; {kept}",)
