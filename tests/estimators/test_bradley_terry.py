@@ -183,3 +183,35 @@ def test_what_a_log_lacks_is_told():
     for wrong in ({"control": ("wit",)}, {"noise_of": ("judge",)}, {"noise_of": ("judge:0.7",)}):
         with pytest.raises(tw.UsageError):
             make("bradley_terry", wrong)
+
+
+def test_pairs_weighted_by_their_propensity_stand_for_all_pairs():
+    """Three responses whose preferences no score fits, and unequal chances of being compared, enumerated.
+
+    Every pair (i, j) is compared with e_ij, and i then wins with P_ij. The expected loss of the pairs that
+    are compared, weighted 1 / e_ij, is that of all pairs; without weights it is another one.
+    """
+    i, j = torch.tensor([0, 1, 0, 2, 1, 2]), torch.tensor([1, 0, 2, 0, 2, 1])
+    wins = torch.tensor([0.9, 0.1, 0.6, 0.4, 0.2, 0.8])
+    e = torch.tensor([0.8, 0.8, 0.1, 0.1, 0.4, 0.4])
+    everything = Pairs.of(i, j, weight=wins)
+    compared = Pairs.of(i, j, weight=e * wins, propensity=e)
+    rows = Feedback(torch.zeros(3, 1), torch.zeros(3), torch.zeros(3), group=torch.zeros(3).long())
+    method = make("bradley_terry", {"ties": "none", "position": False})
+    ignoring = replace(method, inverse=False)
+    for reward in torch.tensor([[0.3, -1.0, 0.5], [2.0, 0.1, -0.7]]):
+        out = Columns(reward=reward)
+
+        def loss(of, pairs, out=out):
+            return float(of.loss(out, replace(rows, pairs=pairs)))
+
+        assert loss(method, compared) == pytest.approx(loss(method, everything), rel=1e-6)
+        assert abs(loss(ignoring, compared) - loss(method, everything)) > 0.01
+
+
+def test_a_propensity_out_of_range_is_refused_and_a_tiny_one_raised():
+    i, j = torch.tensor([0]), torch.tensor([1])
+    for wrong in (0.0, 1.5, float("nan")):
+        with pytest.raises(tw.TruewardError, match="propensities of pairs must be above 0"):
+            Pairs.of(i, j, propensity=torch.tensor([wrong]))
+    assert Pairs.of(i, j, propensity=torch.tensor([1e-4])).importance.item() == pytest.approx(100)

@@ -140,7 +140,7 @@ def test_all_mechanisms_are_found_by_name_with_hyphens_or_underscores():
         "mcar", "rating", "annoyed", "u_shaped", "label", "mar", "context", "mar_z_confounded",
         "users", "idn", "implicit", "misclick", "scar", "mu_z", "mu_x", "two_channel", "channels",
         "channels_users", "label_and_looks", "looks_like_quality", "lenient", "lenient_topics",
-        "busy", "bots", "asked",
+        "busy", "bots", "asked", "battles", "regenerations",
     }  # fmt: skip
     assert mechanism_named("u-shaped") == mechanism_named("u_shaped") == "u_shaped"
     with pytest.raises(UsageError, match=r"no mechanism 'nonsense'.*mcar, rating"):

@@ -21,6 +21,7 @@ MECHANISMS = (
     ),
     *("idn", "label-and-looks", "looks-like-quality"),
     *("lenient", "lenient-topics", "busy", "bots", "asked"),
+    *("battles", "regenerations"),
     *("implicit", "misclick", "scar", "mu-z", "mu-x", "two-channel", "channels"),
     "channels-users",
 )

@@ -9,12 +9,17 @@ import torch
 
 from trueward.core.errors import TruewardError
 
+from .log_pairs import LEAST
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from torch import Tensor
 
-ORDER = ("winner", "loser", "source", "user", "tie", "position", "margin", "weight", "gold")
+ORDER = (
+    *("winner", "loser", "source", "user", "tie", "position", "margin", "weight", "gold"),
+    "propensity",
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +49,8 @@ class Pairs:
         (m,) int64 id of who compared; below 0 where it is not known.
     gold : Tensor
         (m,) 1 for a trusted comparison, else 0.
+    propensity : Tensor
+        (m,) P(the two responses are compared), in (0, 1]; 1 where it is not known.
     style : Tensor
         (m, c) style of the winner minus that of the loser.
     styles : tuple of str
@@ -67,6 +74,7 @@ class Pairs:
     weight: Tensor
     user: Tensor
     gold: Tensor
+    propensity: Tensor
     style: Tensor
     styles: tuple[str, ...] = ()
 
@@ -97,13 +105,18 @@ class Pairs:
         Raises
         ------
         TruewardError
-            If a column has another number of pairs, a row is paired with itself, or a weight is not above 0.
+            If a column has another number of pairs, a row is paired with itself, or a weight or a propensity
+            is out of its range.
 
         """
         m = len(winner)
         none = torch.zeros(m, device=winner.device)
         filled = dict.fromkeys(("tie", "position", "margin", "gold"), none)
-        filled |= {"weight": none + 1, "style": none[:, None].expand(m, len(styles))}
+        filled |= {
+            "weight": none + 1,
+            "propensity": none + 1,
+            "style": none[:, None].expand(m, len(styles)),
+        }
         filled |= {"source": torch.zeros_like(winner), "user": -1 - torch.arange(m).to(winner)}
         filled |= columns | {"winner": winner, "loser": loser}
         for name, column in filled.items():
@@ -119,6 +132,10 @@ class Pairs:
             )
         if not bool((filled["weight"] > 0).all()):
             raise TruewardError("weights of pairs must be above 0: drop the pairs without weight")
+        if not bool(((filled["propensity"] > 0) & (filled["propensity"] <= 1)).all()):
+            raise TruewardError(
+                "propensities of pairs must be above 0 and at most 1: correct or drop those pairs"
+            )
         return _sorted(Pairs(**filled, sources=sources, styles=styles))
 
     def __len__(self) -> int:
@@ -172,6 +189,11 @@ class Pairs:
             return self.select(torch.zeros_like(self.source, dtype=torch.bool))
         own = self.source == self.sources.index(name)
         return self if bool(own.all()) else self.select(own)
+
+    @property
+    def importance(self) -> Tensor:
+        """(m,) weight / P(compared): what a pair stands for among all pairs that could have been compared."""
+        return self.weight / self.propensity.clamp(min=LEAST)
 
     def columns(self) -> dict[str, Tensor]:
         """Return the tensors by name."""

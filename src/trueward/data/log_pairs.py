@@ -18,8 +18,11 @@ if TYPE_CHECKING:
     from .pair_layouts import Comparisons
 
 FEWEST_PAIRS = 20  # pairs of a source below which it says little
+LEAST = 0.01  # propensities of being compared are raised to it
 UNNAMED = "pairs"  # source of the pairs whose file names none
-DEFAULTS = {"tie": 0.0, "position": 0.0, "margin": 0.0, "weight": 1.0, "gold": 0.0}
+DEFAULTS = {"tie": 0.0, "position": 0.0, "margin": 0.0, "weight": 1.0, "gold": 0.0} | {
+    "propensity": 1.0
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +33,8 @@ class LogPairs:
     ----------
     frame : polars.DataFrame
         ``winner`` and ``loser`` (row numbers), ``tie``, ``position`` (1 where the winner was shown first, -1
-        where the loser was, 0 unknown), ``margin``, ``weight``, ``gold``, ``source`` and ``user_id``.
+        where the loser was, 0 unknown), ``margin``, ``weight``, ``gold``, ``propensity`` of being compared,
+        ``source`` and ``user_id``.
     source : str
         Path of their file.
     rows : int
@@ -103,6 +107,8 @@ def attach(log: pl.DataFrame, found: Comparisons) -> LogPairs:
     texts = [pl.Series(log["response"].gather(frame[k])) for k in ("winner", "loser")]
     keep(pl.Series(texts[0] != texts[1]), "their two responses are the same text")
     keep(pl.col("weight") > 0, "their weight is not above 0")
+    possible = (pl.col("propensity") > 0) & (pl.col("propensity") <= 1)
+    keep(possible, "their propensity is not above 0 and at most 1")
     frame = _once_a_user(frame, left)
     if not frame.height:
         why = "; ".join(f"{n:,}: {reason}" for reason, n in left.items()) or "it is empty"
@@ -115,6 +121,10 @@ def attach(log: pl.DataFrame, found: Comparisons) -> LogPairs:
     if count := frame.filter(judged).height:
         warnings.append(f"{count:,} comparisons by a judge are marked gold; a judge's never are")
         frame = frame.with_columns(gold=pl.when(judged).then(0.0).otherwise("gold"))
+    if count := frame.filter(pl.col("propensity") < LEAST).height:
+        warnings.append(
+            f"{count:,} propensities of being compared are below {LEAST} and raised to it"
+        )
     warnings += _warnings(frame)
     return LogPairs(frame, found.source, log.height, left, tuple(warnings))
 

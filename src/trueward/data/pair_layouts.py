@@ -32,7 +32,7 @@ LAYOUTS: dict[str, tuple[str, ...]] = {
 BATTLES = ("battles", "answers", "models")  # layouts of two sides, the first shown first
 #: Columns that any layout may have.
 OPTIONAL = (
-    *("source", "user_id", "time", "position", "tie", "weight", "gold", "margin"),
+    *("source", "user_id", "time", "position", "tie", "weight", "gold", "margin", "propensity"),
     *("score_chosen", "score_rejected", "model_chosen", "model_rejected", "model_a", "model_b"),
     *("winner_model_a", "winner_model_b", "winner_tie", "judge", "source_id"),
 )
@@ -48,8 +48,7 @@ class Comparisons:
     ----------
     frame : polars.DataFrame
         ``winner_id`` and ``loser_id``, or ``prompt``, ``chosen`` and ``rejected``, or ``model_chosen`` and
-        ``model_rejected`` alone; beside them ``tie``, ``position``, ``source``, ``user_id``, ``time``,
-        ``weight``, ``gold`` and ``margin``, null where they are not known.
+        ``model_rejected`` alone; beside them columns of `OPTIONAL`, null where they are not known.
     source : str
         Path of the file.
     left_out : dict of str to int
@@ -118,7 +117,7 @@ def read_comparisons(
     for k, words in (("tie", TRUE), ("gold", TRUE), ("position", FIRST)):
         if k in cells and k not in columns:
             columns[k] = coded(cells[k], words, k, table.place)
-    for k in ("weight", "margin"):
+    for k in ("weight", "margin", "propensity"):
         if k in cells and k not in columns:
             columns[k] = number(cells[k], k, table.place)
     if "source" not in more and kind in BATTLES:

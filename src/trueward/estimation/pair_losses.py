@@ -117,5 +117,5 @@ def score_loss(s: Tensor, position: Tensor, pairs: Pairs | None) -> Tensor:
     lead = s[pairs.winner] - s[pairs.loser] - pairs.margin.to(s)
     lead = lead + position[pairs.winner] * pairs.position.to(s)
     return weighted_mean(
-        torch.nn.functional.softplus(-lead), pairs.weight.to(s) * (1 - pairs.tie.to(s))
+        torch.nn.functional.softplus(-lead), pairs.importance.to(s) * (1 - pairs.tie.to(s))
     )

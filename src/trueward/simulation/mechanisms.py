@@ -1,4 +1,4 @@
-"""The mechanisms of `selection`, `appearance`, `raters`, `asks` and `clicks`, by name.
+"""The mechanisms of `selection`, `appearance`, `raters`, `asks`, `comparing` and `clicks`, by name.
 
 Every function there that is annotated to return a `Selection` is a mechanism. It takes the rows
 (`LogRows`), alpha in (0, 1], the rate in (0, 1] and a random generator; `asked` takes its `AskOptions`, too.
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from trueward.core.errors import UsageError
 from trueward.core.suggest import suggestion
 
-from . import appearance, asks, clicks, raters, selection
+from . import appearance, asks, clicks, comparing, raters, selection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 #: Name -> mechanism.
 MECHANISMS: dict[str, Callable[..., Selection]] = {
     name: f
-    for module in (selection, appearance, raters, asks, clicks)
+    for module in (selection, appearance, raters, asks, comparing, clicks)
     for name, f in vars(module).items()
     if inspect.isfunction(f)
     and not name.startswith("_")

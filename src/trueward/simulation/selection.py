@@ -83,6 +83,8 @@ class Selection:
         P(user reacts) where asks add to the propensity. None: the propensity.
     columns : list of polars.Series
         Further columns of the log.
+    pairs : polars.DataFrame or None
+        Comparisons: ``winner_id``, ``loser_id``, ``source``, ``position`` and others, see `read_log`.
 
     """
 
@@ -97,6 +99,7 @@ class Selection:
     truth: dict[str, Array] = field(default_factory=dict)
     reacts: Array | None = None
     columns: list[pl.Series] = field(default_factory=list)
+    pairs: pl.DataFrame | None = None
 
 
 def mcar(r: LogRows, alpha: float, rate: float, rng: np.random.Generator) -> Selection:

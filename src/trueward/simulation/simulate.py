@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 _TEXT = ("prompt", "response", "prompt_id")
 #: Files of a written world.
-FILES = ("log.parquet", "test.parquet", "truth.parquet", "scenario.json")
+FILES = ("log.parquet", "test.parquet", "truth.parquet", "scenario.json", "pairs.parquet")
 #: Mechanisms that log several channels.
 CHANNELS = {"two_channel", "channels", "channels_users"}
 #: Default mean propensity, for thumbs and for clicks; the values of the papers.
@@ -62,10 +62,11 @@ class World:
     test : polars.DataFrame
         Other prompts, every row with its true label: prompt, response, prompt_id, label, rating.
     truth : polars.DataFrame
-        One row for each row of the log; for evaluation only. label (r*), rating, propensity (p;
-        with channels, P(any action)), observed and flipped. Clicks: mu and activity (A). Channel k:
-        propensity.k (mu_k) and activity.k. Users: user_effect (b_u), leniency (c_u) and opinion.
-        `idn`: flip_rate.
+        One row for each row of the log; for evaluation only. label (r*), rating, propensity (p; with
+        channels, P(any action)), observed and flipped. Clicks: mu and activity (A). Channel k: propensity.k
+        (mu_k), activity.k. Users: user_effect (b_u), leniency (c_u), opinion. `idn`: flip_rate.
+    pairs : polars.DataFrame or None
+        Comparisons by ``response_id``, of the mechanisms that have some.
     scenario : dict
         All settings, the sizes, and the realised rates under ``realised``.
 
@@ -75,9 +76,10 @@ class World:
     test: pl.DataFrame
     truth: pl.DataFrame
     scenario: dict[str, Any]
+    pairs: pl.DataFrame | None = None
 
     def write(self, folder: str | Path) -> Path:
-        """Write log.parquet, test.parquet, truth.parquet and scenario.json, all or none.
+        """Write the log, the test, the truth, the scenario and any comparisons, all or none.
 
         Parameters
         ----------
@@ -109,6 +111,8 @@ class World:
             path.mkdir()
             for name in ("log", "test", "truth"):
                 getattr(self, name).write_parquet(path / f"{name}.parquet")
+            if self.pairs is not None:
+                self.pairs.write_parquet(path / "pairs.parquet")
             text = json.dumps(self.scenario, indent=2, allow_nan=False)
             (path / "scenario.json").write_text(text + "\n", encoding="utf-8")
         return folder
@@ -199,13 +203,15 @@ def simulate(
     settings |= {"options": asdict(more[0])} if more else {}
     frame = table.frame.with_columns(pl.Series("label", table.label))
     among = _silent(reactions.columns) if more and more[0].gold_on == "silent" else None
+    sizes = _sizes(table, rows, held, selection.pairs)
     return World(
         log=frame[rows]
         .select(_TEXT)
         .with_columns(*reactions.columns, *_gold(label, gold, seed, among)),
         test=frame[held].select(*_TEXT, "label", "rating"),
         truth=frame[rows].select("label", "rating").hstack(pl.DataFrame(reactions.truth)),
-        scenario=settings | _sizes(table, rows, held) | {"realised": reactions.realised(label)},
+        scenario=settings | sizes | {"realised": reactions.realised(label)},
+        pairs=selection.pairs,
     )
 
 
@@ -283,7 +289,7 @@ def _gold(
 
 
 def _sizes(
-    table: RatedTable, rows: NDArray[np.int64], held: NDArray[np.int64]
+    table: RatedTable, rows: NDArray[np.int64], held: NDArray[np.int64], pairs: pl.DataFrame | None
 ) -> dict[str, int | str]:
     return {
         "features": "surface" if table.features is None else "given",
@@ -293,4 +299,4 @@ def _sizes(
         "test_rows": len(held),
         "log_prompts": len(np.unique(table.group[rows])),
         "test_prompts": len(np.unique(table.group[held])),
-    }
+    } | ({} if pairs is None else {"pairs": pairs.height})
