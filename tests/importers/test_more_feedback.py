@@ -34,13 +34,16 @@ def comparison(choice, new="d", original="b"):
 
 @pytest.mark.parametrize(
     ("choice", "pairs"),
-    [("new", [("d", "b")]), ("original", [("b", "d")]), ("same", [])],
+    [("new", [("d", "b")]), ("original", [("b", "d")]), ("same", [("b", "d")])],
 )
 def test_chat_gpt_comparisons_of_two_answers(choice, pairs, tmp_path):
     chat = conversation(chat_gpt("d", "a", "assistant", text("Plum.")), current="d")
     result = import_log("auto", lines(tmp_path / "c.jsonl", [chat, comparison(choice)]))
     found = result.pairs.select("winner_id", "loser_id").rows()
     assert found == [(f"chatgpt:c/{won}", f"chatgpt:c/{lost}") for won, lost in pairs]
+    assert result.pairs["tie"].to_list() == [float(choice == "same")]
+    assert len(set(result.pairs["user_id"])) == 1
+    assert result.pairs["user_id"].null_count() == 0
     assert result.tables.events.filter(channel="preferred").height == 2
 
 

@@ -670,10 +670,11 @@ def test_fastchat_battles_are_valid_or_say_why_not(models, why, tmp_path):
 
 
 @pytest.mark.parametrize(("vote", "value"), [("tievote", 0.5), ("bothbad_vote", -1.0)])
-def test_fastchat_ties_are_no_pair_with_a_winner(vote, value, tmp_path):
+def test_fastchat_ties_are_one_tied_comparison(vote, value, tmp_path):
     result = import_log("fastchat", [lines(tmp_path / "c.jsonl", [{**CHATS[3], "type": vote}])])
     assert result.tables.events["value"].to_list() == [value, value]
-    assert result.pairs.height == 0
+    (pair,) = result.pairs.to_dicts()
+    assert (pair["tie"], abs(pair["position"])) == (1.0, 1.0)
     assert result.info.export_scope.level == "rated_only"  # votes without the records of chats
 
 
@@ -715,9 +716,11 @@ def test_arena_battles_as_published(tmp_path):
     frame.write_csv(tmp_path / "train.csv")
     result = import_log("auto", [tmp_path])
     assert result.info.export_scope.level == "rated_only"
-    assert result.pairs.select("winner_id", "loser_id").rows() == [
-        ("fastchat:5/a", "fastchat:5/b"),
-        ("fastchat:q1/b", "fastchat:q1/a"),
+    columns = ("winner_id", "loser_id", "tie", "position")
+    assert result.pairs.select(columns).rows() == [
+        ("fastchat:5/a", "fastchat:5/b", 0.0, 1.0),
+        ("fastchat:n1/a", "fastchat:n1/b", 1.0, 1.0),
+        ("fastchat:q1/b", "fastchat:q1/a", 0.0, -1.0),
     ]
     assert result.log.filter(response_id="fastchat:5/a")["prompt"].to_list() == [
         "user: Hi\nassistant: Yes\nuser: Again"

@@ -151,36 +151,6 @@ def derive_log(
     return rows.select(*first, *columns, *context, *IDENTITY, *last)
 
 
-def preference_pairs(events: pl.DataFrame) -> pl.DataFrame:
-    """Return one row per comparison that one response won.
-
-    Parameters
-    ----------
-    events : DataFrame
-        The events table.
-
-    Returns
-    -------
-    DataFrame
-        Columns ``winner_id``, ``loser_id``, ``source``, ``at``; sorted, each once.
-
-    """
-    decided = events.filter(
-        (pl.col("channel") == "preferred")
-        & pl.col("value").is_in([0.0, 1.0])
-        & pl.col("other_response_id").is_not_null()
-    )
-    won = pl.col("value") == 1
-    this, other = pl.col("response_id"), pl.col("other_response_id")
-    pairs = decided.select(
-        pl.when(won).then(this).otherwise(other).alias("winner_id"),
-        pl.when(won).then(other).otherwise(this).alias("loser_id"),
-        "source",
-        "at",
-    )
-    return pairs.unique().sort("winner_id", "loser_id", "source", "at")
-
-
 def _last_labels(users: pl.DataFrame, info: DatasetInfo) -> pl.DataFrame:
     """Return for each response the last label of its users, and whether it is a slip."""
     plain = [c for c in info.label_channels if c != "rating"]

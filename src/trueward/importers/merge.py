@@ -75,6 +75,14 @@ class Tables:
         """The whole responses table in memory."""
         return pl.concat([self.ranges.range(k) for k in range(len(self.ranges))])
 
+    def positions(self, ids: pl.DataFrame) -> pl.DataFrame:
+        """Return ``response_id`` and ``position`` of the responses whose ids are in a table."""
+        none = pl.DataFrame(schema={"response_id": pl.String, "position": pl.Int32})
+        if not ids.height:
+            return none
+        rows = (self.ranges.range(k).select(*none.columns) for k in range(len(self.ranges)))
+        return pl.concat([none, *(r.join(ids, on="response_id", how="semi") for r in rows)])
+
 
 def merge_rows(
     staged: StagedRows,

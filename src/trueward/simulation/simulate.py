@@ -40,10 +40,8 @@ if TYPE_CHECKING:
 _TEXT = ("prompt", "response", "prompt_id")
 #: Files of a written world.
 FILES = ("log.parquet", "test.parquet", "truth.parquet", "scenario.json", "pairs.parquet")
-#: Mechanisms that log several channels.
-CHANNELS = {"two_channel", "channels", "channels_users"}
-#: Default mean propensity, for thumbs and for clicks; the values of the papers.
-RATE, CLICK_RATE = 0.2, 0.5
+CHANNELS = {"two_channel", "channels", "channels_users"}  # mechanisms with several channels
+RATE, CLICK_RATE = 0.2, 0.5  # default mean propensity, for thumbs and for clicks, as in the papers
 
 NUMBERS = dict.fromkeys(("alpha", "rho_01", "rho_10", "test_share"), NUMBER)
 KINDS = NUMBERS | dict.fromkeys(("rate", "threshold"), NUMBER.or_none)
