@@ -31,7 +31,7 @@ class BradleyTerry(Method):
     no part of the score. Ties: davidson, P(i) : P(j) : P(tie) = e^(d/2) : e^(-d/2) : nu; rao_kupper, P(i) =
     sigmoid(d - log theta). half: half a win of either. none: ties are left out. A share rho of the outcomes
     without a tie names the wrong response (noise), P'(i) = (1 - rho) P(i) + rho P(j).
-    Pairs with a known propensity of being compared count 1 / propensity (inverse).
+    Pairs with a known propensity of being compared count 1 / propensity.
     Only differences within a prompt are learned: sigmoid(s) is no probability until `calibrate` or ratings
     give the level (method joint). Without ties, noise, positions, controls and further sources the loss is
     that of TRL's RewardTrainer.
@@ -52,9 +52,6 @@ class BradleyTerry(Method):
     control: Annotated[
         tuple[str, ...], Opt("style whose effect is learned apart from the score: length, markdown")
     ] = ()
-    inverse: Annotated[
-        bool, Opt("weight pairs by 1 / P(compared), where the comparisons have a column propensity")
-    ] = True
     sources: Annotated[
         tuple[str, ...], Opt("sources after the first, each with its own scale; none: one scale")
     ] = ()
@@ -158,7 +155,7 @@ class BradleyTerry(Method):
         level = out.tie[pairs.winner] if "tie" in out else 0.0
         first, second, tied = log_outcomes(d, self.ties, level)
         first, _ = with_noise(first, second, self._rates(b).to(d))
-        tie, weight = pairs.tie.to(d), (pairs.importance if self.inverse else pairs.weight).to(d)
+        tie, weight = pairs.tie.to(d), pairs.importance.to(d)
         if b.weight is not None:
             weight = weight * (b.weight[pairs.winner] * b.weight[pairs.loser]).to(d).sqrt()
         if self.ties == "none":
