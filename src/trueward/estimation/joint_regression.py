@@ -44,12 +44,12 @@ def joining(sources: tuple[str, ...], base: str) -> Computed:
     """Return the nuisance ``joint``: P(good) from ratings and comparisons.
 
     logit P = c + h(x) + a m(x) + sum_k b_k f_k(x) + w . x, with m the log-odds of a good rating, f_k the
-    score of source k, whose differences are log-odds of a win, and w ~ N(0, s^2). a, b_k >= 0 and w maximise
-    the likelihood of the ratings, given m and f_k out of fold, with the priors a ~ N(0, 1/8), b_k ~ N(.7,
-    1/8); s is averaged over by its marginal likelihood. h is what unrated rows add: the log-odds of
-    three_outcome less those of naive (base ``placed``), or 0 (``noisy``). c makes the mean of P over the log
-    that of ``base``. So comparisons count as far as they help to predict ratings that were not seen, what a
-    biased source gets wrong is corrected along the features, and the ratings give the level.
+    score of source k, whose differences are log-odds of a win, and w ~ N(0, s^2). a, b_k >= 0 and w
+    maximise the likelihood of the ratings, given m and f_k out of fold, with the priors a ~ N(0, 1/8), b_k
+    ~ N(.7, 1/8); s is averaged over by its marginal likelihood. h is what unrated rows add: the log-odds of
+    three_outcome less those of ratings in it (base ``placed``), or 0 (``noisy``). c makes the mean of P
+    over the log that of ``base``. So comparisons count as far as they help to predict ratings that were not
+    seen, what a biased source gets wrong is corrected along the features, and the ratings give the level.
 
     Parameters
     ----------
@@ -82,7 +82,10 @@ def joining(sources: tuple[str, ...], base: str) -> Computed:
         found, enough = _coefficients(
             own, labels, _relative(weight[rows]), _groups(train)[rows], 1 + len(sources)
         )
-        w = np.insert(found, 1, (1.0, -1.0) if fixed else ())
+        w = np.insert(found, 1, (1.0, 0.0) if fixed else ())
+        if fixed:  # placed, less the log-odds of ratings that it is made of
+            share = _out_of_fold_share(train)
+            w[2], w[3] = share - 1, w[3] - share
         if not enough:  # what ratings alone give
             w[:] = 0.0
             w[1] = 1.0
@@ -93,7 +96,7 @@ def joining(sources: tuple[str, ...], base: str) -> Computed:
         level = expit(odds(train.eta[base]).cpu().numpy())
         share = float(np.average(level, weights=weight.numpy()))
         parameters["w"][0] += _level(value.numpy(), share, weight.numpy())
-        used = dict(zip(("ratings", *sources), w[1 + len(fixed) :], strict=False))
+        used = dict(zip(("ratings", *sources), found[1:], strict=False))
         report = _report(train, used, scores, sources, enough, len(rows))
         return parameters, report
 
@@ -107,6 +110,19 @@ def joining(sources: tuple[str, ...], base: str) -> Computed:
         return {"target": torch.cat(parts) if parts else b.y.double()}
 
     return Computed("joint", ("target",), fit, apply, features=True)
+
+
+def _out_of_fold_share(train: Feedback) -> float:
+    """Return which share of placed follows the out-of-fold log-odds of ratings; the rest follows naive.
+
+    placed is a function of both and of the log-odds of a reaction. The share is that of their coefficients in
+    its least-squares fit: 0 where placed has the ranking of naive.
+    """
+    names = ("placed", "noisy", "naive", "responds")
+    placed, *columns = (odds(train.eta[k]).cpu().numpy() for k in names)
+    design = np.stack([np.ones(len(placed)), *columns], 1)
+    _, noisy, naive, _ = np.clip(np.linalg.lstsq(design, placed, rcond=None)[0], 0, None)
+    return float(noisy / (noisy + naive)) if noisy + naive > 0 else 0.0
 
 
 def _scaling(train: Feedback, rows: Tensor, scores: Tensor, k: int) -> Parameters:

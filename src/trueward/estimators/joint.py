@@ -30,13 +30,13 @@ class Joint(Method):
 
     s: reward logit; l: cross-entropy; m: log-odds of a good rating; f_k: score of bradley_terry on the
     comparisons of source k, whose differences are log-odds of a win; both out of fold. a, b_k >= 0 and w
-    maximise the likelihood of the ratings, each predicted by networks that have not seen its prompt, with a ~
-    N(0, 1/8), b_k ~ N(.7, 1/8), w ~ N(0, s^2) and s averaged over by its marginal likelihood. h: log-odds of
-    three_outcome less those of naive (base=three_outcome, where the log has unrated rows), else 0. c keeps
-    the mean of three_outcome, or of the ratings. So a source counts as far as it predicts unseen ratings, and
-    what a biased source gets wrong is corrected along the features; a source with b_k = 0 is named. The
-    report has the agreement of every two kinds of feedback, with intervals. With gold labels, anchored takes
-    the same scores as evidence.
+    maximise the likelihood of the ratings, each predicted by networks that have not seen its prompt, with a
+    ~ N(0, 1/8), b_k ~ N(.7, 1/8), w ~ N(0, s^2) and s averaged over by its marginal likelihood. h: log-odds
+    of three_outcome less those of ratings in it (base=three_outcome, where the log has unrated rows), else
+    0. c keeps the mean of three_outcome, or of the ratings. So a source counts as far as it predicts unseen
+    ratings, and what a biased source gets wrong is corrected along the features; a source with b_k = 0 is
+    named. The report has the agreement of every two kinds of feedback, with intervals. With gold labels,
+    anchored takes the same scores as evidence.
     """
 
     sources: Annotated[
