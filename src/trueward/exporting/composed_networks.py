@@ -127,6 +127,7 @@ def evidence_regression(
     edge = EDGE if form.evidence else FREE
     read = {name for term in terms for name in term.of}
     nets = nets if all(e.kind != "mixture" for e in form.evidence) else {k: nets[k] for k in read}
+    nets = {k: tuple(_repeated(v, net.members) for v in views) for k, views in nets.items()}
     return Networks(*standard, nets, tuple(terms), offset, linear, edge)
 
 
@@ -178,12 +179,22 @@ def _with_naive(
     """Read b q + b slope n of a component as 2 b times the mean of q and slope n: one more network of q."""
     slope = float(rows[0, 3] / rows[0, 1])
     views, (naive,) = nets[names[0]], nets[names[2]]
-    members = len(views[0].biases[0])
-    weights, biases = ([np.repeat(v, members, 0) for v in part] for part in vars(naive).values())
-    weights[-1], biases[-1] = weights[-1] * slope, biases[-1] * slope
-    own = Layers(tuple(weights), tuple(biases))
+    own = _repeated(naive, len(views[0].biases[0]))
+    *weights, last = own.weights
+    *biases, offset = own.biases
+    own = Layers((*weights, last * slope), (*biases, offset * slope))
     doubled = rows * torch.tensor([1.0, 2.0, 1.0, 0.0], dtype=rows.dtype)
     return doubled, (*views, *[own] * len(views))
+
+
+def _repeated(layers: Layers, members: int) -> Layers:
+    """Return a network of one member as one of equal members, as the code of a folder reads it."""
+    if len(layers.biases[0]) == members:
+        return layers
+    weights, biases = (
+        tuple(np.repeat(v, members, 0) for v in part) for part in vars(layers).values()
+    )
+    return Layers(weights, biases)
 
 
 def _net_names(nuisances: tuple[str, ...]) -> tuple[str, ...]:
