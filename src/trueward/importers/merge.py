@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import polars as pl
 
 from .channels import CHANNELS, NO_FEEDBACK
+from .comparisons import compared_ids, preference_pairs
 from .contract import Actor
 from .deduplicate import regenerate_events, unique_responses
 from .schema import EVENTS, PLACE, REJECTED, STAGED_EVENTS, STAGED_RESPONSES, split_faults
@@ -74,6 +75,11 @@ class Tables:
     def responses(self) -> pl.DataFrame:
         """The whole responses table in memory."""
         return pl.concat([self.ranges.range(k) for k in range(len(self.ranges))])
+
+    @property
+    def comparisons(self) -> pl.DataFrame:
+        """One row per comparison of two responses, see `preference_pairs`."""
+        return preference_pairs(self.events, self.positions(compared_ids(self.events)))
 
     def positions(self, ids: pl.DataFrame) -> pl.DataFrame:
         """Return ``response_id`` and ``position`` of the responses whose ids are in a table."""

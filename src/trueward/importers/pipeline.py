@@ -18,7 +18,6 @@ from trueward.data.readers.unpacked_size import require_memory_by_groups
 from .ask_key import check_ask_key
 from .checks import check_logged, check_paths, check_scope, unknown_calls, user_notes, widest_level
 from .columns import find_damaged
-from .comparisons import compared_ids, preference_pairs
 from .dataset_info import dataset_info, read_document
 from .derive import summarise_events
 from .detect import OWN_TABLE, detect_source, list_files, other_product, source_named
@@ -163,7 +162,7 @@ def import_log(
     notes = (*found_notes(names, files, reading), *lowered, *told)
     require_feedback(product, tables, events, names, mapping, info)
     redacted = None if redactor is None else dict(redactor.total)
-    pairs = preference_pairs(tables.events, tables.positions(compared_ids(tables.events)))
+    pairs = tables.comparisons
     result = ImportedLog(product, tables, events, pairs, info, names, notes, redacted)
     _check_result(result, ask_key, strict=strict)
     if folder is not None:
