@@ -44,7 +44,8 @@ def battles(r: LogRows, alpha: float, rate: float, rng: np.random.Generator) -> 
     lead = r.rating[first] - r.rating[second]
     chance = water_fill(power(alpha, np.abs(lead)), HELD) if len(lead) else lead
     held = rng.random(len(first)) < chance
-    first, second, lead, chance = (v[held] for v in (first, second, lead, chance))
+    first, second = first[held], second[held]
+    lead, chance = lead[held], chance[held]
     d = lead + LOOKS * (looks[first] - looks[second]) + FIRST
     odds = np.stack([np.exp(d / 2), np.exp(-d / 2), np.full(len(d), TIE)])
     drawn = rng.random(len(d)) * odds.sum(0)
