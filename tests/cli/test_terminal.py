@@ -125,6 +125,24 @@ def test_a_signal_before_the_command_begins_has_its_exit_code_and_a_word(
     assert (found, err) == (code, "stopped\n")
 
 
+def test_a_second_interrupt_before_the_command_begins_changes_nothing(capsys, monkeypatch):
+    """It comes while the word about the first is printed."""
+    said = []
+
+    def echo(text, **_):
+        os.kill(os.getpid(), signal.SIGINT)
+        said.append(text)
+
+    monkeypatch.setattr(
+        "trueward.cli.app.installed", lambda _name: os.kill(os.getpid(), signal.SIGINT)
+    )
+    monkeypatch.setattr("trueward.cli.app.typer.echo", echo)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    code, _out, _err = run(["--version"], capsys)
+    signal.signal(signal.SIGINT, before)
+    assert (code, said) == (130, ["stopped"])
+
+
 def test_a_stopped_benchmark_says_what_is_stored_and_by_which_signal(tmp_path, capsys, monkeypatch):
     def stopped(*_args, **_options):
         os.kill(os.getpid(), signal.SIGTERM)

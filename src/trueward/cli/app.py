@@ -46,7 +46,14 @@ from .config import expand
 from .help_groups import GroupedHelp
 from .outputs import NO_CLOBBER, outputs
 from .progress import finish_progress
-from .terminal import escaped_output, shortened, stop_code, stop_signals, stoppable
+from .terminal import (
+    escaped_output,
+    shortened,
+    stop_code,
+    stop_signals,
+    stoppable,
+    undisturbed,
+)
 
 STDOUT = 1  # its file descriptor
 TOO_LITTLE_MEMORY = "this machine has too little memory for these rows; give fewer"
@@ -163,16 +170,16 @@ def main(arguments: list[str] | None = None) -> None:
         except MemoryError:
             _fail(TOO_LITTLE_MEMORY, debug=debug)
         except KeyboardInterrupt as e:
-            typer.echo("stopped", err=True)
-            sys.exit(stop_code(e))
+            with undisturbed():
+                typer.echo("stopped", err=True)
+                sys.exit(stop_code(e))
         except SystemExit as e:
             interrupt = getattr(e.__context__, "__cause__", None)
             if not isinstance(interrupt, KeyboardInterrupt):
                 raise
-            typer.echo(
-                "stopped", err=True
-            )  # outside of a command, where typer exits with 130, quiet
-            sys.exit(stop_code(interrupt))
+            with undisturbed():  # outside of a command, where typer exits with 130, quiet
+                typer.echo("stopped", err=True)
+                sys.exit(stop_code(interrupt))
         except OSError as e:
             if e.filename is None:  # nothing more can be written there, at exit either
                 os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)

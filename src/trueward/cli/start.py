@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 
@@ -11,6 +12,10 @@ def main() -> None:
         from .app import main as run
 
         run()
+    except SystemExit:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C changes nothing
+        raise
     except KeyboardInterrupt as e:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         sys.stderr.write("stopped\n")
         sys.exit(getattr(e, "code", 130))  # of a signal to stop
