@@ -111,6 +111,26 @@ def test_an_interrupt_at_any_instruction_loses_nothing(tmp_path, monkeypatch, ex
     assert kinds == {"old", "new"}
 
 
+@pytest.mark.parametrize("place", ["_locked", "shutil.rmtree"])
+def test_an_interrupt_while_the_scratch_folder_is_made_or_removed_leaves_none(
+    tmp_path, monkeypatch, place
+):
+    owner = scratch_folder.shutil if place == "shutil.rmtree" else scratch_folder
+    name = place.rpartition(".")[2]
+    real, interrupts = getattr(owner, name), [KeyboardInterrupt]
+
+    def interrupted(*arguments, **options):
+        if interrupts:
+            raise interrupts.pop()
+        return real(*arguments, **options)
+
+    scratch_folder.sweep(tmp_path)  # which locks what others left
+    monkeypatch.setattr(owner, name, interrupted)
+    with pytest.raises(KeyboardInterrupt), replacing(tmp_path / "table") as temporary:
+        temporary.touch()
+    assert [p.name for p in tmp_path.iterdir()] in ([], ["table"])
+
+
 def test_a_later_run_removes_what_a_killed_one_left_and_no_other_folder(tmp_path, monkeypatch):
     monkeypatch.setattr(scratch_folder, "YOUNGEST", -1.0)
     dead, alive = (tmp_path / f".model.trueward-{name}" for name in ("0123abcd", "4567efgh"))

@@ -35,6 +35,9 @@ def run():
         os.dup2(write, 1)
     try:
         main(sys.argv[1:])
+    except SystemExit:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # as `trueward.cli.start` does
+        raise
     finally:
         if closed:  # which is flushed once more when a forked process ends
             sys.stdout = io.StringIO()

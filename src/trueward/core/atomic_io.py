@@ -64,29 +64,28 @@ def replacing(path: str | Path) -> Iterator[Path]:
         with uploading(address) as new:
             yield new
         return
-    path = Path(path)
+    path, scratch = Path(path), None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         sweep(path.parent)
         scratch = ScratchFolder(path.parent, path.name)
-    except OSError as e:
-        raise _not_written(path, e) from e
-    new, old = scratch.path / path.name, set_aside(scratch.path, path.name)
-    try:
+        new = scratch.path / path.name
         yield new
         _give_usual_modes(new, scratch.path)
         _sync(new)
         if not (path.is_dir() and _exchange(new, path)):
             if path.is_dir():
-                path.rename(old)
+                path.rename(set_aside(scratch.path, path.name))
             new.replace(path)
         _sync_folder(path.parent)
     except (OSError, SafetensorError, PolarsError) as e:  # the last two wrap a full disk
         raise _not_written(path, e) from e
     finally:
-        if old.exists() and not path.exists():  # stopped between the two renames
-            old.rename(path)
-        scratch.remove()
+        if scratch is not None:
+            old = set_aside(scratch.path, path.name)
+            if old.exists() and not path.exists():  # stopped between the two renames
+                old.rename(path)
+            scratch.remove()
 
 
 def _exchange(new: Path, target: Path) -> bool:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import secrets
 import shutil
-import tempfile
 import time
 import weakref
 from pathlib import Path
@@ -45,15 +45,26 @@ class ScratchFolder:
     """
 
     def __init__(self, parent: Path, label: str) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix=f".{label}.{MARK}", dir=parent))
-        lock = _locked(self.path)
-        self._unlock = None if lock is None else weakref.finalize(self, os.close, lock)
+        self.path = parent / f".{label}.{MARK}{secrets.token_hex(4)}"
+        self._unlock = None
+        self.path.mkdir(mode=0o700)
+        try:
+            lock = _locked(self.path)
+            self._unlock = None if lock is None else weakref.finalize(self, os.close, lock)
+        except BaseException:
+            self.remove()
+            raise
 
     def remove(self) -> None:
-        """Delete the folder with all that it holds."""
-        shutil.rmtree(self.path, ignore_errors=True)
-        if self._unlock is not None:
-            self._unlock()
+        """Delete the folder with all that it holds, also if Ctrl-C comes meanwhile."""
+        try:
+            shutil.rmtree(self.path, ignore_errors=True)
+        except KeyboardInterrupt:
+            shutil.rmtree(self.path, ignore_errors=True)
+            raise
+        finally:
+            if self._unlock is not None:
+                self._unlock()
 
 
 def sweep(parent: Path) -> None:
