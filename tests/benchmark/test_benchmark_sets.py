@@ -88,7 +88,7 @@ def test_helpsteer(tmp_path):
     helpsteer(tmp_path)
     found = read("helpsteer", tmp_path)
     assert found.threshold == 2.0
-    assert found.frame.columns == ["prompt", "response", "rating"]
+    assert found.frame.columns == ["prompt", "response", "rating", "part"]
     assert len(found.frame) == 11  # the row without a label is dropped
     assert found.frame["rating"].max() == 4.0
 

@@ -40,7 +40,14 @@ def test_every_stored_folder_has_its_scores():
 
 
 #: options that came after the models were stored, with the value that keeps what they were
-LATER = {"asked": "auto"}
+LATER = {
+    "asked": "auto",
+    "batch_rows": "rated",
+    "nuisance_fit": "out_of_fold",
+    "propensity_loss": "log",
+    "proxy_loss": "log",
+    "stop_on": "validation",
+}
 
 
 @pytest.mark.parametrize("name", SCORES)

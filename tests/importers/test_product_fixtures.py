@@ -204,8 +204,8 @@ def test_the_generic_tables():
     assert column(result, "context.device") == {"1": "web", "2": "web", "3": "app"}
     assert column(result, "prompt")["3"] == "system: Be brief.\nuser: Say hello."
     assert column(result, "user_id") == {"1": "h1", "2": "h1", "3": "h2"}  # hashed already
-    assert result.pairs.rows() == [
-        ("x:1", "x:2", "user", datetime(2026, 8, 1, 10, 0, 30, tzinfo=UTC))
+    assert result.pairs.select("winner_id", "loser_id", "source", "at", "tie").rows() == [
+        ("x:1", "x:2", "user", datetime(2026, 8, 1, 10, 0, 30, tzinfo=UTC), 0.0)
     ]
 
 

@@ -12,6 +12,7 @@ from trueward.core.random import stream_seed
 from trueward.features.transformers import loading
 from trueward.features.transformers.adapter import merged_model
 from trueward.features.transformers.model_folder import missing_text_extra
+from trueward.features.transformers.prompt_rendering import render_chats
 
 from .model_memory import require_memory
 
@@ -94,9 +95,7 @@ class LocalModel:
             The text, with the special tokens of the template.
 
         """
-        return str(
-            self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
-        )
+        return render_chats(self.tokenizer, [messages], add_generation_prompt=True)[0]
 
     def complete(
         self, texts: Sequence[str], how: Sequence[Decoding], *, special: bool = False
