@@ -221,7 +221,13 @@ def _files(job, stop, code, folder, out, old, before, err):
         known = {out.name, f"{out.name}.checkpoint", "cache"}
         wrong += [f"exit code {code} left {n}" for n in _names(folder) - before - known]
     saved = folder / f"{job.out}.checkpoint"
-    if code in {130, 143} and saved.exists() and "--resume" not in err:
+    begun = err != "stopped\n"  # the word of a stop before the command begins
+    if (
+        code in {130, 143}
+        and saved.exists()
+        and "--resume" not in err
+        and (begun or saved.name not in before)
+    ):
         wrong.append(f"a checkpoint stays, and nothing says so: {err[-200:]!r}")
     return wrong
 

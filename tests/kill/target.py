@@ -15,7 +15,8 @@ def run():
     import trueward.features
     import trueward.fitting.fit
     import trueward.importers  # noqa: F401
-    from trueward.cli.app import main
+    from trueward.cli import app  # noqa: F401
+    from trueward.cli.start import main
     from trueward.training import checkpoints
 
     torch.set_num_threads(1)
@@ -34,10 +35,7 @@ def run():
         os.close(read)
         os.dup2(write, 1)
     try:
-        main(sys.argv[1:])
-    except SystemExit:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # as `trueward.cli.start` does
-        raise
+        main()
     finally:
         if closed:  # which is flushed once more when a forked process ends
             sys.stdout = io.StringIO()
