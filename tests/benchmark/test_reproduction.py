@@ -367,11 +367,13 @@ def small(monkeypatch):
 
 
 @pytest.mark.usefixtures("inline", "small")
-@pytest.mark.parametrize("paper", ["causalrm", "implicitrm"])
+@pytest.mark.parametrize(
+    "paper", ["causalrm", pytest.param("implicitrm", marks=pytest.mark.battery)]
+)
 def test_the_command_runs_resumes_and_ends_with_the_commands_that_follow(
     paper, tmp_path, capsys, monkeypatch
 ):
-    helpsteer(tmp_path / "helpsteer", prompts=150)
+    helpsteer(tmp_path / "helpsteer", prompts=80)
     out = tmp_path / "runs"
     words = ["reproduce", paper, "--data", str(tmp_path), "--set", "helpsteer", "--out", str(out)]
     words += ["--backbone", "wordllama", "--trials", "2", "--epochs", "2", "--jobs", "1"]

@@ -17,7 +17,7 @@ def made(tmp_path_factory):
     good, bad = "Open the settings and choose Undo", "I do not know, ask somebody else"
     rows = [
         {"prompt": f"How do I undo step {k}?", "response": f"{text} {k}.", "feedback": said}
-        for k in range(120)
+        for k in range(60)
         for text, said in ((good, 1.0 if k % 3 == 0 else None), (bad, 0.0 if k % 4 == 0 else None))
     ]
     pl.DataFrame(rows).write_ndjson(folder / "log.jsonl")
