@@ -200,6 +200,26 @@ def test_a_second_interrupt_does_not_hide_what_the_first_has_kept(tmp_path, caps
     assert (code, err) == (130, "stopped; the fit so far is kept in rm.checkpoint\n")
 
 
+def test_a_second_interrupt_while_a_fit_looks_for_its_checkpoint_does_not_hide_it():
+    from trueward.cli.fitting import _checkpoint_kept
+
+    class Saved:
+        def is_dir(self):
+            os.kill(os.getpid(), signal.SIGINT)
+            return True
+
+        def __str__(self):
+            return "rm.checkpoint"
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    with (
+        pytest.raises(KeyboardInterrupt, match=r"kept in rm\.checkpoint: add --resume"),
+        _checkpoint_kept(Saved(), resume=True, team=None),
+    ):
+        raise KeyboardInterrupt
+    signal.signal(signal.SIGINT, before)
+
+
 def test_a_second_interrupt_does_not_cut_the_answer_to_the_first(monkeypatch):
     """The signal comes while the sentence is printed."""
     from trueward.cli import terminal

@@ -37,6 +37,7 @@ from .outputs import claim_output
 from .progress import finish_progress, progress
 from .reading import log_words, read, require_fittable, warn_of_export_scope
 from .recorded_log import portable_command, recorded
+from .terminal import undisturbed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -186,8 +187,9 @@ def _checkpoint_kept(saved: Path, resume: bool, team: Processes) -> Iterator[Non
             shutil.rmtree(saved, ignore_errors=True)
         raise
     except KeyboardInterrupt as e:
-        if saved.is_dir():
-            e.args = (f"the fit so far is kept in {saved}: add --resume to continue it",)
+        with undisturbed():
+            if saved.is_dir():
+                e.args = (f"the fit so far is kept in {saved}: add --resume to continue it",)
         raise
     finally:
         finish_progress()
