@@ -79,13 +79,7 @@ class ComparisonScores(Estimates):
 
     def __str__(self) -> str:
         """Format a table with one metric a line, and the groups of P(the favourite wins)."""
-        wide = 2 + max(len(name) for name in self.estimates)
-        lines = [f"{'metric':<{wide}}{'value':>9}  95 % interval"]
-        for name, e in self.estimates.items():
-            value = "-" if e.value is None else f"{e.value:.4f}"
-            span = "" if e.low is None else f"{e.low:.4f} to {e.high:.4f}"
-            note = "" if e.reason is None else f"({e.reason})"
-            lines.append(f"{name:<{wide}}{value:>9}  {span}{note}".rstrip())
+        lines = self._lines("metric")
         if self.bins:
             shown = ", ".join(
                 f"{b['predicted']:.2f}: {b['observed']:.2f} of {b['comparisons']:,.0f}"

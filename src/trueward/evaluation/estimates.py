@@ -53,6 +53,17 @@ class Estimates(Shown, Mapping[str, "Estimate"]):
     def _notes(self) -> list[str]:
         return []
 
+    def _lines(self, heading: str) -> list[str]:
+        """Format a table with one estimate a line; ``heading`` is that of the names."""
+        wide = 2 + max(len(name) for name in self.estimates)
+        lines = [f"{heading:<{wide}}{'value':>9}  95 % interval"]
+        for name, e in self.estimates.items():
+            value = "-" if e.value is None else f"{e.value:.4f}"
+            span = "" if e.low is None else f"{e.low:.4f} to {e.high:.4f}"
+            note = "" if e.reason is None else f"({e.reason})"
+            lines.append(f"{name:<{wide}}{value:>9}  {span}{note}".rstrip())
+        return lines
+
 
 @dataclass(frozen=True, repr=False)
 class Metrics(Estimates):

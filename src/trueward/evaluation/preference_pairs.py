@@ -87,13 +87,7 @@ class PairScores(Estimates):
 
     def __str__(self) -> str:
         """Format a table with one score a line."""
-        wide = 2 + max(len(name) for name in self.estimates)
-        lines = [f"{self.benchmark:<{wide}}{'value':>9}  95 % interval"]
-        for name, e in self.estimates.items():
-            value = "-" if e.value is None else f"{e.value:.4f}"
-            span = "" if e.low is None else f"{e.low:.4f} to {e.high:.4f}"
-            note = "" if e.reason is None else f"({e.reason})"
-            lines.append(f"{name:<{wide}}{value:>9}  {span}{note}".rstrip())
+        lines = self._lines(self.benchmark)
         lines.append(f"{self.rows} rows, {self.prompts} prompts; intervals clustered by prompt")
         return "\n".join([*lines, *(f"warning: {w}" for w in self.warnings)])
 

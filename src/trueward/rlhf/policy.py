@@ -74,11 +74,7 @@ class Policy:
 
     def tokenizer(self) -> Any:
         """Return the tokenizer, which pads prompts on the left."""
-        from transformers import AutoTokenizer  # noqa: PLC0415 - heavy
-
-        return AutoTokenizer.from_pretrained(
-            self.folder.path, padding_side="left", truncation_side="left", trust_remote_code=False
-        )
+        return loading.load_tokenizer(self.folder, padding_side="left", truncation_side="left")
 
 
 def save_policy(trainer: Any, folder: Path) -> None:

@@ -125,10 +125,12 @@ def config_int(folder: ModelFolder, name: str) -> int:
 
 
 @lru_cache(maxsize=4)
-def load_tokenizer(folder: ModelFolder) -> Any:
-    """Load the tokenizer."""
+def load_tokenizer(folder: ModelFolder, **sides: str) -> Any:
+    """Load the tokenizer; ``sides`` are its ``padding_side`` and ``truncation_side``, if not its own."""
     with quiet_transformers() as transformers, _loading_errors(folder):
-        return transformers.AutoTokenizer.from_pretrained(folder.path, trust_remote_code=False)
+        return transformers.AutoTokenizer.from_pretrained(
+            folder.path, trust_remote_code=False, **sides
+        )
 
 
 def load_network(folder: ModelFolder, dtype: str, device: str | None) -> Any:

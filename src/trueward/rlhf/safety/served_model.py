@@ -10,7 +10,7 @@ from trueward.core.errors import TruewardError, UsageError
 from trueward.features.http_json import JsonRequest, request_json
 from trueward.features.named_servers import allow_endpoint, api_key, require_allowed
 
-from .text_models import DIGITS, LEAST_MASS, Decoding
+from .text_models import DIGITS, Decoding, digit_score
 
 CHAT, COMPLETIONS = "/chat/completions", "/completions"
 
@@ -118,10 +118,7 @@ class ServedModel:
                 f"{self.address}{COMPLETIONS} should answer with the log probabilities of the next token, "
                 "and its answer has none: start the server with at least 20 logprobs, as vLLM does by default"
             ) from e
-        mass = sum(share)
-        if mass < LEAST_MASS:
-            return f"P(digit) = {mass:.3f}"
-        return f"{sum(k / 4 * p for k, p in enumerate(share)) / mass:.6f}"
+        return digit_score(share)
 
     def _send(self, route: str, body: dict[str, Any], how: Decoding) -> Any:
         require_allowed(self.address)

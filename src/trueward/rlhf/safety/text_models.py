@@ -11,7 +11,6 @@ from trueward.core.errors import TruewardError, UsageError
 from trueward.core.random import stream_seed
 from trueward.features.transformers import loading
 from trueward.features.transformers.adapter import merged_model
-from trueward.features.transformers.model_folder import missing_text_extra
 from trueward.features.transformers.prompt_rendering import render_chats
 
 from .model_memory import require_memory
@@ -76,8 +75,9 @@ class LocalModel:
                     f"{folder.path} could not be loaded ({' '.join(str(e).split())[:160]}): check that its "
                     "files are complete"
                 ) from e
-        words = loading.load_tokenizer(folder)
-        self.tokenizer = _on_the_left(words)
+        self.tokenizer = loading.load_tokenizer(folder, padding_side="left", truncation_side="left")
+        if self.tokenizer.pad_token is None:
+            self.tokenizer.pad_token = self.tokenizer.eos_token
         config = self.model.config.get_text_config()
         self.window = int(getattr(config, "max_position_embeddings", None) or WINDOW)
 
@@ -195,12 +195,7 @@ class LocalModel:
             inputs = self._tokens(texts, special=True)
             logits = self.model(**inputs).logits[:, -1].float()
         share = logits.softmax(-1)[:, ids].double().cpu()
-        mass = share.sum(-1)
-        values = (share / mass[:, None]) @ torch.linspace(0, 1, 5, dtype=torch.float64)
-        return [
-            f"{v:.6f}" if m >= LEAST_MASS else f"P(digit) = {m:.3f}"
-            for v, m in zip(values.tolist(), mass.tolist(), strict=True)
-        ]
+        return [digit_score(row) for row in share.tolist()]
 
     def _tokens(self, texts: Sequence[str], *, special: bool) -> Any:
         """Tokens of texts, padded on the left."""
@@ -226,6 +221,31 @@ class _Gumbel:
             noise = -torch.empty(size).exponential_(generator=generator).log()
             rows.append(row / d.temperature + noise.to(row) if d.temperature > 0 else row)
         return torch.stack(rows)
+
+
+def digit_score(share: Sequence[float]) -> str:
+    """Return E[(digit - 1) / 4] of the probabilities of the digits 1 to 5 as the next token.
+
+    Parameters
+    ----------
+    share : sequence of 5 floats
+        P(digit) among all tokens.
+
+    Returns
+    -------
+    str
+        A number in [0, 1]; ``P(digit) = 0.03`` where less than half of the probability is on digits.
+
+    Examples
+    --------
+    >>> digit_score([0.4, 0, 0, 0, 0.4]), digit_score([0.03, 0, 0, 0, 0])
+    ('0.500000', 'P(digit) = 0.030')
+
+    """
+    mass = sum(share)
+    if mass < LEAST_MASS:
+        return f"P(digit) = {mass:.3f}"
+    return f"{sum(k / 4 * p for k, p in enumerate(share)) / mass:.6f}"
 
 
 def row_seed(seed: int, *parts: str | int) -> int:
@@ -265,20 +285,6 @@ def device_name(device: str | None) -> str | None:
             f"--device {device} is not on this machine: choose cpu, or cuda:0 of a GPU"
         ) from e
     return device
-
-
-def _on_the_left(words: Any) -> Any:
-    """Return a tokenizer that pads on the left, with a token to pad with."""
-    try:
-        from transformers import AutoTokenizer  # noqa: PLC0415 - heavy
-    except ImportError as e:
-        raise missing_text_extra("transformers") from e
-    own = AutoTokenizer.from_pretrained(
-        words.name_or_path, padding_side="left", truncation_side="left", trust_remote_code=False
-    )
-    if own.pad_token is None:
-        own.pad_token = own.eos_token
-    return own
 
 
 def _complete(transformers: Any, folder: ModelFolder, dtype: str, _placement: object) -> Any:
