@@ -14,7 +14,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 from helpers.commands import run
-from helpers.loopback import JsonAnswers, running
+from helpers.loopback import JsonAnswers, loopback_only, running  # noqa: F401
 
 inspect_ai = pytest.importorskip("inspect_ai", reason="the extra `safety` is not installed")
 tiny = pytest.importorskip("helpers.tiny")
@@ -318,11 +318,7 @@ class Chat(JsonAnswers, BaseHTTPRequestHandler):
             self.answer(200, {"choices": [{"message": {"content": "Fold it."}}]})
 
 
-def test_a_policy_on_a_server_is_asked_by_chat_and_what_it_refuses_is_a_bound(
-    data, tmp_path, monkeypatch
-):
-    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
+def test_a_policy_on_a_server_is_asked_by_chat_and_what_it_refuses_is_a_bound(data, tmp_path):
     with running(ThreadingHTTPServer(("127.0.0.1", 0), Chat)) as server:
         server.asked = []
         url = f"http://127.0.0.1:{server.server_address[1]}/v1,model=org/big"
